@@ -1,0 +1,550 @@
+//! Every fact a transcript can hold; the only persisted vocabulary.
+//!
+//! Events are past facts. Their names and fields are frozen once released: a transcript is read years later. Order,
+//! time, author and hash link stand around the event (`transcript::record`), never in it.
+
+use crate::clock::At;
+use crate::hash::Hash;
+use crate::name::{Principal, StepId, WatchId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One fact. In JSON the variant is the key: `{"StepCleared":{…}}` (decodes faster than an inner tag, and a field can
+/// never collide with the envelope's).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // the fields' names are the vocabulary; each variant says what happened
+pub enum Event {
+    // ── session ──────────────────────────────────────────────────────────────────────────────────────────────────
+    /// The first line: what is flown, where, by which program.
+    SessionOpened {
+        session: String,
+        plan_name: String,
+        environment: String,
+        /// The plan file, whole.
+        plan: String,
+        plan_digest: Hash,
+        params: BTreeMap<String, String>,
+        host: String,
+        user: String,
+        /// The folder the plan lies in: where relative paths start.
+        folder: String,
+        version: String,
+    },
+    /// A hub took the session up again after another one stopped.
+    Recovered { version: String, torn_bytes: u64, note: String },
+    /// The wall clock stepped against the boot clock.
+    ClockJumped { by_ms: i64 },
+    /// The last line.
+    SessionClosed { outcome: Outcome, note: String },
+
+    // ── people ───────────────────────────────────────────────────────────────────────────────────────────────────
+    /// A connection proved who it is. The first one of a principal binds their key for the session.
+    Joined { principal: Principal, role: Role, key: String, connection: u64 },
+    /// A connection ended.
+    Left { principal: Principal, connection: u64, why: String },
+    /// What a person looks at changed.
+    AttentionChanged { principal: Principal, attention: Attention },
+    /// One half of a hand-over: this person said that `to` shall lead.
+    HandoverAgreed { to: Principal },
+    /// Both said so.
+    LeadHandedOver { from: Principal, to: Principal },
+    /// Somebody said something.
+    Noted { text: String },
+    /// Somebody put a mark on the timeline.
+    Marked { text: String },
+    /// A request was refused.
+    Refused { principal: Principal, request: String, reason: String },
+
+    // ── watches ──────────────────────────────────────────────────────────────────────────────────────────────────
+    /// A watch was read.
+    ReadingTaken {
+        watch: WatchId,
+        reading: Reading,
+        /// When the reading began.
+        began: At,
+        /// The number of the `RunRequested` that asked for it, where one did: such a reading began after the request.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked: Option<u64>,
+    },
+    /// A watch's status changed, going stale included.
+    GateTurned { watch: WatchId, from: Status, to: Status, why: String },
+
+    // ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────
+    /// The lead froze a step. The digest that people check is the SHA-256 of `covers` as it stands in this line.
+    StepArmed { step: StepId, attempt: u32, lapses: At, covers: Frozen },
+    /// A shadow opened the cross-check panel.
+    CheckOpened { step: StepId, attempt: u32 },
+    /// A shadow's yes to exactly that digest.
+    CrossChecked { step: StepId, attempt: u32, digest: Hash, key: String },
+    /// A shadow's no.
+    Objected { step: StepId, attempt: u32, digest: Hash, why: String },
+    /// A shadow took their yes back.
+    Withdrawn { step: StepId, attempt: u32 },
+    /// What was armed is so no longer; checks on it are gone.
+    StepVoided { step: StepId, attempt: u32, cause: Cause },
+    /// Quorum is reached (or none is asked).
+    StepCleared { step: StepId, attempt: u32 },
+
+    // ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    /// The lead pressed run.
+    RunRequested { step: StepId, attempt: u32 },
+    /// The point of no return of one run: everything was read again and still holds.
+    RunIntended { step: StepId, attempt: u32 },
+    /// The process exists.
+    RunStarted { step: StepId, attempt: u32, process: Process, cols: u16, rows: u16 },
+    /// Bytes a command printed; they lie beside the transcript.
+    OutputWritten { step: StepId, attempt: u32, part: Part, offset: u64, length: u32, hash: Hash },
+    /// The command's terminal changed its size.
+    Resized { cols: u16, rows: u16 },
+    /// Somebody had the running command interrupted (`force`: killed).
+    RunInterrupted { step: StepId, attempt: u32, force: bool },
+    /// The process is gone, or never was.
+    RunEnded { step: StepId, attempt: u32, end: RunEnd },
+    /// The hub died between intent and end: nobody knows.
+    OutcomeUnknown { step: StepId, attempt: u32, process: Option<Process>, still_running: bool },
+    /// The process of an unknown run was seen to be gone.
+    ProcessGone { step: StepId, attempt: u32 },
+    /// Somebody other than the lead took note of how a step ended, and says how it counts.
+    Acknowledged { step: StepId, attempt: u32, outcome: Settled, why: String },
+
+    // ── line ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    /// Somebody stopped the line.
+    AndonPulled { why: String },
+    /// Somebody agreed to go on; `freed` where that was the last one needed.
+    AndonReleased { freed: bool },
+    /// The hub stopped the line.
+    LineHeld { why: String },
+    /// What made the hub stop it is over.
+    LineFreed { why: String },
+}
+
+/// Declares [`Event::kind`]: the name that stands in the line.
+macro_rules! kinds {
+    ($($kind:ident),* $(,)?) => {
+        impl Event {
+            /// Every kind this version knows, as it stands in a line.
+            pub const KINDS: &'static [&'static str] = &[$(stringify!($kind)),*];
+            /// This event's kind, as it stands in its line.
+            pub fn kind(&self) -> &'static str {
+                match self { $(Event::$kind { .. } => stringify!($kind)),* }
+            }
+        }
+    };
+}
+kinds!(
+    SessionOpened,
+    Recovered,
+    ClockJumped,
+    SessionClosed,
+    Joined,
+    Left,
+    AttentionChanged,
+    HandoverAgreed,
+    LeadHandedOver,
+    Noted,
+    Marked,
+    Refused,
+    ReadingTaken,
+    GateTurned,
+    StepArmed,
+    CheckOpened,
+    CrossChecked,
+    Objected,
+    Withdrawn,
+    StepVoided,
+    StepCleared,
+    RunRequested,
+    RunIntended,
+    RunStarted,
+    OutputWritten,
+    Resized,
+    RunInterrupted,
+    RunEnded,
+    OutcomeUnknown,
+    ProcessGone,
+    Acknowledged,
+    AndonPulled,
+    AndonReleased,
+    LineHeld,
+    LineFreed,
+);
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every step is done or settled as done.
+    Complete,
+    /// Closed with steps left.
+    Partial,
+}
+
+/// What a connection may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// May lead.
+    Lead,
+    /// May cross-check.
+    Shadow,
+    /// May watch, speak nothing, pull the andon.
+    Observer,
+}
+impl Role {
+    /// The word on screens.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Lead => "lead",
+            Role::Shadow => "shadow",
+            Role::Observer => "observer",
+        }
+    }
+}
+
+/// What a person looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attention {
+    /// The main screen.
+    Here,
+    /// The cross-check panel of a step.
+    Inspecting(StepId),
+    /// Nothing pressed for a while.
+    Away,
+}
+
+/// Result of looking at a watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// Worth a look.
+    Warn,
+    /// Bad.
+    Fail,
+    /// Not known: no answer, no data, or too old. Never counts as ok.
+    Unknown,
+}
+impl Status {
+    /// The word on screens and in plain mode.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Warn => "warn",
+            Status::Fail => "fail",
+            Status::Unknown => "unknown",
+        }
+    }
+}
+
+/// One look at a watch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// The verdict.
+    pub status: Status,
+    /// The number behind it, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// Its unit: `ms`, `s`, `B`, `messages`, `%`; empty for counts.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    /// A sentence: what was seen and what it is held against.
+    pub why: String,
+}
+impl Reading {
+    /// Nothing is known, for this reason.
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Reading { status: Status::Unknown, value: None, unit: String::new(), why: why.into() }
+    }
+}
+
+/// What exactly a step would run. People check the digest of this object's JSON text, and the hub compares every field
+/// but `gates` again before it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Covers {
+    /// The step.
+    pub step: StepId,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// Its title in the plan.
+    pub title: String,
+    /// `routine`, `critical` or `irreversible`.
+    pub class: String,
+    /// Cross-checks needed.
+    pub checks: u32,
+    /// The argument vector as it is executed.
+    pub argv: Vec<String>,
+    /// The file that is executed.
+    pub exe: FileSeen,
+    /// What its `#!` line names, where it is a script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interpreter: Option<FileSeen>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// The working folder, absolute.
+    pub cwd: String,
+    /// What is fed to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// `pty` or `pipe`.
+    pub io: String,
+    /// When it is ended by force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The files the plan names, and arguments that are files.
+    pub files: Vec<FileSeen>,
+    /// The machine it runs on.
+    pub host: String,
+    /// Who it runs as.
+    pub user: String,
+    /// The plan.
+    pub plan: Hash,
+    /// The gates as they were when it was armed.
+    pub gates: Vec<GateSeen>,
+    /// The plan's words on what it touches, how it is undone, what stays half-way, where the data remains.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub words: BTreeMap<String, String>,
+    /// Nothing after it can be undone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub point_of_no_return: bool,
+}
+
+impl Covers {
+    /// The first thing in which the two differ, gates left out: what `StepVoided` says when bytes changed.
+    pub fn difference(&self, now: &Covers) -> Option<String> {
+        let quote = |a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| format!("{a:?} is now {b:?}");
+        let file = |a: &FileSeen, b: &FileSeen| {
+            (a != b).then(|| match a.path == b.path {
+                true => format!("{} changed: SHA-256 {} is now {}", a.path, a.sha256.short(), b.sha256.short()),
+                false => format!("{} is now {}", a.path, b.path),
+            })
+        };
+        if self.argv != now.argv {
+            return Some(format!("arguments: {}", quote(&self.argv, &now.argv)));
+        }
+        if let Some(what) = file(&self.exe, &now.exe) {
+            return Some(format!("executable: {what}"));
+        }
+        if self.interpreter != now.interpreter {
+            return Some(format!(
+                "interpreter: {}",
+                quote(&self.interpreter.as_ref().map(|f| &f.path), &now.interpreter.as_ref().map(|f| &f.path))
+            ));
+        }
+        if self.files.len() != now.files.len() {
+            return Some("the list of files".into());
+        }
+        if let Some(what) = self.files.iter().zip(&now.files).find_map(|(a, b)| file(a, b)) {
+            return Some(format!("file: {what}"));
+        }
+        if self.env != now.env {
+            return Some("environment".into());
+        }
+        if self.cwd != now.cwd {
+            return Some(format!("working folder: {}", quote(&self.cwd, &now.cwd)));
+        }
+        if self.host != now.host || self.user != now.user {
+            return Some("host or user".into());
+        }
+        let same = Covers { gates: self.gates.clone(), ..now.clone() };
+        (*self != same).then(|| "the step as the plan describes it".into())
+    }
+}
+
+/// A file as it was when looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSeen {
+    /// Absolute path, links resolved.
+    pub path: String,
+    /// Its bytes.
+    pub sha256: Hash,
+    /// Its length.
+    pub size: u64,
+    /// Its text to 64 KiB, for files the plan names; nothing where it is not UTF-8 text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// A gate as it was when its step was armed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateSeen {
+    /// The watch.
+    pub watch: WatchId,
+    /// Its latest reading.
+    pub reading: Reading,
+    /// How old that was.
+    pub age_ms: u64,
+}
+
+/// `covers` together with its text, byte for byte as it stands in the line: that text is what the digest is taken of.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Box<serde_json::value::RawValue>", into = "Box<serde_json::value::RawValue>")]
+pub struct Frozen {
+    text: Box<serde_json::value::RawValue>,
+    covers: std::sync::Arc<Covers>,
+    digest: Hash,
+}
+impl Frozen {
+    /// Freezes it: from here on only the text counts.
+    pub fn new(covers: Covers) -> Result<Self, serde_json::Error> {
+        let text = serde_json::value::RawValue::from_string(crate::transcript::record::to_text(&covers)?)?;
+        Ok(Self { digest: Hash::of(text.get().as_bytes()), text, covers: covers.into() })
+    }
+    /// What it says.
+    pub fn covers(&self) -> &Covers {
+        &self.covers
+    }
+    /// SHA-256 of the text.
+    pub fn digest(&self) -> Hash {
+        self.digest
+    }
+    /// The text.
+    pub fn text(&self) -> &str {
+        self.text.get()
+    }
+}
+impl PartialEq for Frozen {
+    fn eq(&self, other: &Self) -> bool {
+        self.text.get() == other.text.get()
+    }
+}
+impl TryFrom<Box<serde_json::value::RawValue>> for Frozen {
+    type Error = serde_json::Error;
+    fn try_from(text: Box<serde_json::value::RawValue>) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            covers: std::sync::Arc::new(serde_json::from_str(text.get())?),
+            digest: Hash::of(text.get().as_bytes()),
+            text,
+        })
+    }
+}
+impl From<Frozen> for Box<serde_json::value::RawValue> {
+    fn from(frozen: Frozen) -> Self {
+        frozen.text
+    }
+}
+
+/// Why a step is armed no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Cause {
+    /// It was armed too long ago.
+    Lapsed,
+    /// A gate is not as it must be.
+    Gate { watch: WatchId, status: Status, why: String },
+    /// A shadow said no.
+    Objected { by: Principal },
+    /// A shadow took their yes back.
+    Withdrawn { by: Principal },
+    /// The lead let go.
+    Disarmed,
+    /// What would run is not what was checked.
+    BytesChanged { what: String },
+    /// The line was stopped.
+    Andon,
+    /// Another lead.
+    HandedOver,
+    /// The clock stepped.
+    ClockJumped,
+    /// The hub restarted before the run was intended.
+    Restarted,
+}
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Cause::Lapsed => write!(f, "it lapsed"),
+            Cause::Gate { watch, status, why } => {
+                write!(f, "gate {watch} is {}: {why}", status.word())
+            }
+            Cause::Objected { by } => write!(f, "{by} objected"),
+            Cause::Withdrawn { by } => write!(f, "{by} withdrew the check"),
+            Cause::Disarmed => write!(f, "the lead disarmed it"),
+            Cause::BytesChanged { what } => write!(f, "what would run changed: {what}"),
+            Cause::Andon => write!(f, "the line was stopped"),
+            Cause::HandedOver => write!(f, "the lead was handed over"),
+            Cause::ClockJumped => write!(f, "the clock jumped"),
+            Cause::Restarted => write!(f, "the hub restarted"),
+        }
+    }
+}
+
+/// Which command of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The step's own.
+    Step,
+}
+impl Part {
+    /// The word in file names.
+    pub fn word(self) -> &'static str {
+        match self {
+            Part::Step => "step",
+        }
+    }
+}
+
+/// A process, told apart from a later one with the same number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot (`/proc/PID/stat` field 22; elsewhere seconds since 1970).
+    pub start_time: u64,
+    /// The boot it belongs to.
+    pub boot_id: String,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum RunEnd {
+    /// It left by itself.
+    Exited { code: i32 },
+    /// A signal ended it; `asked`: after somebody had it interrupted.
+    Signalled { signal: i32, asked: bool },
+    /// It took longer than the plan allows, and was ended.
+    TimedOut { after_ms: u64 },
+    /// It never started.
+    NotStarted { why: String },
+}
+impl RunEnd {
+    /// Whether the step is done.
+    pub fn is_success(&self) -> bool {
+        matches!(self, RunEnd::Exited { code: 0 })
+    }
+}
+impl std::fmt::Display for RunEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RunEnd::Exited { code } => write!(f, "exit {code}"),
+            RunEnd::Signalled { signal, asked } => {
+                let name = nix::sys::signal::Signal::try_from(*signal).map_or("a signal", |s| s.as_str());
+                write!(f, "ended by {name} ({signal}){}", if *asked { ", as asked" } else { "" })
+            }
+            RunEnd::TimedOut { after_ms } => {
+                write!(f, "timed out after {}", crate::clock::human(std::time::Duration::from_millis(*after_ms)))
+            }
+            RunEnd::NotStarted { why } => write!(f, "not started: {why}"),
+        }
+    }
+}
+
+/// How a step counts once somebody took note of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settled {
+    /// Its effect is there.
+    Done,
+    /// Its effect is not there; it may be armed again.
+    Failed,
+}

@@ -1,0 +1,6 @@
+pub mod clock;
+pub mod event;
+pub mod hash;
+pub mod name;
+pub mod plan;
+pub mod transcript;

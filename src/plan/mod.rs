@@ -1,0 +1,384 @@
+//! A release plan: the TOML file under `sessions/` as a value that cannot be wrong.
+//!
+//! [`Plan::parse`] is the only door: what it returns has been checked whole (ids are unique and known, durations are
+//! durations, templates name declared parameters), and what this version cannot carry out was refused by name. The rest
+//! of the program trusts it. Start at [`Plan`].
+
+mod lint;
+mod parse;
+mod sample;
+mod template;
+
+pub use lint::{Warning, lint};
+pub use parse::{PlanError, Problem};
+pub use sample::{SAMPLES, sample};
+pub use template::{RenderError, Template};
+
+use crate::hash::Hash;
+use crate::name::{Principal, StepId, WatchId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Parameter values by name, in the order of their names.
+pub type Params = BTreeMap<String, String>;
+
+/// A whole, valid plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The file as it was read; what the transcript keeps.
+    pub text: Arc<str>,
+    /// SHA-256 of the text.
+    pub digest: Hash,
+    /// What the release is called.
+    pub name: String,
+    /// Where it happens; on row 1 of every screen.
+    pub environment: String,
+    /// How long the whole should take.
+    pub expected: Option<Duration>,
+    /// Who takes part.
+    pub crew: Crew,
+    /// Declared parameters.
+    pub params: BTreeMap<String, Param>,
+    /// What is looked at, in the plan's order.
+    pub watches: Vec<Watch>,
+    /// What is done, in the plan's order.
+    pub steps: Vec<Step>,
+    /// How long an armed step stays armed.
+    pub lapse: Duration,
+    /// What happens once too few shadows are connected.
+    pub on_shadow_lost: ShadowLost,
+    /// How long a shadow may be gone before it counts as lost.
+    pub shadow_grace: Duration,
+}
+
+/// Who may take part, and as what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crew {
+    /// Who may lead; the first one does when the session opens.
+    pub lead: Vec<Principal>,
+    /// Who may cross-check.
+    pub shadow: Vec<Principal>,
+    /// Who may watch.
+    pub observer: Observers,
+}
+
+/// Who may watch without acting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observers {
+    /// Nobody.
+    None,
+    /// Anyone who holds the read-only link.
+    Link,
+    /// These, by personal link.
+    Named(Vec<Principal>),
+}
+
+/// A declared parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Param {
+    /// The value where none is given.
+    pub default: Option<String>,
+    /// An anchored pattern every value must match.
+    pub pattern: Option<Pattern>,
+}
+
+/// A regular expression that has been compiled once, matched against the whole value.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    /// As written in the plan.
+    pub text: String,
+    pub(crate) regex: regex_lite::Regex,
+}
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+impl Eq for Pattern {}
+impl Pattern {
+    /// Compiles `text`, anchored at both ends.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let regex = regex_lite::Regex::new(&format!("^(?:{text})$")).map_err(|e| e.to_string())?;
+        Ok(Self { text: text.to_owned(), regex })
+    }
+    /// Whether the whole value matches.
+    pub fn matches(&self, value: &str) -> bool {
+        self.regex.is_match(value)
+    }
+}
+
+/// What to do when fewer shadows are connected than the next critical step needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShadowLost {
+    /// Hold the line.
+    Hold,
+    /// Say so and go on.
+    Warn,
+}
+
+/// Something looked at on a period.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watch {
+    /// Its id.
+    pub id: WatchId,
+    /// What it looks at.
+    pub kind: WatchKind,
+    /// How often.
+    pub every: Duration,
+    /// The age past which a reading is `unknown`.
+    pub stale_after: Duration,
+}
+
+/// What a watch looks at. Fields are named as the tool they read names them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WatchKind {
+    /// An HTTP GET.
+    Http {
+        /// Where.
+        url: Template,
+        /// The status wanted; any 2xx where none is given.
+        status: Option<u16>,
+        /// Text the body must hold.
+        contains: Option<String>,
+        /// The longest time from request to whole body.
+        within: Option<Duration>,
+        /// JSON pointer to the value to show.
+        value: Option<String>,
+    },
+    /// A TCP connection.
+    Tcp {
+        /// `host:port`.
+        address: Template,
+        /// The longest time to connect.
+        within: Option<Duration>,
+    },
+    /// A command: exit 0 is ok, 1 is fail, anything else unknown; the first line of its output is the value.
+    Command {
+        /// What is run.
+        run: Run,
+        /// After this it is killed and the reading is unknown.
+        timeout: Duration,
+    },
+    /// The newest file that matches: a backup's age, and its size against the one before.
+    File {
+        /// A path; `*` and `?` in its last part match as a shell's do. Relative to the plan's folder.
+        path: Template,
+        /// The oldest it may be.
+        max_age: Option<Duration>,
+        /// The smallest size as a share of the one before.
+        min_size_ratio: Option<f64>,
+        /// The smallest size in bytes.
+        min_size: Option<u64>,
+    },
+    /// Lag of a consumer group.
+    KafkaLag {
+        /// Bootstrap brokers, `host:port,…`.
+        brokers: Template,
+        /// The group.
+        group: Template,
+        /// Its topics.
+        topics: Vec<Template>,
+        /// More than this is `warn`.
+        warn_above: Option<u64>,
+        /// More than this is `fail`.
+        fail_above: Option<u64>,
+    },
+    /// The machine the hub runs on. Every limit given must hold.
+    Host(HostLimits),
+}
+
+/// Limits of a `host` watch.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HostLimits {
+    /// Highest load average over one minute, per core.
+    pub load_per_core_above: Option<f64>,
+    /// Least available memory, as a share of the whole.
+    pub memory_free_below: Option<f64>,
+    /// Least free space, in bytes, on the disk that holds `path`.
+    pub disk_free_below: Option<u64>,
+    /// Which disk; the plan's folder where none is given.
+    pub path: Option<Template>,
+    /// A process with this name must be alive.
+    pub process: Option<Template>,
+}
+
+impl WatchKind {
+    /// The kind's name in a plan.
+    pub fn name(&self) -> &'static str {
+        match self {
+            WatchKind::Http { .. } => "http",
+            WatchKind::Tcp { .. } => "tcp",
+            WatchKind::Command { .. } => "command",
+            WatchKind::File { .. } => "file",
+            WatchKind::KafkaLag { .. } => "kafka-lag",
+            WatchKind::Host { .. } => "host",
+        }
+    }
+}
+
+/// How much is asked before a step may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Nothing but the lead.
+    Routine,
+    /// One cross-check.
+    Critical,
+    /// Two cross-checks.
+    Irreversible,
+}
+impl Class {
+    /// The word on screens and in plans.
+    pub fn word(self) -> &'static str {
+        match self {
+            Class::Routine => "routine",
+            Class::Critical => "critical",
+            Class::Irreversible => "irreversible",
+        }
+    }
+}
+
+/// One planned command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Its id.
+    pub id: StepId,
+    /// What people call it.
+    pub title: String,
+    /// How much is asked before it runs.
+    pub class: Class,
+    /// Cross-checks needed: 0 for routine steps, else at least 1.
+    pub checks: u32,
+    /// What is run.
+    pub run: Run,
+    /// Extra environment, values may be templates.
+    pub env: BTreeMap<String, Template>,
+    /// Where it runs; relative to the plan's folder. The plan's folder where none is given.
+    pub cwd: Option<Template>,
+    /// What is fed to it; nothing (`/dev/null`) where none is given and `io` is `pipe`.
+    pub stdin: Option<Template>,
+    /// Files hashed when armed, relative to `cwd`.
+    pub files: Vec<Template>,
+    /// Watches that must be ok.
+    pub gates: Vec<Gate>,
+    /// Steps that must be over before; the one before it where the plan says nothing.
+    pub after: Vec<StepId>,
+    /// How long it should take.
+    pub expected: Option<Duration>,
+    /// When it is ended by force.
+    pub timeout: Option<Duration>,
+    /// A terminal or a pipe.
+    pub io: Io,
+    /// How long it stays armed, where it differs from the plan's.
+    pub lapse: Option<Duration>,
+    /// After this nothing can be undone.
+    pub point_of_no_return: bool,
+    /// The last cross-check starts it.
+    pub run_on_clear: bool,
+    /// What it touches, in words.
+    pub touches: Option<String>,
+    /// How it could be undone, in words.
+    pub undo: Option<String>,
+    /// What stays if it dies half-way, in words.
+    pub half_way: Option<String>,
+    /// Where the data still is afterwards, in words.
+    pub remains_in: Option<String>,
+}
+
+/// A watch a step depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// The watch.
+    pub watch: WatchId,
+    /// Whether `warn` is good enough (`gates = [{ watch = "…", allow = "warn" }]`).
+    pub allow_warn: bool,
+}
+
+/// What a command sees as its terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Io {
+    /// A pseudo-terminal.
+    Pty,
+    /// Pipes.
+    Pipe,
+}
+
+/// A command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Run {
+    /// Executed as it is.
+    Argv(Vec<Template>),
+    /// `sh -eu -c TEXT`.
+    Shell(Template),
+}
+impl Run {
+    /// The argument vector that is executed.
+    pub fn argv(&self, params: &Params) -> Result<Vec<String>, RenderError> {
+        match self {
+            Run::Argv(words) => words.iter().map(|word| word.render(params)).collect(),
+            Run::Shell(text) => Ok(vec!["sh".into(), "-eu".into(), "-c".into(), text.render(params)?]),
+        }
+    }
+}
+
+impl Plan {
+    /// Reads a plan, or says what is wrong with it where.
+    ///
+    /// `origin` names the file in messages.
+    pub fn parse(origin: &str, text: &str) -> Result<Plan, PlanError> {
+        parse::parse(origin, text)
+    }
+
+    /// The step of that id.
+    pub fn step(&self, id: &StepId) -> Option<&Step> {
+        self.steps.iter().find(|step| step.id == *id)
+    }
+
+    /// The watch of that id.
+    pub fn watch(&self, id: &WatchId) -> Option<&Watch> {
+        self.watches.iter().find(|watch| watch.id == *id)
+    }
+
+    /// A step's number for people, from 1.
+    pub fn number(&self, id: &StepId) -> Option<usize> {
+        self.steps.iter().position(|step| step.id == *id).map(|index| index + 1)
+    }
+
+    /// How long that step stays armed.
+    pub fn lapse_of(&self, step: &Step) -> Duration {
+        step.lapse.unwrap_or(self.lapse)
+    }
+
+    /// Everyone the plan names, each once, the leads first.
+    pub fn principals(&self) -> Vec<&Principal> {
+        let named: &[Principal] = match &self.crew.observer {
+            Observers::Named(list) => list,
+            _ => &[],
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        self.crew.lead.iter().chain(&self.crew.shadow).chain(named).filter(|p| seen.insert(*p)).collect()
+    }
+
+    /// The parameters' values: those given, else the defaults. Names that are not declared and values that do not match
+    /// their pattern are errors; a parameter without any value is left out (a step that uses it cannot be armed).
+    pub fn params(&self, given: &Params) -> Result<Params, String> {
+        if let Some(name) = given.keys().find(|name| !self.params.contains_key(*name)) {
+            let declared: Vec<_> = self.params.keys().map(String::as_str).collect();
+            return Err(format!(
+                "the plan declares no parameter {name:?} (it declares: {})",
+                if declared.is_empty() { "none".into() } else { declared.join(", ") }
+            ));
+        }
+        let mut values = Params::new();
+        for (name, param) in &self.params {
+            let Some(value) = given.get(name).or(param.default.as_ref()) else {
+                continue;
+            };
+            if let Some(pattern) = param.pattern.as_ref().filter(|pattern| !pattern.matches(value)) {
+                return Err(format!("{name} = {value:?} does not match the plan's pattern {:?}", pattern.text));
+            }
+            values.insert(name.clone(), value.clone());
+        }
+        Ok(values)
+    }
+}
