@@ -1,6 +1,10 @@
+pub mod client;
 pub mod clock;
 pub mod event;
 pub mod hash;
+pub mod hub;
 pub mod name;
 pub mod plan;
+pub mod protocol;
+pub mod session;
 pub mod transcript;

@@ -12,7 +12,8 @@ pub struct Problem {
     pub help: Option<String>,
 }
 /// Everything wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("bad plan")]
 pub struct PlanError {
     /// rendered
     pub problems: Vec<Problem>,

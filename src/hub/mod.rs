@@ -1,0 +1,3 @@
+//! The hub: owns the session, runs its commands, writes its transcript, serves its participants.
+
+pub mod sequencer;

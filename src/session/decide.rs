@@ -1,0 +1,630 @@
+//! What a request, or something the hub saw, becomes: events or a refusal. Pure, like the fold.
+
+use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
+use super::steps::{Armed, Phase, StepState};
+use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, twin};
+use crate::clock::At;
+use crate::event::{
+    Attention, Cause, Covers, Event, Frozen, Outcome, Part, Process, Reading, Role, RunEnd, Settled, Status,
+};
+use crate::hash::Hash;
+use crate::name::{Principal, StepId, WatchId};
+use crate::plan::{ShadowLost, Step};
+use std::time::Duration;
+
+/// Something the hub saw or did, as far as a session cares.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub enum Fact {
+    /// Time went by. Given before everything else, so that what lapsed or went stale meanwhile is so already.
+    Tick,
+    /// A connection proved who it is.
+    Joined { principal: Principal, role: Role, key: String, connection: u64 },
+    /// A connection ended.
+    Left { principal: Principal, connection: u64, why: String },
+    /// A watch was read.
+    Reading { watch: WatchId, reading: Reading, began: At, asked: Option<u64> },
+    /// Before a run, what would run was frozen once more.
+    Rechecked { step: StepId, attempt: u32, now: Result<Box<Covers>, String> },
+    /// The process exists.
+    Started { step: StepId, attempt: u32, process: Process, cols: u16, rows: u16 },
+    /// The command printed something, which lies on disk.
+    Output { step: StepId, attempt: u32, offset: u64, length: u32, hash: Hash },
+    /// The process is gone, or never was.
+    Ended { step: StepId, attempt: u32, end: RunEnd },
+    /// The wall clock stepped.
+    ClockJumped { by_ms: i64 },
+    /// A hub takes the session up again. `alive`: whether the recorded process of a live step still is.
+    Recovered { version: String, torn_bytes: u64, note: String, alive: bool },
+    /// The process of an unknown run is gone.
+    ProcessGone { step: StepId, attempt: u32 },
+}
+
+/// What a request becomes at that time.
+///
+/// `Request::Arm` without `covers` asks whether the step may be armed at all: yes is an empty list, upon which the hub
+/// freezes the step and asks again with `covers`.
+pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> Result<Vec<Event>, Refusal> {
+    let who = &author.principal;
+    if session.closed.is_some() {
+        return Err(Refusal::Closed);
+    }
+    if let Some(text) = request.text() {
+        let length = text.chars().count();
+        if length > TEXT_CHARS_MAX {
+            return Err(Refusal::TooLong(length));
+        }
+        if text.trim().is_empty() && !matches!(request, Request::Close { .. } | Request::Andon { .. }) {
+            return Err(Refusal::NoReason);
+        }
+    }
+    let role = session.role(who);
+    let open_to_observers =
+        matches!(request, Request::Andon { .. } | Request::Release | Request::Attend { .. } | Request::Handover { .. });
+    if role == Role::Observer && !open_to_observers {
+        return Err(Refusal::Observer { who: who.clone() });
+    }
+    match request {
+        Request::Arm { step, covers } => arm(session, at, who, step, covers.as_deref()),
+        Request::Disarm { step, attempt } => {
+            lead_only(session, who)?;
+            open_attempt(session, step, *attempt)?;
+            Ok(vec![void(step, *attempt, Cause::Disarmed)])
+        }
+        Request::OpenCheck { step, attempt } => {
+            if role != Role::Shadow {
+                return Err(Refusal::ShadowOnly { who: who.clone() });
+            }
+            let armed = open_attempt(session, step, *attempt)?;
+            Ok(match armed.opened.contains_key(who) {
+                true => vec![],
+                false => vec![Event::CheckOpened { step: step.clone(), attempt: *attempt }],
+            })
+        }
+        Request::Check { step, attempt, digest } => check(session, at, author, step, *attempt, *digest),
+        Request::Object { step, attempt, digest, why } => {
+            let armed = open_attempt(session, step, *attempt)?;
+            if *digest != armed.digest() {
+                return Err(Refusal::Digest { asked: *digest, now: armed.digest() });
+            }
+            if role != Role::Shadow {
+                return Err(Refusal::ShadowOnly { who: who.clone() });
+            }
+            Ok(vec![
+                Event::Objected { step: step.clone(), attempt: *attempt, digest: *digest, why: why.clone() },
+                void(step, *attempt, Cause::Objected { by: who.clone() }),
+            ])
+        }
+        Request::Withdraw { step, attempt } => {
+            let armed = open_attempt(session, step, *attempt)?;
+            if !armed.checks.contains_key(who) {
+                return Err(Refusal::NotChecked { who: who.clone() });
+            }
+            Ok(vec![
+                Event::Withdrawn { step: step.clone(), attempt: *attempt },
+                void(step, *attempt, Cause::Withdrawn { by: who.clone() }),
+            ])
+        }
+        Request::Run { step, attempt } => {
+            lead_only(session, who)?;
+            run(session, at, step, *attempt)
+        }
+        Request::Interrupt { step, force } => {
+            let state = state_of(session, step)?;
+            let alive = state.phase.is_live()
+                || (state.phase == Phase::Unknown && state.run.as_ref().is_some_and(|run| run.still_running));
+            match alive {
+                true => Ok(vec![Event::RunInterrupted { step: step.clone(), attempt: state.attempt, force: *force }]),
+                false => Err(Refusal::NotRunning { step: step.clone() }),
+            }
+        }
+        Request::Ack { step, why } => {
+            if state_of(session, step)?.phase == Phase::Unknown {
+                return Err(Refusal::SayWhich { step: step.clone() });
+            }
+            settle(session, who, step, Settled::Failed, why)
+        }
+        Request::Settle { step, outcome, why } => settle(session, who, step, *outcome, why),
+        Request::Andon { why } => {
+            if session.line.pulled.contains_key(who) && !session.line.released.contains(who) {
+                return Ok(vec![]); // pressed twice: the line is stopped already
+            }
+            let mut events = vec![Event::AndonPulled { why: why.clone() }];
+            if !twin::broken(7) {
+                events.extend(void_open(session, Cause::Andon));
+            }
+            Ok(events)
+        }
+        Request::Release => release(session, at, who, role),
+        Request::Handover { to } => handover(session, who, to),
+        Request::Say { text } => Ok(vec![Event::Noted { text: text.clone() }]),
+        Request::Mark { text } => Ok(vec![Event::Marked { text: text.clone() }]),
+        Request::Attend { attention } => attend(session, who, attention),
+        Request::Resize { cols, rows } => {
+            lead_only(session, who)?;
+            Ok(match session.live_step() {
+                Some((_, state)) if state.run.as_ref().is_some_and(|run| run.size != (*cols, *rows)) => {
+                    vec![Event::Resized { cols: (*cols).clamp(20, 500), rows: (*rows).clamp(4, 300) }]
+                }
+                _ => vec![],
+            })
+        }
+        Request::Close { note } => {
+            lead_only(session, who)?;
+            close(session, note)
+        }
+    }
+}
+
+/// The event that keeps a refusal in the transcript; none where this principal has had too many of late.
+pub(crate) fn refused(
+    session: &Session,
+    at: At,
+    author: &Author,
+    request: &Request,
+    refusal: &Refusal,
+) -> Option<Event> {
+    let (since, count) = session.refusals.get(&author.principal).copied().unwrap_or((at, 0));
+    let room = count < REFUSALS_PER_WINDOW || at.since(since) >= REFUSAL_WINDOW;
+    (session.closed.is_none() && room).then(|| Event::Refused {
+        principal: author.principal.clone(),
+        request: request.describe(),
+        reason: refusal.to_string(),
+    })
+}
+
+fn arm(
+    session: &Session,
+    at: At,
+    who: &Principal,
+    id: &StepId,
+    covers: Option<&Covers>,
+) -> Result<Vec<Event>, Refusal> {
+    lead_only(session, who)?;
+    let state = state_of(session, id)?;
+    let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
+    line_free(session)?;
+    if !matches!(state.phase, Phase::Planned | Phase::SettledFailed) {
+        return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted: "planned" });
+    }
+    if let Some((other, state, _)) = session.open_step() {
+        return Err(Refusal::Busy { other: other.id.clone(), phase: state.phase });
+    }
+    nothing_pending(session)?;
+    for after in &step.after {
+        let phase = session.steps.get(after).map_or(Phase::Planned, |state| state.phase);
+        if !phase.is_over() {
+            return Err(Refusal::After { step: id.clone(), after: after.clone(), phase });
+        }
+    }
+    gates_hold(session, step, at)?;
+    let Some(covers) = covers else { return Ok(vec![]) };
+    let attempt = state.attempt + 1;
+    if covers.step != *id
+        || covers.attempt != attempt
+        || covers.plan != session.plan.digest
+        || covers.checks < step.checks
+    {
+        return Err(Refusal::CannotFreeze("the session moved on while the step was frozen; arm it again".into()));
+    }
+    let frozen = Frozen::new(covers.clone()).map_err(|error| Refusal::CannotFreeze(error.to_string()))?;
+    let lapses = at.after(session.plan.lapse_of(step));
+    let mut events = vec![Event::StepArmed { step: id.clone(), attempt, lapses, covers: frozen }];
+    if covers.checks == 0 {
+        events.push(Event::StepCleared { step: id.clone(), attempt });
+        if step.run_on_clear {
+            events.push(Event::RunRequested { step: id.clone(), attempt });
+        }
+    }
+    Ok(events)
+}
+
+fn check(
+    session: &Session,
+    at: At,
+    author: &Author,
+    id: &StepId,
+    attempt: u32,
+    digest: Hash,
+) -> Result<Vec<Event>, Refusal> {
+    let who = &author.principal;
+    let armed = open_attempt(session, id, attempt)?;
+    if !twin::broken(2) && digest != armed.digest() {
+        return Err(Refusal::Digest { asked: digest, now: armed.digest() });
+    }
+    if !twin::broken(1) && (*who == armed.by || *who == session.lead) {
+        return Err(Refusal::OwnStep { who: who.clone(), step: id.clone() });
+    }
+    if !twin::broken(1) && !session.may_check(who) {
+        return Err(Refusal::ShadowOnly { who: who.clone() });
+    }
+    let state = state_of(session, id)?;
+    if armed.checks.contains_key(who) {
+        return Err(Refusal::CheckedAlready { who: who.clone() });
+    }
+    if state.phase != Phase::Armed {
+        return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted: "armed" });
+    }
+    if let Some((other, _)) = armed.checks.iter().find(|(_, check)| check.key == author.key) {
+        return Err(Refusal::SameKey { other: other.clone() });
+    }
+    if !armed.opened.contains_key(who) {
+        return Err(Refusal::NotOpened { step: id.clone() });
+    }
+    line_free(session)?;
+    let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
+    gates_hold(session, step, at)?;
+    let mut events =
+        vec![Event::CrossChecked { step: id.clone(), attempt, digest: armed.digest(), key: author.key.clone() }];
+    if armed.missing() <= 1 {
+        events.push(Event::StepCleared { step: id.clone(), attempt });
+        if step.run_on_clear {
+            events.push(Event::RunRequested { step: id.clone(), attempt });
+        }
+    }
+    Ok(events)
+}
+
+fn run(session: &Session, at: At, id: &StepId, attempt: u32) -> Result<Vec<Event>, Refusal> {
+    let armed = open_attempt(session, id, attempt)?;
+    let state = state_of(session, id)?;
+    match state.phase {
+        Phase::Cleared => {}
+        Phase::Starting if twin::broken(6) => {}
+        Phase::Armed => return Err(Refusal::Quorum { missing: armed.missing() }),
+        phase => return Err(Refusal::Phase { step: id.clone(), phase, wanted: "cleared" }),
+    }
+    line_free(session)?;
+    nothing_pending(session)?;
+    let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
+    gates_hold(session, step, at)?;
+    Ok(vec![Event::RunRequested { step: id.clone(), attempt }])
+}
+
+fn settle(session: &Session, who: &Principal, id: &StepId, outcome: Settled, why: &str) -> Result<Vec<Event>, Refusal> {
+    let state = state_of(session, id)?;
+    if *who == session.lead {
+        return Err(Refusal::LeadMayNot { who: who.clone() });
+    }
+    if !session.is_shadow(who) {
+        return Err(Refusal::ShadowOnly { who: who.clone() });
+    }
+    if !state.phase.owes_acknowledgement() {
+        return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted: "failed or unknown" });
+    }
+    if state.run.as_ref().is_some_and(|run| run.still_running) {
+        return Err(Refusal::StillRunning { step: id.clone() });
+    }
+    Ok(vec![Event::Acknowledged { step: id.clone(), attempt: state.attempt, outcome, why: why.to_owned() }])
+}
+
+fn release(session: &Session, at: At, who: &Principal, role: Role) -> Result<Vec<Event>, Refusal> {
+    if session.line.pulled.is_empty() {
+        return Err(match &session.line.held {
+            Some(why) => Refusal::LineStopped { why: why.clone() },
+            None => Refusal::NotStopped,
+        });
+    }
+    if role == Role::Observer && !session.line.pulled.contains_key(who) {
+        return Err(Refusal::Observer { who: who.clone() });
+    }
+    let mut released = session.line.released.clone();
+    if !released.insert(who.clone()) {
+        return Ok(vec![]);
+    }
+    let freed = session.release_needs(at, &released).is_empty() && released.len() >= 2;
+    Ok(vec![Event::AndonReleased { freed }])
+}
+
+fn handover(session: &Session, who: &Principal, to: &Principal) -> Result<Vec<Event>, Refusal> {
+    if !session.plan.crew.lead.contains(to) && !session.plan.crew.shadow.contains(to) {
+        return Err(Refusal::NotCrew { to: to.clone() });
+    }
+    if *to == session.lead {
+        return Err(Refusal::LeadsAlready { to: to.clone() });
+    }
+    if *who != session.lead && who != to {
+        return Err(Refusal::NotYours { lead: session.lead.clone(), to: to.clone() });
+    }
+    if let Some((step, state)) = session.live_step()
+        && state.armed.as_ref().is_some_and(|armed| armed.checks.contains_key(to))
+    {
+        return Err(Refusal::CheckedRunning { to: to.clone(), step: step.id.clone() });
+    }
+    match &session.handover {
+        Some(half) if half.to == *to && half.agreed != *who => {
+            let mut events = vec![Event::LeadHandedOver { from: session.lead.clone(), to: to.clone() }];
+            events.extend(void_open(session, Cause::HandedOver));
+            Ok(events)
+        }
+        Some(half) if half.to == *to => Ok(vec![]),
+        _ => Ok(vec![Event::HandoverAgreed { to: to.clone() }]),
+    }
+}
+
+fn attend(session: &Session, who: &Principal, attention: &Attention) -> Result<Vec<Event>, Refusal> {
+    Ok(match session.people.get(who) {
+        Some(person) if person.attention != *attention => {
+            vec![Event::AttentionChanged { principal: who.clone(), attention: attention.clone() }]
+        }
+        _ => vec![],
+    })
+}
+
+fn close(session: &Session, note: &str) -> Result<Vec<Event>, Refusal> {
+    if let Some((step, state)) = session.live_step() {
+        return Err(Refusal::Busy { other: step.id.clone(), phase: state.phase });
+    }
+    if let Some((step, state)) = session.owing_step() {
+        return Err(Refusal::Owed { step: step.id.clone(), phase: state.phase });
+    }
+    let complete = session.steps.values().all(|state| state.phase.is_done());
+    let mut events: Vec<_> = void_open(session, Cause::Disarmed).into_iter().collect();
+    events.push(Event::SessionClosed {
+        outcome: if complete { Outcome::Complete } else { Outcome::Partial },
+        note: note.to_owned(),
+    });
+    Ok(events)
+}
+
+/// What something the hub saw becomes at that time. Never fails: what the session does not care about is no event.
+pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
+    if session.closed.is_some() && !matches!(fact, Fact::Left { .. }) {
+        return vec![];
+    }
+    match fact {
+        Fact::Tick => tick(session, at),
+        Fact::Joined { principal, role, key, connection } => {
+            vec![Event::Joined { principal: principal.clone(), role: *role, key: key.clone(), connection: *connection }]
+        }
+        Fact::Left { principal, connection, why } => {
+            let here = session.people.get(principal).is_some_and(|person| person.connections.contains(connection));
+            if here && session.closed.is_none() {
+                vec![Event::Left { principal: principal.clone(), connection: *connection, why: why.clone() }]
+            } else {
+                vec![]
+            }
+        }
+        Fact::Reading { watch, reading, began, asked } => read(session, at, watch, reading, *began, *asked),
+        Fact::Rechecked { step, attempt, now } => rechecked(session, at, step, *attempt, now),
+        Fact::Started { step, attempt, process, cols, rows } => match live(session, step, *attempt) {
+            Some(state) if state.phase == Phase::Intended => {
+                vec![Event::RunStarted {
+                    step: step.clone(),
+                    attempt: *attempt,
+                    process: process.clone(),
+                    cols: *cols,
+                    rows: *rows,
+                }]
+            }
+            _ => vec![],
+        },
+        Fact::Output { step, attempt, offset, length, hash } => match live(session, step, *attempt) {
+            Some(_) => vec![Event::OutputWritten {
+                step: step.clone(),
+                attempt: *attempt,
+                part: Part::Step,
+                offset: *offset,
+                length: *length,
+                hash: *hash,
+            }],
+            None => vec![],
+        },
+        Fact::Ended { step, attempt, end } => {
+            let unstarted = matches!(end, RunEnd::NotStarted { .. });
+            match live(session, step, *attempt) {
+                Some(state) if unstarted == (state.phase == Phase::Intended) => {
+                    vec![Event::RunEnded { step: step.clone(), attempt: *attempt, end: end.clone() }]
+                }
+                _ => vec![],
+            }
+        }
+        Fact::ClockJumped { by_ms } => {
+            let mut events = vec![Event::ClockJumped { by_ms: *by_ms }];
+            events.extend(void_open(session, Cause::ClockJumped));
+            events
+        }
+        Fact::Recovered { version, torn_bytes, note, alive } => recovered(
+            session,
+            Event::Recovered { version: version.clone(), torn_bytes: *torn_bytes, note: note.clone() },
+            *alive,
+        ),
+        Fact::ProcessGone { step, attempt } => match session.steps.get(step) {
+            Some(state) if state.attempt == *attempt && state.run.as_ref().is_some_and(|run| run.still_running) => {
+                vec![Event::ProcessGone { step: step.clone(), attempt: *attempt }]
+            }
+            _ => vec![],
+        },
+    }
+}
+
+/// What time alone does: armed steps lapse, readings go stale, missing shadows hold the line.
+fn tick(session: &Session, at: At) -> Vec<Event> {
+    let mut events = vec![];
+    for watch in &session.plan.watches {
+        let told = session.watches.get(&watch.id).and_then(|state| state.status);
+        let now = session.status(&watch.id, at);
+        if now == Status::Unknown && told.is_some_and(|told| told != Status::Unknown) {
+            events.push(turned(session, &watch.id, now, session.why(&watch.id, at)));
+        }
+    }
+    if let Some((step, state, armed)) = session.open_step() {
+        if at >= armed.lapses {
+            events.push(void(&step.id, state.attempt, Cause::Lapsed));
+        } else if let Some(cause) = gate_cause(session, step, at) {
+            events.push(void(&step.id, state.attempt, cause));
+        }
+    }
+    match (&session.line.held, session.short_since) {
+        (None, Some(since))
+            if session.plan.on_shadow_lost == ShadowLost::Hold && at.since(since) >= session.plan.shadow_grace =>
+        {
+            events
+                .push(Event::LineHeld { why: "fewer shadows are connected than the next critical step needs".into() });
+            if events.iter().all(|event| !matches!(event, Event::StepVoided { .. })) {
+                events.extend(void_open(session, Cause::Andon));
+            }
+        }
+        (Some(_), None) => events.push(Event::LineFreed { why: "enough shadows are connected again".into() }),
+        _ => {}
+    }
+    events
+}
+
+fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, asked: Option<u64>) -> Vec<Event> {
+    let (Some(watch), Some(before)) = (session.plan.watch(id), session.watches.get(id)) else { return vec![] };
+    let repeat_after = Duration::from_secs(30).min(watch.stale_after / 2);
+    let unchanged = before.reading.as_ref() == Some(reading) && at.since(before.began) < repeat_after;
+    let waited_for = asked.is_some_and(|asked| {
+        session
+            .open_step()
+            .is_some_and(|(_, _, armed)| armed.starting.as_ref().is_some_and(|starting| starting.seq == asked))
+    });
+    if (unchanged && !waited_for) || began < before.began {
+        return vec![];
+    }
+    let mut events = vec![Event::ReadingTaken { watch: id.clone(), reading: reading.clone(), began, asked }];
+    if before.status != Some(reading.status) {
+        events.push(turned(session, id, reading.status, reading.why.clone()));
+    }
+    if twin::broken(3) || (twin::broken(4) && waited_for) {
+        return events;
+    }
+    if let Some((step, state, _)) = session.open_step()
+        && let Some(gate) = step.gates.iter().find(|gate| gate.watch == *id)
+        && !(reading.status == Status::Ok || (reading.status == Status::Warn && gate.allow_warn))
+    {
+        let cause = Cause::Gate { watch: id.clone(), status: reading.status, why: reading.why.clone() };
+        events.push(void(&step.id, state.attempt, cause));
+    }
+    events
+}
+
+fn turned(session: &Session, id: &WatchId, to: Status, why: String) -> Event {
+    let from = session.watches.get(id).and_then(|state| state.status).unwrap_or(Status::Unknown);
+    Event::GateTurned { watch: id.clone(), from, to, why }
+}
+
+/// The last look before the intent: gates as they are now, and every byte as it was checked.
+fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<Box<Covers>, String>) -> Vec<Event> {
+    let Some((step, state, armed)) = session.open_step() else { return vec![] };
+    if step.id != *id || state.attempt != attempt || state.phase != Phase::Starting {
+        return vec![]; // voided meanwhile
+    }
+    let pending = armed.starting.as_ref().and_then(|starting| starting.pending.first().cloned());
+    let cause = match (pending, now) {
+        (Some(watch), _) if !twin::broken(4) => Some(Cause::Gate {
+            watch,
+            status: Status::Unknown,
+            why: "it was not read again after run was pressed".into(),
+        }),
+        (_, Err(why)) => Some(Cause::BytesChanged { what: why.clone() }),
+        (_, Ok(now)) => {
+            armed.covers.covers().difference(now).filter(|_| !twin::broken(2)).map(|what| Cause::BytesChanged { what })
+        }
+    };
+    let gate = || gate_cause(session, step, at).filter(|_| !twin::broken(4) && !twin::broken(3));
+    let stopped = || (session.line.is_stopped() && !twin::broken(7)).then_some(Cause::Andon);
+    match cause.or_else(gate).or_else(stopped) {
+        Some(cause) => vec![void(id, attempt, cause)],
+        None => vec![Event::RunIntended { step: id.clone(), attempt }],
+    }
+}
+
+fn recovered(session: &Session, recovered: Event, alive: bool) -> Vec<Event> {
+    let mut events = vec![recovered];
+    if let Some((step, state, _)) = session.open_step()
+        && state.phase == Phase::Starting
+    {
+        // Without an intent on disk no process exists; twin 12 forgets that and would start it again.
+        if !twin::broken(12) {
+            events.push(void(&step.id, state.attempt, Cause::Restarted));
+        }
+    }
+    if let Some((step, state)) = session.live_step()
+        && !twin::broken(12)
+    {
+        let process = state.run.as_ref().and_then(|run| run.process.clone());
+        events.push(Event::OutcomeUnknown {
+            step: step.id.clone(),
+            attempt: state.attempt,
+            process,
+            still_running: alive,
+        });
+    }
+    events
+}
+
+fn gate_cause(session: &Session, step: &Step, at: At) -> Option<Cause> {
+    let gate = step.gates.iter().find(|gate| !session.gate_holds(gate, at))?;
+    let (status, why) = (session.status(&gate.watch, at), session.why(&gate.watch, at));
+    Some(Cause::Gate { watch: gate.watch.clone(), status, why })
+}
+
+fn gates_hold(session: &Session, step: &Step, at: At) -> Result<(), Refusal> {
+    match step.gates.iter().find(|gate| !session.gate_holds(gate, at)) {
+        Some(gate) => Err(Refusal::Gate {
+            watch: gate.watch.clone(),
+            status: session.status(&gate.watch, at).word(),
+            why: session.why(&gate.watch, at),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn line_free(session: &Session) -> Result<(), Refusal> {
+    let why = match (session.line.pulled.keys().next(), &session.line.held) {
+        (Some(who), _) => format!("andon by {who}"),
+        (None, Some(why)) => why.clone(),
+        (None, None) => return Ok(()),
+    };
+    if twin::broken(7) { Ok(()) } else { Err(Refusal::LineStopped { why }) }
+}
+
+/// Nothing starts while something runs, or while a word on what failed is owed.
+fn nothing_pending(session: &Session) -> Result<(), Refusal> {
+    if let Some((step, state)) = session.live_step() {
+        return Err(Refusal::Busy { other: step.id.clone(), phase: state.phase });
+    }
+    match session.owing_step() {
+        Some((step, state)) => Err(Refusal::Owed { step: step.id.clone(), phase: state.phase }),
+        None => Ok(()),
+    }
+}
+
+fn lead_only(session: &Session, who: &Principal) -> Result<(), Refusal> {
+    if *who == session.lead { Ok(()) } else { Err(Refusal::LeadOnly { lead: session.lead.clone() }) }
+}
+
+fn state_of<'a>(session: &'a Session, id: &StepId) -> Result<&'a StepState, Refusal> {
+    session.steps.get(id).ok_or_else(|| Refusal::NoSuchStep { step: id.clone() })
+}
+
+/// What is armed, if it is that attempt of that step.
+fn open_attempt<'a>(session: &'a Session, id: &StepId, attempt: u32) -> Result<&'a Armed, Refusal> {
+    let state = state_of(session, id)?;
+    match &state.armed {
+        Some(armed) if state.phase.is_open() && state.attempt == attempt => Ok(armed),
+        Some(_) if state.phase.is_open() => {
+            Err(Refusal::Attempt { step: id.clone(), asked: attempt, now: state.attempt })
+        }
+        _ => Err(match &state.voided {
+            Some(why) if state.phase == Phase::Planned => {
+                Refusal::NotArmedAnyMore { step: id.clone(), why: why.clone() }
+            }
+            _ => Refusal::Phase { step: id.clone(), phase: state.phase, wanted: "armed" },
+        }),
+    }
+}
+
+fn live<'a>(session: &'a Session, id: &StepId, attempt: u32) -> Option<&'a StepState> {
+    session.steps.get(id).filter(|state| state.attempt == attempt && state.phase.is_live())
+}
+
+fn void(step: &StepId, attempt: u32, cause: Cause) -> Event {
+    Event::StepVoided { step: step.clone(), attempt, cause }
+}
+
+fn void_open(session: &Session, cause: Cause) -> Option<Event> {
+    session.open_step().map(|(step, state, _)| void(&step.id, state.attempt, cause))
+}

@@ -1,0 +1,81 @@
+//! The andon: anyone stops the line, two different people let it go on.
+
+use crate::clock::At;
+use crate::event::Role;
+use crate::name::Principal;
+use crate::session::Session;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A puller gone for so long need not release any more; the lead and any shadow do it instead.
+pub const PULLER_GONE: Duration = Duration::from_secs(120);
+
+/// Whether anything may start.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LineState {
+    /// Who pulled the andon, and when first.
+    pub pulled: BTreeMap<Principal, At>,
+    /// Who agreed to go on since the latest pull.
+    pub released: BTreeSet<Principal>,
+    /// Why the hub holds it.
+    pub held: Option<String>,
+}
+
+impl LineState {
+    /// Whether nothing may start.
+    pub fn is_stopped(&self) -> bool {
+        !self.pulled.is_empty() || self.held.is_some()
+    }
+    /// A pull takes back every release given before it: they answered another question.
+    pub(super) fn pull(&mut self, by: &Principal, at: At) {
+        self.pulled.entry(by.clone()).or_insert(at);
+        self.released.clear();
+    }
+    pub(super) fn release(&mut self, by: &Principal, freed: bool) {
+        self.released.insert(by.clone());
+        if freed {
+            self.pulled.clear();
+            self.released.clear();
+        }
+    }
+}
+
+impl Session {
+    /// Who has still to release, in words; empty where `released` is enough.
+    ///
+    /// Every puller who is here (or was until less than [`PULLER_GONE`] ago) releases, and the lead does; where that
+    /// would be one person only, any shadow is the second.
+    pub fn release_needs(&self, at: At, released: &BTreeSet<Principal>) -> Vec<String> {
+        let mut needs = vec![];
+        if !released.contains(&self.lead) {
+            needs.push(format!("the lead ({})", self.lead));
+        }
+        let pullers = self.line.pulled.keys().filter(|puller| **puller != self.lead && !puller.is_hub());
+        let waiting: Vec<_> = pullers.filter(|puller| !self.is_long_gone(puller, at)).collect();
+        needs.extend(waiting.iter().filter(|puller| !released.contains(**puller)).map(|puller| puller.to_string()));
+        if waiting.is_empty() && !released.iter().any(|who| self.is_shadow(who)) {
+            needs.push("any shadow".into());
+        }
+        needs
+    }
+
+    fn is_long_gone(&self, who: &Principal, at: At) -> bool {
+        self.people.get(who).and_then(|person| person.gone).is_some_and(|gone| at.since(gone) >= PULLER_GONE)
+    }
+
+    /// A shadow of the plan who does not lead.
+    pub fn is_shadow(&self, who: &Principal) -> bool {
+        *who != self.lead && self.plan.crew.shadow.contains(who)
+    }
+
+    /// What that principal may do now.
+    pub fn role(&self, who: &Principal) -> Role {
+        match self {
+            _ if *who == self.lead => Role::Lead,
+            _ if self.plan.crew.shadow.contains(who) => Role::Shadow,
+            _ => Role::Observer,
+        }
+    }
+}

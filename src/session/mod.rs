@@ -1,0 +1,575 @@
+//! What the crew has agreed so far: a pure fold of events in number order. Equal events give equal sessions.
+//!
+//! [`Session::open`] takes the first line, [`Session::apply`] every further one; it always succeeds and never starts
+//! anything. [`decide`] says what a request or an observation becomes: events, or a [`Refusal`]. Neither reads a clock,
+//! a file or a random source: time and author come stamped from outside.
+
+mod decide;
+mod line;
+pub mod request;
+pub mod steps;
+mod story;
+pub(crate) mod twin;
+
+pub(crate) use decide::refused;
+pub use decide::{Fact, decide, observe};
+pub use line::LineState;
+pub use request::{Author, Refusal, Request};
+pub use story::story;
+
+use crate::clock::At;
+use crate::event::{Attention, Event, Outcome, Reading, Role, RunEnd, Settled, Status};
+use crate::name::{Principal, StepId, WatchId};
+use crate::plan::{Gate, Params, Plan, Step};
+use crate::transcript::record::Line;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepState};
+
+/// Things said, and lines of the story, kept for late joiners. The transcript holds all of them.
+const KEPT: usize = 200;
+/// Readings kept per watch for its sparkline.
+const HISTORY: usize = 60;
+/// Refusals of one principal that reach the transcript in one [`REFUSAL_WINDOW`]; further ones are only answered.
+pub const REFUSALS_PER_WINDOW: u32 = 20;
+/// See [`REFUSALS_PER_WINDOW`].
+pub const REFUSAL_WINDOW: Duration = Duration::from_secs(60);
+
+/// One live run of a plan, as far as its transcript says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// Number of the last event folded.
+    pub seq: u64,
+    /// Its time.
+    pub at: At,
+    /// The session's id.
+    pub id: String,
+    /// When it opened.
+    pub opened: At,
+    /// What is flown.
+    #[serde(with = "plan_text")]
+    pub plan: Arc<Plan>,
+    /// The parameters' values.
+    pub params: Params,
+    /// The hub's machine.
+    pub host: String,
+    /// Who the hub runs as.
+    pub user: String,
+    /// The plan's folder.
+    pub folder: String,
+    /// Who leads.
+    pub lead: Principal,
+    /// A hand-over that only one half of the two has agreed to.
+    pub handover: Option<Handover>,
+    /// Everyone who ever joined.
+    pub people: BTreeMap<Principal, Person>,
+    /// Every watch of the plan.
+    pub watches: BTreeMap<WatchId, WatchState>,
+    /// Every step of the plan.
+    pub steps: BTreeMap<StepId, StepState>,
+    /// Whether anything may start.
+    pub line: LineState,
+    /// Since when fewer eligible shadows are connected than the next critical step needs.
+    pub short_since: Option<At>,
+    /// What was said, newest last.
+    pub notes: VecDeque<Said>,
+    /// The story in short sentences, newest last.
+    pub recent: VecDeque<Told>,
+    /// Refusals counted for the rate limit.
+    pub refusals: BTreeMap<Principal, (At, u32)>,
+    /// Set once it is over.
+    pub closed: Option<Outcome>,
+}
+
+/// Somebody who joined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// What they may do.
+    pub role: Role,
+    /// Their key, bound by their first connection.
+    pub key: String,
+    /// Open connections.
+    pub connections: BTreeSet<u64>,
+    /// What they look at.
+    pub attention: Attention,
+    /// Since when they look at it.
+    pub since: At,
+    /// Since when no connection is left.
+    pub gone: Option<At>,
+}
+
+/// A watch in a session.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchState {
+    /// The latest reading.
+    pub reading: Option<Reading>,
+    /// When it began.
+    pub began: At,
+    /// The status people were told: the reading's, or unknown once it is stale.
+    pub status: Option<Status>,
+    /// Numbers read, newest last.
+    pub history: VecDeque<(At, f64)>,
+}
+
+/// One half of a hand-over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handover {
+    /// Who shall lead.
+    pub to: Principal,
+    /// Who said so: the lead, or the one who shall.
+    pub agreed: Principal,
+}
+
+/// Something said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// When.
+    pub at: At,
+    /// By whom.
+    pub by: Principal,
+    /// What.
+    pub text: String,
+}
+
+/// One sentence of the story.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Told {
+    /// The event's number.
+    pub seq: u64,
+    /// When.
+    pub at: At,
+    /// The sentence.
+    pub text: String,
+}
+
+/// Why a transcript's first line opens no session.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Something else stands first.
+    #[error("a transcript starts with SessionOpened; this one starts with {0}")]
+    Kind(&'static str),
+    /// Its plan cannot be read by this version.
+    #[error("the plan in the transcript cannot be read by this version: {0}")]
+    Plan(#[from] crate::plan::PlanError),
+}
+
+impl Session {
+    /// The session that a first line opens.
+    pub fn open(line: &Line) -> Result<Session, OpenError> {
+        let Event::SessionOpened { session, plan, params, host, user, folder, .. } = &line.event else {
+            return Err(OpenError::Kind(line.event.kind()));
+        };
+        let plan = Arc::new(Plan::parse("plan in the transcript", plan)?);
+        let mut state = Session {
+            seq: line.seq,
+            at: line.at,
+            id: session.clone(),
+            opened: line.at,
+            lead: plan.crew.lead.first().cloned().unwrap_or_else(Principal::hub), // a plan without a lead does not parse
+            params: params.clone(),
+            host: host.clone(),
+            user: user.clone(),
+            folder: folder.clone(),
+            handover: None,
+            people: BTreeMap::new(),
+            watches: plan.watches.iter().map(|watch| (watch.id.clone(), WatchState::default())).collect(),
+            steps: plan.steps.iter().map(|step| (step.id.clone(), StepState::default())).collect(),
+            line: LineState::default(),
+            short_since: None,
+            notes: VecDeque::new(),
+            recent: VecDeque::new(),
+            refusals: BTreeMap::new(),
+            closed: None,
+            plan,
+        };
+        state.short_since = state.shadows_short().then_some(line.at);
+        state.tell(line);
+        Ok(state)
+    }
+
+    /// Folds one event in. Always succeeds: what may happen was decided before it was numbered.
+    pub fn apply(&mut self, line: &Line) {
+        self.tell(line);
+        self.seq = line.seq;
+        self.at = line.at;
+        let (at, by) = (line.at, &line.by);
+        match &line.event {
+            Event::SessionOpened { .. } => {}
+            Event::Recovered { .. } => {
+                for person in self.people.values_mut().filter(|person| !person.connections.is_empty()) {
+                    person.connections.clear();
+                    person.gone = Some(at);
+                }
+            }
+            Event::ClockJumped { .. } => {}
+            Event::SessionClosed { outcome, .. } => self.closed = Some(*outcome),
+            Event::Joined { principal, role, key, connection } => {
+                let person = self.people.entry(principal.clone()).or_insert_with(|| Person {
+                    role: *role,
+                    key: key.clone(),
+                    connections: BTreeSet::new(),
+                    attention: Attention::Here,
+                    since: at,
+                    gone: None,
+                });
+                person.connections.insert(*connection);
+                person.gone = None;
+            }
+            Event::Left { principal, connection, .. } => {
+                if let Some(person) = self.people.get_mut(principal) {
+                    person.connections.remove(connection);
+                    if person.connections.is_empty() {
+                        person.gone = Some(at);
+                    }
+                }
+            }
+            Event::AttentionChanged { principal, attention } => {
+                if let Some(person) = self.people.get_mut(principal) {
+                    person.attention = attention.clone();
+                    person.since = at;
+                }
+            }
+            Event::HandoverAgreed { to } => {
+                self.handover = Some(Handover { to: to.clone(), agreed: by.clone() });
+            }
+            Event::LeadHandedOver { to, .. } => {
+                self.lead = to.clone();
+                self.handover = None;
+            }
+            Event::Noted { text } => push(&mut self.notes, Said { at, by: by.clone(), text: text.clone() }, KEPT),
+            Event::Marked { .. } => {}
+            Event::Refused { principal, .. } => {
+                let count = self.refusals.entry(principal.clone()).or_insert((at, 0));
+                if at.since(count.0) >= REFUSAL_WINDOW {
+                    *count = (at, 0);
+                }
+                count.1 += 1;
+            }
+            Event::ReadingTaken { watch, reading, began, asked } => {
+                let state = self.watches.entry(watch.clone()).or_default();
+                if let Some(value) = reading.value {
+                    push(&mut state.history, (at, value), HISTORY);
+                }
+                state.reading = Some(reading.clone());
+                state.began = *began;
+                if let (Some(asked), Some(starting)) = (asked, self.starting_mut())
+                    && starting.seq == *asked
+                {
+                    starting.pending.remove(watch);
+                }
+            }
+            Event::GateTurned { watch, to, .. } => {
+                self.watches.entry(watch.clone()).or_default().status = Some(*to);
+            }
+            Event::AndonPulled { .. } => self.line.pull(by, at),
+            Event::AndonReleased { freed } => self.line.release(by, *freed),
+            Event::LineHeld { why } => self.line.held = Some(why.clone()),
+            Event::LineFreed { .. } => self.line.held = None,
+            Event::Resized { cols, rows } => {
+                if let Some((_, state)) = self.steps.iter_mut().find(|(_, state)| state.phase.is_live())
+                    && let Some(run) = &mut state.run
+                {
+                    run.size = (*cols, *rows);
+                }
+            }
+            event => self.apply_to_step(line, event),
+        }
+        let short = self.shadows_short();
+        self.short_since = if short { self.short_since.or(Some(at)) } else { None };
+    }
+
+    fn apply_to_step(&mut self, line: &Line, event: &Event) {
+        let (at, by) = (line.at, &line.by);
+        let gates: BTreeSet<WatchId> = match event {
+            Event::RunRequested { step, .. } => self
+                .plan
+                .step(step)
+                .map(|step| step.gates.iter().map(|gate| gate.watch.clone()).collect())
+                .unwrap_or_default(),
+            _ => BTreeSet::new(),
+        };
+        let Some(state) = step_of(event).and_then(|id| self.steps.get_mut(id)) else { return };
+        let go = |state: &mut StepState, by: Move| {
+            if let Some(next) = state.phase.next(by) {
+                state.phase = next;
+            }
+        };
+        match event {
+            Event::StepArmed { attempt, lapses, covers, .. } => {
+                state.attempt = *attempt;
+                state.voided = None;
+                state.run = None;
+                state.armed = Some(Armed {
+                    seq: line.seq,
+                    at,
+                    lapses: *lapses,
+                    by: by.clone(),
+                    covers: covers.clone(),
+                    opened: BTreeMap::new(),
+                    checks: BTreeMap::new(),
+                    starting: None,
+                });
+                go(state, Move::Arm);
+            }
+            Event::CheckOpened { .. } => {
+                if let Some(armed) = &mut state.armed {
+                    armed.opened.entry(by.clone()).or_insert(at);
+                }
+            }
+            Event::CrossChecked { key, .. } => {
+                if let Some(armed) = &mut state.armed {
+                    let opened = armed.opened.get(by).copied().unwrap_or(at);
+                    let looked_ms = u64::try_from(at.since(opened).as_millis()).unwrap_or(u64::MAX);
+                    armed.checks.insert(by.clone(), Check { at, key: key.clone(), looked_ms });
+                }
+            }
+            Event::Withdrawn { .. } => {
+                if let Some(armed) = &mut state.armed {
+                    armed.checks.remove(by);
+                }
+            }
+            Event::StepVoided { cause, .. } => {
+                state.voided = Some(cause.to_string());
+                state.armed = None;
+                go(state, Move::Void);
+            }
+            Event::StepCleared { .. } => go(state, Move::Clear),
+            Event::RunRequested { .. } => {
+                if let Some(armed) = &mut state.armed {
+                    armed.starting = Some(Starting { seq: line.seq, pending: gates });
+                }
+                go(state, Move::Request);
+            }
+            Event::RunIntended { .. } => {
+                state.run = Some(RunState {
+                    intended: at,
+                    process: None,
+                    started: None,
+                    ended: None,
+                    end: None,
+                    still_running: false,
+                    interrupted: None,
+                    output_bytes: 0,
+                    size: (80, 24),
+                });
+                if let Some(armed) = &mut state.armed {
+                    armed.starting = None;
+                }
+                go(state, Move::Intend);
+            }
+            Event::RunStarted { process, cols, rows, .. } => {
+                if let Some(run) = &mut state.run {
+                    run.process = Some(process.clone());
+                    run.started = Some(at);
+                    run.size = (*cols, *rows);
+                }
+                go(state, Move::Start);
+            }
+            Event::OutputWritten { offset, length, .. } => {
+                if let Some(run) = &mut state.run {
+                    run.output_bytes = offset + u64::from(*length);
+                }
+            }
+            Event::RunInterrupted { .. } => {
+                if let Some(run) = &mut state.run {
+                    run.interrupted = Some(by.clone());
+                }
+            }
+            Event::RunEnded { end, .. } => {
+                if let Some(run) = &mut state.run {
+                    run.ended = Some(at);
+                    run.end = Some(end.clone());
+                }
+                go(
+                    state,
+                    match end {
+                        RunEnd::NotStarted { .. } => Move::NotStarted,
+                        end if end.is_success() => Move::EndWell,
+                        _ => Move::EndBadly,
+                    },
+                );
+            }
+            Event::OutcomeUnknown { process, still_running, .. } => {
+                if let Some(run) = &mut state.run {
+                    run.process = run.process.take().or_else(|| process.clone());
+                    run.ended = Some(at);
+                    run.still_running = *still_running;
+                }
+                go(state, Move::Lose);
+            }
+            Event::ProcessGone { .. } => {
+                if let Some(run) = &mut state.run {
+                    run.still_running = false;
+                }
+            }
+            Event::Acknowledged { outcome, why, .. } => {
+                state.settled = Some(Note { by: by.clone(), at, outcome: *outcome, text: why.clone() });
+                go(
+                    state,
+                    match outcome {
+                        Settled::Done => Move::SettleDone,
+                        Settled::Failed => Move::SettleFailed,
+                    },
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, line: &Line) {
+        if let Some(text) = story(self, line) {
+            push(&mut self.recent, Told { seq: line.seq, at: line.at, text }, KEPT);
+        }
+    }
+
+    fn starting_mut(&mut self) -> Option<&mut Starting> {
+        self.steps.values_mut().find(|state| state.phase == Phase::Starting)?.armed.as_mut()?.starting.as_mut()
+    }
+
+    /// The one step that is armed, cleared or starting.
+    pub fn open_step(&self) -> Option<(&Step, &StepState, &Armed)> {
+        self.plan.steps.iter().find_map(|step| {
+            let state = self.steps.get(&step.id)?;
+            Some((step, state, state.armed.as_ref()?)).filter(|(_, state, _)| state.phase.is_open())
+        })
+    }
+
+    /// The one step whose process exists or may exist.
+    pub fn live_step(&self) -> Option<(&Step, &StepState)> {
+        self.find(|state| state.phase.is_live())
+    }
+
+    /// The step somebody owes a word on.
+    pub fn owing_step(&self) -> Option<(&Step, &StepState)> {
+        self.find(|state| state.phase.owes_acknowledgement())
+    }
+
+    /// The step people look at: what is armed or runs, else what owes a word, else the first that is not over.
+    pub fn current_step(&self) -> Option<(&Step, &StepState)> {
+        self.find(|state| state.phase.is_open() || state.phase.is_live())
+            .or_else(|| self.owing_step())
+            .or_else(|| self.find(|state| !state.phase.is_over()))
+    }
+
+    fn find(&self, wanted: impl Fn(&StepState) -> bool) -> Option<(&Step, &StepState)> {
+        self.plan.steps.iter().find_map(|step| {
+            let state = self.steps.get(&step.id)?;
+            wanted(state).then_some((step, state))
+        })
+    }
+
+    /// A watch's status at that time: unknown without a reading, and once the reading is older than its limit.
+    pub fn status(&self, watch: &WatchId, at: At) -> Status {
+        match (self.watches.get(watch).and_then(|state| state.reading.as_ref()), self.age(watch, at)) {
+            (Some(reading), Some(age)) if !self.is_stale(watch, age) => reading.status,
+            _ => Status::Unknown,
+        }
+    }
+
+    /// How old a watch's latest reading is; none where there is none.
+    pub fn age(&self, watch: &WatchId, at: At) -> Option<Duration> {
+        let state = self.watches.get(watch)?;
+        state.reading.as_ref().map(|_| at.since(state.began))
+    }
+
+    fn is_stale(&self, watch: &WatchId, age: Duration) -> bool {
+        !twin::broken(9) && self.plan.watch(watch).is_none_or(|watch| age > watch.stale_after)
+    }
+
+    /// The sentence behind a watch's status at that time.
+    pub fn why(&self, watch: &WatchId, at: At) -> String {
+        match (self.watches.get(watch).and_then(|state| state.reading.as_ref()), self.age(watch, at)) {
+            (Some(reading), Some(age)) if self.is_stale(watch, age) => {
+                format!("stale for {}; last: {}", crate::clock::human(age), reading.why)
+            }
+            (Some(reading), _) => reading.why.clone(),
+            (None, _) => "not read yet".into(),
+        }
+    }
+
+    /// Whether a gate lets its step pass at that time. Unknown never does.
+    pub fn gate_holds(&self, gate: &Gate, at: At) -> bool {
+        match self.status(&gate.watch, at) {
+            Status::Ok => true,
+            Status::Warn => gate.allow_warn,
+            Status::Fail | Status::Unknown => false,
+        }
+    }
+
+    /// Whether this principal may cross-check what is armed: a shadow of the plan who neither leads nor armed it.
+    pub fn may_check(&self, principal: &Principal) -> bool {
+        self.plan.crew.shadow.contains(principal)
+            && *principal != self.lead
+            && self.open_step().is_none_or(|(_, _, armed)| armed.by != *principal)
+    }
+
+    /// Shadows with an open connection, the lead left out.
+    pub fn shadows_here(&self) -> impl Iterator<Item = &Principal> {
+        self.people
+            .iter()
+            .filter(|(principal, person)| {
+                !person.connections.is_empty() && **principal != self.lead && self.plan.crew.shadow.contains(principal)
+            })
+            .map(|(principal, _)| principal)
+    }
+
+    /// Whether fewer shadows are connected than the next critical step needs.
+    fn shadows_short(&self) -> bool {
+        let next = self
+            .plan
+            .steps
+            .iter()
+            .find(|step| step.checks > 0 && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done()));
+        next.is_some_and(|step| self.shadows_here().count() < step.checks as usize)
+    }
+}
+
+/// The step an event is about.
+pub fn step_of(event: &Event) -> Option<&StepId> {
+    match event {
+        Event::StepArmed { step, .. }
+        | Event::CheckOpened { step, .. }
+        | Event::CrossChecked { step, .. }
+        | Event::Objected { step, .. }
+        | Event::Withdrawn { step, .. }
+        | Event::StepVoided { step, .. }
+        | Event::StepCleared { step, .. }
+        | Event::RunRequested { step, .. }
+        | Event::RunIntended { step, .. }
+        | Event::RunStarted { step, .. }
+        | Event::OutputWritten { step, .. }
+        | Event::RunInterrupted { step, .. }
+        | Event::RunEnded { step, .. }
+        | Event::OutcomeUnknown { step, .. }
+        | Event::ProcessGone { step, .. }
+        | Event::Acknowledged { step, .. } => Some(step),
+        _ => None,
+    }
+}
+
+fn push<T>(queue: &mut VecDeque<T>, item: T, kept: usize) {
+    if queue.len() >= kept {
+        queue.pop_front();
+    }
+    queue.push_back(item);
+}
+
+/// In a snapshot a plan is its text.
+mod plan_text {
+    use super::*;
+    pub fn serialize<S: serde::Serializer>(plan: &Arc<Plan>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&plan.text)
+    }
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Arc<Plan>, D::Error> {
+        let text = String::deserialize(from)?;
+        Plan::parse("plan in the snapshot", &text).map(Arc::new).map_err(serde::de::Error::custom)
+    }
+}

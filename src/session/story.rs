@@ -1,0 +1,97 @@
+//! The session in short sentences: the events pane, plain mode and the report tell the same story.
+
+use super::{Session, step_of};
+use crate::clock::human;
+use crate::event::{Attention, Event, Outcome, Settled};
+use crate::name::shown;
+use crate::transcript::record::Line;
+use std::time::Duration;
+
+/// One sentence on that event, told with what the session was just before it; none for events that are no news by
+/// themselves (readings, output, attention).
+pub fn story(session: &Session, line: &Line) -> Option<String> {
+    let by = &line.by;
+    let number = |event: &Event| {
+        step_of(event).map(|id| match session.plan.number(id) {
+            Some(number) => format!("{number:02} {id}"),
+            None => id.to_string(),
+        })
+    };
+    let step = number(&line.event).unwrap_or_default();
+    Some(match &line.event {
+        Event::SessionOpened { plan_name, environment, .. } => {
+            format!("session opened: {} on {}", shown(plan_name), shown(environment))
+        }
+        Event::Recovered { note, .. } => format!("the hub took the session up again: {}", shown(note)),
+        Event::ClockJumped { by_ms } => format!("the clock jumped by {by_ms} ms"),
+        Event::SessionClosed { outcome, note } => {
+            let word = match outcome {
+                Outcome::Complete => "complete",
+                Outcome::Partial => "with steps left",
+            };
+            format!("session closed by {by}, {word}{}", quoted(note))
+        }
+        Event::Joined { principal, role, key, .. } => {
+            format!("{principal} joined as {} with {}", role.word(), shown(key))
+        }
+        Event::Left { principal, why, .. } => format!("{principal} left ({})", shown(why)),
+        Event::AttentionChanged { principal, attention } => match attention {
+            Attention::Away => format!("{principal} is away"),
+            _ => return None,
+        },
+        Event::HandoverAgreed { to } => format!("{by} agrees that {to} shall lead"),
+        Event::LeadHandedOver { from, to } => format!("{from} handed the lead to {to}"),
+        Event::Noted { text } => format!("{by} says: {}", shown(text)),
+        Event::Marked { text } => format!("{by} marks: {}", shown(text)),
+        Event::Refused { principal, request, reason } => {
+            format!("refused to {principal}: {}: {}", shown(request), shown(reason))
+        }
+        Event::ReadingTaken { .. } | Event::OutputWritten { .. } | Event::Resized { .. } => return None,
+        Event::GateTurned { watch, to, why, .. } => format!("watch {watch} is {}: {}", to.word(), shown(why)),
+        Event::StepArmed { covers, attempt, .. } => {
+            format!("{by} armed {step} (attempt {attempt}, digest {})", covers.digest().short())
+        }
+        Event::CheckOpened { .. } => format!("{by} opened the check of {step}"),
+        Event::CrossChecked { digest, .. } => {
+            let opened = session.open_step().and_then(|(_, _, armed)| armed.opened.get(by));
+            let looked = opened.map_or(Duration::ZERO, |opened| line.at.since(*opened));
+            format!("{by} cross-checked {step} ({}, looked {})", digest.short(), human(looked))
+        }
+        Event::Objected { why, .. } => format!("{by} objected to {step}{}", quoted(why)),
+        Event::Withdrawn { .. } => format!("{by} withdrew the check of {step}"),
+        Event::StepVoided { cause, .. } => format!("{step} is not armed any more: {}", shown(&cause.to_string())),
+        Event::StepCleared { .. } => format!("{step} is cleared"),
+        Event::RunRequested { .. } => format!("{by} pressed run on {step}; gates and bytes are read again"),
+        Event::RunIntended { .. } => format!("{step} will run"),
+        Event::RunStarted { process, .. } => format!("{step} runs, process {}", process.pid),
+        Event::RunInterrupted { force, .. } => {
+            format!("{by} had {step} {}", if *force { "killed" } else { "interrupted" })
+        }
+        Event::RunEnded { end, .. } => {
+            format!("{step} {}: {}", if end.is_success() { "done" } else { "failed" }, shown(&end.to_string()))
+        }
+        Event::OutcomeUnknown { still_running, .. } => {
+            format!(
+                "{step} is unknown: the hub died while it ran{}",
+                if *still_running { "; its process is still alive" } else { "" }
+            )
+        }
+        Event::ProcessGone { .. } => format!("the process of {step} is gone"),
+        Event::Acknowledged { outcome, why, .. } => {
+            let word = match outcome {
+                Settled::Done => "done",
+                Settled::Failed => "not done",
+            };
+            format!("{by} settled {step} as {word}{}", quoted(why))
+        }
+        Event::AndonPulled { why } => format!("ANDON: {by} stopped the line{}", quoted(why)),
+        Event::AndonReleased { freed: true } => format!("{by} released the line; it goes on"),
+        Event::AndonReleased { freed: false } => format!("{by} released the line; not everyone has yet"),
+        Event::LineHeld { why } => format!("the line is held: {}", shown(why)),
+        Event::LineFreed { why } => format!("the line is free: {}", shown(why)),
+    })
+}
+
+fn quoted(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {}", shown(text)) }
+}
