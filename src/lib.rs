@@ -3,6 +3,8 @@ pub mod clock;
 pub mod event;
 pub mod hash;
 pub mod hub;
+pub mod identity;
+pub mod link;
 pub mod name;
 pub mod plan;
 pub mod protocol;
