@@ -6,6 +6,7 @@ pub mod hash;
 pub mod hub;
 pub mod identity;
 pub mod link;
+pub mod monitor;
 pub mod name;
 pub mod plan;
 pub mod protocol;

@@ -124,7 +124,12 @@ mod tests {
     #[test]
     fn a_guesser_is_shut_out_and_the_file_is_private() {
         let who = Principal::new("dana").unwrap();
-        let kept = Kept { session: "s".into(), port: 1, personal: [(who.clone(), "a".repeat(32))].into(), observer: Some("b".repeat(32)) };
+        let kept = Kept {
+            session: "s".into(),
+            port: 1,
+            personal: [(who.clone(), "a".repeat(32))].into(),
+            observer: Some("b".repeat(32)),
+        };
         let secrets = Secrets::new(kept.clone());
         let far: IpAddr = "192.0.2.1".parse().unwrap();
         let near: IpAddr = "127.0.0.1".parse().unwrap();

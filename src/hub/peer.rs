@@ -93,7 +93,11 @@ struct Departure {
 }
 impl Drop for Departure {
     fn drop(&mut self) {
-        let left = Input::Left { principal: self.principal.clone(), connection: self.connection, why: std::mem::take(&mut self.why) };
+        let left = Input::Left {
+            principal: self.principal.clone(),
+            connection: self.connection,
+            why: std::mem::take(&mut self.why),
+        };
         // The channel is bounded and this cannot wait: a full one gets its own task.
         if let Err(mpsc::error::TrySendError::Full(left)) = self.inputs.try_send(left) {
             let inputs = self.inputs.clone();
@@ -227,7 +231,9 @@ async fn enter(
         return Err(refuse("the first message must be Knock"));
     };
     let Some(version) = versions.iter().copied().filter(|version| VERSIONS.contains(version)).max() else {
-        return Err(refuse(&format!("this hub speaks protocol {VERSIONS:?}, the client {versions:?}; use the same version of crosscheck")));
+        return Err(refuse(&format!(
+            "this hub speaks protocol {VERSIONS:?}, the client {versions:?}; use the same version of crosscheck"
+        )));
     };
     let Some(owner) = door.secrets.open(&token, from.ip()) else {
         door.note_refusal(Principal::hub(), format!("a link with a wrong secret, from {}", from.ip())).await;
@@ -236,7 +242,8 @@ async fn enter(
         return Err(refuse("not let in: the link's secret is wrong, or belongs to another session"));
     };
     let nonce = random_hex(32).map_err(|error| refuse(&error.to_string()))?;
-    let hello = FromHub::Hello { version, session: door.session.clone(), principal: owner.clone(), nonce: nonce.clone() };
+    let hello =
+        FromHub::Hello { version, session: door.session.clone(), principal: owner.clone(), nonce: nonce.clone() };
     outbox.push(&binary_frame(&hello.encode()));
     let FromClient::Auth { key, principal, nonce: client_nonce, have, signature } = hear(socket).await? else {
         return Err(refuse("the second message must be Auth"));
@@ -245,7 +252,9 @@ async fn enter(
     // A personal link says who it is; an observer's name is chosen, and marked so that it can be nobody else's.
     let principal = match owner {
         Some(owner) => owner,
-        None => Principal::new(&format!("observer:{}", principal.short())).map_err(|error| refuse(&error.to_string()))?,
+        None => {
+            Principal::new(&format!("observer:{}", principal.short())).map_err(|error| refuse(&error.to_string()))?
+        }
     };
     let statement = join_statement(&door.session, &nonce, &client_nonce, &principal, have);
     if !public.verify(&statement, &signature) {
@@ -260,7 +269,8 @@ async fn enter(
     let (reply, answered) = oneshot::channel();
     let joining = Joining { author: author.clone(), have, outbox: Arc::downgrade(outbox), reply };
     door.inputs.send(Input::Join(joining)).await.map_err(|_| gone())?;
-    let (connection, welcome) = answered.await.map_err(|_| gone())?.map_err(|reason| FromHub::Refuse { reason, retry: false })?;
+    let (connection, welcome) =
+        answered.await.map_err(|_| gone())?.map_err(|reason| FromHub::Refuse { reason, retry: false })?;
     let departure = Departure { inputs: door.inputs.clone(), principal, connection, why: "connection lost".to_owned() };
     Ok((author, departure, welcome))
 }
@@ -281,7 +291,8 @@ async fn hear(socket: &mut WebSocketStream<Io>) -> Result<FromClient, FromHub> {
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) if text.len() <= PRE_AUTH_BYTES_MAX => {
-                return serde_json::from_str(text.as_str()).map_err(|_| refuse("a message that this protocol does not have"));
+                return serde_json::from_str(text.as_str())
+                    .map_err(|_| refuse("a message that this protocol does not have"));
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Text(_))) => return Err(refuse("the message is too large")),
@@ -331,7 +342,8 @@ async fn listen(
         tokens -= 1.0;
         match serde_json::from_str(text.as_str()) {
             Ok(FromClient::Ask { id, request }) => {
-                let ask = Input::Ask { author: author.clone(), connection, id, request, outbox: Arc::downgrade(outbox) };
+                let ask =
+                    Input::Ask { author: author.clone(), connection, id, request, outbox: Arc::downgrade(outbox) };
                 if door.inputs.send(ask).await.is_err() {
                     return ("the hub ended".to_owned(), close_frame(1001, "the hub ended"));
                 }
@@ -341,7 +353,10 @@ async fn listen(
             }
             Ok(_) => return ("spoke out of turn".to_owned(), close_frame(1002, "out of turn")),
             Err(_) => {
-                return ("sent a message this protocol does not have".to_owned(), close_frame(1007, "not a message of this protocol"));
+                return (
+                    "sent a message this protocol does not have".to_owned(),
+                    close_frame(1007, "not a message of this protocol"),
+                );
             }
         }
     }
