@@ -124,6 +124,7 @@ fn disk(path: &Path, limit: u64) -> Result<(Figure, Option<String>), String> {
     let name = excerpt(&path.to_string_lossy(), 60);
     let disk = nix::sys::statvfs::statvfs(path).map_err(|error| format!("space at {name} not known: {error}"))?;
     // What ordinary users may take, not what root could.
+    #[allow(clippy::useless_conversion)] // on some systems it counts in 32 bits
     let free = u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size());
     let crossed = (free < limit).then(|| format!("less than {} free at {name}", bytes(limit)));
     Ok(((free as f64, "B", format!("{} free at {name}", bytes(free))), crossed))

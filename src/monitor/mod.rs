@@ -111,9 +111,11 @@ impl Drop for Monitor {
 pub fn limit(watch: &Watch) -> Duration {
     const GRACE: Duration = Duration::from_secs(1);
     match &watch.kind {
-        WatchKind::Http { within: Some(within), .. } | WatchKind::Tcp { within: Some(within), .. } => *within + GRACE,
+        WatchKind::Http { within: Some(within), .. } | WatchKind::Tcp { within: Some(within), .. } => {
+            within.saturating_add(GRACE)
+        }
         // The command is killed after `timeout`; the rest is for reaping it.
-        WatchKind::Command { timeout, .. } => *timeout + GRACE,
+        WatchKind::Command { timeout, .. } => timeout.saturating_add(GRACE),
         _ => watch.every.clamp(Duration::from_secs(1), Duration::from_secs(10)),
     }
 }
