@@ -1,3 +1,13 @@
 //! One ordered, hash-linked log per session, and everything that reads or writes its bytes.
+//!
+//! `record` has the bytes of a line, [`file`] writes them durably and takes a session up again, [`output`] keeps what
+//! commands printed beside them, [`read`] reads lines, also while they are being written, [`index`] finds line n for late
+//! joiners, [`verify`] gives the verdict, [`found`] looks for sessions that are not closed.
 
+pub mod file;
+pub mod found;
+pub mod index;
+pub mod output;
+pub mod read;
 pub mod record;
+pub mod verify;
