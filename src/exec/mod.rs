@@ -17,7 +17,7 @@ mod spawn;
 
 pub use emulator::{Emulator, Frame};
 pub use freeze::{FreezeError, freeze};
-pub use process::is_alive;
+pub use process::{is_alive, signal_orphan};
 pub use pty::{Report, Running, Size, StartError, start};
 pub use screen::{Cell, Color, Screen};
 

@@ -7,7 +7,7 @@
 
 use super::crash::{self, Moment};
 use super::fanout::{Outbox, Ring, binary_frame};
-use super::journal::{Journal, JournalError, Piece};
+use super::journal::{Journal, JournalError};
 use super::peer::Welcome;
 use super::sequencer::{Numbered, Sequencer, SequencerError};
 use crate::clock::{At, Clock};
@@ -19,6 +19,7 @@ use crate::plan::Step;
 use crate::protocol::{FromHub, Refused, Screen};
 use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Refusal, Request, Session};
+use crate::transcript::OutputPiece;
 use crate::transcript::record::Head;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -143,7 +144,7 @@ pub struct Driver {
 #[derive(Default)]
 struct Batch {
     lines: Vec<Numbered>,
-    pieces: Vec<Piece>,
+    pieces: Vec<OutputPiece>,
     answers: Vec<(Weak<Outbox>, Vec<u8>)>,
     joins: Vec<(Joining, u64)>,
     emulate: Vec<Bytes>,
@@ -211,6 +212,7 @@ impl Driver {
             }
             own = self.show_and_act(batch);
             if self.sequencer.session().closed.is_some() {
+                self.journal.close()?;
                 return Ok(Ended::Closed);
             }
             if stop {
@@ -357,7 +359,7 @@ impl Driver {
                 let hash = self.journal.salted_hash(&bytes);
                 let fact = Fact::Output { step: step.clone(), attempt, offset, length, hash };
                 batch.lines.extend(self.sequencer.observe(now, &fact)?);
-                batch.pieces.push(Piece { step, attempt, part: Part::Step, offset, bytes: bytes.clone() });
+                batch.pieces.push(OutputPiece { step, attempt, part: Part::Step, offset, bytes: bytes.clone() });
                 batch.emulate.push(bytes);
             }
             Report::Ended(end) => {
