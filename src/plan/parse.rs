@@ -5,7 +5,7 @@ use super::problem::{PlanError, Problem};
 use super::table::{Context, Table, Value, is_identifier, nearest};
 use super::{Crew, Observers, Param, Pattern, Plan, ShadowLost, Step, Watch, steps, watches};
 use crate::hash::Hash;
-use crate::name::{Principal, is_hidden};
+use crate::name::{Principal, WatchId, is_hidden};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use toml::Spanned;
@@ -239,8 +239,10 @@ fn read_watches(tables: &[Value<'_>]) -> Option<Vec<Watch>> {
 
 fn read_steps(tables: &[Value<'_>], watches: &[Value<'_>], crew: Option<&Crew>) -> Option<Vec<Step>> {
     told_twice(tables, "step");
-    let watch_ids: Vec<&str> = watches.iter().filter_map(id_of).collect();
-    let step_ids: Vec<Option<&str>> = tables.iter().map(id_of).collect();
+    let (watch_names, step_names): (Vec<_>, Vec<_>) =
+        (watches.iter().map(id_of).collect(), tables.iter().map(id_of).collect());
+    let watch_ids: Vec<&str> = watch_names.iter().flatten().map(WatchId::as_str).collect();
+    let step_ids: Vec<Option<&str>> = step_names.iter().map(|id| id.as_ref().map(WatchId::as_str)).collect();
     let around = steps::Around { watches: &watch_ids, steps: &step_ids, crew };
     let read: Vec<_> = tables.iter().enumerate().map(|(index, table)| steps::read(table, index, &around)).collect();
     read.into_iter().collect()
@@ -248,18 +250,21 @@ fn read_steps(tables: &[Value<'_>], watches: &[Value<'_>], crew: Option<&Crew>) 
 
 /// The id of a step or watch, before the rest of it is read: gates and `after` may name what turns out to be wrong, and
 /// should not be told so twice.
-fn id_of<'a>(table: &Value<'a>) -> Option<&'a str> {
-    table.field("id")?.peek()
+///
+/// As the name's own type writes it: two ids that differ only in how an accent is composed are one.
+fn id_of(table: &Value<'_>) -> Option<WatchId> {
+    WatchId::new(table.field("id")?.peek()?).ok()
 }
 
 /// Reports ids that stand twice: a gate or an `after` could mean either.
 fn told_twice(tables: &[Value<'_>], what: &str) {
     let mut seen = BTreeSet::new();
     for table in tables {
-        let Some((value, id)) = table.field("id").and_then(|value| Some((value, value.peek()?))) else { continue };
-        if !seen.insert(id) {
-            value.wrong::<()>(format!("two {what} tables have the id {id:?}"), "expected an id of its own");
+        let (Some(id), Some(value)) = (id_of(table), table.field("id")) else { continue };
+        if seen.contains(&id) {
+            value.wrong::<()>(format!("two {what} tables have the id \"{id}\""), "expected an id of its own");
         }
+        seen.insert(id);
     }
 }
 
