@@ -241,7 +241,15 @@ mod tests {
         let plan = Plan::parse("test.toml", text).unwrap_or_else(|error| panic!("{error}"));
         let list = lint(&plan);
         assert_eq!(list.len(), 2);
-        insta::assert_snapshot!(list[0].render("test.toml", &plan, false), @"");
+        insta::assert_snapshot!(list[0].render("test.toml", &plan, false), @r"
+        warning: the plan watches nothing
+         --> test.toml:1:1
+          |
+        1 | crosscheck = 1
+          | ^ no [[watch]]
+          |
+          = help: a [[watch]] shows what the release does to others, and a gate holds it back
+        ");
     }
 
     #[test]

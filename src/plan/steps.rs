@@ -147,9 +147,9 @@ fn people(checks: usize) -> String {
 
 fn shadows(able: usize) -> String {
     match able {
-        0 => "no shadow who could give it".to_owned(),
-        1 => "1 shadow".to_owned(),
-        n => format!("{n} shadows"),
+        0 => "no shadow beside the lead".to_owned(),
+        1 => "only 1 shadow beside the lead".to_owned(),
+        n => format!("only {n} shadows beside the lead"),
     }
 }
 

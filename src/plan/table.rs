@@ -83,7 +83,7 @@ impl<'a> Table<'a> {
         for key in entries.keys() {
             let name = key.get_ref().as_ref();
             if refused.contains(&name) {
-                cx.refuse(key.span(), &format!("`{name}` in {what}"));
+                cx.refuse(key.span(), &format!("`{name}`"));
             } else if !keys.contains(&name) {
                 let label = match nearest(name, keys.iter().chain(refused).copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
