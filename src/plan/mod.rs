@@ -4,6 +4,8 @@
 //! durations, templates name declared parameters), and what this version cannot carry out was refused by name. The rest
 //! of the program trusts it. Start at [`Plan`].
 
+#[cfg(test)]
+mod golden;
 mod lint;
 mod parse;
 mod problem;
@@ -11,6 +13,9 @@ mod sample;
 mod steps;
 mod table;
 mod template;
+#[cfg(test)]
+mod tests;
+mod units;
 mod watches;
 
 pub use lint::{Warning, lint};

@@ -2,10 +2,11 @@
 //! only repeat them; then everything else in one go. Start at [`parse`].
 
 use super::problem::{PlanError, Problem};
-use super::table::{Context, Table, Value, is_identifier, nearest};
+use super::table::{Context, Table, Value};
+use super::units::is_identifier;
 use super::{Crew, Observers, Param, Pattern, Plan, ShadowLost, Step, Watch, steps, watches};
 use crate::hash::Hash;
-use crate::name::{Principal, is_hidden};
+use crate::name::{Principal, WatchId, is_hidden};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use toml::Spanned;
@@ -17,8 +18,6 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 const STEPS_MAX: usize = 500;
 /// Each watch is a task with a connection of its own.
 const WATCHES_MAX: usize = 200;
-/// Well above the participants a hub takes by default.
-const PRINCIPALS_MAX: usize = 1000;
 const PARAMS_MAX: usize = 200;
 /// One file that is all hidden characters is told a few times, not a million times.
 const HIDDEN_TOLD_MAX: usize = 20;
@@ -213,9 +212,6 @@ fn read_crew(top: &Table<'_>) -> Option<Crew> {
 
 fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {
     let items = value.items("names")?;
-    if items.len() > PRINCIPALS_MAX {
-        return value.wrong(format!("more than {PRINCIPALS_MAX} names"), format!("there are {}", items.len()));
-    }
     let mut seen = BTreeSet::new();
     let names = items.iter().map(|item| {
         let name: Principal = item.name()?;
@@ -239,8 +235,10 @@ fn read_watches(tables: &[Value<'_>]) -> Option<Vec<Watch>> {
 
 fn read_steps(tables: &[Value<'_>], watches: &[Value<'_>], crew: Option<&Crew>) -> Option<Vec<Step>> {
     told_twice(tables, "step");
-    let watch_ids: Vec<&str> = watches.iter().filter_map(id_of).collect();
-    let step_ids: Vec<Option<&str>> = tables.iter().map(id_of).collect();
+    let (watch_names, step_names): (Vec<_>, Vec<_>) =
+        (watches.iter().map(id_of).collect(), tables.iter().map(id_of).collect());
+    let watch_ids: Vec<&str> = watch_names.iter().flatten().map(WatchId::as_str).collect();
+    let step_ids: Vec<Option<&str>> = step_names.iter().map(|id| id.as_ref().map(WatchId::as_str)).collect();
     let around = steps::Around { watches: &watch_ids, steps: &step_ids, crew };
     let read: Vec<_> = tables.iter().enumerate().map(|(index, table)| steps::read(table, index, &around)).collect();
     read.into_iter().collect()
@@ -248,26 +246,30 @@ fn read_steps(tables: &[Value<'_>], watches: &[Value<'_>], crew: Option<&Crew>) 
 
 /// The id of a step or watch, before the rest of it is read: gates and `after` may name what turns out to be wrong, and
 /// should not be told so twice.
-fn id_of<'a>(table: &Value<'a>) -> Option<&'a str> {
-    table.field("id")?.peek()
+///
+/// As the name's own type writes it: two ids that differ only in how an accent is composed are one.
+fn id_of(table: &Value<'_>) -> Option<WatchId> {
+    WatchId::new(table.field("id")?.peek()?).ok()
 }
 
 /// Reports ids that stand twice: a gate or an `after` could mean either.
 fn told_twice(tables: &[Value<'_>], what: &str) {
     let mut seen = BTreeSet::new();
     for table in tables {
-        let Some((value, id)) = table.field("id").and_then(|value| Some((value, value.peek()?))) else { continue };
-        if !seen.insert(id) {
-            value.wrong::<()>(format!("two {what} tables have the id {id:?}"), "expected an id of its own");
+        let (Some(id), Some(value)) = (id_of(table), table.field("id")) else { continue };
+        if seen.contains(&id) {
+            value.wrong::<()>(format!("two {what} tables have the id \"{id}\""), "expected an id of its own");
         }
+        seen.insert(id);
     }
 }
 
 /// What to say beside an id that names nothing.
-pub(super) fn unknown_id(id: &str, known: &[&str]) -> String {
-    match nearest(id, known.iter().copied()) {
+pub(super) fn unknown_id(cx: &Context<'_>, id: &str, known: &[&str]) -> String {
+    match cx.nearest(id, known.iter().copied()) {
         Some(near) => format!("did you mean {near:?}?"),
         None if known.is_empty() => "the plan has none".to_owned(),
+        None if known.len() > 20 => format!("expected one of {}, such as {:?}", known.len(), known[0]),
         None => format!("expected one of: {}", known.join(", ")),
     }
 }

@@ -39,7 +39,7 @@ pub struct PlanError {
 
 impl PlanError {
     pub(super) fn new(origin: &str, text: &str, mut problems: Vec<Problem>) -> Self {
-        problems.sort_by(|a, b| (a.span.start, a.span.end).cmp(&(b.span.start, b.span.end)));
+        problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
         problems.dedup();
         Self { problems, origin: origin.to_owned(), text: text.into() }
     }
@@ -146,7 +146,15 @@ mod tests {
     #[test]
     fn a_problem_is_drawn_with_file_line_and_underline() {
         let error = PlanError::new("a.toml", "one\ntwo three\n", vec![problem(8..13)]);
-        insta::assert_snapshot!(error.to_string(), @"");
+        insta::assert_snapshot!(error.to_string(), @r"
+        error: wrong
+         --> a.toml:2:5
+          |
+        2 | two three
+          |     ^^^^^ here
+          |
+          = help: do that
+        ");
     }
 
     #[test]
@@ -154,7 +162,15 @@ mod tests {
         let error = PlanError::new("a\u{1b}.toml", "x\u{202e}y = 1", vec![problem(1..4)]);
         let text = error.to_string();
         assert!(!text.chars().any(|c| is_hidden(c) && c != '\n'), "{text:?}");
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        error: wrong
+         --> a\u{1b}.toml:1:2
+          |
+        1 | x\u{202e}y = 1
+          |  ^^^^^^^^ here
+          |
+          = help: do that
+        ");
     }
 
     #[test]
