@@ -16,7 +16,7 @@ mod screen;
 mod spawn;
 
 pub use emulator::{Emulator, Frame};
-pub use freeze::{FreezeError, freeze};
+pub use freeze::{FreezeError, freeze, host, user};
 pub use process::{is_alive, signal_orphan};
 pub use pty::{Report, Running, Size, StartError, start};
 pub use screen::{Cell, Color, Screen};

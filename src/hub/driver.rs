@@ -19,7 +19,7 @@ use crate::plan::Step;
 use crate::protocol::{FromHub, Refused, Screen};
 use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Refusal, Request, Session};
-use crate::transcript::OutputPiece;
+use crate::transcript::output::OutputPiece;
 use crate::transcript::record::Head;
 use bytes::Bytes;
 use std::collections::VecDeque;

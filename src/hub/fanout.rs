@@ -219,6 +219,23 @@ pub struct Feed {
     pub screens: Screens,
 }
 
+impl Feed {
+    /// The next framed lines, from the ring or, where it has lost them, from the transcript.
+    async fn next(&mut self, pieces: &mut Vec<Bytes>) -> io::Result<()> {
+        self.cursor = match self.ring.after(self.cursor, pieces) {
+            Some(last) => last,
+            None => {
+                let (past, cursor) = (self.past.clone(), self.cursor);
+                let read = tokio::task::spawn_blocking(move || past.after(cursor));
+                let (frames, last) = read.await.map_err(io::Error::other)??;
+                pieces.push(frames);
+                last
+            }
+        };
+        Ok(())
+    }
+}
+
 /// At most so many screens a second to one participant.
 const SCREEN_PERIOD: Duration = Duration::from_millis(33);
 
@@ -235,30 +252,28 @@ pub async fn write_all<W: AsyncWrite + Unpin>(
     let mut next_screen = tokio::time::Instant::now();
     loop {
         let (own, closing) = outbox.take()?;
-        if !own.is_empty() {
-            send(&mut to, &mut vec![own]).await?;
-        }
-        if closing {
-            return to.shutdown().await;
+        if !closing && !own.is_empty() {
+            send(&mut to, &mut vec![own.clone()]).await?;
         }
         let mut screen_later = None;
         if let Some((feed, published)) = &mut feed {
             let head = *published.borrow_and_update();
-            if feed.cursor < head {
-                feed.cursor = match feed.ring.after(feed.cursor, &mut pieces) {
-                    Some(last) => last,
-                    None => {
-                        let (past, cursor) = (feed.past.clone(), feed.cursor);
-                        let (frames, last) = tokio::task::spawn_blocking(move || past.after(cursor))
-                            .await
-                            .map_err(io::Error::other)??;
-                        pieces.push(frames);
-                        last
-                    }
-                };
+            while feed.cursor < head {
+                feed.next(&mut pieces).await?;
                 send(&mut to, &mut pieces).await?;
-                continue; // own answers first, then further lines
+                if !closing {
+                    break; // own answers first, then further lines
+                }
             }
+            if feed.cursor < head {
+                continue;
+            }
+        }
+        if closing {
+            send(&mut to, &mut vec![own]).await?; // the close frame comes after the last line
+            return to.shutdown().await;
+        }
+        if let Some((feed, _)) = &mut feed {
             if feed.screens.has_changed().unwrap_or(false) {
                 if tokio::time::Instant::now() >= next_screen {
                     next_screen = tokio::time::Instant::now() + SCREEN_PERIOD;

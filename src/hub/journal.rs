@@ -2,7 +2,8 @@
 
 use super::sequencer::Numbered;
 use crate::hash::Hash;
-use crate::transcript::{OutputPiece, Transcript};
+use crate::transcript::file::Transcript;
+use crate::transcript::output::OutputPiece;
 use bytes::Bytes;
 
 /// A batch that is not durable; no further one will be.

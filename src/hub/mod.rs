@@ -19,7 +19,9 @@ use crate::monitor::Monitor;
 use crate::plan::{Params, Plan};
 use crate::session::Fact;
 use crate::session::steps::Phase;
-use crate::transcript::{FileError, Index, Transcript, unfinished};
+use crate::transcript::file::{FileError, Transcript};
+use crate::transcript::found::{Found, unfinished};
+use crate::transcript::index::Index;
 use bytes::{Bytes, BytesMut};
 use driver::{Driver, DriverError, Ended, INPUTS, Input, Shared, TICK};
 use journal::Journal as _;
@@ -28,7 +30,7 @@ use sequencer::{Numbered, Sequencer, SequencerError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -118,6 +120,8 @@ pub struct Hub {
     inputs: mpsc::Sender<Input>,
     ended: tokio::sync::oneshot::Receiver<Result<Ended, DriverError>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    places: Arc<Semaphore>,
+    participants_max: u32,
 }
 
 impl Hub {
@@ -186,8 +190,10 @@ impl Hub {
                 let _ = end.send(driver.run(input));
             })
             .map_err(HubError::Thread)?;
+        let participants_max = u32::try_from(config.max_participants).unwrap_or(u32::MAX >> 8);
+        let places = Arc::new(Semaphore::new(participants_max as usize));
         let tasks = vec![
-            tokio::spawn(accept(listener, door, config.max_participants)),
+            tokio::spawn(accept(listener, door, places.clone())),
             tokio::spawn({
                 let inputs = inputs.clone();
                 async move {
@@ -212,7 +218,19 @@ impl Hub {
                 }
             }),
         ];
-        Ok(Hub { address, session, transcript, links, resumed: opened.resumed, shared, inputs, ended, tasks })
+        Ok(Hub {
+            address,
+            session,
+            transcript,
+            links,
+            resumed: opened.resumed,
+            shared,
+            inputs,
+            ended,
+            tasks,
+            places,
+            participants_max,
+        })
     }
 
     /// Tells the driver to stop; what runs, runs on, and reads as unknown afterwards.
@@ -228,26 +246,25 @@ impl Hub {
         }
     }
 
-    /// Waits for the end. The last lines have a moment to reach everyone.
+    /// Waits for the end; the last lines reach everyone who reads.
     pub async fn wait(mut self) -> Result<Ended, HubError> {
         let ended = (&mut self.ended).await;
-        // Writers send what is published without further events; a second is a hundred times what they need.
-        let reached = tokio::time::timeout(Duration::from_secs(1), self.drained()).await;
-        if reached.is_err() {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        let close = match &ended {
+            Ok(Ok(Ended::Closed)) => fanout::close_frame(1000, "the session is closed"),
+            _ => fanout::close_frame(1001, "the hub ended"),
+        };
+        let outboxes = std::mem::take(&mut *self.shared.outboxes.lock().unwrap_or_else(PoisonError::into_inner));
+        outboxes.iter().filter_map(std::sync::Weak::upgrade).for_each(|outbox| outbox.close(&close));
+        // Every connection gives its place back when its writer has sent everything. One that does not read is not
+        // waited for longer than it takes to be sure of that.
+        let everyone = self.places.acquire_many(self.participants_max);
+        if tokio::time::timeout(Duration::from_secs(3), everyone).await.is_err() {
             tracing::warn!("some participants did not take the last lines in time; the transcript has them");
         }
-        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
         match ended {
             Ok(ended) => Ok(ended?),
             Err(_) => Err(HubError::Thread(io::Error::other("the hub's thread ended unexpectedly; this is a bug"))),
-        }
-    }
-
-    async fn drained(&self) {
-        // Every writer holds its outbox; those that ended dropped theirs. What is left to wait for is the sockets.
-        let mut look = tokio::time::interval(Duration::from_millis(20));
-        for _ in 0..10 {
-            look.tick().await;
         }
     }
 }
@@ -263,7 +280,7 @@ struct Opened {
 /// Opens a new session, or takes the unfinished one of the same plan up again; either is durable on return.
 fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubError> {
     let found = if config.new { vec![] } else { unfinished(&config.transcripts, config.plan.digest)? };
-    let same_folder = |found: &&crate::transcript::Found| Path::new(&found.folder) == folder;
+    let same_folder = |found: &&Found| Path::new(&found.folder) == folder;
     if let Some(found) = found.iter().filter(same_folder).rfind(|found| found.same_digest) {
         return resume(&found.path, params);
     }
@@ -356,9 +373,8 @@ async fn listen(wanted: SocketAddr, last_port: u16) -> Result<TcpListener, HubEr
 }
 
 /// Takes connections in, within the limits; one too many is dropped at once, it may come back.
-async fn accept(listener: TcpListener, door: Arc<peer::Door>, max_participants: usize) {
+async fn accept(listener: TcpListener, door: Arc<peer::Door>, all: Arc<Semaphore>) {
     let pending = Arc::new(Semaphore::new(UNAUTHENTICATED));
-    let all = Arc::new(Semaphore::new(max_participants));
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
