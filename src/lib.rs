@@ -1,5 +1,6 @@
 pub mod clock;
 pub mod event;
+pub mod exec;
 pub mod hash;
 pub mod name;
 pub mod plan;
