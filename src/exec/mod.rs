@@ -1,13 +1,21 @@
 //! Commands: frozen into the bytes that people check, then run exactly as frozen.
 //!
-//! [`freeze()`] turns a step of a plan into [`Covers`](crate::event::Covers), every byte that decides what happens.
-//! Nothing here knows of people, sessions or transcripts. Start at [`freeze()`].
+//! [`freeze()`] turns a step of a plan into [`Covers`](crate::event::Covers), every byte that decides what happens;
+//! [`start`] runs such a value and reports output and end on one bounded channel, the only thing its reader may wait
+//! for. Nothing here knows of people, sessions or transcripts. `spawn` alone holds unsafe code. Start at
+//! [`freeze()`], then [`start`].
 
 mod files;
 mod freeze;
 mod lookup;
+mod process;
+mod pty;
+mod reader;
+mod spawn;
 
 pub use freeze::{FreezeError, freeze};
+pub use process::is_alive;
+pub use pty::{Report, Running, Size, StartError, start};
 
 #[cfg(test)]
 mod tests;

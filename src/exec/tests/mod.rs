@@ -1,6 +1,7 @@
 //! Freezing and running with real little programs. Nothing here sleeps: a test waits for what it is about, with a limit.
 
 mod freeze;
+mod run;
 
 use super::freeze::{FreezeError, freeze};
 use crate::event::Covers;
