@@ -1,3 +1,4 @@
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod event;
@@ -10,5 +11,6 @@ pub mod monitor;
 pub mod name;
 pub mod plan;
 pub mod protocol;
+pub mod report;
 pub mod session;
 pub mod transcript;

@@ -16,10 +16,10 @@ mod screen;
 mod spawn;
 
 pub use emulator::{Emulator, Frame};
-pub use freeze::{FreezeError, freeze, host, user};
-pub use process::{is_alive, signal_orphan};
+pub use freeze::{FreezeError, freeze};
+pub use process::is_alive;
 pub use pty::{Report, Running, Size, StartError, start};
-pub use screen::{Cell, Color, Screen};
+pub use screen::{Cell, Color, Screen, Style};
 
 #[cfg(test)]
 mod tests;
