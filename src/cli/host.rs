@@ -40,7 +40,9 @@ pub async fn run(args: Host) -> anyhow::Result<()> {
     join::show(client, &args.screen, Some(&log.display().to_string())).await?;
     match hub.try_wait() {
         Ok(Some(_)) => print!("{}", std::fs::read_to_string(&log).unwrap_or_default()),
-        _ => println!("the hub goes on (process {}); `crosscheck host {}` attaches again", hub.id(), args.plan.display()),
+        _ => {
+            println!("the hub goes on (process {}); `crosscheck host {}` attaches again", hub.id(), args.plan.display())
+        }
     }
     Ok(())
 }

@@ -18,7 +18,9 @@ pub async fn run(args: Join) -> anyhow::Result<()> {
 /// A link as given, or from `@FILE`.
 pub fn read_link(text: &str) -> anyhow::Result<Link> {
     let text = match text.strip_prefix('@') {
-        Some(file) => std::fs::read_to_string(file).with_context(|| format!("the link's file {file} cannot be read"))?,
+        Some(file) => {
+            std::fs::read_to_string(file).with_context(|| format!("the link's file {file} cannot be read"))?
+        }
         None => text.to_owned(),
     };
     Ok(text.trim().parse()?)

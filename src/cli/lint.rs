@@ -14,7 +14,8 @@ pub fn run(args: &Lint) -> anyhow::Result<()> {
         match read_plan(path) {
             Ok(plan) => {
                 let warnings = crate::plan::lint(&plan);
-                let color = std::io::IsTerminal::is_terminal(&std::io::stdout()) && std::env::var_os("NO_COLOR").is_none();
+                let color =
+                    std::io::IsTerminal::is_terminal(&std::io::stdout()) && std::env::var_os("NO_COLOR").is_none();
                 for warning in &warnings {
                     println!("{}", warning.render(&path.display().to_string(), &plan, color));
                 }
@@ -36,7 +37,11 @@ pub fn run(args: &Lint) -> anyhow::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    if wrong.is_empty() { Ok(()) } else { Err(No(format!("not a plan that can be flown: {}", wrong.join(", "))).into()) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(No(format!("not a plan that can be flown: {}", wrong.join(", "))).into())
+    }
 }
 
 /// Writes a new plan; never over an existing file.
@@ -44,7 +49,8 @@ pub fn new(args: &New) -> anyhow::Result<()> {
     let Some(text) = crate::plan::sample(&args.template, &args.name) else {
         return Err(No(format!("there is no template {:?}", args.template)).into());
     };
-    let file: String = args.name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    let file: String =
+        args.name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
     let file = format!("{}.toml", file.trim_start_matches('.'));
     let path = if Path::new("sessions").is_dir() { Path::new("sessions").join(file) } else { file.into() };
     let mut out = OpenOptions::new()

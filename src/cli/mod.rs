@@ -44,7 +44,11 @@ pub fn run(cli: Cli) -> u8 {
 /// Prints an error with its causes, once, and finds its exit status.
 fn status(error: &anyhow::Error) -> u8 {
     // A reader that closed our output has what it wanted.
-    if error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
+    if error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    {
         return 0;
     }
     let mut text = String::new();
@@ -55,7 +59,11 @@ fn status(error: &anyhow::Error) -> u8 {
         }
     }
     // Messages of several lines bring their own form (a plan's errors).
-    if text.starts_with("error") { eprintln!("{text}") } else { eprintln!("error: {text}") }
+    if text.starts_with("error") {
+        eprintln!("{text}")
+    } else {
+        eprintln!("error: {text}")
+    }
     if error.downcast_ref::<No>().is_some() { 1 } else { 3 }
 }
 
@@ -70,13 +78,15 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
 /// `$XDG_STATE_HOME/crosscheck`.
 fn state_folder() -> anyhow::Result<PathBuf> {
     use etcetera::BaseStrategy as _;
-    let dirs = etcetera::base_strategy::Xdg::new().map_err(|_| anyhow::anyhow!("no home folder: set HOME or XDG_STATE_HOME"))?;
+    let dirs = etcetera::base_strategy::Xdg::new()
+        .map_err(|_| anyhow::anyhow!("no home folder: set HOME or XDG_STATE_HOME"))?;
     Ok(dirs.state_dir().unwrap_or_else(|| dirs.home_dir().join(".local/state")).join("crosscheck"))
 }
 
 /// Where the key of a session and principal is kept.
 fn key_path(session: &str, who: &str) -> anyhow::Result<PathBuf> {
-    let safe: String = who.chars().map(|c| if c.is_ascii_alphanumeric() || "@.-_".contains(c) { c } else { '_' }).collect();
+    let safe: String =
+        who.chars().map(|c| if c.is_ascii_alphanumeric() || "@.-_".contains(c) { c } else { '_' }).collect();
     Ok(state_folder()?.join("keys").join(format!("{session}-{safe}.key")))
 }
 

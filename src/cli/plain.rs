@@ -7,7 +7,7 @@ use crate::client::{Client, Notice};
 use crate::clock::{self, human};
 use crate::event::{Event, FileSeen};
 use crate::exec::{Screen, Size};
-use crate::name::{escaped, shown};
+use crate::name::{StepId, escaped, shown};
 use crate::session::Request;
 use crate::session::steps::Armed;
 use std::io::Write;
@@ -106,7 +106,12 @@ impl Plain {
         Some(id)
     }
 
-    async fn tell(&mut self, notice: Notice, client: &mut Client, out: &mut impl Write) -> anyhow::Result<Option<anyhow::Result<()>>> {
+    async fn tell(
+        &mut self,
+        notice: Notice,
+        client: &mut Client,
+        out: &mut impl Write,
+    ) -> anyhow::Result<Option<anyhow::Result<()>>> {
         match notice {
             Notice::Line { line, told } => {
                 writeln!(out, "{} #{} {told}", line.at.clock(), line.seq)?;
@@ -118,7 +123,7 @@ impl Plain {
                         }
                         self.opened = self.open(client, &view).await;
                     }
-                    Event::RunEnded { .. } => rows(&view, out)?,
+                    Event::RunEnded { step, attempt, .. } => rows(&view, step, *attempt, out)?,
                     _ => {}
                 }
             }
@@ -162,10 +167,9 @@ impl Plain {
 
 /// The published state once it includes that line. The client publishes a few milliseconds after it folds.
 async fn settled(client: &mut Client, seq: u64) -> View {
-    match client.view.wait_for(|view| view.session.seq >= seq).await {
-        Ok(view) => view.clone(),
-        Err(_) => client.view.borrow().clone(),
-    }
+    // An error means that the client is over; then the newest state is the last there will be.
+    let _ = client.view.wait_for(|view| view.session.seq >= seq).await.map(drop);
+    client.view.borrow().clone()
 }
 
 /// Where the session stands.
@@ -188,14 +192,29 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     }
     for watch in &session.plan.watches {
         let age = session.age(&watch.id, now).map_or("never".to_owned(), |age| format!("{} ago", human(age)));
-        writeln!(out, "watch {} {} ({age}): {}", watch.id, session.status(&watch.id, now).word(), shown(&session.why(&watch.id, now)))?;
+        writeln!(
+            out,
+            "watch {} {} ({age}): {}",
+            watch.id,
+            session.status(&watch.id, now).word(),
+            shown(&session.why(&watch.id, now))
+        )?;
     }
     for (principal, person) in &session.people {
         let here = if person.connections.is_empty() { "gone" } else { "here" };
-        writeln!(out, "crew {principal} {} {here}, invited, key not vouched for ({})", session.role(principal).word(), shown(&person.key))?;
+        writeln!(
+            out,
+            "crew {principal} {} {here}, invited, key not vouched for ({})",
+            session.role(principal).word(),
+            shown(&person.key)
+        )?;
     }
     if session.line.is_stopped() {
-        writeln!(out, "THE LINE IS STOPPED; to go on it needs: {}", session.release_needs(now, &session.line.released).join(", "))?;
+        writeln!(
+            out,
+            "THE LINE IS STOPPED; to go on it needs: {}",
+            session.release_needs(now, &session.line.released).join(", ")
+        )?;
     }
     Ok(())
 }
@@ -254,8 +273,10 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
 }
 
 /// The last rows of the command's screen.
-fn rows(view: &View, out: &mut impl Write) -> std::io::Result<()> {
-    let Some(newest) = &view.screen else { return Ok(()) };
+fn rows(view: &View, step: &StepId, attempt: u32, out: &mut impl Write) -> std::io::Result<()> {
+    let of_this_run =
+        |screen: &&std::sync::Arc<crate::protocol::Screen>| screen.step == *step && screen.attempt == attempt;
+    let Some(newest) = view.screen.as_ref().filter(of_this_run) else { return Ok(()) };
     let mut screen = Screen::new(Size { cols: newest.cols, rows: newest.rows });
     screen.feed(&newest.bytes);
     let rows: Vec<String> = (0..newest.rows).map(|row| shown(screen.row(row).trim_end())).collect();

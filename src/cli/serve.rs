@@ -16,7 +16,9 @@ pub async fn run(args: Serve) -> anyhow::Result<()> {
         eprintln!("{}", warning.render(&origin, &plan, false));
     }
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("CROSSCHECK_LOG").unwrap_or_else(|_| "warn".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("CROSSCHECK_LOG").unwrap_or_else(|_| "warn".into()),
+        )
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
@@ -39,7 +41,8 @@ pub async fn run(args: Serve) -> anyhow::Result<()> {
         Ended::Closed => {
             println!("session closed");
             println!("transcript {}", transcript.display());
-            let report = crate::report::write_beside(&transcript).context("the report could not be written; `crosscheck report FILE` makes it again")?;
+            let report = crate::report::write_beside(&transcript)
+                .context("the report could not be written; `crosscheck report FILE` makes it again")?;
             println!("report     {}", report.display());
         }
         Ended::Stopped => println!("hub stopped; the session is not closed"),
@@ -66,7 +69,8 @@ pub async fn start(plan: Plan, path: &Path, args: &HubArgs) -> anyhow::Result<Hu
     let hub = Hub::start(config).await?;
     if let Some(file) = &args.links_file {
         let text = serde_json::to_vec_pretty(&hub.links)?;
-        links::replace_private(file, &text).with_context(|| format!("the links file {} cannot be written", file.display()))?;
+        links::replace_private(file, &text)
+            .with_context(|| format!("the links file {} cannot be written", file.display()))?;
     }
     Ok(hub)
 }

@@ -100,7 +100,9 @@ pub fn parse(line: &str, view: &View) -> Result<Verb, String> {
         }
         "andon" => Request::Andon { why: rest.to_owned() },
         "release" => Request::Release,
-        "handover" => Request::Handover { to: Principal::new(&need("a principal")?).map_err(|error| error.to_string())? },
+        "handover" => {
+            Request::Handover { to: Principal::new(&need("a principal")?).map_err(|error| error.to_string())? }
+        }
         "say" => Request::Say { text: need("a text")? },
         "mark" => Request::Mark { text: need("a text")? },
         "away" => Request::Attend { attention: Attention::Away },
@@ -114,10 +116,13 @@ pub fn parse(line: &str, view: &View) -> Result<Verb, String> {
 
 /// The step that was armed last, where none is now: the hub's refusal then says what became of it.
 fn last(view: &View) -> Result<(StepId, u32, Armed), String> {
-    let steps = view.session.steps.iter().filter_map(|(id, state)| Some((id.clone(), state.attempt, state.armed.clone()?)));
-    steps.max_by_key(|(_, _, armed)| armed.seq).ok_or_else(|| match view.session.steps.values().find_map(|state| state.voided.as_ref()) {
-        Some(why) => format!("no step is armed: {why}"),
-        None => "no step is armed".to_owned(),
+    let steps =
+        view.session.steps.iter().filter_map(|(id, state)| Some((id.clone(), state.attempt, state.armed.clone()?)));
+    steps.max_by_key(|(_, _, armed)| armed.seq).ok_or_else(|| {
+        match view.session.steps.values().find_map(|state| state.voided.as_ref()) {
+            Some(why) => format!("no step is armed: {why}"),
+            None => "no step is armed".to_owned(),
+        }
     })
 }
 

@@ -19,12 +19,17 @@ pub fn run(args: &Whoami) -> anyhow::Result<()> {
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            println!("no key yet: `crosscheck join LINK` makes one for each session, `crosscheck whoami LINK` shows it");
+            println!(
+                "no key yet: `crosscheck join LINK` makes one for each session, `crosscheck whoami LINK` shows it"
+            );
             return Ok(());
         }
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", folder.display())),
     };
-    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.extension().is_some_and(|e| e == "key")).collect();
+    let mut paths: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "key"))
+        .collect();
     paths.sort();
     for path in paths {
         // Named `<session>-<principal>.key`.

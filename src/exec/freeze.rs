@@ -271,7 +271,7 @@ fn interpreters(file: &Path, path: &str, cwd: &Path) -> Result<Vec<FileSeen>, Fr
 }
 
 /// Host name and the start of the machine id, where it has one: two machines may bear one name.
-fn host() -> String {
+pub fn host() -> String {
     let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let name = name.unwrap_or_else(|| "unknown".into());
     let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
@@ -282,7 +282,7 @@ fn host() -> String {
 }
 
 /// `uid:name` of who the hub, and so the command, runs as.
-fn user() -> String {
+pub fn user() -> String {
     let uid = nix::unistd::geteuid();
     let name = nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
     format!("{uid}:{}", name.as_deref().unwrap_or("?"))

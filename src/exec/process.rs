@@ -56,6 +56,17 @@ pub fn is_alive(process: &Process) -> bool {
     boot_id().is_ok_and(|id| id == process.boot_id) && stat_of(process.pid).is_ok_and(|stat| same(&stat))
 }
 
+/// Interrupts (`force`: kills) a command that an earlier hub started: its whole process group, as its own hub would
+/// have. Does nothing once exactly that process is gone.
+pub fn signal_orphan(process: &Process, force: bool) -> io::Result<()> {
+    use nix::sys::signal::{Signal, killpg};
+    if !is_alive(process) {
+        return Ok(());
+    }
+    let group = nix::unistd::Pid::from_raw(i32::try_from(process.pid).map_err(io::Error::other)?);
+    killpg(group, if force { Signal::SIGKILL } else { Signal::SIGINT }).map_err(io::Error::from)
+}
+
 /// Every process of a session, where the system can tell.
 pub(super) fn members(session: i32) -> Vec<i32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return vec![] };

@@ -140,3 +140,15 @@ pub(super) fn spawn(image: &Image<'_>, stdio: [Stdio; 3], terminal: bool) -> io:
     unsafe { command.pre_exec(before_exec) };
     command.spawn()
 }
+
+/// Makes the program that `command` will start the leader of a process session of its own: the hang-up of the terminal
+/// it was started from does not reach it.
+pub fn in_own_session(command: &mut Command) -> &mut Command {
+    // SAFETY: setsid is async-signal-safe and touches no memory of ours.
+    unsafe {
+        command.pre_exec(|| match libc::setsid() {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        })
+    }
+}

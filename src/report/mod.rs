@@ -1,4 +1,6 @@
 //! stub
 use std::path::{Path, PathBuf};
 /// stub
-pub fn write_beside(p: &Path) -> anyhow::Result<PathBuf> { Ok(p.to_owned()) }
+pub fn write_beside(p: &Path) -> anyhow::Result<PathBuf> {
+    Ok(p.to_owned())
+}
