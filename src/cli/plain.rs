@@ -37,9 +37,8 @@ pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut
         }
         out.flush()?;
     }
-    let mut input_open = true;
     loop {
-        let may_read = state.waiting.is_empty() && state.held.is_none() && input_open;
+        let may_read = state.waiting.is_empty() && state.held.is_none();
         tokio::select! {
             notice = client.notices.recv() => {
                 let Some(notice) = notice else { return Ok(()) };
@@ -57,7 +56,7 @@ pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut
                 let line = match line {
                     Ok(Some(line)) if line.len() <= LINE_MAX => line,
                     Ok(Some(_)) => { writeln!(out, "error: a line may have at most {LINE_MAX} bytes")?; out.flush()?; continue }
-                    Ok(None) => { input_open = false; return Ok(()) }
+                    Ok(None) => return Ok(()),
                     Err(error) => { writeln!(out, "error: the input cannot be read: {error}")?; out.flush()?; return Ok(()) }
                 };
                 let view = client.view.borrow().clone();
