@@ -36,6 +36,8 @@ const BATCH: usize = 256;
 pub const TICK: Duration = Duration::from_millis(200);
 /// Connections of one principal at a time.
 pub const CONNECTIONS_PER_PRINCIPAL: usize = 3;
+/// People a session remembers: observers choose their names, and each name stays in every snapshot.
+const PEOPLE_MAX: usize = 4096;
 
 /// A client that proved its key and waits to be let in.
 pub struct Joining {
@@ -70,8 +72,9 @@ pub enum Input {
     Run { step: StepId, attempt: u32, report: Report },
     /// Look at the clock.
     Tick,
-    /// End: nobody may use this session on this hub any more. What runs, runs on.
-    Stop,
+    /// End, the session unclosed. Where a command runs, only `force` ends the hub: the command would lose its terminal, and
+    /// its outcome would be unknown.
+    Stop { force: bool },
 }
 
 /// How a driver ended.
@@ -202,7 +205,15 @@ impl Driver {
             }
             let mut stop = false;
             for input in waiting.drain(..) {
-                stop |= matches!(input, Input::Stop);
+                if let Input::Stop { force } = input {
+                    stop |= force || self.live.is_none();
+                    if let Some(live) = self.live.as_ref().filter(|_| !force) {
+                        tracing::warn!(
+                            "step {} is running; ask again to end the hub all the same (its outcome will be unknown)",
+                            live.step
+                        );
+                    }
+                }
                 self.take(input, &mut batch)?;
             }
             self.look_at_clock(&mut batch)?;
@@ -259,7 +270,7 @@ impl Driver {
                     batch.lines.extend(self.sequencer.observe(now, &Fact::ProcessGone { step, attempt })?);
                 }
             }
-            Input::Stop => {}
+            Input::Stop { .. } => {}
         }
         Ok(())
     }
@@ -276,6 +287,7 @@ impl Driver {
             Some(person) if person.connections.len() >= CONNECTIONS_PER_PRINCIPAL => {
                 Some(format!("{principal} has {CONNECTIONS_PER_PRINCIPAL} connections already; leave one of them"))
             }
+            None if session.people.len() >= PEOPLE_MAX => Some(format!("{PEOPLE_MAX} people have joined already")),
             _ if session.closed.is_some() => Some("the session is closed".to_owned()),
             _ => None,
         };

@@ -134,9 +134,15 @@ impl Hub {
         let params = config.plan.params(&config.params).map_err(HubError::Params)?;
         let opened = open(&config, &folder, params)?;
         let kept_path = opened.transcript.path().with_extension("links");
+        let fresh = || Kept::make(&opened.sequencer.session().id, &config.plan);
         let mut kept = match opened.resumed {
-            true => Kept::load(&kept_path).map_err(HubError::Links)?,
-            false => Kept::make(&opened.sequencer.session().id, &config.plan)?,
+            true => match Kept::load(&kept_path) {
+                Ok(kept) => kept,
+                // The hub before died between opening the session and keeping its links: nobody ever had one.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => fresh()?,
+                Err(error) => return Err(HubError::Links(error)),
+            },
+            false => fresh()?,
         };
         let listener = listen(config.listen, kept.port).await?;
         let address = listener.local_addr().map_err(|source| HubError::Listen { address: config.listen, source })?;
@@ -232,17 +238,14 @@ impl Hub {
         })
     }
 
-    /// Tells the driver to stop; what runs, runs on, and reads as unknown afterwards.
+    /// Ends the hub, the session unclosed; what runs is lost from sight and reads as unknown afterwards.
     pub async fn stop(&self) {
-        let _ = self.inputs.send(Input::Stop).await;
+        let _ = self.inputs.send(Input::Stop { force: true }).await;
     }
 
-    /// A handle to stop it with while somebody else waits.
-    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
-        let inputs = self.inputs.clone();
-        move || {
-            let _ = inputs.try_send(Input::Stop);
-        }
+    /// A handle to end it with while somebody else waits.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.inputs.clone())
     }
 
     /// Waits for the end; the last lines reach everyone who reads.
@@ -265,6 +268,15 @@ impl Hub {
             Ok(ended) => Ok(ended?),
             Err(_) => Err(HubError::Thread(io::Error::other("the hub's thread ended unexpectedly; this is a bug"))),
         }
+    }
+}
+
+/// Ends a hub.
+pub struct Stopper(mpsc::Sender<Input>);
+impl Stopper {
+    /// Asks for the end; without `force` a running command is left in peace.
+    pub async fn stop(&self, force: bool) {
+        let _ = self.0.send(Input::Stop { force }).await; // a hub that is gone has ended
     }
 }
 

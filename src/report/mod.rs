@@ -1,6 +1,6 @@
 //! stub
 use std::path::{Path, PathBuf};
 /// stub
-pub fn write_beside(p: &Path) -> anyhow::Result<PathBuf> {
+pub fn write(p: &Path) -> anyhow::Result<PathBuf> {
     Ok(p.to_owned())
 }
