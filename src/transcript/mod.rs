@@ -11,3 +11,8 @@ pub mod output;
 pub mod read;
 pub mod record;
 pub mod verify;
+
+#[cfg(test)]
+pub(crate) mod flight;
+#[cfg(test)]
+mod tests;
