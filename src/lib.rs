@@ -1,8 +1,12 @@
 pub mod client;
 pub mod clock;
 pub mod event;
+pub mod exec;
 pub mod hash;
 pub mod hub;
+pub mod identity;
+pub mod link;
+pub mod monitor;
 pub mod name;
 pub mod plan;
 pub mod protocol;

@@ -1,3 +1,423 @@
 //! The hub: owns the session, runs its commands, writes its transcript, serves its participants.
+//!
+//! [`Hub::start`] opens a session (or takes an unfinished one of the same plan up again), makes that durable, and only
+//! then listens. [`driver`] is the one loop that decides and performs, [`peer`] one connection, [`fanout`] the way out.
 
+mod crash;
+pub mod driver;
+pub mod fanout;
+pub mod journal;
+pub mod links;
+pub mod peer;
 pub mod sequencer;
+
+use crate::clock::Clock;
+use crate::event::Event;
+use crate::exec;
+use crate::identity::random_hex;
+use crate::monitor::Monitor;
+use crate::plan::{Params, Plan};
+use crate::session::Fact;
+use crate::session::steps::Phase;
+use crate::transcript::file::{FileError, Transcript};
+use crate::transcript::found::{Found, unfinished};
+use crate::transcript::index::Index;
+use bytes::{Bytes, BytesMut};
+use driver::{Driver, DriverError, Ended, INPUTS, Input, Shared, TICK};
+use journal::Journal as _;
+use links::{Kept, Secrets};
+use sequencer::{Numbered, Sequencer, SequencerError};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// Connections that have not proved a key yet.
+const UNAUTHENTICATED: usize = 32;
+/// Bytes the kernel may hold for one participant who does not read.
+const SEND_BUFFER: u32 = 256 * 1024;
+/// Connections wanted by default at most.
+pub const PARTICIPANTS: usize = 256;
+/// Bytes of old lines read for a laggard at a time.
+const PAST_BYTES: usize = 256 * 1024;
+
+/// What a hub is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The plan.
+    pub plan: Plan,
+    /// The folder it lies in: relative paths start there.
+    pub folder: PathBuf,
+    /// Parameters given on the command line.
+    pub params: Params,
+    /// Where transcripts go.
+    pub transcripts: PathBuf,
+    /// Where to listen; port 0 takes the last one again, or any.
+    pub listen: SocketAddr,
+    /// The host that links name.
+    pub advertise: Option<String>,
+    /// Connections at most.
+    pub max_participants: usize,
+    /// Start another session even where an unfinished one exists.
+    pub new: bool,
+}
+
+/// Why there is no hub.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum HubError {
+    #[error(
+        "this version listens on loopback only, and {0} is not: what people type and see would cross the network unencrypted\nhint: let people in through ssh: join --via USER@THIS-HOST LINK"
+    )]
+    NotLoopback(SocketAddr),
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("the plan's folder {path} cannot be used: {source}")]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("parameter: {0}")]
+    Params(String),
+    #[error(
+        "an unfinished session of this plan, {path}, was opened with another plan text (since edited)\nhint: fly the plan as it was, or start another session with --new"
+    )]
+    Edited { path: PathBuf },
+    #[error(
+        "an unfinished session of this plan, {path}, has other parameters: {was}\nhint: give the same ones, or start another session with --new"
+    )]
+    OtherParams { path: PathBuf, was: String },
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("the links of this session cannot be kept: {0}")]
+    Links(io::Error),
+    #[error(transparent)]
+    Key(#[from] crate::identity::KeyError),
+    #[error(transparent)]
+    Sequencer(#[from] SequencerError),
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    #[error("the session could not be opened: {0}")]
+    Journal(#[from] journal::JournalError),
+    #[error("the hub's thread could not be started: {0}")]
+    Thread(io::Error),
+}
+
+/// A running hub.
+pub struct Hub {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The session's id.
+    pub session: String,
+    /// Its transcript.
+    pub transcript: PathBuf,
+    /// Everyone's link, by principal; the observers' under `observer`.
+    pub links: std::collections::BTreeMap<String, String>,
+    /// Whether an unfinished session was taken up again.
+    pub resumed: bool,
+    /// What the driver shares: its counters.
+    pub shared: Arc<Shared>,
+    inputs: mpsc::Sender<Input>,
+    ended: tokio::sync::oneshot::Receiver<Result<Ended, DriverError>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    places: Arc<Semaphore>,
+    participants_max: u32,
+}
+
+impl Hub {
+    /// Opens or resumes the session and listens. Must be called on a tokio runtime.
+    pub async fn start(config: Config) -> Result<Hub, HubError> {
+        if !config.listen.ip().is_loopback() {
+            return Err(HubError::NotLoopback(config.listen));
+        }
+        let folder = std::fs::canonicalize(&config.folder)
+            .map_err(|source| HubError::Folder { path: config.folder.clone(), source })?;
+        let params = config.plan.params(&config.params).map_err(HubError::Params)?;
+        let opened = open(&config, &folder, params)?;
+        let kept_path = opened.transcript.path().with_extension("links");
+        let mut kept = match opened.resumed {
+            true => Kept::load(&kept_path).map_err(HubError::Links)?,
+            false => Kept::make(&opened.sequencer.session().id, &config.plan)?,
+        };
+        let listener = listen(config.listen, kept.port).await?;
+        let address = listener.local_addr().map_err(|source| HubError::Listen { address: config.listen, source })?;
+        kept.port = address.port();
+        kept.save(&kept_path).map_err(HubError::Links)?;
+        let host = config.advertise.clone().unwrap_or_else(|| address.ip().to_string());
+        let links = kept.links(&host);
+
+        let shared = Arc::new(Shared {
+            ring: fanout::Ring::new(opened.sequencer.head().seq),
+            screens: watch::Sender::new(None),
+            clock: opened.clock,
+            outboxes: Mutex::default(),
+            reader_waits: 0.into(),
+        });
+        let (inputs, input) = mpsc::channel(INPUTS);
+        let (samples, mut sampled) = mpsc::channel(64);
+        let session = opened.sequencer.session();
+        let now: Arc<dyn Fn() -> crate::clock::At + Send + Sync> = {
+            let shared = shared.clone();
+            Arc::new(move || shared.now())
+        };
+        let monitor = Monitor::start(&session.plan.watches, &session.params, &folder, now.clone(), samples);
+        let door = Arc::new(peer::Door {
+            session: session.id.clone(),
+            secrets: Secrets::new(kept),
+            inputs: inputs.clone(),
+            ring: shared.ring.clone(),
+            past: Arc::new(Past(opened.index.clone())),
+            holds: {
+                let index = opened.index.clone();
+                Arc::new(move |have| holds(&index, have))
+            },
+            screens: shared.screens.subscribe(),
+            now,
+        });
+        let (session, transcript) = (session.id.clone(), opened.transcript.path().to_owned());
+        let driver = Driver::new(
+            opened.sequencer,
+            Box::new(opened.transcript),
+            shared.clone(),
+            inputs.clone(),
+            tokio::runtime::Handle::current(),
+            monitor,
+        );
+        let (end, ended) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new()
+            .name("driver".to_owned())
+            .spawn(move || {
+                let _ = end.send(driver.run(input));
+            })
+            .map_err(HubError::Thread)?;
+        let participants_max = u32::try_from(config.max_participants).unwrap_or(u32::MAX >> 8);
+        let places = Arc::new(Semaphore::new(participants_max as usize));
+        let tasks = vec![
+            tokio::spawn(accept(listener, door, places.clone())),
+            tokio::spawn({
+                let inputs = inputs.clone();
+                async move {
+                    while let Some(sample) = sampled.recv().await {
+                        if inputs.send(Input::Sample(sample)).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }),
+            tokio::spawn({
+                let inputs = inputs.clone();
+                async move {
+                    let mut tick = tokio::time::interval(TICK);
+                    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+                    loop {
+                        tick.tick().await;
+                        if inputs.send(Input::Tick).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }),
+        ];
+        Ok(Hub {
+            address,
+            session,
+            transcript,
+            links,
+            resumed: opened.resumed,
+            shared,
+            inputs,
+            ended,
+            tasks,
+            places,
+            participants_max,
+        })
+    }
+
+    /// Tells the driver to stop; what runs, runs on, and reads as unknown afterwards.
+    pub async fn stop(&self) {
+        let _ = self.inputs.send(Input::Stop).await;
+    }
+
+    /// A handle to stop it with while somebody else waits.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        let inputs = self.inputs.clone();
+        move || {
+            let _ = inputs.try_send(Input::Stop);
+        }
+    }
+
+    /// Waits for the end; the last lines reach everyone who reads.
+    pub async fn wait(mut self) -> Result<Ended, HubError> {
+        let ended = (&mut self.ended).await;
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        let close = match &ended {
+            Ok(Ok(Ended::Closed)) => fanout::close_frame(1000, "the session is closed"),
+            _ => fanout::close_frame(1001, "the hub ended"),
+        };
+        let outboxes = std::mem::take(&mut *self.shared.outboxes.lock().unwrap_or_else(PoisonError::into_inner));
+        outboxes.iter().filter_map(std::sync::Weak::upgrade).for_each(|outbox| outbox.close(&close));
+        // Every connection gives its place back when its writer has sent everything. One that does not read is not
+        // waited for longer than it takes to be sure of that.
+        let everyone = self.places.acquire_many(self.participants_max);
+        if tokio::time::timeout(Duration::from_secs(3), everyone).await.is_err() {
+            tracing::warn!("some participants did not take the last lines in time; the transcript has them");
+        }
+        match ended {
+            Ok(ended) => Ok(ended?),
+            Err(_) => Err(HubError::Thread(io::Error::other("the hub's thread ended unexpectedly; this is a bug"))),
+        }
+    }
+}
+
+struct Opened {
+    sequencer: Sequencer,
+    transcript: Transcript,
+    index: Arc<Index>,
+    clock: Arc<Mutex<Clock>>,
+    resumed: bool,
+}
+
+/// Opens a new session, or takes the unfinished one of the same plan up again; either is durable on return.
+fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubError> {
+    let found = if config.new { vec![] } else { unfinished(&config.transcripts, config.plan.digest)? };
+    let same_folder = |found: &&Found| Path::new(&found.folder) == folder;
+    if let Some(found) = found.iter().filter(same_folder).rfind(|found| found.same_digest) {
+        return resume(&found.path, params);
+    }
+    if let Some(found) = found.iter().rfind(same_folder) {
+        return Err(HubError::Edited { path: found.path.clone() });
+    }
+    let clock = Clock::start(None);
+    let at = clock.now();
+    let session = random_hex(16)?;
+    let event = Event::SessionOpened {
+        session: session.clone(),
+        plan_name: config.plan.name.clone(),
+        environment: config.plan.environment.clone(),
+        plan: config.plan.text.to_string(),
+        plan_digest: config.plan.digest,
+        params,
+        host: exec::host(),
+        user: exec::user(),
+        folder: folder.display().to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let (sequencer, first) = Sequencer::open(at, event)?;
+    let name = format!("{}-{}-{}", at.compact(), slug(&config.plan.name), &session[..8]);
+    let mut transcript = Transcript::create(&config.transcripts, &name)?;
+    durable(&mut transcript, &[first])?;
+    let index = transcript.index();
+    Ok(Opened { sequencer, transcript, index, clock: Arc::new(Mutex::new(clock)), resumed: false })
+}
+
+fn resume(path: &Path, params: Params) -> Result<Opened, HubError> {
+    let resumed = Transcript::resume(path)?;
+    let (mut transcript, session) = (resumed.transcript, resumed.session);
+    if session.params != params {
+        let was: Vec<_> = session.params.iter().map(|(name, value)| format!("--param {name}={value}")).collect();
+        return Err(HubError::OtherParams { path: path.to_owned(), was: was.join(" ") });
+    }
+    let clock = Clock::start(Some(session.at));
+    let live = session.live_step().and_then(|(_, state)| state.run.as_ref()).and_then(|run| run.process.clone());
+    let alive = live.as_ref().is_some_and(exec::is_alive);
+    let lost = session.steps.values().any(|state| matches!(state.phase, Phase::Intended | Phase::Running));
+    let note = match (lost, resumed.torn_bytes) {
+        (false, 0) => "nothing was under way".to_owned(),
+        (true, 0) => "a command was under way".to_owned(),
+        (_, torn) => format!("{torn} bytes of an unfinished last line were set aside"),
+    };
+    let mut sequencer = Sequencer::resume(session, resumed.head);
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let recovered = Fact::Recovered { version, torn_bytes: resumed.torn_bytes, note, alive };
+    let lines = sequencer.observe(clock.now(), &recovered)?;
+    durable(&mut transcript, &lines)?;
+    let index = transcript.index();
+    Ok(Opened { sequencer, transcript, index, clock: Arc::new(Mutex::new(clock)), resumed: true })
+}
+
+fn durable(transcript: &mut Transcript, lines: &[Numbered]) -> Result<(), HubError> {
+    lines.iter().for_each(|line| crash::here(crash::Moment::Before, line.line.event.kind()));
+    journal::Journal::append(transcript, lines, &[])?;
+    lines.iter().for_each(|line| crash::here(crash::Moment::After, line.line.event.kind()));
+    Ok(())
+}
+
+/// A plan's name as a part of a file's name.
+fn slug(name: &str) -> String {
+    let text: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let parts: Vec<_> = text.split('-').filter(|part| !part.is_empty()).collect();
+    let slug: String = parts.join("-").chars().take(40).collect();
+    if slug.is_empty() { "plan".to_owned() } else { slug }
+}
+
+/// Listens; where the port is left open, on the last one again if it is free.
+async fn listen(wanted: SocketAddr, last_port: u16) -> Result<TcpListener, HubError> {
+    let ports = if wanted.port() == 0 && last_port != 0 { vec![last_port, 0] } else { vec![wanted.port()] };
+    let mut failed = io::Error::other("no port");
+    for port in ports {
+        let address = SocketAddr::new(wanted.ip(), port);
+        let bind = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.set_reuseaddr(true)?;
+            socket.set_send_buffer_size(SEND_BUFFER)?;
+            socket.bind(address)?;
+            socket.listen(1024)
+        };
+        match bind() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(HubError::Listen { address: wanted, source: failed })
+}
+
+/// Takes connections in, within the limits; one too many is dropped at once, it may come back.
+async fn accept(listener: TcpListener, door: Arc<peer::Door>, all: Arc<Semaphore>) {
+    let pending = Arc::new(Semaphore::new(UNAUTHENTICATED));
+    loop {
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors or the like: it passes when somebody leaves.
+                tracing::warn!("a connection could not be taken: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (Ok(waiting), Ok(place)) = (pending.clone().try_acquire_owned(), all.clone().try_acquire_owned()) else {
+            continue;
+        };
+        let door = door.clone();
+        tokio::spawn(async move {
+            peer::serve(door, stream, from, waiting).await;
+            drop(place);
+        });
+    }
+}
+
+/// Old lines from the transcript.
+struct Past(Arc<Index>);
+impl fanout::Past for Past {
+    fn after(&self, cursor: u64) -> io::Result<(Bytes, u64)> {
+        let lines = self.0.lines_after(cursor, PAST_BYTES).map_err(io::Error::other)?;
+        let mut frames = BytesMut::new();
+        let mut last = cursor;
+        for (head, line) in lines {
+            fanout::text_frame(&mut frames, &line);
+            last = head.seq;
+        }
+        match last == cursor {
+            true => Err(io::Error::other("a published line is not in the transcript")),
+            false => Ok((frames.freeze(), last)),
+        }
+    }
+}
+
+/// Whether that is a line of ours.
+fn holds(index: &Index, have: crate::transcript::record::Head) -> bool {
+    let before = have.seq.checked_sub(1);
+    before
+        .and_then(|seq| index.lines_after(seq, 1).ok())
+        .is_some_and(|lines| lines.first().is_some_and(|(head, _)| *head == have))
+}

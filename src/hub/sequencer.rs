@@ -8,7 +8,7 @@
 use crate::clock::At;
 use crate::event::Event;
 use crate::name::Principal;
-use crate::session::{Author, Fact, OpenError, Refusal, Request, Session, decide, observe, twin};
+use crate::session::{Author, Fact, OpenError, Refusal, Request, Session, decide, observe, refused, twin};
 use crate::transcript::record::{FORMAT, Head, Line};
 use bytes::Bytes;
 
@@ -82,12 +82,35 @@ impl Sequencer {
                 None
             }
             Err(refusal) => {
-                let event = crate::session::refused(&self.session, self.at, author, request, &refusal);
-                self.number_all(&Principal::hub(), event.into_iter().collect(), &mut lines)?;
+                self.record_refusal(author, request, &refusal, &mut lines)?;
                 Some(refusal)
             }
         };
         Ok(Answer { lines, refusal })
+    }
+
+    /// A request that failed before it could be decided (the step could not be frozen): refused, and on record.
+    pub fn refuse(
+        &mut self,
+        at: At,
+        author: &Author,
+        request: &Request,
+        refusal: Refusal,
+    ) -> Result<Answer, SequencerError> {
+        let mut lines = self.observe(at, &Fact::Tick)?;
+        self.record_refusal(author, request, &refusal, &mut lines)?;
+        Ok(Answer { lines, refusal: Some(refusal) })
+    }
+
+    fn record_refusal(
+        &mut self,
+        author: &Author,
+        request: &Request,
+        refusal: &Refusal,
+        lines: &mut Vec<Numbered>,
+    ) -> Result<(), SequencerError> {
+        let event = refused(&self.session, self.at, &author.principal, request.describe(), refusal.to_string());
+        self.number_all(&Principal::hub(), event.into_iter().collect(), lines)
     }
 
     /// The hub saw or did something.

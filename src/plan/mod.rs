@@ -15,6 +15,7 @@ mod table;
 mod template;
 #[cfg(test)]
 mod tests;
+mod units;
 mod watches;
 
 pub use lint::{Warning, lint};

@@ -2,7 +2,8 @@
 //! only repeat them; then everything else in one go. Start at [`parse`].
 
 use super::problem::{PlanError, Problem};
-use super::table::{Context, Table, Value, is_identifier, nearest};
+use super::table::{Context, Table, Value};
+use super::units::is_identifier;
 use super::{Crew, Observers, Param, Pattern, Plan, ShadowLost, Step, Watch, steps, watches};
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId, is_hidden};
@@ -17,8 +18,6 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 const STEPS_MAX: usize = 500;
 /// Each watch is a task with a connection of its own.
 const WATCHES_MAX: usize = 200;
-/// Well above the participants a hub takes by default.
-const PRINCIPALS_MAX: usize = 1000;
 const PARAMS_MAX: usize = 200;
 /// One file that is all hidden characters is told a few times, not a million times.
 const HIDDEN_TOLD_MAX: usize = 20;
@@ -213,9 +212,6 @@ fn read_crew(top: &Table<'_>) -> Option<Crew> {
 
 fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {
     let items = value.items("names")?;
-    if items.len() > PRINCIPALS_MAX {
-        return value.wrong(format!("more than {PRINCIPALS_MAX} names"), format!("there are {}", items.len()));
-    }
     let mut seen = BTreeSet::new();
     let names = items.iter().map(|item| {
         let name: Principal = item.name()?;
@@ -269,10 +265,11 @@ fn told_twice(tables: &[Value<'_>], what: &str) {
 }
 
 /// What to say beside an id that names nothing.
-pub(super) fn unknown_id(id: &str, known: &[&str]) -> String {
-    match nearest(id, known.iter().copied()) {
+pub(super) fn unknown_id(cx: &Context<'_>, id: &str, known: &[&str]) -> String {
+    match cx.nearest(id, known.iter().copied()) {
         Some(near) => format!("did you mean {near:?}?"),
         None if known.is_empty() => "the plan has none".to_owned(),
+        None if known.len() > 20 => format!("expected one of {}, such as {:?}", known.len(), known[0]),
         None => format!("expected one of: {}", known.join(", ")),
     }
 }

@@ -39,7 +39,7 @@ pub struct PlanError {
 
 impl PlanError {
     pub(super) fn new(origin: &str, text: &str, mut problems: Vec<Problem>) -> Self {
-        problems.sort_by(|a, b| (a.span.start, a.span.end).cmp(&(b.span.start, b.span.end)));
+        problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
         problems.dedup();
         Self { problems, origin: origin.to_owned(), text: text.into() }
     }

@@ -1,7 +1,8 @@
 //! `[[step]]`: what is done, how much is asked before it, and what it waits for. Start at [`read`].
 
 use super::parse::unknown_id;
-use super::table::{Table, Value, is_identifier};
+use super::table::{Table, Value};
+use super::units::is_identifier;
 use super::{Class, Crew, Gate, Io, Step, Template};
 use crate::name::{StepId, WatchId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,7 +174,10 @@ fn read_gates(value: &Value<'_>, watches: &[&str]) -> Option<Vec<Gate>> {
         };
         let watch: WatchId = name.name()?;
         if !watches.contains(&watch.as_str()) {
-            return name.wrong(format!("there is no watch {:?}", watch.as_str()), unknown_id(watch.as_str(), watches));
+            return name.wrong(
+                format!("there is no watch {:?}", watch.as_str()),
+                unknown_id(item.cx, watch.as_str(), watches),
+            );
         }
         if !seen.insert(watch.clone()) {
             return name.wrong(format!("{watch} is a gate twice"), "expected each watch once");
@@ -212,7 +216,7 @@ fn read_after(table: &Table<'_>, index: usize, steps: &[Option<&str>]) -> Option
             return None;
         }
         let known: Vec<&str> = above.iter().copied().flatten().collect();
-        item.wrong(format!("there is no step {:?}", id.as_str()), unknown_id(id.as_str(), &known))
+        item.wrong(format!("there is no step {:?}", id.as_str()), unknown_id(item.cx, id.as_str(), &known))
     });
     after.collect::<Vec<_>>().into_iter().collect()
 }

@@ -2,6 +2,7 @@
 //! that one run over a plan finds everything there is to find. Start at [`Table`].
 
 use super::problem::Problem;
+use super::units::{is_identifier, nearest, parse_bytes, parse_duration};
 use super::{Run, Template};
 use crate::name::is_hidden;
 use std::cell::RefCell;
@@ -13,8 +14,11 @@ use toml::de::{DeTable, DeValue};
 /// No duration in a plan is longer: a number above this is a mistyped one, and sums of durations cannot overflow.
 const DURATION_MAX: Duration = Duration::from_secs(3650 * 24 * 3600);
 
-/// No command has more words: a longer list belongs in a file.
-const WORDS_MAX: usize = 1000;
+/// No list is longer: more words belong in a file, and more names than this are no crew.
+const ITEMS_MAX: usize = 1000;
+
+/// Nobody reads on; and looking for what was meant takes time that a hostile file could multiply.
+const PROBLEMS_MAX: usize = 1000;
 
 pub(super) type Span = Range<usize>;
 
@@ -42,7 +46,17 @@ impl<'a> Context<'a> {
         self.push(span, message.into(), label.into(), Some(help.into()));
     }
     fn push(&self, span: Span, message: String, label: String, help: Option<String>) {
-        self.problems.borrow_mut().push(Problem { span, message, label, help });
+        if !self.is_full() {
+            self.problems.borrow_mut().push(Problem { span, message, label, help });
+        }
+    }
+    /// Whether no more problems are kept.
+    pub fn is_full(&self) -> bool {
+        self.problems.borrow().len() >= PROBLEMS_MAX
+    }
+    /// The word that was meant, while anybody still reads.
+    pub fn nearest<'w>(&self, word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+        if self.is_full() { None } else { nearest(word, known) }
     }
     /// What this version does not carry out is refused by its name: a plan that relies on it must not fly without it.
     pub fn refuse(&self, span: Span, what: &str) {
@@ -85,7 +99,7 @@ impl<'a> Table<'a> {
             if refused.contains(&name) {
                 cx.refuse(key.span(), &format!("`{name}`"));
             } else if !keys.contains(&name) {
-                let label = match nearest(name, keys.iter().chain(refused).copied()) {
+                let label = match cx.nearest(name, keys.iter().chain(refused).copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("not a key of {what}"),
                 };
@@ -226,7 +240,7 @@ impl<'a> Value<'a> {
             return Some(*choice);
         }
         let known: Vec<_> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
-        let label = match nearest(text, choices.iter().map(|(word, _)| *word)) {
+        let label = match self.cx.nearest(text, choices.iter().map(|(word, _)| *word)) {
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("expected {}", known.join(" or ")),
         };
@@ -317,6 +331,10 @@ impl<'a> Value<'a> {
     /// The items of a list.
     pub fn items(&self, of: &str) -> Option<Vec<Value<'a>>> {
         match self.value.get_ref() {
+            DeValue::Array(items) if items.len() > ITEMS_MAX => {
+                let message = format!("`{}` has more than {ITEMS_MAX} items", self.key);
+                self.wrong(message, format!("there are {}", items.len()))
+            }
             DeValue::Array(items) => Some(items.iter().map(|item| Value { value: item, ..*self }).collect()),
             DeValue::String(_) => {
                 let written = self.cx.text.get(self.span()).unwrap_or("…").lines().next().unwrap_or("…");
@@ -367,9 +385,6 @@ impl<'a> Value<'a> {
             return self.wrong_type("a command: a list of words, or a text for `sh -eu -c`", None);
         }
         let items = self.items("words")?;
-        if items.len() > WORDS_MAX {
-            return self.wrong(format!("`{}` has more than {WORDS_MAX} words", self.key), "put them in a file");
-        }
         // A word may hold line ends (a query, a script for `-c`): the panel writes them out.
         let words: Vec<_> = items.iter().map(|item| item.template(true)).collect();
         if words.first().is_none_or(|word| word.as_ref().is_some_and(|word| word.text().trim().is_empty())) {
@@ -394,7 +409,12 @@ impl<'a> Value<'a> {
     fn scan(&self, text: &str) -> bool {
         let before = self.cx.problems.borrow().len();
         let mut rest = text;
-        while let Some(at) = rest.find("{{").into_iter().chain(rest.find("{%")).chain(rest.find("{#")).min() {
+        // One look at each brace, so that a long text takes no longer than its length.
+        while let Some(at) = rest.find('{').filter(|_| !self.cx.is_full()) {
+            if !matches!(rest.as_bytes().get(at + 1), Some(b'{' | b'%' | b'#')) {
+                rest = &rest[at + 1..];
+                continue;
+            }
             let tag = &rest[at..];
             if !tag.starts_with("{{") {
                 let what = &tag[..2];
@@ -423,7 +443,7 @@ impl<'a> Value<'a> {
             }
             rest = &tag[whole.len()..];
         }
-        self.cx.problems.borrow().len() == before
+        self.cx.problems.borrow().len() == before && !self.cx.is_full()
     }
 
     fn placeholder(&self, whole: &str, name: &str) {
@@ -440,7 +460,7 @@ impl<'a> Value<'a> {
         if params.iter().any(|param| param == name) {
             return;
         }
-        let label = match nearest(name, params.iter().map(String::as_str)) {
+        let label = match self.cx.nearest(name, params.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "no such parameter".to_owned(),
         };
@@ -455,110 +475,5 @@ impl<'a> Value<'a> {
             Some(at) => span.start + at..span.start + at + part.len(),
             None => span,
         }
-    }
-}
-
-/// Letters, digits and `_`, no digit first: what a template can name and a shell can hold in its environment.
-pub(super) fn is_identifier(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
-        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
-fn number_and_unit(text: &str) -> Option<(u64, &str)> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    Some((text[..digits].parse().ok()?, &text[digits..]))
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let (number, unit) = number_and_unit(text)?;
-    let seconds = match unit {
-        "ms" => return Some(Duration::from_millis(number)),
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 24 * 3600,
-        _ => return None,
-    };
-    Some(Duration::from_secs(number.saturating_mul(seconds)))
-}
-
-fn parse_bytes(text: &str) -> Option<u64> {
-    let (number, unit) = number_and_unit(text)?;
-    let factor: u64 = match unit.trim_start() {
-        "B" | "" => 1,
-        "KB" | "kB" => 1000,
-        "MB" => 1000_u64.pow(2),
-        "GB" => 1000_u64.pow(3),
-        "TB" => 1000_u64.pow(4),
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        _ => return None,
-    };
-    number.checked_mul(factor)
-}
-
-/// The known word a mistyped one is nearest to, if it is near enough to be meant.
-pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    // What is longer than any key was not mistyped, and the comparison is quadratic.
-    if word.len() > 64 {
-        return None;
-    }
-    let word = word.to_lowercase();
-    known
-        .map(|known| match word.len() >= 3 && (word.starts_with(known) || known.starts_with(&word)) {
-            true => (1, known),
-            false => (distance(&word, known), known),
-        })
-        .filter(|(distance, known)| *distance <= (known.chars().count() / 3).max(1))
-        .min()
-        .map(|(_, known)| known)
-}
-
-/// How many letters have to be added, dropped or replaced to turn one word into the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, b) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_and_sizes() {
-        assert_eq!(parse_duration("800ms"), Some(Duration::from_millis(800)));
-        assert_eq!(parse_duration("26h"), Some(Duration::from_secs(26 * 3600)));
-        assert_eq!(parse_duration("7d"), Some(Duration::from_secs(7 * 24 * 3600)));
-        for bad in ["", "s", "5", "5 s", "-5s", "1h30m", "1.5h", "5S", "99999999999999999999s", "٣s"] {
-            assert_eq!(parse_duration(bad), None, "{bad:?}");
-        }
-        assert_eq!(parse_bytes("5GiB"), Some(5 << 30));
-        assert_eq!(parse_bytes("10 MB"), Some(10_000_000));
-        for bad in ["", "GiB", "5XB", "-1B", "99999999999TiB"] {
-            assert_eq!(parse_bytes(bad), None, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_mistyped_word_finds_the_one_that_was_meant() {
-        let known = || ["gates", "stale_after", "run", "watch"].into_iter();
-        assert_eq!(nearest("gate", known()), Some("gates"));
-        assert_eq!(nearest("stale-after", known()), Some("stale_after"));
-        assert_eq!(nearest("watches", known()), Some("watch"));
-        assert_eq!(nearest("Run", known()), Some("run"));
-        assert_eq!(nearest("colour", known()), None);
     }
 }

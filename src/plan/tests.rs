@@ -27,7 +27,7 @@ fn plans() -> Vec<(String, String)> {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|end| end == "toml"));
     let sessions = files.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
-    let samples = SAMPLES.iter().map(|(name, _)| ((*name).to_owned(), sample(name, "Release").unwrap()));
+    let samples = SAMPLES.iter().map(|name| ((*name).to_owned(), sample(name, "Release").unwrap()));
     sessions.chain(samples).collect()
 }
 
@@ -241,6 +241,32 @@ fn sizes_have_limits() {
     // Many mistakes are counted, not all drawn.
     let steps: String = (0..100).map(|i| format!("[[step]]\nid = \"s{i}\"\n")).collect();
     assert!(errors(&format!("{HEAD}{steps}")).to_string().ends_with("plan.toml: 100 problems, the first 50 shown"));
+}
+
+/// A hostile file may not keep a hub, or a person's editor, busy: each of these took minutes or the stack in some parser.
+#[test]
+fn large_hostile_texts_are_answered_quickly() {
+    let n = 1 << 17;
+    let start = std::time::Instant::now();
+    let run = |text: &str| format!("{HEAD}[[step]]\nid = \"s\"\nrun = \'\'\'{text}\'\'\'\n");
+    let many = |item: &str| format!("{HEAD}{WATCH}{STEP}gates = [{}]\n", item.repeat(n / item.len()));
+    for text in [
+        "[".repeat(n),
+        format!("a = {}", "[".repeat(n)),
+        format!("a = {}", "{a=".repeat(n / 3)),
+        "a.".repeat(n / 2),
+        run(&"{{ a }}".repeat(n / 7)),
+        run(&"{ {".repeat(n / 3)),
+        run(&(0..n / 12).map(|i| format!("{{{{a{i}}}}}")).collect::<String>()),
+        run(&"{{ '{{' }}".repeat(n / 10)),
+        many("\"v\","),
+        many("{},"),
+        "\u{202e}".repeat(n / 3),
+        format!("{HEAD}{}", (0..n / 10).map(|i| format!("k{i} = 1\n")).collect::<String>()),
+    ] {
+        survives(&text);
+    }
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
 
 #[test]

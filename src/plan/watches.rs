@@ -118,7 +118,7 @@ fn http(table: &Table<'_>) -> Option<WatchKind> {
 fn plain(value: &Value<'_>) -> Option<String> {
     let text = value.words()?;
     let name = text.find("{{").and_then(|at| text[at + 2..].split_once("}}"));
-    if name.is_some_and(|(name, _)| super::table::is_identifier(name.trim())) {
+    if name.is_some_and(|(name, _)| super::units::is_identifier(name.trim())) {
         return value.wrong(format!("parameters are not filled in in `{}`", value.key), "expected text as it is");
     }
     Some(text)
@@ -167,7 +167,7 @@ fn kafka_lag(table: &Table<'_>) -> Option<WatchKind> {
         if items.is_empty() {
             return topics.wrong("`topics` is empty", "expected at least one");
         }
-        items.iter().map(|item| non_empty(item)).collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()
+        items.iter().map(non_empty).collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()
     });
     let limit = |key| table.get(key).and_then(|limit| limit.integer(0..=u64::MAX));
     let (warn_above, fail_above) = (limit("warn_above"), limit("fail_above"));

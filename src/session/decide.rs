@@ -22,6 +22,8 @@ pub enum Fact {
     Joined { principal: Principal, role: Role, key: String, connection: u64 },
     /// A connection ended.
     Left { principal: Principal, connection: u64, why: String },
+    /// Somebody was not let in.
+    DoorRefused { principal: Principal, reason: String },
     /// A watch was read.
     Reading { watch: WatchId, reading: Reading, began: At, asked: Option<u64> },
     /// Before a run, what would run was frozen once more.
@@ -157,20 +159,10 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
 }
 
 /// The event that keeps a refusal in the transcript; none where this principal has had too many of late.
-pub(crate) fn refused(
-    session: &Session,
-    at: At,
-    author: &Author,
-    request: &Request,
-    refusal: &Refusal,
-) -> Option<Event> {
-    let (since, count) = session.refusals.get(&author.principal).copied().unwrap_or((at, 0));
+pub(crate) fn refused(session: &Session, at: At, who: &Principal, request: String, reason: String) -> Option<Event> {
+    let (since, count) = session.refusals.get(who).copied().unwrap_or((at, 0));
     let room = count < REFUSALS_PER_WINDOW || at.since(since) >= REFUSAL_WINDOW;
-    (session.closed.is_none() && room).then(|| Event::Refused {
-        principal: author.principal.clone(),
-        request: request.describe(),
-        reason: refusal.to_string(),
-    })
+    (session.closed.is_none() && room).then(|| Event::Refused { principal: who.clone(), request, reason })
 }
 
 fn arm(
@@ -384,6 +376,9 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             } else {
                 vec![]
             }
+        }
+        Fact::DoorRefused { principal, reason } => {
+            refused(session, at, principal, "join".to_owned(), reason.clone()).into_iter().collect()
         }
         Fact::Reading { watch, reading, began, asked } => read(session, at, watch, reading, *began, *asked),
         Fact::Rechecked { step, attempt, now } => rechecked(session, at, step, *attempt, now),

@@ -1,0 +1,648 @@
+//! Performs what the sequencer decides. One thread, one loop:
+//!
+//! take in everything that waits → decide, number → output bytes and lines to disk, one sync → show → act.
+//!
+//! Nothing is shown or started before the sync returned. A failed sync ends the hub's right to run commands: the loop
+//! goes on only to read out a command that runs, then ends.
+
+use super::crash::{self, Moment};
+use super::fanout::{Outbox, Ring, binary_frame};
+use super::journal::{Journal, JournalError};
+use super::peer::Welcome;
+use super::sequencer::{Numbered, Sequencer, SequencerError};
+use crate::clock::{At, Clock};
+use crate::event::{Covers, Event, GateSeen, Part, RunEnd};
+use crate::exec::{self, Emulator, Frame, Report, Running, Size};
+use crate::monitor::{Monitor, Sample};
+use crate::name::{Principal, StepId};
+use crate::plan::Step;
+use crate::protocol::{FromHub, Refused, Screen};
+use crate::session::steps::Phase;
+use crate::session::{Author, Fact, Refusal, Request, Session};
+use crate::transcript::output::OutputPiece;
+use crate::transcript::record::Head;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Inputs that may wait. The PTY reader waits here for the journal, and only here.
+pub const INPUTS: usize = 256;
+/// Inputs taken into one batch. 256 chunks of output are 4 MiB: one sync a batch, and no answer waits long.
+const BATCH: usize = 256;
+/// How often time alone is looked at.
+pub const TICK: Duration = Duration::from_millis(200);
+/// Connections of one principal at a time.
+pub const CONNECTIONS_PER_PRINCIPAL: usize = 3;
+
+/// A client that proved its key and waits to be let in.
+pub struct Joining {
+    /// Who.
+    pub author: Author,
+    /// The last line it holds and can go on from.
+    pub have: Option<Head>,
+    /// Where its answers go.
+    pub outbox: Weak<Outbox>,
+    /// The connection's number and what it needs, or why not.
+    pub reply: oneshot::Sender<Result<(u64, Welcome), String>>,
+}
+
+/// Everything the driver takes in.
+#[allow(missing_docs)]
+pub enum Input {
+    /// A client proved its key.
+    Join(Joining),
+    /// A connection ended.
+    Left { principal: Principal, connection: u64, why: String },
+    /// Somebody was not let in.
+    DoorRefused { principal: Principal, reason: String },
+    /// A request.
+    Ask { author: Author, connection: u64, id: u64, request: Request, outbox: Weak<Outbox> },
+    /// A step was frozen for arming.
+    Frozen { author: Author, id: u64, step: StepId, covers: Result<Box<Covers>, String>, outbox: Weak<Outbox> },
+    /// What would run was frozen once more.
+    Rechecked { step: StepId, attempt: u32, now: Result<Box<Covers>, String> },
+    /// A watch was read.
+    Sample(Sample),
+    /// A command said something.
+    Run { step: StepId, attempt: u32, report: Report },
+    /// Look at the clock.
+    Tick,
+    /// End: nobody may use this session on this hub any more. What runs, runs on.
+    Stop,
+}
+
+/// How a driver ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The transcript could not be written; what runs was read out.
+    #[error("the transcript can no longer be written, so nothing may run: {0}")]
+    Journal(#[from] JournalError),
+    /// The sequencer cannot go on.
+    #[error(transparent)]
+    Sequencer(#[from] SequencerError),
+}
+
+/// Why a driver ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The session is closed.
+    Closed,
+    /// It was told to stop.
+    Stopped,
+}
+
+/// What the driver shares with the rest of the hub.
+pub struct Shared {
+    /// Live lines.
+    pub ring: Arc<Ring>,
+    /// The newest screen, framed.
+    pub screens: watch::Sender<Option<Bytes>>,
+    /// The hub's clock.
+    pub clock: Arc<Mutex<Clock>>,
+    /// Outboxes of those who are in, for what is no event.
+    pub outboxes: Mutex<Vec<Weak<Outbox>>>,
+    /// Times a PTY reader waited for anything but the journal. Must stay 0.
+    pub reader_waits: std::sync::atomic::AtomicU64,
+}
+impl Shared {
+    /// The hub's time.
+    pub fn now(&self) -> At {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner).now()
+    }
+}
+
+struct Live {
+    step: StepId,
+    attempt: u32,
+    running: Running,
+    emulator: Option<Emulator>,
+    written: u64,
+}
+
+/// See the module.
+pub struct Driver {
+    sequencer: Sequencer,
+    journal: Box<dyn Journal>,
+    shared: Arc<Shared>,
+    inputs: mpsc::Sender<Input>,
+    runtime: tokio::runtime::Handle,
+    monitor: Monitor,
+    folder: PathBuf,
+    live: Option<Live>,
+    /// The `RunRequested` whose bytes are being read again.
+    rechecking: Option<u64>,
+    connections: u64,
+    screens: u64,
+    /// The size that the lead's pane asked for last.
+    size: Size,
+}
+
+/// What one batch leads to once it is durable.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<Numbered>,
+    pieces: Vec<OutputPiece>,
+    answers: Vec<(Weak<Outbox>, Vec<u8>)>,
+    joins: Vec<(Joining, u64)>,
+    emulate: Vec<Bytes>,
+    finished: bool,
+}
+
+impl Driver {
+    /// A driver for a session whose first lines are durable already.
+    pub fn new(
+        sequencer: Sequencer,
+        journal: Box<dyn Journal>,
+        shared: Arc<Shared>,
+        inputs: mpsc::Sender<Input>,
+        runtime: tokio::runtime::Handle,
+        monitor: Monitor,
+    ) -> Driver {
+        let folder = PathBuf::from(&sequencer.session().folder);
+        // Connection numbers go on above every one the transcript knows.
+        let connections = sequencer.head().seq;
+        let size = Size { cols: 80, rows: 24 };
+        Driver {
+            sequencer,
+            journal,
+            shared,
+            inputs,
+            runtime,
+            monitor,
+            folder,
+            live: None,
+            rechecking: None,
+            connections,
+            screens: 0,
+            size,
+        }
+    }
+
+    /// Runs until the session closes, it is told to stop, or the transcript fails.
+    pub fn run(mut self, mut inputs: mpsc::Receiver<Input>) -> Result<Ended, DriverError> {
+        let mut waiting = Vec::with_capacity(BATCH);
+        let mut own = VecDeque::new();
+        loop {
+            if own.is_empty() && inputs.blocking_recv_many(&mut waiting, BATCH) == 0 {
+                return Ok(Ended::Stopped);
+            }
+            while waiting.len() < BATCH {
+                match inputs.try_recv() {
+                    Ok(input) => waiting.push(input),
+                    Err(_) => break,
+                }
+            }
+            let mut batch = Batch::default();
+            for fact in own.drain(..) {
+                let lines = self.sequencer.observe(self.shared.now(), &fact)?;
+                batch.lines.extend(lines);
+            }
+            let mut stop = false;
+            for input in waiting.drain(..) {
+                stop |= matches!(input, Input::Stop);
+                self.take(input, &mut batch)?;
+            }
+            self.look_at_clock(&mut batch)?;
+            if let Err(error) = self.journal_batch(&batch) {
+                self.die(&error, inputs);
+                return Err(error.into());
+            }
+            own = self.show_and_act(batch);
+            if self.sequencer.session().closed.is_some() {
+                self.journal.close()?;
+                return Ok(Ended::Closed);
+            }
+            if stop {
+                return Ok(Ended::Stopped);
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input, batch: &mut Batch) -> Result<(), SequencerError> {
+        let now = self.shared.now();
+        match input {
+            Input::Join(joining) => self.join(joining, now, batch)?,
+            Input::Left { principal, connection, why } => {
+                batch.lines.extend(self.sequencer.observe(now, &Fact::Left { principal, connection, why })?);
+            }
+            Input::DoorRefused { principal, reason } => {
+                batch.lines.extend(self.sequencer.observe(now, &Fact::DoorRefused { principal, reason })?);
+            }
+            Input::Ask { author, id, request, outbox, .. } => self.ask(author, id, request, outbox, now, batch)?,
+            Input::Frozen { author, id, step, covers, outbox } => match covers {
+                Ok(covers) => {
+                    let request = Request::Arm { step, covers: Some(covers) };
+                    let answer = self.sequencer.request(now, &author, &request)?;
+                    self.answer(id, &request, answer, outbox, batch);
+                }
+                Err(why) => {
+                    let request = Request::Arm { step, covers: None };
+                    let answer = self.sequencer.refuse(now, &author, &request, Refusal::CannotFreeze(why))?;
+                    self.answer(id, &request, answer, outbox, batch);
+                }
+            },
+            Input::Rechecked { step, attempt, now: covers } => {
+                self.rechecking = None;
+                batch.lines.extend(self.sequencer.observe(now, &Fact::Rechecked { step, attempt, now: covers })?);
+            }
+            Input::Sample(sample) => {
+                let Sample { watch, reading, began, asked } = sample;
+                batch.lines.extend(self.sequencer.observe(now, &Fact::Reading { watch, reading, began, asked })?);
+            }
+            Input::Run { step, attempt, report } => self.report(step, attempt, report, now, batch)?,
+            Input::Tick => {
+                batch.lines.extend(self.sequencer.observe(now, &Fact::Tick)?);
+                if let Some((step, attempt)) = self.vanished() {
+                    batch.lines.extend(self.sequencer.observe(now, &Fact::ProcessGone { step, attempt })?);
+                }
+            }
+            Input::Stop => {}
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, joining: Joining, now: At, batch: &mut Batch) -> Result<(), SequencerError> {
+        let session = self.sequencer.session();
+        let principal = joining.author.principal.clone();
+        let known = session.people.get(&principal);
+        let refusal = match known {
+            Some(person) if person.key != joining.author.key => Some(
+                "this personal link was used with another key first; it stays with that key for this session"
+                    .to_owned(),
+            ),
+            Some(person) if person.connections.len() >= CONNECTIONS_PER_PRINCIPAL => {
+                Some(format!("{principal} has {CONNECTIONS_PER_PRINCIPAL} connections already; leave one of them"))
+            }
+            _ if session.closed.is_some() => Some("the session is closed".to_owned()),
+            _ => None,
+        };
+        if let Some(reason) = refusal {
+            batch.lines.extend(self.sequencer.observe(now, &Fact::DoorRefused { principal, reason: reason.clone() })?);
+            let _ = joining.reply.send(Err(reason));
+            return Ok(());
+        }
+        self.connections += 1;
+        let role = session.role(&principal);
+        let joined = Fact::Joined { principal, role, key: joining.author.key.clone(), connection: self.connections };
+        batch.lines.extend(self.sequencer.observe(now, &joined)?);
+        batch.joins.push((joining, self.connections));
+        Ok(())
+    }
+
+    fn ask(
+        &mut self,
+        author: Author,
+        id: u64,
+        request: Request,
+        outbox: Weak<Outbox>,
+        now: At,
+        batch: &mut Batch,
+    ) -> Result<(), SequencerError> {
+        if let Request::Resize { cols, rows } = request
+            && author.principal == self.sequencer.session().lead
+        {
+            self.size = Size { cols, rows }.clamped();
+        }
+        let answer = self.sequencer.request(now, &author, &request)?;
+        if let (Request::Arm { step, .. }, None) = (&request, &answer.refusal) {
+            // It may be armed: freeze it, and decide again with what it really is.
+            batch.lines.extend(answer.lines);
+            let work = self.freezing(step, |state| state.attempt + 1);
+            let (inputs, step) = (self.inputs.clone(), step.clone());
+            self.runtime.spawn(async move {
+                let covers = frozen(work).await;
+                let _ = inputs.send(Input::Frozen { author, id, step, covers, outbox }).await;
+            });
+            return Ok(());
+        }
+        self.answer(id, &request, answer, outbox, batch);
+        Ok(())
+    }
+
+    fn answer(
+        &self,
+        id: u64,
+        request: &Request,
+        answer: super::sequencer::Answer,
+        outbox: Weak<Outbox>,
+        batch: &mut Batch,
+    ) {
+        batch.lines.extend(answer.lines);
+        let refusal = answer.refusal.map(|refusal| Refused {
+            request: request.describe(),
+            reason: refusal.to_string(),
+            hint: refusal.hint().map(str::to_owned),
+        });
+        batch.answers.push((outbox, FromHub::Answer { id, head: self.sequencer.head().seq, refusal }.encode()));
+    }
+
+    fn report(
+        &mut self,
+        step: StepId,
+        attempt: u32,
+        report: Report,
+        now: At,
+        batch: &mut Batch,
+    ) -> Result<(), SequencerError> {
+        match report {
+            Report::Output(bytes) => {
+                let bytes = Bytes::from(bytes);
+                let Some(live) = self.live.as_mut().filter(|live| live.step == step && live.attempt == attempt) else {
+                    return Ok(());
+                };
+                let offset = live.written;
+                let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX); // a chunk has at most 16 KiB
+                live.written += u64::from(length);
+                let hash = self.journal.salted_hash(&bytes);
+                let fact = Fact::Output { step: step.clone(), attempt, offset, length, hash };
+                batch.lines.extend(self.sequencer.observe(now, &fact)?);
+                batch.pieces.push(OutputPiece { step, attempt, part: Part::Step, offset, bytes: bytes.clone() });
+                batch.emulate.push(bytes);
+            }
+            Report::Ended(end) => {
+                batch.lines.extend(self.sequencer.observe(now, &Fact::Ended { step, attempt, end })?);
+                batch.finished = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_clock(&mut self, batch: &mut Batch) -> Result<(), SequencerError> {
+        let jumped = {
+            let mut clock = self.shared.clock.lock().unwrap_or_else(PoisonError::into_inner);
+            let drift = clock.drift_micros();
+            let jumped = drift.unsigned_abs() > u64::try_from(Clock::JUMP.as_micros()).unwrap_or(u64::MAX);
+            if jumped {
+                clock.reset();
+            }
+            jumped.then_some(drift / 1000)
+        };
+        if let Some(by_ms) = jumped {
+            batch.lines.extend(self.sequencer.observe(self.shared.now(), &Fact::ClockJumped { by_ms })?);
+        }
+        Ok(())
+    }
+
+    fn journal_batch(&mut self, batch: &Batch) -> Result<(), JournalError> {
+        if batch.lines.is_empty() {
+            return Ok(());
+        }
+        batch.lines.iter().for_each(|line| crash::here(Moment::Before, line.line.event.kind()));
+        self.journal.append(&batch.lines, &batch.pieces)?;
+        batch.lines.iter().for_each(|line| crash::here(Moment::After, line.line.event.kind()));
+        Ok(())
+    }
+
+    /// Everything in the batch is durable: shows it, then acts on it. Returns what acting led to at once.
+    fn show_and_act(&mut self, batch: Batch) -> VecDeque<Fact> {
+        self.shared.ring.publish(&batch.lines);
+        for (outbox, answer) in &batch.answers {
+            if let Some(outbox) = outbox.upgrade() {
+                outbox.push(&binary_frame(answer));
+            }
+        }
+        self.let_in(batch.joins);
+        if let Some(emulator) = self.live.as_ref().and_then(|live| live.emulator.as_ref()) {
+            batch.emulate.iter().for_each(|bytes| emulator.push(bytes));
+        }
+        let mut facts = VecDeque::new();
+        for numbered in &batch.lines {
+            facts.extend(self.act(&numbered.line.event, numbered.line.seq));
+        }
+        if batch.finished
+            && let Some(live) = self.live.take()
+        {
+            if let Some(emulator) = &live.emulator {
+                emulator.finish();
+            }
+            self.shared.reader_waits.fetch_add(live.running.waits(), std::sync::atomic::Ordering::Relaxed);
+        }
+        self.recheck_if_ready();
+        facts
+    }
+
+    fn let_in(&mut self, joins: Vec<(Joining, u64)>) {
+        if joins.is_empty() {
+            return;
+        }
+        let session = Arc::new(self.sequencer.session().clone());
+        let head = self.sequencer.head();
+        let mut outboxes = self.shared.outboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        outboxes.retain(|outbox| outbox.strong_count() > 0);
+        for (joining, connection) in joins {
+            let role = session.role(&joining.author.principal);
+            outboxes.push(joining.outbox);
+            let welcome = Welcome { role, head, resume: joining.have, session: session.clone() };
+            // A client that is gone already is told off by its own departure.
+            let _ = joining.reply.send(Ok((connection, welcome)));
+        }
+    }
+
+    /// The effect of one durable event, if it has one.
+    fn act(&mut self, event: &Event, seq: u64) -> Option<Fact> {
+        match event {
+            Event::RunRequested { step, .. } => {
+                let gates = self.sequencer.session().plan.step(step).map(|step| step.gates.clone()).unwrap_or_default();
+                gates.iter().for_each(|gate| self.monitor.read_now(&gate.watch, seq));
+                None
+            }
+            Event::RunIntended { step, attempt } => Some(self.start(step, *attempt)),
+            Event::RunInterrupted { step, force, .. } => {
+                self.interrupt(step, *force);
+                None
+            }
+            Event::Resized { cols, rows } => {
+                if let Some(live) = &self.live {
+                    let size = Size { cols: *cols, rows: *rows };
+                    if let Err(error) = live.running.resize(size) {
+                        tracing::warn!("the command's terminal cannot be resized: {error}");
+                    }
+                    if let Some(emulator) = &live.emulator {
+                        emulator.resize(size);
+                    }
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn start(&mut self, step: &StepId, attempt: u32) -> Fact {
+        let not_started = |why: String| Fact::Ended { step: step.clone(), attempt, end: RunEnd::NotStarted { why } };
+        let session = self.sequencer.session();
+        if session.line.is_stopped() {
+            return not_started("the line was stopped before it started".to_owned());
+        }
+        let Some(covers) =
+            session.steps.get(step).and_then(|state| state.armed.as_ref()).map(|armed| armed.covers.covers())
+        else {
+            return not_started("nothing is armed".to_owned());
+        };
+        let (reports, mut reported) = mpsc::channel(16);
+        let running = match exec::start(covers, self.size, reports) {
+            Ok(running) => running,
+            Err(error) => return not_started(error.to_string()),
+        };
+        let (inputs, id) = (self.inputs.clone(), step.clone());
+        // The only wait between a PTY and the journal: its bytes queue here while a sync is under way.
+        std::thread::spawn(move || {
+            while let Some(report) = reported.blocking_recv() {
+                if inputs.blocking_send(Input::Run { step: id.clone(), attempt, report }).is_err() {
+                    return;
+                }
+            }
+        });
+        let process = running.process.clone();
+        let emulator = self.emulate(step, attempt);
+        self.live = Some(Live { step: step.clone(), attempt, running, emulator, written: 0 });
+        Fact::Started { step: step.clone(), attempt, process, cols: self.size.cols, rows: self.size.rows }
+    }
+
+    /// An emulator whose screens go to everyone; without one (no thread to be had) the command runs all the same.
+    fn emulate(&mut self, step: &StepId, attempt: u32) -> Option<Emulator> {
+        let (frames, mut framed) = watch::channel::<Option<Frame>>(None);
+        let (shared, step) = (self.shared.clone(), step.clone());
+        self.screens += 1;
+        let base = self.screens << 32;
+        self.runtime.spawn(async move {
+            while framed.changed().await.is_ok() {
+                let Some(frame) = framed.borrow_and_update().clone() else { continue };
+                let screen = Screen {
+                    step: step.clone(),
+                    attempt,
+                    number: base + frame.number,
+                    cols: frame.size.cols,
+                    rows: frame.size.rows,
+                    bytes: frame.bytes,
+                };
+                shared.screens.send_replace(Some(binary_frame(&screen.encode())));
+            }
+        });
+        Emulator::start(self.size, frames)
+            .inspect_err(|error| tracing::warn!("no screen for this command: {error}"))
+            .ok()
+    }
+
+    fn interrupt(&self, step: &StepId, force: bool) {
+        let result = match &self.live {
+            Some(live) if live.step == *step => live.running.interrupt(force),
+            _ => {
+                let state = self.sequencer.session().steps.get(step);
+                match state.and_then(|state| state.run.as_ref()).and_then(|run| run.process.as_ref()) {
+                    Some(process) => exec::signal_orphan(process, force),
+                    None => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = result {
+            tracing::warn!("step {step} cannot be interrupted: {error}");
+        }
+    }
+
+    /// The step whose process outlived an earlier hub, once it is gone.
+    fn vanished(&self) -> Option<(StepId, u32)> {
+        let (step, state) = self.sequencer.session().owing_step()?;
+        let run = state.run.as_ref().filter(|run| run.still_running)?;
+        let gone = run.process.as_ref().is_none_or(|process| !exec::is_alive(process));
+        gone.then(|| (step.id.clone(), state.attempt))
+    }
+
+    /// Once every gate of a starting step was read anew, its bytes are, last.
+    fn recheck_if_ready(&mut self) {
+        let Some((step, state, armed)) = self.sequencer.session().open_step() else { return };
+        let Some(starting) = armed.starting.as_ref().filter(|_| state.phase == Phase::Starting) else { return };
+        if !starting.pending.is_empty() || self.rechecking == Some(starting.seq) {
+            return;
+        }
+        let (id, attempt, seq) = (step.id.clone(), state.attempt, starting.seq);
+        let work = self.freezing(&id, |state| state.attempt);
+        self.rechecking = Some(seq);
+        let inputs = self.inputs.clone();
+        self.runtime.spawn(async move {
+            let now = frozen(work).await;
+            let _ = inputs.send(Input::Rechecked { step: id, attempt, now }).await;
+        });
+    }
+
+    fn freezing(&self, step: &StepId, attempt: impl Fn(&crate::session::steps::StepState) -> u32) -> Option<Freezing> {
+        let session = self.sequencer.session();
+        let at = self.shared.now();
+        let (state, step) = (session.steps.get(step)?, session.plan.step(step)?.clone());
+        let gates = step.gates.iter().filter_map(|gate| gate_seen(session, gate, at)).collect();
+        Some(Freezing {
+            session: (session.plan.clone(), session.params.clone()),
+            folder: self.folder.clone(),
+            attempt: attempt(state),
+            step,
+            gates,
+        })
+    }
+
+    /// The transcript failed. Says so to everyone, reads out what runs, and ends.
+    fn die(&mut self, error: &JournalError, mut inputs: mpsc::Receiver<Input>) {
+        tracing::error!("{error}");
+        let dying = binary_frame(&FromHub::Dying { why: error.to_string() }.encode());
+        for outbox in
+            self.shared.outboxes.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade)
+        {
+            outbox.push(&dying);
+        }
+        let mut lost = 0_u64;
+        while let Some(live) = &self.live {
+            match inputs.blocking_recv() {
+                Some(Input::Run { report: Report::Output(bytes), .. }) => lost += bytes.len() as u64,
+                Some(Input::Run { step, report: Report::Ended(end), .. }) if step == live.step => {
+                    tracing::error!("step {step}: {end}; {lost} bytes of its output are not in the transcript");
+                    self.live = None;
+                }
+                Some(Input::Join(joining)) => {
+                    let _ = joining.reply.send(Err("the hub lost its transcript and is ending".to_owned()));
+                }
+                Some(Input::Ask { id, request, outbox, .. }) => {
+                    // Interrupting what runs stays possible: it needs no transcript to be right.
+                    if let Request::Interrupt { step, force } = &request {
+                        self.interrupt(step, *force);
+                    }
+                    let refusal = Some(Refused { request: request.describe(), reason: error.to_string(), hint: None });
+                    let answer = FromHub::Answer { id, head: self.shared.ring.head(), refusal };
+                    if let Some(outbox) = outbox.upgrade() {
+                        outbox.push(&binary_frame(&answer.encode()));
+                    }
+                }
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+}
+
+struct Freezing {
+    session: (Arc<crate::plan::Plan>, crate::plan::Params),
+    folder: PathBuf,
+    step: Step,
+    attempt: u32,
+    gates: Vec<GateSeen>,
+}
+
+/// Freezes off the driver's thread: hashing a large file must not hold up the session.
+async fn frozen(work: Option<Freezing>) -> Result<Box<Covers>, String> {
+    let Some(work) = work else { return Err("the plan has no such step".to_owned()) };
+    let frozen = tokio::task::spawn_blocking(move || {
+        let (plan, params) = &work.session;
+        exec::freeze(plan, &work.step, params, &work.folder, work.attempt, work.gates)
+    });
+    match frozen.await {
+        Ok(Ok(covers)) => Ok(Box::new(covers)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(format!("freezing failed: {error}")),
+    }
+}
+
+fn gate_seen(session: &Session, gate: &crate::plan::Gate, at: At) -> Option<GateSeen> {
+    let reading = session.watches.get(&gate.watch)?.reading.clone()?;
+    let age_ms = u64::try_from(session.age(&gate.watch, at)?.as_millis()).unwrap_or(u64::MAX);
+    Some(GateSeen { watch: gate.watch.clone(), reading, age_ms })
+}

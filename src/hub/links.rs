@@ -1,0 +1,150 @@
+//! Secrets of the links: one a principal, one for observers; kept in a 0600 file beside the transcript, so that links
+//! survive a restart of the hub. And the patience with those who try wrong ones.
+
+use crate::identity::random_hex;
+use crate::link::Link;
+use crate::name::Principal;
+use crate::plan::{Observers, Plan};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Wrong secrets one address may try in a minute; after them even a right one is refused until the minute is over.
+/// Loopback, where tunnelled crews share one address, gets ten times as many.
+const TRIES_PER_MINUTE: u32 = 3;
+
+/// What is kept in the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// The session.
+    pub session: String,
+    /// The port the hub listened on last.
+    pub port: u16,
+    /// A secret for each principal of the plan.
+    pub personal: BTreeMap<Principal, String>,
+    /// The observers' secret, where the plan lets anyone watch.
+    pub observer: Option<String>,
+}
+
+impl Kept {
+    /// New secrets for everyone the plan names.
+    pub fn make(session: &str, plan: &Plan) -> Result<Kept, crate::identity::KeyError> {
+        let mut personal = BTreeMap::new();
+        for principal in plan.principals() {
+            personal.insert(principal.clone(), random_hex(16)?);
+        }
+        let observer = matches!(plan.crew.observer, Observers::Link).then(|| random_hex(16)).transpose()?;
+        Ok(Kept { session: session.to_owned(), port: 0, personal, observer })
+    }
+    /// Reads the file.
+    pub fn load(path: &Path) -> io::Result<Kept> {
+        serde_json::from_slice(&fs::read(path)?).map_err(io::Error::other)
+    }
+    /// Replaces the file, readable by its owner alone.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        replace_private(path, &serde_json::to_vec_pretty(self).map_err(io::Error::other)?)
+    }
+    /// Everyone's link: principals first, `observer` last.
+    pub fn links(&self, host: &str) -> BTreeMap<String, String> {
+        let link = |principal: Option<&Principal>, token: &str| Link {
+            host: host.to_owned(),
+            port: self.port,
+            session: self.session.clone(),
+            token: token.to_owned(),
+            principal: principal.cloned(),
+        };
+        let personal = self.personal.iter().map(|(who, token)| (who.to_string(), link(Some(who), token).to_string()));
+        let observer = self.observer.iter().map(|token| ("observer".to_owned(), link(None, token).to_string()));
+        personal.chain(observer).collect()
+    }
+}
+
+/// Replaces a file in one step, so that a reader sees the old or the new one whole; 0600.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".new-{}", std::process::id()));
+    let new = path.with_file_name(name);
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)
+}
+
+/// Finds out whose secret it is.
+pub struct Secrets {
+    kept: Kept,
+    tries: Mutex<HashMap<IpAddr, (Instant, u32)>>,
+}
+
+impl Secrets {
+    /// Guards these.
+    pub fn new(kept: Kept) -> Self {
+        Self { kept, tries: Mutex::default() }
+    }
+
+    /// Whose secret that is: `Some(None)` is the observers'. Every secret is compared in full and in constant time.
+    pub fn open(&self, token: &str, from: IpAddr) -> Option<Option<Principal>> {
+        let limit = if from.is_loopback() { TRIES_PER_MINUTE * 10 } else { TRIES_PER_MINUTE };
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        tries.retain(|_, (since, _)| since.elapsed() < Duration::from_secs(60));
+        if tries.get(&from).is_some_and(|(_, count)| *count >= limit) {
+            return None;
+        }
+        let mut found = None;
+        for (principal, secret) in &self.kept.personal {
+            if same(secret, token) {
+                found = Some(Some(principal.clone()));
+            }
+        }
+        if self.kept.observer.as_ref().is_some_and(|secret| same(secret, token)) {
+            found = Some(None);
+        }
+        if found.is_none() {
+            tries.entry(from).or_insert((Instant::now(), 0)).1 += 1;
+        }
+        found
+    }
+}
+
+fn same(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guesser_is_shut_out_and_the_file_is_private() {
+        let who = Principal::new("dana").unwrap();
+        let kept = Kept {
+            session: "s".into(),
+            port: 1,
+            personal: [(who.clone(), "a".repeat(32))].into(),
+            observer: Some("b".repeat(32)),
+        };
+        let secrets = Secrets::new(kept.clone());
+        let far: IpAddr = "192.0.2.1".parse().unwrap();
+        let near: IpAddr = "127.0.0.1".parse().unwrap();
+        assert_eq!(secrets.open(&"a".repeat(32), far), Some(Some(who.clone())));
+        assert_eq!(secrets.open(&"b".repeat(32), far), Some(None));
+        for _ in 0..3 {
+            assert_eq!(secrets.open("wrong", far), None);
+        }
+        assert_eq!(secrets.open(&"a".repeat(32), far), None);
+        assert_eq!(secrets.open(&"a".repeat(32), near), Some(Some(who)));
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.links");
+        kept.save(&path).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap()) & 0o777, 0o600);
+        assert_eq!(Kept::load(&path).unwrap().personal, kept.personal);
+    }
+}

@@ -1,0 +1,363 @@
+//! One websocket: the door, then requests in and answers out. Everything a client sends is bounded before it is read.
+
+use super::driver::{Input, Joining};
+use super::fanout::{self, Feed, Outbox, Past, Ring, Screens, binary_frame, close_frame, ping_frame};
+use crate::event::Role;
+use crate::identity::{PublicKey, random_hex};
+use crate::name::Principal;
+use crate::protocol::{
+    CLIENT_BYTES_MAX, FromClient, FromHub, PATH, PRE_AUTH_BYTES_MAX, SUBPROTOCOL, VERSIONS, join_statement, snapshot,
+};
+use crate::session::Author;
+use crate::transcript::record::Head;
+use futures_util::StreamExt as _;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message, error::CapacityError};
+
+/// From the TCP connection to the upgraded one.
+const UPGRADE: Duration = Duration::from_secs(5);
+/// From the TCP connection to a proved key.
+const AUTH: Duration = Duration::from_secs(10);
+/// How often the hub pings.
+const PING: Duration = Duration::from_secs(10);
+/// A client that says nothing, not even pong, for so long is gone.
+const DEAD: Duration = Duration::from_secs(25);
+/// Requests a second, sustained; a burst of twice that passes at once. Faster clients are read slower.
+const MESSAGES_PER_SECOND: f64 = 20.0;
+const BURST: f64 = 40.0;
+
+/// What every connection of a hub shares.
+pub struct Door {
+    /// The session's id.
+    pub session: String,
+    /// Who each secret belongs to.
+    pub secrets: super::links::Secrets,
+    /// To the driver.
+    pub inputs: mpsc::Sender<Input>,
+    /// Live lines.
+    pub ring: Arc<Ring>,
+    /// Older lines.
+    pub past: Arc<dyn Past>,
+    /// Tells whether a client's last line is one of ours.
+    pub holds: Arc<dyn Fn(Head) -> bool + Send + Sync>,
+    /// Screens.
+    pub screens: Screens,
+    /// The hub's time.
+    pub now: Arc<dyn Fn() -> crate::clock::At + Send + Sync>,
+}
+
+/// The reading side of a connection, whose writing side is the outbox: what tungstenite wants to send (the handshake's
+/// response, pongs) joins the one writer's queue as whole frames.
+struct Io {
+    read: OwnedReadHalf,
+    outbox: Arc<Outbox>,
+}
+impl AsyncRead for Io {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.read).poll_read(cx, buf)
+    }
+}
+impl AsyncWrite for Io {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.outbox.push(buf);
+        Poll::Ready(Ok(buf.len()))
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Tells the driver that a connection is over, however it ends.
+struct Departure {
+    inputs: mpsc::Sender<Input>,
+    principal: Principal,
+    connection: u64,
+    why: String,
+}
+impl Drop for Departure {
+    fn drop(&mut self) {
+        let left = Input::Left {
+            principal: self.principal.clone(),
+            connection: self.connection,
+            why: std::mem::take(&mut self.why),
+        };
+        // The channel is bounded and this cannot wait: a full one gets its own task.
+        if let Err(mpsc::error::TrySendError::Full(left)) = self.inputs.try_send(left) {
+            let inputs = self.inputs.clone();
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { inputs.send(left).await });
+            }
+        }
+    }
+}
+
+/// Serves one connection until it ends. `pending` is given back once the client has proved who it is.
+pub async fn serve(door: Arc<Door>, stream: TcpStream, from: SocketAddr, pending: tokio::sync::OwnedSemaphorePermit) {
+    let accepted = Instant::now();
+    let _ = stream.set_nodelay(true);
+    let (read, write) = stream.into_split();
+    let outbox = Arc::new(Outbox::default());
+    let (feed, fed) = oneshot::channel();
+    let mut writer = tokio::spawn(fanout::write_all(write, outbox.clone(), fed));
+    let io = Io { read, outbox: outbox.clone() };
+    let ended = tokio::select! {
+        why = converse(&door, io, &outbox, feed, from, accepted, pending) => Some(why),
+        _ = &mut writer => None, // the departure's drop has told the driver
+    };
+    if let Some(close) = ended {
+        outbox.close(&close);
+        // The last frames get a moment; a client that takes nothing is cut off.
+        let _ = timeout(Duration::from_secs(2), &mut writer).await;
+    }
+    writer.abort();
+}
+
+/// The conversation; returns the close frame to end it with.
+async fn converse(
+    door: &Arc<Door>,
+    io: Io,
+    outbox: &Arc<Outbox>,
+    feed: oneshot::Sender<Feed>,
+    from: SocketAddr,
+    accepted: Instant,
+    pending: tokio::sync::OwnedSemaphorePermit,
+) -> bytes::Bytes {
+    let mut config = WebSocketConfig::default();
+    config.read_buffer_size = 4096; // the defaults touch 128 KiB a client
+    config.write_buffer_size = 4096;
+    config.max_write_buffer_size = 256 * 1024;
+    config.max_message_size = Some(CLIENT_BYTES_MAX);
+    config.max_frame_size = Some(CLIENT_BYTES_MAX);
+    let upgrade = tokio_tungstenite::accept_hdr_async_with_config(io, gatekeeper, Some(config));
+    let mut socket = match timeout_at(accepted + UPGRADE, upgrade).await {
+        Ok(Ok(socket)) => socket,
+        _ => return bytes::Bytes::new(), // no websocket: no close frame to send
+    };
+    let entered = timeout_at(accepted + AUTH, enter(door, &mut socket, outbox, from)).await;
+    let (author, mut departure, welcome) = match entered {
+        Ok(Ok(entered)) => entered,
+        Ok(Err(refusal)) => {
+            outbox.push(&binary_frame(&refusal.encode()));
+            return close_frame(1008, "refused");
+        }
+        Err(_) => return close_frame(1008, "no proof of a key within 10 s"),
+    };
+    drop(pending);
+    let mut cursor = welcome.head.seq;
+    outbox.push(&binary_frame(
+        &FromHub::Welcome {
+            principal: author.principal.clone(),
+            role: welcome.role,
+            connection: departure.connection,
+            at: (door.now)(),
+            head: welcome.head,
+            from: welcome.resume.map_or(welcome.head.seq, |have| have.seq) + 1,
+            snapshot: welcome.resume.is_none(),
+        }
+        .encode(),
+    ));
+    match welcome.resume {
+        Some(have) => cursor = have.seq,
+        None => match snapshot(&welcome.session, welcome.head) {
+            Ok(parts) => parts.iter().for_each(|part| outbox.push(&binary_frame(&part.encode()))),
+            Err(_) => return close_frame(1011, "the session cannot be written"),
+        },
+    }
+    let _ = feed.send(Feed { ring: door.ring.clone(), past: door.past.clone(), cursor, screens: door.screens.clone() });
+    let (why, close) = listen(door, &mut socket, outbox, &author, departure.connection).await;
+    departure.why = why;
+    close
+}
+
+/// The rules of the upgrade request: no browser, no query, our path and subprotocol.
+#[allow(clippy::result_large_err)] // the library's signature
+fn gatekeeper(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+    let refuse = |status: StatusCode, why: &str| {
+        let mut response = ErrorResponse::new(Some(why.to_owned()));
+        *response.status_mut() = status;
+        response
+    };
+    if request.headers().contains_key("origin") {
+        return Err(refuse(StatusCode::FORBIDDEN, "crosscheck does not talk to browsers"));
+    }
+    if request.uri().path() != PATH || request.uri().query().is_some() {
+        return Err(refuse(StatusCode::NOT_FOUND, "there is nothing here"));
+    }
+    let offered = request.headers().get("sec-websocket-protocol").and_then(|value| value.to_str().ok()).unwrap_or("");
+    if !offered.split(',').any(|protocol| protocol.trim() == SUBPROTOCOL) {
+        return Err(refuse(StatusCode::BAD_REQUEST, "this hub speaks crosscheck.v1"));
+    }
+    response.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
+    Ok(response)
+}
+
+/// What the driver lets a proved client in with.
+pub struct Welcome {
+    /// As what.
+    pub role: Role,
+    /// The last line on disk at that moment.
+    pub head: Head,
+    /// The line the client goes on from, where it can.
+    pub resume: Option<Head>,
+    /// The session at `head`.
+    pub session: Arc<crate::session::Session>,
+}
+
+async fn enter(
+    door: &Arc<Door>,
+    socket: &mut WebSocketStream<Io>,
+    outbox: &Arc<Outbox>,
+    from: SocketAddr,
+) -> Result<(Author, Departure, Welcome), FromHub> {
+    let refuse = |reason: &str| FromHub::Refuse { reason: reason.to_owned(), retry: false };
+    let FromClient::Knock { versions, token } = hear(socket).await? else {
+        return Err(refuse("the first message must be Knock"));
+    };
+    let Some(version) = versions.iter().copied().filter(|version| VERSIONS.contains(version)).max() else {
+        return Err(refuse(&format!(
+            "this hub speaks protocol {VERSIONS:?}, the client {versions:?}; use the same version of crosscheck"
+        )));
+    };
+    let Some(owner) = door.secrets.open(&token, from.ip()) else {
+        door.note_refusal(Principal::hub(), format!("a link with a wrong secret, from {}", from.ip())).await;
+        // A guesser waits; the generic text tells nothing.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        return Err(refuse("not let in: the link's secret is wrong, or belongs to another session"));
+    };
+    let nonce = random_hex(32).map_err(|error| refuse(&error.to_string()))?;
+    let hello =
+        FromHub::Hello { version, session: door.session.clone(), principal: owner.clone(), nonce: nonce.clone() };
+    outbox.push(&binary_frame(&hello.encode()));
+    let FromClient::Auth { key, principal, nonce: client_nonce, have, signature } = hear(socket).await? else {
+        return Err(refuse("the second message must be Auth"));
+    };
+    let public: PublicKey = key.parse().map_err(refuse)?;
+    // A personal link says who it is; an observer's name is chosen, and marked so that it can be nobody else's.
+    let principal = match owner {
+        Some(owner) => owner,
+        None => {
+            Principal::new(&format!("observer:{}", principal.short())).map_err(|error| refuse(&error.to_string()))?
+        }
+    };
+    let statement = join_statement(&door.session, &nonce, &client_nonce, &principal, have);
+    if !public.verify(&statement, &signature) {
+        door.note_refusal(principal, "the key was not proved".to_owned()).await;
+        return Err(refuse("not let in: the key was not proved"));
+    }
+    let author = Author { principal: principal.clone(), key: public.fingerprint() };
+    let have = match have {
+        Some(have) if (door.holds)(have) => Some(have),
+        _ => None,
+    };
+    let (reply, answered) = oneshot::channel();
+    let joining = Joining { author: author.clone(), have, outbox: Arc::downgrade(outbox), reply };
+    door.inputs.send(Input::Join(joining)).await.map_err(|_| gone())?;
+    let (connection, welcome) =
+        answered.await.map_err(|_| gone())?.map_err(|reason| FromHub::Refuse { reason, retry: false })?;
+    let departure = Departure { inputs: door.inputs.clone(), principal, connection, why: "connection lost".to_owned() };
+    Ok((author, departure, welcome))
+}
+
+fn gone() -> FromHub {
+    FromHub::Refuse { reason: "the hub is ending".to_owned(), retry: true }
+}
+
+impl Door {
+    async fn note_refusal(&self, principal: Principal, reason: String) {
+        let _ = self.inputs.send(Input::DoorRefused { principal, reason }).await;
+    }
+}
+
+/// One message before the client is known.
+async fn hear(socket: &mut WebSocketStream<Io>) -> Result<FromClient, FromHub> {
+    let refuse = |reason: &str| FromHub::Refuse { reason: reason.to_owned(), retry: false };
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) if text.len() <= PRE_AUTH_BYTES_MAX => {
+                return serde_json::from_str(text.as_str())
+                    .map_err(|_| refuse("a message that this protocol does not have"));
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Text(_))) => return Err(refuse("the message is too large")),
+            _ => return Err(refuse("a message that this protocol does not have")),
+        }
+    }
+}
+
+/// Requests, until the connection ends: why it did, and the close frame.
+async fn listen(
+    door: &Arc<Door>,
+    socket: &mut WebSocketStream<Io>,
+    outbox: &Arc<Outbox>,
+    author: &Author,
+    connection: u64,
+) -> (String, bytes::Bytes) {
+    let mut heard = Instant::now();
+    let mut ping = tokio::time::interval(PING);
+    let (mut tokens, mut filled) = (BURST, Instant::now());
+    loop {
+        let message = tokio::select! {
+            message = socket.next() => message,
+            _ = ping.tick() => {
+                if heard.elapsed() > DEAD {
+                    return ("silent for 25 s".to_owned(), close_frame(1001, "silent for 25 s"));
+                }
+                outbox.push(&ping_frame());
+                continue;
+            }
+        };
+        heard = Instant::now();
+        let text = match message {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+            Some(Ok(Message::Close(_))) | None => return ("left".to_owned(), close_frame(1000, "")),
+            Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
+                return ("sent a message over 64 KiB".to_owned(), close_frame(1009, "at most 64 KiB a message"));
+            }
+            Some(Ok(_)) => return ("sent a binary message".to_owned(), close_frame(1003, "text messages only")),
+            Some(Err(_)) => return ("connection lost".to_owned(), close_frame(1002, "")),
+        };
+        tokens = (tokens + filled.elapsed().as_secs_f64() * MESSAGES_PER_SECOND).min(BURST);
+        filled = Instant::now();
+        if tokens < 1.0 {
+            tokio::time::sleep(Duration::from_secs_f64((1.0 - tokens) / MESSAGES_PER_SECOND)).await;
+        }
+        tokens -= 1.0;
+        match serde_json::from_str(text.as_str()) {
+            Ok(FromClient::Ask { id, request }) => {
+                let ask =
+                    Input::Ask { author: author.clone(), connection, id, request, outbox: Arc::downgrade(outbox) };
+                if door.inputs.send(ask).await.is_err() {
+                    return ("the hub ended".to_owned(), close_frame(1001, "the hub ended"));
+                }
+            }
+            Ok(FromClient::Ping { id, .. }) => {
+                outbox.push(&binary_frame(&FromHub::Pong { id, at: (door.now)() }.encode()));
+            }
+            Ok(_) => return ("spoke out of turn".to_owned(), close_frame(1002, "out of turn")),
+            Err(_) => {
+                return (
+                    "sent a message this protocol does not have".to_owned(),
+                    close_frame(1007, "not a message of this protocol"),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Links: where a session is and the secret that opens its door.
+//!
+//! `crosscheck://HOST:PORT/#s=<session>&t=<token>[&p=<principal>]`. Everything secret stands in the fragment, which never
+//! travels in a request line. The certificate's hash joins it once the hub speaks TLS.
+
+use crate::name::Principal;
+use std::fmt;
+
+/// A link, read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// The session.
+    pub session: String,
+    /// The secret.
+    pub token: String,
+    /// Who it is for; none for the observers' link.
+    pub principal: Option<Principal>,
+}
+
+/// Why a text is no link.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this is no crosscheck link: {0}\nhint: a link looks like crosscheck://HOST:PORT/#s=…&t=…; quote it, the shell eats # and &"
+)]
+pub struct LinkError(String);
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        write!(f, "crosscheck://{host}:{}/#s={}&t={}", self.port, self.session, self.token)?;
+        match &self.principal {
+            Some(principal) => write!(f, "&p={principal}"),
+            None => Ok(()),
+        }
+    }
+}
+impl fmt::Debug for Link {
+    /// Without the secret: links end up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "crosscheck://{}:{}/#s={}&t=…", self.host, self.port, self.session)
+    }
+}
+
+impl std::str::FromStr for Link {
+    type Err = LinkError;
+    fn from_str(text: &str) -> Result<Self, LinkError> {
+        let no = |why: &str| LinkError(why.to_owned());
+        let rest =
+            text.trim().strip_prefix("crosscheck://").ok_or_else(|| no("it does not start with crosscheck://"))?;
+        let (place, fragment) = rest.split_once("/#").ok_or_else(|| no("it has no secret after /#"))?;
+        let (host, port) = place.rsplit_once(':').ok_or_else(|| no("it names no port"))?;
+        let port = port.parse().map_err(|_| no("its port is no number from 1 to 65535"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/') {
+            return Err(no("it names no host"));
+        }
+        let (mut session, mut token, mut principal) = (None, None, None);
+        for pair in fragment.split('&') {
+            match pair.split_once('=') {
+                Some(("s", value)) => session = Some(value),
+                Some(("t", value)) => token = Some(value),
+                Some(("p", value)) => {
+                    principal = Some(Principal::new(value).map_err(|error| LinkError(error.to_string()))?)
+                }
+                Some(("fp", _)) => {
+                    return Err(no(
+                        "it is for a hub with TLS, which this version does not speak; use a newer crosscheck",
+                    ));
+                }
+                _ => return Err(no("it has a part this version does not know")),
+            }
+        }
+        let hex = |name: &str, value: Option<&str>| match value {
+            Some(value) if value.len() == 32 && value.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(value.to_owned()),
+            _ => Err(LinkError(format!(
+                "its part {name}= is not 32 hexadecimal digits (was it cut when it was copied?)"
+            ))),
+        };
+        Ok(Link { host, port, session: hex("s", session)?, token: hex("t", token)?, principal })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_survive_and_broken_ones_say_what_is_wrong() {
+        let text = format!("crosscheck://127.0.0.1:4000/#s={}&t={}&p=dana@example.org", "a".repeat(32), "b".repeat(32));
+        let link: Link = text.parse().unwrap();
+        assert_eq!(link.to_string(), text);
+        assert!(!format!("{link:?}").contains("bbbb"));
+        let v6: Link = text.replace("127.0.0.1", "[::1]").parse().unwrap();
+        assert_eq!((v6.host.as_str(), v6.to_string().contains("[::1]")), ("::1", true));
+        for (bad, why) in [
+            ("http://x", "start with"),
+            ("crosscheck://h:1", "no secret"),
+            ("crosscheck://h:99999/#s=1", "no number"),
+            (&text[..text.len() - 40], "32 hexadecimal"),
+        ] {
+            assert!(bad.parse::<Link>().unwrap_err().to_string().contains(why), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+use super::*;
+use crate::monitor::worker::Worker;
+use crate::name::WatchId;
+use proptest::prelude::*;
+use std::time::Duration;
+
+const NEVER: Fact<Committed> = Fact::Known(Committed::Never);
+
+fn place(partition: i32) -> Place {
+    Place { topic: "events".into(), partition }
+}
+fn at(offset: u64) -> Fact<Committed> {
+    Fact::Known(Committed::At(offset))
+}
+fn known(partition: i32, low: u64, committed: Fact<Committed>, end: u64) -> Partition {
+    Partition { place: place(partition), low: Fact::Known(low), committed, end: Fact::Known(end) }
+}
+fn read(partitions: Vec<Partition>, limits: Limits) -> Reading {
+    evaluate(&Snapshot { partitions, missing: vec![] }, &limits)
+}
+
+#[test]
+fn the_sum_of_known_parts_is_held_against_the_limits() {
+    let parts = || vec![known(0, 0, at(90), 100), known(1, 5, at(70), 100), known(2, 7, NEVER, 7)];
+    for (warn_above, fail_above, expected) in [
+        (None, None, Status::Ok),
+        (Some(40), Some(50), Status::Ok),
+        (Some(39), None, Status::Warn),
+        (Some(10), Some(39), Status::Fail),
+        (None, Some(39), Status::Fail),
+    ] {
+        let reading = read(parts(), Limits { warn_above, fail_above });
+        assert_eq!((reading.status, reading.value, &*reading.unit), (expected, Some(40.0), "messages"));
+        assert!(reading.why.contains("lag 40 on 3 partitions, most on p1: 30"), "{}", reading.why);
+    }
+}
+
+#[test]
+fn losses_and_contradictions_fail_and_show_no_number() {
+    for (partition, said) in [
+        (known(7, 50, at(30), 100), "lost 20 records on p7"),
+        (known(7, 0, at(101), 100), "p7 is ahead: topic recreated or truncated?"),
+        (known(7, 9, NEVER, 3), "p7 is ahead"),
+        // Two numbers are enough to know that records are gone.
+        (Partition { end: Fact::Unknown("no leader".into()), ..known(7, 5, at(1), 0) }, "lost 4 records on p7"),
+    ] {
+        let reading = read(vec![known(0, 0, at(1), 2), partition], Limits::default());
+        assert_eq!((reading.status, reading.value), (Status::Fail, None), "{}", reading.why);
+        assert!(reading.why.contains(said), "{}", reading.why);
+    }
+}
+
+#[test]
+fn what_is_missing_makes_the_whole_unknown() {
+    let dark = Partition { end: Fact::Unknown("no leader".into()), ..known(1, 0, at(0), 0) };
+    let reading = read(vec![known(0, 0, at(1), 6), dark], Limits { warn_above: Some(1), fail_above: Some(2) });
+    assert_eq!((reading.status, reading.value), (Status::Unknown, None));
+    assert_eq!(reading.why, "lag at least 5, 1 of 2 partitions known; p1: no leader");
+    let reading = read(vec![known(0, 3, NEVER, 8)], Limits::default());
+    assert_eq!(reading.why, "lag not known; p0: no commit, up to 5 messages to read");
+    assert_eq!(read(vec![], Limits::default()).status, Status::Unknown);
+    let missing = vec![("typo".into(), "unknown topic".into())];
+    let reading = evaluate(&Snapshot { partitions: vec![known(0, 0, at(1), 6)], missing }, &Limits::default());
+    assert_eq!(reading.status, Status::Unknown);
+    assert!(reading.why.contains("at least 5") && reading.why.contains("typo: unknown topic"), "{}", reading.why);
+}
+
+#[test]
+fn a_thousand_findings_are_counted_and_not_listed() {
+    let reading = read((0..1000).map(|p| known(p, 5, at(1), 9)).collect(), Limits::default());
+    assert!(reading.why.ends_with("and 997 more partitions like that"), "{}", reading.why);
+}
+
+fn fact() -> impl Strategy<Value = Fact<u64>> {
+    prop_oneof![4 => (0..20_u64).prop_map(Fact::Known), 1 => Just(Fact::Unknown("dark".into()))]
+}
+fn partition() -> impl Strategy<Value = Partition> {
+    let committed = prop_oneof![
+        4 => (0..20_u64).prop_map(|o| Fact::Known(Committed::At(o))),
+        1 => Just(NEVER),
+        1 => Just(Fact::Unknown("dark".into())),
+    ];
+    (fact(), committed, fact()).prop_map(|(low, committed, end)| Partition { place: place(0), low, committed, end })
+}
+
+proptest! {
+    #[test]
+    fn a_number_is_shown_only_where_every_part_of_it_is_known(parts in prop::collection::vec(partition(), 0..6)) {
+        let reading = read(parts.clone(), Limits::default());
+        let lag = |p: &Partition| match (&p.low, &p.committed, &p.end) {
+            (Fact::Known(low), Fact::Known(Committed::At(at)), Fact::Known(end)) => (low <= at && at <= end).then(|| end - at),
+            (Fact::Known(low), Fact::Known(Committed::Never), Fact::Known(end)) => (low == end).then_some(0),
+            _ => None,
+        };
+        let sum = parts.iter().map(lag).sum::<Option<u64>>().filter(|_| !parts.is_empty());
+        prop_assert_eq!(reading.value, sum.map(|sum| sum as f64));
+        prop_assert_eq!(reading.status == Status::Ok, sum.is_some());
+        prop_assert!(!reading.why.is_empty());
+    }
+
+    #[test]
+    fn hiding_a_number_never_makes_a_reading_better(parts in prop::collection::vec(partition(), 1..6), which in 0..6_usize) {
+        let limits = Limits { warn_above: Some(5), fail_above: Some(30) };
+        let before = read(parts.clone(), limits);
+        let mut parts = parts;
+        let index = which % parts.len();
+        parts[index] = Partition::unknown(place(0), "dark");
+        let after = read(parts, limits);
+        prop_assert!(matches!(after.status, Status::Unknown | Status::Fail), "{:?} then {:?}", before, after);
+        prop_assert_eq!(after.value, None);
+    }
+}
+
+/// Answers as told and writes down what it was asked.
+#[derive(Default)]
+struct Fake {
+    partitions: i32,
+    asked: Vec<(&'static str, usize)>,
+    silent: Option<&'static str>,
+    short: bool,
+}
+impl Fake {
+    fn answer<T: Clone>(&mut self, call: &'static str, places: &[Place], fact: T) -> Result<Vec<Fact<T>>, String> {
+        self.asked.push((call, places.len()));
+        match self.silent == Some(call) {
+            true => Err("timed out".into()),
+            false => Ok(vec![Fact::Known(fact); places.len() - usize::from(self.short)]),
+        }
+    }
+}
+impl KafkaSource for Fake {
+    fn partitions(&mut self, _: &str, _: Instant) -> Result<Vec<(i32, Option<String>)>, String> {
+        self.asked.push(("metadata", 1));
+        Ok((0..self.partitions).map(|p| (p, (p == 3).then(|| "no leader".to_owned()))).collect())
+    }
+    fn low(&mut self, places: &[Place], _: Instant) -> Result<Vec<Fact<u64>>, String> {
+        self.answer("low", places, 0)
+    }
+    fn committed(&mut self, places: &[Place], _: Instant) -> Result<Vec<Fact<Committed>>, String> {
+        self.answer("committed", places, Committed::At(4))
+    }
+    fn end(&mut self, places: &[Place], _: Instant) -> Result<Vec<Fact<u64>>, String> {
+        self.answer("end", places, 6)
+    }
+    fn complaint(&mut self) -> Option<String> {
+        self.silent.map(|call| format!("refused {call}"))
+    }
+}
+
+#[test]
+fn a_cycle_asks_in_order_and_in_chunks_and_leaves_out_what_has_no_leader() {
+    let mut fake = Fake { partitions: 2101, ..Fake::default() };
+    let snapshot = cycle(&mut fake, &["events".into()], Instant::now());
+    let three = |call| [(call, 1000), (call, 1000), (call, 100)];
+    assert_eq!(fake.asked, [&[("metadata", 1)][..], &three("low"), &three("committed"), &three("end")].concat());
+    let reading = evaluate(&snapshot, &Limits::default());
+    assert_eq!(reading.status, Status::Unknown);
+    assert_eq!(reading.why, "lag at least 4200, 2100 of 2101 partitions known; p3: no leader");
+}
+
+#[test]
+fn a_silent_call_or_a_short_answer_is_unknown_and_says_why() {
+    for (silent, short) in [(Some("low"), false), (Some("committed"), false), (Some("end"), false), (None, true)] {
+        let connect: Connect = Box::new(move || Ok(Box::new(Fake { partitions: 2, silent, short, ..Fake::default() })));
+        let limits = Limits::default();
+        let mut lag = Lag { connect, source: None, topics: vec!["events".into()], limits, complaint: None };
+        let reading = lag.read(Instant::now());
+        assert_eq!((reading.status, reading.value), (Status::Unknown, None));
+        let said = silent.map_or("incomplete".to_owned(), |call| format!("timed out (refused {call})"));
+        assert!(reading.why.contains(&said), "{}", reading.why);
+    }
+}
+
+/// A call that does not come back until the test lets it.
+struct Hanging(Fake, std::sync::mpsc::Receiver<()>);
+impl KafkaSource for Hanging {
+    fn partitions(&mut self, topic: &str, deadline: Instant) -> Result<Vec<(i32, Option<String>)>, String> {
+        let _ = self.1.recv(); // ends for good once the test drops the other end
+        self.0.partitions(topic, deadline)
+    }
+    fn low(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<u64>>, String> {
+        self.0.low(places, deadline)
+    }
+    fn committed(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<Committed>>, String> {
+        self.0.committed(places, deadline)
+    }
+    fn end(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<u64>>, String> {
+        self.0.end(places, deadline)
+    }
+    fn complaint(&mut self) -> Option<String> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_hung_client_reads_unknown_in_time_and_recovers() {
+    use crate::monitor::{Collector, keep_reading};
+    let (release, hung) = std::sync::mpsc::channel();
+    let mut source = Some(Hanging(Fake { partitions: 2, ..Fake::default() }, hung));
+    let connect: Connect = Box::new(move || match source.take() {
+        Some(source) => Ok(Box::new(source)),
+        None => Err("connected twice".into()),
+    });
+    let mut lag =
+        Lag { connect, source: None, topics: vec!["events".into()], limits: Limits::default(), complaint: None };
+    let id = WatchId::new("lag").unwrap();
+    let collector = Collector::Worker(Worker::start(&id, move |deadline| lag.read(deadline)).unwrap());
+    let every = Duration::from_secs(1);
+    let text = |text: &str| crate::plan::Template::new(text).unwrap();
+    let kind = WatchKind::KafkaLag {
+        brokers: text("b"),
+        group: text("g"),
+        topics: vec![],
+        warn_above: None,
+        fail_above: None,
+    };
+    let watch = crate::plan::Watch { id, kind, every, stale_after: every };
+    let (samples, mut seen) = tokio::sync::mpsc::channel(8);
+    let (ask, asked) = tokio::sync::mpsc::unbounded_channel();
+    let task = tokio::spawn(keep_reading(watch, collector, std::sync::Arc::new(crate::clock::wall), samples, asked));
+    ask.send(1).unwrap();
+    let sample = seen.recv().await.unwrap();
+    assert_eq!((sample.asked, sample.reading.status), (Some(1), Status::Unknown));
+    assert!(sample.reading.why.contains("no answer within"), "{}", sample.reading.why);
+    // Still hanging: a second question is answered too, and by no second call beside the first.
+    ask.send(2).unwrap();
+    let sample = seen.recv().await.unwrap();
+    assert_eq!((sample.asked, sample.reading.status), (Some(2), Status::Unknown));
+    drop(release);
+    ask.send(3).unwrap();
+    let sample = loop {
+        let sample = seen.recv().await.unwrap();
+        if sample.asked == Some(3) {
+            break sample;
+        }
+    };
+    assert_eq!((sample.reading.status, sample.reading.value), (Status::Ok, Some(4.0)), "{}", sample.reading.why);
+    task.abort();
+}
