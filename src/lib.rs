@@ -10,5 +10,6 @@ pub mod monitor;
 pub mod name;
 pub mod plan;
 pub mod protocol;
+pub mod report;
 pub mod session;
 pub mod transcript;

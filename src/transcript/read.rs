@@ -346,7 +346,24 @@ impl<S: Source> Reader<S> {
             return Ok(None);
         }
         let end = self.content_end(self.offset)?;
-        Ok(Some(self.torn(end - self.offset)))
+        // No line holds a NUL, so no batch does: that is other padding, and damage.
+        match self.holds_nul().map_err(io)? {
+            true => Ok(None),
+            false => Ok(Some(self.torn(end - self.offset))),
+        }
+    }
+
+    /// Whether a NUL stands anywhere behind the last line.
+    fn holds_nul(&self) -> io::Result<bool> {
+        let mut at = self.offset;
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match self.source.read_at(&mut buffer, at)? {
+                0 => return Ok(false),
+                count if buffer[..count].contains(&0) => return Ok(true),
+                count => at += count as u64,
+            }
+        }
     }
 
     /// Where padding that begins there ends.

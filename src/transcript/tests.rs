@@ -300,6 +300,8 @@ fn sectors_of_an_unsynced_batch_that_never_reached_the_disk_are_a_torn_tail() {
             "sector at {lost}: {:?}",
             judge(&left)
         );
+        left[bytes.len() - 9] = 0;
+        assert!(matches!(judge(&left), Verdict::Broken { .. }), "a NUL is in no batch");
         // Half a sector is not what a disk loses.
         let mut left = bytes.clone();
         left[lost + 100..lost + 300].fill(b'\n');
