@@ -8,3 +8,4 @@ pub mod plan;
 pub mod protocol;
 pub mod session;
 pub mod transcript;
+pub mod tui;

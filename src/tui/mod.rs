@@ -1,0 +1,4 @@
+//! The cockpit's screen.
+
+mod text;
+pub mod theme;
