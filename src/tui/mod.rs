@@ -1,4 +1,13 @@
 //! The cockpit's screen.
 
-mod text;
+pub mod app;
+pub mod canvas;
+pub mod draw;
+pub mod facts;
+pub mod keymap;
+mod panel;
+pub mod panes;
+pub mod text;
 pub mod theme;
+mod typing;
+pub mod update;
