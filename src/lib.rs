@@ -1,6 +1,7 @@
 pub mod client;
 pub mod clock;
 pub mod event;
+pub mod exec;
 pub mod hash;
 pub mod hub;
 pub mod name;

@@ -1,0 +1,299 @@
+//! A step becomes the bytes that people check: argument vector, files and their hashes, environment, folder, input.
+//!
+//! Everything that decides what happens is read here and nowhere else, so freezing a step twice and comparing the two
+//! tells whether anything changed in between. What cannot be shown to a person as it is (hidden characters, names that
+//! are not UTF-8) is refused rather than shown differently. Start at [`freeze`].
+
+use super::files::look;
+use super::lookup::{self, Kind};
+use crate::event::{Covers, FileSeen, GateSeen};
+use crate::name::{escaped, is_hidden};
+use crate::plan::{Io, Params, Plan, RenderError, Step};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// An argument that happens to be a larger file than this is data, not instructions; hashing it would hold up arming.
+/// A file the plan names is hashed whatever its size.
+const ARGUMENT_FILE_MAX: u64 = 256 << 20;
+
+/// A terminal line is no longer than this: the kernel drops the rest without a word (N_TTY_BUF_SIZE).
+const TERMINAL_LINE_MAX: usize = 4095;
+
+/// Linux follows an interpreter that is itself a script this often, and no further.
+const INTERPRETERS_MAX: usize = 5;
+
+/// Why a step could not be frozen: what, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message names every field
+pub enum FreezeError {
+    /// A template could not be filled.
+    #[error("{what}: {source}")]
+    Render { what: String, source: RenderError },
+    /// The working folder is not one.
+    #[error("working folder {}: {why}; create it, or set the step's cwd", shown(path))]
+    Cwd { path: PathBuf, why: String },
+    /// There is nothing to run.
+    #[error("the step has no command: its first argument is empty; give it a program")]
+    NoCommand,
+    /// No file of that name on the step's PATH.
+    #[error("program {word:?} is in no folder of the step's PATH ({path}); install it, or name it by its path")]
+    NotOnPath { word: String, path: String },
+    /// A path that leads nowhere.
+    #[error("program {} does not exist; paths are relative to the working folder {}", shown(path), shown(cwd))]
+    NoSuchFile { path: PathBuf, cwd: PathBuf },
+    /// A file that may not be executed.
+    #[error("program {} cannot be executed: {why}; try chmod +x, or name its interpreter first", shown(path))]
+    NotExecutable { path: PathBuf, why: String },
+    /// A file that the kernel would not start.
+    #[error(
+        "program {} is neither a binary nor a script with a #! line; add one, or name its interpreter first",
+        shown(path)
+    )]
+    NotAProgram { path: PathBuf },
+    /// A script's interpreter is missing.
+    #[error("interpreter of {}: {source}", shown(script))]
+    Interpreter { script: PathBuf, source: Box<FreezeError> },
+    /// Scripts interpreted by scripts interpreted by scripts.
+    #[error(
+        "{} is interpreted by a script, and that by another, {INTERPRETERS_MAX} deep; name the program itself",
+        shown(path)
+    )]
+    TooManyInterpreters { path: PathBuf },
+    /// A file could not be read.
+    #[error("{what} {}: {source}; it must be readable where the hub runs", shown(path))]
+    File { what: &'static str, path: PathBuf, source: std::io::Error },
+    /// A character that a person would not see.
+    #[error("{what} holds a hidden character: {text}; remove it, or keep it in a file that the step names")]
+    Hidden { what: String, text: String },
+    /// A name that cannot be in an environment.
+    #[error("environment variable {name:?}: a name may not be empty or hold '='; rename it")]
+    EnvName { name: String },
+    /// Input that a terminal would cut.
+    #[error("line {line} of stdin has {length} bytes, a terminal takes {TERMINAL_LINE_MAX}; set io = \"pipe\"")]
+    LongLine { line: usize, length: usize },
+}
+
+fn shown(path: &Path) -> String {
+    escaped(&path.to_string_lossy())
+}
+
+/// Reads everything that decides what `step` would do right now.
+///
+/// `folder` is the plan's. Nothing is started; files are read in full, so this may take as long as their hashing.
+pub fn freeze(
+    plan: &Plan,
+    step: &Step,
+    params: &Params,
+    folder: &Path,
+    attempt: u32,
+    gates: Vec<GateSeen>,
+) -> Result<Covers, FreezeError> {
+    let render = |what: &str, template: &crate::plan::Template| {
+        template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
+    };
+    let argv = step.run.argv(params).map_err(|source| FreezeError::Render { what: "run".into(), source })?;
+    let program = argv.first().filter(|word| !word.is_empty()).ok_or(FreezeError::NoCommand)?;
+    for (index, word) in argv.iter().enumerate() {
+        visible(|| format!("argument {index}"), word)?;
+    }
+    let mut env = base_environment(step.io, |name| std::env::var(name).ok());
+    for (name, value) in &step.env {
+        if name.is_empty() || name.contains('=') {
+            return Err(FreezeError::EnvName { name: name.clone() });
+        }
+        env.insert(name.clone(), render(&format!("env.{name}"), value)?);
+    }
+    for (name, value) in &env {
+        visible(|| "the name of an environment variable".into(), name)?;
+        visible(|| format!("environment variable {name}"), value)?;
+    }
+    let stdin = step.stdin.as_ref().map(|text| render("stdin", text)).transpose()?;
+    if let Some(text) = &stdin {
+        visible(|| "stdin".into(), text)?;
+        if step.io == Io::Pty {
+            fits_terminal(text)?;
+        }
+    }
+    let cwd = match &step.cwd {
+        Some(template) => folder.join(render("cwd", template)?),
+        None => folder.to_owned(),
+    };
+    let cwd = working_folder(&cwd)?;
+    let path = env.get("PATH").map_or("", String::as_str);
+
+    let file = lookup::find(program, path, &cwd)?;
+    let exe = seen("program", &file, false)?;
+    let mut files = vec![];
+    for template in &step.files {
+        let file = cwd.join(render("files", template)?);
+        add(&mut files, seen("file", &file, true)?);
+    }
+    let mut interpreters = interpreters(&file, path, &cwd)?.into_iter();
+    let interpreter = interpreters.next();
+    interpreters.for_each(|file| add(&mut files, file));
+    for word in &argv[1..] {
+        if let Some(file) = argument_file(word, &cwd) {
+            add(&mut files, seen("argument", &file, false)?);
+        }
+    }
+    Ok(Covers {
+        step: step.id.clone(),
+        attempt,
+        title: step.title.clone(),
+        class: step.class.word().to_owned(),
+        checks: step.checks,
+        exe,
+        interpreter,
+        argv,
+        env,
+        cwd: utf8("working folder", &cwd)?,
+        stdin,
+        io: match step.io {
+            Io::Pty => "pty".to_owned(),
+            Io::Pipe => "pipe".to_owned(),
+        },
+        timeout_ms: step.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        files,
+        host: host(),
+        user: user(),
+        plan: plan.digest,
+        gates,
+        words: words(step),
+        point_of_no_return: step.point_of_no_return,
+    })
+}
+
+/// What every command gets, and nothing else: what the hub happens to carry in its own environment (agents, tokens,
+/// `LD_PRELOAD`) reaches no command unless the plan says so.
+pub(super) fn base_environment(io: Io, from: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+    let take = |name: &str, default: &dyn Fn() -> String| {
+        (name.to_owned(), from(name).filter(|value| !value.is_empty()).unwrap_or_else(default))
+    };
+    let home = || user.as_ref().and_then(|u| u.dir.to_str()).unwrap_or("/").to_owned();
+    let name = || user.as_ref().map_or_else(|| nix::unistd::geteuid().to_string(), |u| u.name.clone());
+    BTreeMap::from([
+        take("PATH", &|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
+        take("HOME", &home),
+        take("USER", &name),
+        take("LANG", &|| "C.UTF-8".into()),
+        // Not the hub's own: what draws the output is our emulator, wherever the hub was started.
+        ("TERM".into(), if io == Io::Pty { "xterm-256color" } else { "dumb" }.into()),
+    ])
+}
+
+fn visible(what: impl Fn() -> String, text: &str) -> Result<(), FreezeError> {
+    match text.chars().any(|c| is_hidden(c) && !matches!(c, '\n' | '\t')) {
+        true => Err(FreezeError::Hidden { what: what(), text: escaped(text) }),
+        false => Ok(()),
+    }
+}
+
+fn fits_terminal(text: &str) -> Result<(), FreezeError> {
+    match text.split('\n').enumerate().find(|(_, line)| line.len() > TERMINAL_LINE_MAX) {
+        Some((index, line)) => Err(FreezeError::LongLine { line: index + 1, length: line.len() }),
+        None => Ok(()),
+    }
+}
+
+fn working_folder(path: &Path) -> Result<PathBuf, FreezeError> {
+    let error = |why: String| FreezeError::Cwd { path: path.to_owned(), why };
+    let real = path.canonicalize().map_err(|e| error(e.to_string()))?;
+    if !real.is_dir() {
+        return Err(error("it is not a folder".into()));
+    }
+    Ok(real)
+}
+
+fn utf8(what: &'static str, path: &Path) -> Result<String, FreezeError> {
+    let Some(text) = path.to_str() else {
+        let source = std::io::Error::other("its path is not UTF-8; rename it");
+        return Err(FreezeError::File { what, path: path.to_owned(), source });
+    };
+    visible(|| format!("the path of the {what}"), text)?;
+    Ok(text.to_owned())
+}
+
+fn seen(what: &'static str, path: &Path, text: bool) -> Result<FileSeen, FreezeError> {
+    let file = look(path, text).map_err(|source| FreezeError::File { what, path: path.to_owned(), source })?;
+    visible(|| format!("the path of the {what}"), &file.path)?;
+    Ok(file)
+}
+
+/// Each file once; the plan's come first and keep their text.
+fn add(files: &mut Vec<FileSeen>, file: FileSeen) {
+    if files.iter().all(|other| other.path != file.path) {
+        files.push(file);
+    }
+}
+
+/// The file an argument names: itself, what follows `@` (as curl has it), or what follows `=` in an option. A relative
+/// path starts at the working folder and a file outside of it is none of the step's, unless the plan names it.
+fn argument_file(word: &str, cwd: &Path) -> Option<PathBuf> {
+    let candidates = [Some(word), word.strip_prefix('@'), word.split_once('=').map(|(_, value)| value)];
+    candidates.into_iter().flatten().filter(|word| !word.is_empty()).find_map(|word| {
+        let file = cwd.join(word).canonicalize().ok()?;
+        let meta = file.metadata().ok()?;
+        (file.starts_with(cwd) && meta.is_file() && meta.len() <= ARGUMENT_FILE_MAX).then_some(file)
+    })
+}
+
+/// What interprets a script, the one that matters first: for `#!/usr/bin/env X` that is X, then `env` itself, then
+/// whatever interprets X.
+fn interpreters(file: &Path, path: &str, cwd: &Path) -> Result<Vec<FileSeen>, FreezeError> {
+    let mut found = vec![];
+    let mut file = file.to_owned();
+    for _ in 0..INTERPRETERS_MAX {
+        let kind = lookup::kind(&file);
+        let kind = kind.map_err(|source| FreezeError::File { what: "program", path: file.clone(), source })?;
+        let (word, rest) = match kind {
+            Kind::Binary => return Ok(found),
+            Kind::Neither => return Err(FreezeError::NotAProgram { path: file }),
+            Kind::Script(word, rest) => (word, rest),
+        };
+        let inner = |source| FreezeError::Interpreter { script: file.clone(), source: Box::new(source) };
+        // The kernel takes the word as a path, without looking at PATH; a bare word starts at the working folder.
+        let direct = if word.contains('/') { word } else { format!("./{word}") };
+        let direct = lookup::find(&direct, path, cwd).map_err(inner)?;
+        let looked_up = match direct.file_name().is_some_and(|name| name == "env") {
+            true => {
+                lookup::word_after_env(&rest).map(|word| lookup::find(word, path, cwd)).transpose().map_err(inner)?
+            }
+            false => None,
+        };
+        if let Some(program) = &looked_up {
+            found.push(seen("interpreter", program, false).map_err(inner)?);
+        }
+        found.push(seen("interpreter", &direct, false).map_err(inner)?);
+        file = looked_up.unwrap_or(direct);
+    }
+    Err(FreezeError::TooManyInterpreters { path: file })
+}
+
+/// Host name and the start of the machine id, where it has one: two machines may bear one name.
+fn host() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let name = name.unwrap_or_else(|| "unknown".into());
+    let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    match id.trim().get(..8) {
+        Some(short) => format!("{name}/{short}"),
+        None => name,
+    }
+}
+
+/// `uid:name` of who the hub, and so the command, runs as.
+fn user() -> String {
+    let uid = nix::unistd::geteuid();
+    let name = nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name);
+    format!("{uid}:{}", name.as_deref().unwrap_or("?"))
+}
+
+fn words(step: &Step) -> BTreeMap<String, String> {
+    let words = [
+        ("touches", &step.touches),
+        ("undo", &step.undo),
+        ("half_way", &step.half_way),
+        ("remains_in", &step.remains_in),
+    ];
+    words.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?))).collect()
+}

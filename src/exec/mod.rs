@@ -1,0 +1,25 @@
+//! Commands: frozen into the bytes that people check, then run exactly as frozen.
+//!
+//! [`freeze()`] turns a step of a plan into [`Covers`](crate::event::Covers), every byte that decides what happens;
+//! [`start`] runs such a value and reports output and end on one bounded channel, the only thing its reader may wait
+//! for; [`Screen`] and [`Emulator`] turn output into cells, the only form in which it reaches a terminal. Nothing here
+//! knows of people, sessions or transcripts. `spawn` alone holds unsafe code. Start at [`freeze()`], then [`start`].
+
+mod emulator;
+mod files;
+mod freeze;
+mod lookup;
+mod process;
+mod pty;
+mod reader;
+mod screen;
+mod spawn;
+
+pub use emulator::{Emulator, Frame};
+pub use freeze::{FreezeError, freeze};
+pub use process::is_alive;
+pub use pty::{Report, Running, Size, StartError, start};
+pub use screen::{Cell, Color, Screen, Style};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! Telling one process from a later one with the same number: number, start time and boot together.
+
+use crate::event::Process;
+use std::io;
+
+/// What `/proc/PID/stat` says of a process, as far as it matters here.
+struct Stat {
+    state: char,
+    session: i32,
+    start_time: u64,
+}
+
+/// Reads the fields after the command's name. That name stands in brackets and may itself hold brackets and blanks, so
+/// only the last bracket is a border.
+fn stat(text: &str) -> Option<Stat> {
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3).copied(); // as proc(5) numbers them; 3 is the first one after the name
+    Some(Stat {
+        state: field(3)?.chars().next()?,
+        session: field(6)?.parse().ok()?,
+        start_time: field(22)?.parse().ok()?,
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn stat_of(pid: u32) -> io::Result<Stat> {
+    let text = std::fs::read(format!("/proc/{pid}/stat"))?;
+    stat(&String::from_utf8_lossy(&text))
+        .ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat is not as expected")))
+}
+
+/// Elsewhere only its existence is known.
+#[cfg(not(target_os = "linux"))]
+fn stat_of(pid: u32) -> io::Result<Stat> {
+    let pid = i32::try_from(pid).map_err(io::Error::other)?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None)?;
+    Ok(Stat { state: 'R', session: 0, start_time: 0 })
+}
+
+fn boot_id() -> io::Result<String> {
+    match cfg!(target_os = "linux") {
+        true => Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned()),
+        false => sysinfo::System::boot_time().map(|time| time.to_string()).map_err(|e| io::Error::other(e.to_string())),
+    }
+}
+
+/// The identity of a process that exists (a child not yet waited for does, even when it has ended).
+pub(super) fn identity(pid: u32) -> io::Result<Process> {
+    Ok(Process { pid, start_time: stat_of(pid)?.start_time, boot_id: boot_id()? })
+}
+
+/// Whether exactly this process still runs: not a later one with its number, not one of another boot, and not a zombie,
+/// which can do nothing any more.
+pub fn is_alive(process: &Process) -> bool {
+    let same = |stat: &Stat| stat.start_time == process.start_time && !matches!(stat.state, 'Z' | 'X' | 'x');
+    boot_id().is_ok_and(|id| id == process.boot_id) && stat_of(process.pid).is_ok_and(|stat| same(&stat))
+}
+
+/// Every process of a session, where the system can tell.
+pub(super) fn members(session: i32) -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return vec![] };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| stat_of(*pid).is_ok_and(|stat| stat.session == session))
+        .filter_map(|pid| pid.try_into().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_and_blanks_moves_no_field() {
+        let text = "4242 (a) R 1 (b) S 7 42 42 34816 42 4194304 5 6 7 8 9 10 11 12 20 0 1 0 987654 4096 1";
+        let stat = stat(text).unwrap();
+        assert_eq!((stat.state, stat.session, stat.start_time), ('S', 42, 987_654));
+        assert!(super::stat("4242 (a) R 1").is_none());
+        assert!(super::stat("").is_none());
+    }
+
+    #[test]
+    fn this_process_is_alive_and_its_near_twins_are_not() {
+        let me = identity(std::process::id()).unwrap();
+        assert!(is_alive(&me));
+        assert!(!is_alive(&Process { start_time: me.start_time + 1, ..me.clone() }));
+        assert!(!is_alive(&Process { boot_id: "another boot".into(), ..me.clone() }));
+        assert!(!is_alive(&Process { pid: u32::MAX, ..me }));
+    }
+}

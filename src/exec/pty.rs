@@ -1,0 +1,354 @@
+//! Runs what was frozen, in a terminal or behind pipes, in a session of its own.
+//!
+//! Three threads serve a run: one reads output (`reader`), one waits for the child, and one ends it where the plan sets
+//! a timeout. Only the reader talks to the journal. A child is signalled and reaped under one lock, so a signal
+//! can never reach a stranger that was given its number. Start at [`start`].
+//!
+//! The child outlives a hub that crashes, but not always for long: when the hub's end of a terminal closes, the kernel
+//! sends SIGHUP to the terminal's foreground, and later reads and writes fail; a command behind pipes notices only
+//! when it writes (SIGPIPE). So after a crash the recorded process may or may not be there: ask
+//! [`is_alive`](super::is_alive).
+
+use super::reader::{Input, Reader};
+use super::spawn::{self, Image};
+use super::{lookup, process};
+use crate::event::{Covers, FileSeen, Process, RunEnd};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+/// How long a command may take to leave after SIGTERM before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Size of a terminal in character cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Columns.
+    pub cols: u16,
+    /// Rows.
+    pub rows: u16,
+}
+impl Size {
+    /// The nearest size that is used: at least 2 by 2, because the emulator cannot wrap a wide character in one column,
+    /// and at most 512 by 256, which bounds what a screen can cost in memory.
+    pub fn clamped(self) -> Self {
+        Self { cols: self.cols.clamp(2, 512), rows: self.rows.clamp(2, 256) }
+    }
+}
+
+/// What a run has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// Bytes it printed: at most 16 KiB, cut on a character border unless they are not UTF-8.
+    Output(Vec<u8>),
+    /// It is over. The last report, and only after all output.
+    Ended(RunEnd),
+}
+
+/// Why a command could not be started: what, where, and what to do. No process exists then.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message names every field
+pub enum StartError {
+    /// The frozen step asks for something this version does not have.
+    #[error("io = {0:?} is neither \"pty\" nor \"pipe\"; arm the step again with this version")]
+    Io(String),
+    /// The file to execute, or its interpreter, is not what was frozen.
+    #[error("{what}; nothing was started, arm the step again")]
+    Changed { what: String },
+    /// The working folder is gone.
+    #[error("working folder {path} is not there any more; create it and arm the step again")]
+    Cwd { path: String },
+    /// No terminal or pipe could be opened, or no thread started.
+    #[error("could not open a {what}: {source}; nothing was started, free resources on the hub's machine")]
+    Resource { what: &'static str, source: io::Error },
+    /// The kernel refused to execute it.
+    #[error("could not execute {}: {source}{}", path.display(), hint(source))]
+    Exec { path: PathBuf, source: io::Error },
+    /// It was started, could not be watched, and was killed.
+    #[error("started, and killed at once because it could not be watched ({source}); its outcome is unknown")]
+    Unwatched { source: io::Error },
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error().map(nix::errno::Errno::from_raw) {
+        Some(nix::errno::Errno::ENOEXEC) => "; it is no binary for this machine, and no script with a #! line",
+        Some(nix::errno::Errno::EACCES) => "; it may not be executed (chmod +x, or a file system mounted noexec)",
+        Some(nix::errno::Errno::ENOENT) => "; it is gone, or the interpreter it names is",
+        Some(nix::errno::Errno::E2BIG) => "; its arguments and environment are too long, put them into a file",
+        _ => "",
+    }
+}
+
+/// A command that was started. Dropping it changes nothing: the command runs on and its output is read on.
+#[derive(Debug)]
+pub struct Running {
+    /// Who it is.
+    pub process: Process,
+    shared: Arc<Shared>,
+}
+impl Running {
+    /// Sends SIGINT to whatever is in the terminal's foreground (behind pipes: to the command's group); with `force`,
+    /// SIGKILL to every process of its session. An error where the command has ended already.
+    pub fn interrupt(&self, force: bool) -> io::Result<()> {
+        let mut child = self.shared.child();
+        if child.gone {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the command has ended"));
+        }
+        child.asked = true;
+        match force {
+            true => child.kill_session(),
+            false => killpg(child.foreground(), Signal::SIGINT)?,
+        }
+        Ok(())
+    }
+    /// Changes the terminal's size; does nothing behind pipes or after the end.
+    pub fn resize(&self, size: Size) -> io::Result<()> {
+        match &self.shared.child().terminal {
+            Some(terminal) => spawn::set_size(terminal.as_fd(), size.clamped()),
+            None => Ok(()),
+        }
+    }
+    /// How often the reader waited for anything but the command itself and the report channel. Stays 0.
+    pub fn waits(&self) -> u64 {
+        self.shared.waits.load(Ordering::Relaxed)
+    }
+}
+
+/// What the threads of a run have in common.
+#[derive(Debug)]
+pub(super) struct Shared {
+    child: Mutex<State>,
+    changed: Condvar,
+    /// See [`Running::waits`].
+    pub(super) waits: AtomicU64,
+}
+impl Shared {
+    /// Nothing that holds this lock can panic, so a poisoned one would still hold a valid value.
+    fn child(&self) -> MutexGuard<'_, State> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Closes the last of the hub's descriptors: what is left in the terminal learns that nobody reads any more.
+    pub(super) fn close(&self) {
+        self.child().terminal = None;
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    /// Its number, and that of its session and first process group.
+    pid: Pid,
+    /// It was reaped: the number may be somebody else's.
+    gone: bool,
+    asked: bool,
+    timed_out: bool,
+    terminal: Option<OwnedFd>,
+}
+impl State {
+    /// The terminal's foreground group (a shell's current job), else the command's own.
+    fn foreground(&self) -> Pid {
+        let group = self.terminal.as_ref().and_then(|terminal| nix::unistd::tcgetpgrp(terminal).ok());
+        group.filter(|group| group.as_raw() > 1).unwrap_or(self.pid)
+    }
+    /// Asks politely, and wakes it where it was stopped, or it could not hear.
+    fn terminate(&self) {
+        for group in [self.foreground(), self.pid] {
+            // A group that has just emptied is no error: that is what is wanted.
+            let _ = killpg(group, Signal::SIGTERM);
+            let _ = killpg(group, Signal::SIGCONT);
+        }
+    }
+    fn kill_session(&self) {
+        let _ = killpg(self.pid, Signal::SIGKILL);
+        for pid in process::members(self.pid.as_raw()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+    fn end(&self, status: io::Result<ExitStatus>, timeout_ms: Option<u64>) -> RunEnd {
+        match (status.as_ref().map(|status| (status.code(), status.signal())), timeout_ms) {
+            (_, Some(after_ms)) if self.timed_out => RunEnd::TimedOut { after_ms },
+            (Ok((Some(code), _)), _) => RunEnd::Exited { code },
+            (Ok((None, Some(signal))), _) => RunEnd::Signalled { signal, asked: self.asked },
+            // Somebody else in this process reaped it (SIGCHLD ignored by whoever started the hub). It has ended, and
+            // nobody can be asked how: anything but success.
+            _ => RunEnd::Exited { code: -1 },
+        }
+    }
+}
+
+/// Starts exactly what `covers` says, and reports on `reports` until [`Report::Ended`].
+///
+/// Blocks while the executable is hashed again. The bytes of the executable and its interpreter are compared right
+/// before the exec; between that and the kernel's own opening of the file remains a moment in which it could be
+/// exchanged by somebody who may write to it.
+pub fn start(covers: &Covers, size: Size, reports: tokio::sync::mpsc::Sender<Report>) -> Result<Running, StartError> {
+    let terminal = match covers.io.as_str() {
+        "pty" => true,
+        "pipe" => false,
+        other => return Err(StartError::Io(other.to_owned())),
+    };
+    let cwd = Path::new(&covers.cwd);
+    if !cwd.is_dir() {
+        return Err(StartError::Cwd { path: covers.cwd.clone() });
+    }
+    let file = file_to_execute(covers, cwd)?;
+    let image = Image { file: &file, argv: &covers.argv, env: &covers.env, cwd };
+    let what = if terminal { "terminal" } else { "pipe" };
+    let resource = |source| StartError::Resource { what, source };
+    let ends = if terminal { in_terminal(covers, size.clamped()) } else { behind_pipes(covers) };
+    let Ends { stdio, output, input, keep } = ends.map_err(resource)?;
+    let (wake, woken) = io::pipe().map_err(resource)?;
+    let child =
+        spawn::spawn(&image, stdio, terminal).map_err(|source| StartError::Exec { path: file.clone(), source })?;
+
+    let pid = child.id();
+    let state = State { pid: number(pid), gone: false, asked: false, timed_out: false, terminal: keep };
+    let shared = Arc::new(Shared { child: Mutex::new(state), changed: Condvar::new(), waits: AtomicU64::new(0) });
+    let (ended, end) = mpsc::channel();
+    let reader = Reader::new(output, input, wake, end, reports, Arc::clone(&shared), terminal);
+    let started = process::identity(pid).and_then(|process| {
+        thread("command output", move || reader.run())?;
+        if let Some(ms) = covers.timeout_ms {
+            let shared = Arc::clone(&shared);
+            thread("command timeout", move || end_by_force(&shared, Duration::from_millis(ms)))?;
+        }
+        Ok(process)
+    });
+    let process = match started {
+        Ok(process) => process,
+        Err(source) => return Err(give_up(child, &shared, source)),
+    };
+    let waiter = Waiter { child, shared: Arc::clone(&shared), timeout_ms: covers.timeout_ms, ended, _woken: woken };
+    match thread("command end", move || waiter.run()) {
+        Ok(()) => Ok(Running { process, shared }),
+        // The child went down with the closure unreaped, and is reaped when the hub ends.
+        Err(source) => {
+            shared.child().kill_session();
+            Err(StartError::Unwatched { source })
+        }
+    }
+}
+
+fn number(pid: u32) -> Pid {
+    Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX)) // the kernel's numbers end at 2^22
+}
+
+fn give_up(mut child: Child, shared: &Shared, source: io::Error) -> StartError {
+    let mut state = shared.child();
+    state.kill_session();
+    let _ = child.wait(); // it was killed, and how it ended tells nobody anything
+    state.gone = true;
+    StartError::Unwatched { source }
+}
+
+fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
+}
+
+/// The path to execute. A binary runs under its real path, a script under the name it was found by: many look at `$0`,
+/// and that is the path the kernel was given.
+fn file_to_execute(covers: &Covers, cwd: &Path) -> Result<PathBuf, StartError> {
+    let changed = |what: String| StartError::Changed { what };
+    let path = covers.env.get("PATH").map_or("", String::as_str);
+    let word = covers.argv.first().map_or("", String::as_str);
+    let found = lookup::find(word, path, cwd).map_err(|error| changed(error.to_string()))?;
+    let real = found.canonicalize().map_err(|error| changed(format!("{}: {error}", found.display())))?;
+    if real != Path::new(&covers.exe.path) {
+        return Err(changed(format!("{word} was {}, and is now {}", covers.exe.path, real.display())));
+    }
+    for seen in [Some(&covers.exe), covers.interpreter.as_ref()].into_iter().flatten() {
+        unchanged(seen).map_err(changed)?;
+    }
+    Ok(if covers.interpreter.is_some() { found } else { real })
+}
+
+fn unchanged(seen: &FileSeen) -> Result<(), String> {
+    let now = super::files::look(Path::new(&seen.path), false).map_err(|error| format!("{}: {error}", seen.path))?;
+    match now.sha256 == seen.sha256 {
+        true => Ok(()),
+        false => Err(format!("{} changed: SHA-256 {} is now {}", seen.path, seen.sha256.short(), now.sha256.short())),
+    }
+}
+
+/// The two sides of a command's input and output.
+struct Ends {
+    stdio: [Stdio; 3],
+    output: OwnedFd,
+    input: Option<Input>,
+    /// The terminal once more, for its size and its foreground.
+    keep: Option<OwnedFd>,
+}
+
+fn in_terminal(covers: &Covers, size: Size) -> io::Result<Ends> {
+    let (master, slave) = spawn::open_terminal(size)?;
+    let stdio = [slave.try_clone()?.into(), slave.try_clone()?.into(), slave.into()];
+    let input = match &covers.stdin {
+        Some(text) => {
+            // Ctrl-D ends a line that has text, and only where it stands alone it is the end of the input.
+            let end = if text.is_empty() || text.ends_with('\n') { "\u{4}" } else { "\u{4}\u{4}" };
+            Some(Input::new(master.try_clone()?, format!("{text}{end}").into_bytes()))
+        }
+        None => None, // a terminal at which nobody types
+    };
+    Ok(Ends { stdio, input, keep: Some(master.try_clone()?), output: master })
+}
+
+fn behind_pipes(covers: &Covers) -> io::Result<Ends> {
+    let (output, theirs) = io::pipe()?;
+    let (stdin, input) = match &covers.stdin {
+        Some(text) => {
+            let (theirs, ours) = io::pipe()?;
+            (theirs.into(), Some(Input::new(ours.into(), text.clone().into_bytes())))
+        }
+        None => (Stdio::null(), None),
+    };
+    Ok(Ends { stdio: [stdin, theirs.try_clone()?.into(), theirs.into()], output: output.into(), input, keep: None })
+}
+
+/// Waits for the child's end, reaps it and says so.
+struct Waiter {
+    child: Child,
+    shared: Arc<Shared>,
+    timeout_ms: Option<u64>,
+    ended: mpsc::Sender<RunEnd>,
+    /// Closed with this value, which wakes the reader: after `ended` has been sent.
+    _woken: io::PipeWriter,
+}
+impl Waiter {
+    fn run(mut self) {
+        // Where it fails there is no such child any more, and `wait` says the same.
+        let _ = spawn::wait_for_end(self.child.id());
+        let mut state = self.shared.child();
+        let status = self.child.wait();
+        state.gone = true;
+        let end = state.end(status, self.timeout_ms);
+        drop(state);
+        self.shared.changed.notify_all();
+        let _ = self.ended.send(end); // the reader takes it, or has died of a bug; nobody else could be told
+    }
+}
+
+/// SIGTERM after the timeout, SIGKILL to the whole session after the grace.
+fn end_by_force(shared: &Shared, timeout: Duration) {
+    let running = |state: &mut State| !state.gone;
+    let wait = |state, time| {
+        let result = shared.changed.wait_timeout_while(state, time, running);
+        result.unwrap_or_else(PoisonError::into_inner).0
+    };
+    let mut state = wait(shared.child(), timeout);
+    if state.gone {
+        return;
+    }
+    state.timed_out = true;
+    state.terminate();
+    let state = wait(state, GRACE);
+    if !state.gone {
+        state.kill_session();
+    }
+}

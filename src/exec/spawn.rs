@@ -1,0 +1,142 @@
+//! The few calls that the type system cannot vouch for: opening a terminal, what happens between fork and exec, and
+//! asking whether a child has ended without reaping it. The only unsafe code of the crate; each use gives its reason.
+#![allow(unsafe_code)] // std has no safe call for a session, a controlling terminal, or waiting without reaping
+
+use super::pty::Size;
+use nix::libc;
+use std::ffi::{CString, c_char};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// Both ends of a new terminal: the hub's, then the command's. Neither is inherited by anything else the hub starts.
+#[cfg(target_os = "linux")]
+pub(super) fn open_terminal(size: Size) -> io::Result<(OwnedFd, OwnedFd)> {
+    use nix::fcntl::{OFlag, open};
+    // Not openpty(3): it leaves both descriptors open across an exec for a moment, and a watch's command forked by
+    // another thread in that moment would keep the terminal open for as long as it lives.
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let master = nix::pty::posix_openpt(flags)?;
+    nix::pty::grantpt(&master)?;
+    nix::pty::unlockpt(&master)?;
+    let slave = open(nix::pty::ptsname_r(&master)?.as_str(), flags, nix::sys::stat::Mode::empty())?;
+    let master = OwnedFd::from(master);
+    set_size(std::os::fd::AsFd::as_fd(&master), size)?;
+    Ok((master, slave))
+}
+
+/// Both ends of a new terminal: the hub's, then the command's.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn open_terminal(size: Size) -> io::Result<(OwnedFd, OwnedFd)> {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    let ends = nix::pty::openpty(&winsize(size), None)?;
+    for end in [&ends.master, &ends.slave] {
+        fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    }
+    Ok((ends.master, ends.slave))
+}
+
+fn winsize(size: Size) -> libc::winsize {
+    libc::winsize { ws_row: size.rows, ws_col: size.cols, ws_xpixel: 0, ws_ypixel: 0 }
+}
+
+/// Tells a terminal its size; the kernel sends SIGWINCH to whoever is in its foreground.
+pub(super) fn set_size(terminal: BorrowedFd<'_>, size: Size) -> io::Result<()> {
+    let size = winsize(size);
+    // SAFETY: the descriptor is open for the length of the borrow, and TIOCSWINSZ reads one `winsize` and writes nothing.
+    match unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Waits until the child has ended, and leaves it a zombie: its number cannot be given to another process before it is
+/// reaped, so whoever signals it under the same lock that reaps it can hit nobody else.
+pub(super) fn wait_for_end(pid: u32) -> io::Result<()> {
+    loop {
+        // SAFETY: `siginfo_t` is plain data for which all zeros is a value, and waitid writes to nothing else.
+        let result = unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            libc::waitid(libc::P_PID, pid, &raw mut info, libc::WEXITED | libc::WNOWAIT)
+        };
+        let error = io::Error::last_os_error();
+        match result {
+            0 => return Ok(()),
+            _ if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => return Err(error),
+        }
+    }
+}
+
+/// A null-terminated array of C strings together with the strings it points to.
+struct Strings {
+    pointers: Vec<*const c_char>,
+    _strings: Vec<CString>,
+}
+// SAFETY: the pointers lead into the heap memory of `_strings`, which moves with them and is never written to.
+unsafe impl Send for Strings {}
+// SAFETY: as above; all access is reading.
+unsafe impl Sync for Strings {}
+impl Strings {
+    fn new(texts: impl Iterator<Item = String>) -> io::Result<Self> {
+        let strings = texts.map(CString::new).collect::<Result<Vec<_>, _>>()?;
+        let pointers = strings.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect();
+        Ok(Self { pointers, _strings: strings })
+    }
+}
+
+/// What to execute.
+pub(super) struct Image<'a> {
+    /// The file, absolute.
+    pub file: &'a Path,
+    /// The whole argument vector.
+    pub argv: &'a [String],
+    /// The whole environment.
+    pub env: &'a std::collections::BTreeMap<String, String>,
+    /// The working folder.
+    pub cwd: &'a Path,
+}
+
+/// Starts a child in its own session, with all signals at their defaults and no descriptor but its three. With `terminal`, its standard input is a
+/// terminal that becomes the controlling one. A failed exec is an error here, not an exit code later.
+pub(super) fn spawn(image: &Image<'_>, stdio: [Stdio; 3], terminal: bool) -> io::Result<Child> {
+    use std::os::unix::ffi::OsStrExt;
+    let file = CString::new(image.file.as_os_str().as_bytes())?;
+    let argv = Strings::new(image.argv.iter().cloned())?;
+    let envp = Strings::new(image.env.iter().map(|(name, value)| format!("{name}={value}")))?;
+    let [stdin, stdout, stderr] = stdio;
+    let mut command = Command::new(image.file);
+    command.current_dir(image.cwd).stdin(stdin).stdout(stdout).stderr(stderr);
+    let before_exec = move || {
+        // As a field of a closure only what is named is captured; the strings must come along with their pointers.
+        let (argv, envp): (&Strings, &Strings) = (&argv, &envp);
+        // SAFETY: between fork and exec of a process with threads only async-signal-safe calls are allowed. These are;
+        // everything they point to was allocated before the fork.
+        unsafe {
+            if libc::setsid() == -1 || (terminal && libc::ioctl(0, libc::TIOCSCTTY as _, 0) == -1) {
+                return Err(io::Error::last_os_error());
+            }
+            // What the hub ignores (SIGHUP under nohup, SIGPIPE as every Rust program) a child would go on ignoring.
+            // Numbers that name no signal, or one that cannot be changed, are refused without harm.
+            for signal in 1..=64 {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            let mut none: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&raw mut none);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+            // Ours close by themselves. Those the hub was started with may not, and one of them may be somebody's lock.
+            // A kernel before 5.11 does not know the call; then they stay open, as for any other program's children.
+            #[cfg(target_os = "linux")]
+            libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+            // Not left to std: it calls execvp, and that hands a file the kernel refuses (ENOEXEC) to /bin/sh, which
+            // nobody cross-checked.
+            libc::execve(file.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr());
+        }
+        Err(io::Error::last_os_error())
+    };
+    // SAFETY: the closure allocates nothing and takes no lock; `last_os_error` only reads errno.
+    unsafe { command.pre_exec(before_exec) };
+    command.spawn()
+}

@@ -1,0 +1,75 @@
+//! Freezing and running with real little programs. Nothing here sleeps: a test waits for what it is about, with a limit.
+
+mod freeze;
+mod run;
+
+use super::freeze::{FreezeError, freeze};
+use crate::event::Covers;
+use crate::hash::Hash;
+use crate::plan::{Class, Crew, Io, Observers, Params, Plan, Run, ShadowLost, Step, Template};
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+fn template(text: &str) -> Template {
+    Template::new(text).unwrap()
+}
+
+/// A step that runs these words and asks for nothing else.
+fn step(io: Io, argv: &[&str]) -> Step {
+    Step {
+        id: "drop".parse().unwrap(),
+        title: "Drop the old index".into(),
+        class: Class::Critical,
+        checks: 1,
+        run: Run::Argv(argv.iter().map(|word| template(word)).collect()),
+        env: BTreeMap::new(),
+        cwd: None,
+        stdin: None,
+        files: vec![],
+        gates: vec![],
+        after: vec![],
+        expected: None,
+        timeout: None,
+        io,
+        lapse: None,
+        point_of_no_return: false,
+        run_on_clear: false,
+        touches: Some("index old".into()),
+        undo: None,
+        half_way: None,
+        remains_in: None,
+    }
+}
+
+fn shell(io: Io, text: &str) -> Step {
+    Step { run: Run::Shell(template(text)), ..step(io, &[]) }
+}
+
+fn frozen(step: &Step, folder: &Path) -> Result<Covers, FreezeError> {
+    let plan = Plan {
+        text: "".into(),
+        digest: Hash::of(b"plan"),
+        name: "release".into(),
+        environment: "test".into(),
+        expected: None,
+        crew: Crew { lead: vec![], shadow: vec![], observer: Observers::None },
+        params: BTreeMap::new(),
+        watches: vec![],
+        steps: vec![],
+        lapse: Duration::from_secs(300),
+        on_shadow_lost: ShadowLost::Hold,
+        shadow_grace: Duration::from_secs(90),
+    };
+    let params = Params::from([("index".to_owned(), "old".to_owned())]);
+    freeze(&plan, step, &params, folder, 1, vec![])
+}
+
+/// Writes a file with these permissions.
+fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>, mode: u32) {
+    let file = folder.join(name);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, bytes).unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+}

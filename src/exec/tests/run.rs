@@ -1,0 +1,312 @@
+//! What a started command sees, and what is reported of it.
+
+use super::*;
+use crate::event::RunEnd;
+use crate::exec::{Report, Running, Size, StartError, is_alive, start};
+use tokio::sync::mpsc::Receiver;
+
+const SIZE: Size = Size { cols: 91, rows: 17 };
+/// What no test comes near unless something hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A run and what it has reported so far.
+struct Watched {
+    running: Running,
+    reports: Receiver<Report>,
+    output: Vec<u8>,
+    chunks: Vec<Vec<u8>>,
+    end: Option<RunEnd>,
+}
+impl Watched {
+    fn start(covers: &Covers) -> Result<Self, StartError> {
+        let (sender, reports) = tokio::sync::mpsc::channel(4);
+        Ok(Self { running: start(covers, SIZE, sender)?, reports, output: vec![], chunks: vec![], end: None })
+    }
+    fn step(step: &Step) -> Self {
+        let covers = frozen(step, &std::env::temp_dir()).unwrap();
+        Self::start(&covers).unwrap()
+    }
+    /// Whether there was another report.
+    async fn next(&mut self) -> bool {
+        let report = tokio::time::timeout(LIMIT, self.reports.recv()).await;
+        match report.unwrap_or_else(|_| panic!("no report, so far: {:?}", self.text())) {
+            Some(Report::Output(chunk)) => {
+                assert_eq!(self.end, None, "output after the end");
+                self.output.extend(&chunk);
+                self.chunks.push(chunk);
+            }
+            Some(Report::Ended(end)) => assert_eq!(self.end.replace(end), None, "a second end"),
+            None => return false,
+        }
+        true
+    }
+    async fn until(&mut self, text: &str) {
+        while !self.text().contains(text) {
+            assert!(self.next().await, "{text:?} never came: {:?}", self.text());
+        }
+    }
+    /// The rest of it.
+    async fn end(&mut self) -> (String, RunEnd) {
+        while self.next().await {}
+        assert_eq!(self.running.waits(), 0);
+        (self.text(), self.end.clone().expect("no end"))
+    }
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output).replace("\r\n", "\n")
+    }
+}
+
+async fn run(step: Step) -> (String, RunEnd) {
+    Watched::step(&step).end().await
+}
+
+const BOTH: [Io; 2] = [Io::Pty, Io::Pipe];
+
+#[tokio::test]
+async fn ends_are_told_apart() {
+    for io in BOTH {
+        assert_eq!(run(shell(io, "echo out; echo err >&2")).await, ("out\nerr\n".into(), RunEnd::Exited { code: 0 }));
+        assert_eq!(run(shell(io, "exit 7")).await.1, RunEnd::Exited { code: 7 });
+        assert_eq!(run(shell(io, "kill -SEGV $$")).await.1, RunEnd::Signalled { signal: 11, asked: false });
+        assert_eq!(run(step(io, &["false"])).await, (String::new(), RunEnd::Exited { code: 1 }));
+    }
+}
+
+#[tokio::test]
+async fn a_pty_is_a_terminal_and_a_pipe_is_none() {
+    let test = "test -t 0 && echo in; test -t 1 && echo out; test -t 2 && echo err; (: </dev/tty) && echo tty; true";
+    assert_eq!(run(shell(Io::Pty, &format!("{test}; stty size"))).await.0, "in\nout\nerr\ntty\n17 91\n");
+    let (text, end) = run(shell(Io::Pipe, &format!("({test}) 2>/dev/null; cat; echo $TERM"))).await;
+    assert_eq!((text.as_str(), end), ("dumb\n", RunEnd::Exited { code: 0 }), "/dev/null is its input");
+}
+
+#[tokio::test]
+async fn environment_arguments_and_folder_are_the_frozen_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().canonicalize().unwrap();
+    let mut step =
+        shell(Io::Pipe, "pwd; env | cut -d= -f1 | grep -v -e PWD -e _ -e SHLVL | sort | tr '\\n' ' '; echo $A");
+    step.env.insert("A".into(), template("b c"));
+    let (text, _) = Watched::start(&frozen(&step, &dir).unwrap()).unwrap().end().await;
+    assert_eq!(text, format!("{}\nA HOME LANG PATH TERM USER b c\n", dir.display()));
+}
+
+#[tokio::test]
+async fn a_script_found_by_a_link_sees_the_link_s_name() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "real/wrapper", "#!/bin/sh\nbasename $0\n", 0o755);
+    std::os::unix::fs::symlink("real/wrapper", folder.path().join("psql")).unwrap();
+    let covers = frozen(&step(Io::Pipe, &["./psql"]), folder.path()).unwrap();
+    assert!(covers.exe.path.ends_with("real/wrapper"));
+    assert_eq!(Watched::start(&covers).unwrap().end().await.0, "psql\n");
+    // Turned elsewhere between the check and the run it does not start.
+    std::fs::remove_file(folder.path().join("psql")).unwrap();
+    std::os::unix::fs::symlink("/bin/true", folder.path().join("psql")).unwrap();
+    let error = Watched::start(&covers).map(|_| ()).unwrap_err();
+    assert!(matches!(error, StartError::Changed { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn input_is_fed_and_ends() {
+    for (text, echoed) in [("a\nb\n", "a\nb\n"), ("no line end", "no line end"), ("", "")] {
+        for io in BOTH {
+            let mut step = shell(io, "stty -echo 2>/dev/null || true; cat; echo '|'");
+            step.stdin = Some(template(text));
+            let (out, end) = run(step).await;
+            assert!(out.ends_with(&format!("{echoed}|\n")), "{io:?} {text:?}: {out:?}");
+            assert_eq!(end, RunEnd::Exited { code: 0 });
+        }
+    }
+    // More than any buffer holds, to one that reads it and to one that does not.
+    for io in BOTH {
+        let text = "x".repeat(999) + "\n";
+        let mut step = shell(io, "wc -l");
+        step.stdin = Some(template(&text.repeat(300)));
+        let (out, end) = run(step.clone()).await;
+        assert!(out.ends_with("300\n"), "{io:?} {:?}", &out[out.len().saturating_sub(80)..]);
+        assert_eq!(end, RunEnd::Exited { code: 0 });
+        step.run = Run::Shell(template("exit 3"));
+        assert_eq!(run(step).await.1, RunEnd::Exited { code: 3 });
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_in_the_background_does_not_hold_the_end() {
+    for io in BOTH {
+        let begin = std::time::Instant::now();
+        let mut watched = Watched::step(&shell(io, "trap '' HUP; sleep 30 & echo $!"));
+        let (text, end) = watched.end().await;
+        assert_eq!(end, RunEnd::Exited { code: 0 });
+        assert!(begin.elapsed() < Duration::from_secs(15), "{io:?}: {:?}", begin.elapsed());
+        kill(&text);
+        let mut watched = Watched::step(&shell(io, "trap '' HUP; (trap '' PIPE; yes 2>/dev/null) & echo $!"));
+        let (text, end) = watched.end().await;
+        assert_eq!(end, RunEnd::Exited { code: 0 });
+        assert!(begin.elapsed() < Duration::from_secs(30), "{io:?}: {:?}", begin.elapsed());
+        kill(text.lines().find(|line| line.parse::<i32>().is_ok()).unwrap_or_default());
+    }
+}
+
+/// Ends what a test left in the background, by the number it printed.
+fn kill(pid: &str) {
+    if let Ok(pid) = pid.trim().parse() {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_output_is_not_the_end() {
+    for io in BOTH {
+        let (text, end) = run(shell(io, "echo a; exec >/dev/null 2>&1 </dev/null; read x </dev/null || exit 4")).await;
+        assert_eq!((text.as_str(), end), ("a\n", RunEnd::Exited { code: 4 }), "{io:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_asks_and_then_kills() {
+    for io in BOTH {
+        let timeout = Some(Duration::from_millis(100));
+        let polite = Step { timeout, ..shell(io, "trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done") };
+        let (text, end) = run(polite).await;
+        assert!(text.ends_with("bye\n"), "{io:?}: {text:?}"); // the shell may say that its sleep was ended, too
+        assert_eq!(end, RunEnd::TimedOut { after_ms: 100 });
+    }
+    let deaf = Step { timeout: Some(Duration::from_millis(50)), ..shell(Io::Pipe, "trap '' TERM; sleep 30") };
+    assert_eq!(run(deaf).await.1, RunEnd::TimedOut { after_ms: 50 });
+    let quick = Step { timeout: Some(Duration::from_secs(3600)), ..step(Io::Pipe, &["true"]) };
+    assert_eq!(run(quick).await.1, RunEnd::Exited { code: 0 });
+}
+
+#[tokio::test]
+async fn an_interrupt_reaches_the_foreground_and_force_reaches_all() {
+    for io in BOTH {
+        let mut watched = Watched::step(&shell(io, "echo ready; exec sleep 30"));
+        watched.until("ready").await;
+        assert!(is_alive(&watched.running.process));
+        watched.running.interrupt(false).unwrap();
+        assert_eq!(watched.end().await.1, RunEnd::Signalled { signal: 2, asked: true });
+        assert!(!is_alive(&watched.running.process));
+        assert!(watched.running.interrupt(true).is_err());
+
+        let mut watched = Watched::step(&shell(io, "trap '' INT; sh -c 'echo $$; exec sleep 30'"));
+        watched.until("\n").await;
+        watched.running.interrupt(false).unwrap();
+        watched.running.interrupt(true).unwrap();
+        assert_eq!(watched.end().await.1, RunEnd::Signalled { signal: 9, asked: true });
+
+        let mut watched = Watched::step(&shell(io, "trap 'exit 130' INT; echo ready; while :; do sleep 0.05; done"));
+        watched.until("ready").await;
+        watched.running.interrupt(false).unwrap();
+        assert_eq!(watched.end().await.1, RunEnd::Exited { code: 130 });
+    }
+}
+
+#[tokio::test]
+async fn eight_megabytes_arrive_whole_and_in_order() {
+    for io in BOTH {
+        let mut watched = Watched::step(&shell(io, "seq -f '%079.0f' 100000"));
+        let (text, end) = watched.end().await;
+        assert_eq!((text.len(), end), (8_000_000, RunEnd::Exited { code: 0 }));
+        assert!(text.lines().zip(1..).all(|(line, number)| line.parse() == Ok(number)), "{io:?}: out of order");
+        assert!(watched.chunks.iter().all(|chunk| chunk.len() <= 16 * 1024));
+    }
+}
+
+#[tokio::test]
+async fn chunks_are_cut_between_characters_and_other_bytes_pass_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "ö漢😀x".repeat(30_000);
+    write(folder.path(), "text", &text, 0o644);
+    let raw: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    write(folder.path(), "raw", &raw, 0o644);
+    for (io, shell_text) in [(Io::Pipe, "cat"), (Io::Pty, "stty raw; cat")] {
+        let mut watched =
+            Watched::start(&frozen(&shell(io, &format!("{shell_text} text")), folder.path()).unwrap()).unwrap();
+        watched.end().await;
+        assert!(watched.output == text.as_bytes());
+        assert!(watched.chunks.len() > 10 && watched.chunks.iter().all(|chunk| std::str::from_utf8(chunk).is_ok()));
+        let mut watched =
+            Watched::start(&frozen(&shell(io, &format!("{shell_text} raw")), folder.path()).unwrap()).unwrap();
+        watched.end().await;
+        assert!(watched.output == raw, "{io:?}");
+    }
+    // A character of which the first half came alone is whole in the end, and half a one at the end is passed on.
+    let fifo = folder.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let halves = shell(Io::Pipe, "printf 'a\\303'; read go <fifo; printf '\\266b'; printf '\\303'");
+    let mut watched = Watched::start(&frozen(&halves, folder.path()).unwrap()).unwrap();
+    watched.until("a").await;
+    tokio::task::spawn_blocking(move || std::fs::write(fifo, "go\n")).await.unwrap().unwrap();
+    watched.end().await;
+    assert_eq!(watched.output, b"a\xc3\xb6b\xc3");
+    assert!(watched.chunks.iter().all(|chunk| !chunk.starts_with(b"\xb6")), "{:?}", watched.chunks);
+}
+
+#[tokio::test]
+async fn a_new_size_reaches_the_command() {
+    let text = "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done";
+    let mut watched = Watched::step(&shell(Io::Pty, text));
+    watched.until("ready").await;
+    watched.running.resize(Size { cols: 132, rows: 43 }).unwrap();
+    assert_eq!(watched.end().await.0, "ready\n43 132\n");
+    watched.running.resize(SIZE).unwrap();
+}
+
+#[tokio::test]
+async fn it_leads_a_session_and_nothing_is_ignored() {
+    for io in BOTH {
+        let text = "cut -d' ' -f1,5,6 /proc/$$/stat; grep -e SigIgn -e SigBlk /proc/self/status";
+        let mut watched = Watched::step(&shell(io, text));
+        let (text, _) = watched.end().await;
+        let pid = watched.running.process.pid;
+        assert!(text.starts_with(&format!("{pid} {pid} {pid}\n")), "{text}");
+        let masks = text.lines().filter_map(|line| u64::from_str_radix(line.split_once(":\t")?.1, 16).ok());
+        // 32 and 33 belong to the C library, which lets nobody change them.
+        let masks: Vec<u64> = masks.map(|mask| mask & !(0b11 << 31)).collect();
+        assert_eq!(masks, [0, 0], "{text}");
+        let open =
+            run(shell(io, "ls -l /proc/self/fd | grep -c -v -e ' [012] ->' -e ' 3 ->' -e total || true")).await.0;
+        assert_eq!(open, "0\n", "nothing of the hub's is inherited");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_start_says_so_and_leaves_no_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().canonicalize().unwrap();
+    write(&dir, "work/tool", "#!/bin/sh\n", 0o755);
+    write(&dir, "binary", b"\x7fELF and then nonsense", 0o755);
+    let mut step_ = step(Io::Pty, &["./tool"]);
+    step_.cwd = Some(template("work"));
+    let covers = frozen(&step_, &dir).unwrap();
+    let error = |covers: &Covers| Watched::start(covers).map(|_| ()).unwrap_err();
+
+    let nonsense = error(&frozen(&step(Io::Pipe, &["./binary"]), &dir).unwrap()).to_string();
+    assert!(nonsense.contains("binary") && nonsense.contains("no binary for this machine"), "{nonsense}");
+    assert!(matches!(error(&Covers { io: "socket".into(), ..covers.clone() }), StartError::Io(_)));
+    write(&dir, "work/tool", "#!/bin/sh\nexit 1\n", 0o755);
+    let changed = error(&covers).to_string();
+    assert!(changed.contains("tool changed") && changed.contains("arm the step again"), "{changed}");
+    std::fs::remove_dir_all(dir.join("work")).unwrap();
+    assert!(matches!(error(&covers), StartError::Cwd { .. }));
+}
+
+#[tokio::test]
+async fn a_hub_that_stopped_listening_does_not_stop_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for io in BOTH {
+        let covers = frozen(&shell(io, "read go <fifo; seq 100000; echo done >witness"), folder.path()).unwrap();
+        let fifo = folder.path().join("fifo");
+        let witness = folder.path().join("witness");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        nix::unistd::mkfifo(&witness, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        drop(Watched::start(&covers).unwrap());
+        let told = tokio::task::spawn_blocking(move || {
+            std::fs::write(fifo, "go\n").unwrap();
+            std::fs::read_to_string(witness).unwrap()
+        });
+        assert_eq!(tokio::time::timeout(LIMIT, told).await.unwrap().unwrap(), "done\n");
+        std::fs::remove_file(folder.path().join("fifo")).unwrap();
+        std::fs::remove_file(folder.path().join("witness")).unwrap();
+    }
+}
