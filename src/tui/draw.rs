@@ -349,7 +349,7 @@ fn footer(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let usable = |entry: &&keymap::Entry| {
         place != Place::Main || keymap::allowed(entry.verb, look.app, look.view, look.at()).is_ok()
     };
-    let (can, cannot): (Vec<_>, Vec<_>) = here.partition(usable);
+    let (can, cannot): (Vec<&keymap::Entry>, Vec<&keymap::Entry>) = here.partition(usable);
     let help = can.iter().find(|entry| entry.verb == Verb::Help).copied();
     let rest = can.iter().filter(|entry| entry.verb != Verb::Help).copied();
     if let Some(help) = help {

@@ -11,3 +11,6 @@ pub mod text;
 pub mod theme;
 mod typing;
 pub mod update;
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Pane 2: exactly what will run, what it prints, and what keeps it from running.
 
 use crate::clock::human;
-use crate::name::is_hidden;
+use crate::exec::{Color as EmulatedColor, Screen as Emulated, Size};
 use crate::plan::Step;
 use crate::session::steps::{Phase, StepState};
 use crate::tui::app::Pane;
@@ -155,49 +155,47 @@ fn output(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)> {
 
 /// The newest screen of the command, its last rows where it is taller than the room.
 fn cells(buf: &mut Buffer, area: Rect, screen: &crate::protocol::Screen, back: u16, look: &Look<'_>) {
-    // A hub keeps these within 500 x 300; a replayed or hostile one must not make us allocate more.
-    let (rows, cols) = (screen.rows.clamp(1, 500), screen.cols.clamp(1, 500));
-    let mut emulator = vt100::Parser::new(rows, cols, 0);
-    emulator.process(&screen.bytes);
-    let drawn = emulator.screen();
-    let blank = |row: &u16| (0..cols).all(|col| drawn.cell(*row, col).is_none_or(|cell| !cell.has_contents()));
-    let used = (0..rows).rev().find(|row| !blank(row)).map_or(0, |row| row + 1);
+    let mut emulated = Emulated::new(Size { cols: screen.cols, rows: screen.rows });
+    emulated.feed(&screen.bytes);
+    let rows = emulated.size().rows;
+    let used: u16 = (0..rows).rev().find(|row| !emulated.row(*row).is_empty()).map_or(0, |row| row + 1);
     let from = used.saturating_sub(area.height).saturating_sub(back);
+    // Colours of the command are kept only where the theme has colours at all.
+    let colours = look.theme.name != "mono";
     for y in 0..area.height.min(rows.saturating_sub(from)) {
-        for x in 0..area.width.min(cols) {
-            let Some(cell) = drawn.cell(from + y, x) else { continue };
-            let text = cell.contents();
-            if !cell.has_contents() || cell.is_wide_continuation() || (cell.is_wide() && x + 1 >= area.width) {
-                continue;
+        let mut x = 0;
+        for cell in emulated.cells(from + y) {
+            if x + cell.width > area.width {
+                break;
             }
-            // Colours of the command are kept only where the theme has colours at all.
-            let plain = look.ink(Ink::Base).bg.is_none() && look.theme.name == "mono";
             let mut style = Style::new();
-            if !plain {
-                style.fg = colour(cell.fgcolor());
-                style.bg = colour(cell.bgcolor());
+            if colours {
+                style.fg = colour(cell.style.fg);
+                style.bg = colour(cell.style.bg);
             }
             for (on, modifier) in [
-                (cell.bold(), Modifier::BOLD),
-                (cell.underline(), Modifier::UNDERLINED),
-                (cell.inverse(), Modifier::REVERSED),
+                (cell.style.bold, Modifier::BOLD),
+                (cell.style.dim, Modifier::DIM),
+                (cell.style.italic, Modifier::ITALIC),
+                (cell.style.underline, Modifier::UNDERLINED),
+                (cell.style.inverse, Modifier::REVERSED),
             ] {
                 if on {
                     style = style.add_modifier(modifier);
                 }
             }
-            let text = if text.chars().any(is_hidden) { "?" } else { text };
             if let Some(target) = buf.cell_mut((area.x + x, area.y + y)) {
-                target.set_symbol(text).set_style(style);
+                target.set_symbol(&cell.text).set_style(style);
             }
+            x += cell.width;
         }
     }
 }
 
-fn colour(colour: vt100::Color) -> Option<Color> {
+fn colour(colour: EmulatedColor) -> Option<Color> {
     match colour {
-        vt100::Color::Default => None,
-        vt100::Color::Idx(index) => Some(Color::Indexed(index)),
-        vt100::Color::Rgb(r, g, b) => Some(Color::Rgb(r, g, b)),
+        EmulatedColor::Default => None,
+        EmulatedColor::Idx(index) => Some(Color::Indexed(index)),
+        EmulatedColor::Rgb(r, g, b) => Some(Color::Rgb(r, g, b)),
     }
 }
