@@ -53,7 +53,11 @@ impl<'a> Look<'a> {
             self.span(format!("{} {}", pane.number(), pane.title()), Ink::Title),
             Span::raw(" "),
         ]);
-        self.boxed(buf, area, set, ink, title, right)
+        let inner = self.boxed(buf, area, set, ink, title, right);
+        match inner.width {
+            0..20 => inner,
+            width => Rect { x: inner.x + 1, width: width - 2, ..inner },
+        }
     }
     /// Draws a frame with two titles and gives its inside.
     pub fn boxed(

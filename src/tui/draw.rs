@@ -206,7 +206,12 @@ fn alarm(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         row(buf, area, 0, vec![look.span(format!(" {} ", alarm.word), ink), look.span(&alarm.text, ink)], vec![]);
     } else {
         let spans = vec![look.span(format!(" {}  ", alarm.word), ink), look.span(&alarm.text, Ink::Text)];
-        row(buf, area, 0, spans, vec![]);
+        let other = facts::no_return(look.session());
+        let right = match area.width >= 100 && other.word != alarm.word && look.session().closed.is_none() {
+            true => vec![look.span(other.word, other.ink), look.span(format!(" {} ", other.text), Ink::Text)],
+            false => vec![],
+        };
+        row(buf, area, 0, spans, right);
     }
 }
 

@@ -137,10 +137,13 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
         all.extend(spans);
         rows.push(Line::from(cut(all, width)));
     };
+    let (class, ink) = facts::class(step.class);
+    if !class.is_empty() && state.phase != crate::session::steps::Phase::Planned {
+        detail("class", vec![look.span(class, ink)]);
+    }
     if !step.gates.is_empty() {
         detail("gates", gate_summary(look, step));
     }
-    let (class, ink) = facts::class(step.class);
     if let Some(armed) = state.armed.as_ref().filter(|_| !state.phase.is_over()) {
         let covers = armed.covers.covers();
         let mut spans = vec![look.span(format!("{} of {}", armed.checks.len(), covers.checks), Ink::Text)];
@@ -156,7 +159,8 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
             detail("checks", spans);
         }
     } else if step.checks > 0 && state.run.is_none() {
-        detail("needs", vec![look.span(format!("{} checks  ", step.checks), Ink::Text), look.span(class, ink)]);
+        let s = if step.checks == 1 { "" } else { "s" };
+        detail("needs", vec![look.span(format!("{} check{s}", step.checks), Ink::Text)]);
     }
     if let Some(why) = &state.voided {
         detail("voided", vec![look.span(why, Ink::Hold)]);

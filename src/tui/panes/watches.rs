@@ -12,9 +12,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-/// Columns of a sparkline.
-const SPARK: usize = 8;
-
 /// Pane 3: consumer lag.
 pub fn lag(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let session = look.session();
@@ -29,7 +26,8 @@ pub fn lag(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         return row(buf, inner, 0, vec![look.span("the plan watches no lag", Ink::Dim)], vec![]);
     }
     let width = usize::from(inner.width);
-    let name = width.saturating_sub(7 + 8 + SPARK + 7).clamp(4, 24);
+    let spark = if width < 44 { 6 } else { 12 };
+    let name = width.saturating_sub(2 + 8 + 1 + spark + 1 + 5 + 4).clamp(4, 24);
     let head = vec![
         look.span(pad("  group", name + 2), Ink::Dim),
         look.span(pad_left("lag", 8), Ink::Dim),
@@ -45,7 +43,7 @@ pub fn lag(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
             let history: Vec<f64> =
                 session.watches.get(&watch.id).map_or_else(Vec::new, |s| s.history.iter().map(|(_, n)| *n).collect());
             left.push(look.span(pad_left(&facts::watch_value(session, &watch.id, look.at()), 8), Ink::Text));
-            left.push(look.span(format!(" {}", pad_left(&sparkline(&history, SPARK), SPARK)), Ink::Spark));
+            left.push(look.span(format!(" {}", pad_left(&sparkline(&history, spark), spark)), Ink::Spark));
             left.push(look.span(format!(" {word}"), ink));
         } else {
             left.push(look.span(pad_left("?", 8), ink));
