@@ -1,4 +1,278 @@
-pub struct Warning;
-pub fn lint(_p: &super::Plan) -> Vec<Warning> {
-    vec![]
+//! What is allowed in a plan and still unwise. `serve` prints these and flies; a plan that is wrong never gets here.
+//! Start at [`lint`].
+
+use super::problem::{Problem, draw, line_of};
+use super::{Class, Plan, Run, Step, WatchKind};
+use annotate_snippets::Level;
+use regex_lite::Regex;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Attention to repeated confirmations wears off; beyond a dozen in one sitting the later ones are habit.
+const CRITICAL_MAX: usize = 12;
+
+/// One thing that is allowed in a plan and still unwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// The line it is about, from 1.
+    pub line: usize,
+    /// The bytes of the plan's text that are underlined.
+    pub span: Range<usize>,
+    /// What is unwise, in one sentence.
+    pub message: String,
+    /// What stands beside the underline.
+    pub label: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Warning {
+    /// Draws the warning as errors are drawn, with the line of the plan underlined. `origin` names the file.
+    pub fn render(&self, origin: &str, plan: &Plan, color: bool) -> String {
+        let problem = Problem {
+            span: self.span.clone(),
+            message: self.message.clone(),
+            label: self.label.clone(),
+            help: self.help.clone(),
+        };
+        draw(&Level::WARNING, origin, &plan.text, &problem, color)
+    }
+}
+
+/// Everything in the plan that is allowed and still unwise, in the order of its text.
+pub fn lint(plan: &Plan) -> Vec<Warning> {
+    // The places are found by parsing the text again: a `Plan` keeps none, so that two plans which say the same are equal.
+    let root = DeTable::parse(&plan.text).ok();
+    let mut warnings = Warnings { places: Places { root: root.as_ref() }, text: &plan.text, list: vec![] };
+    if plan.watches.is_empty() {
+        let help = "a [[watch]] shows what the release does to others, and a gate holds it back";
+        warnings.add(0..0, "the plan watches nothing", "no [[watch]]", help);
+    }
+    if plan.steps.is_empty() {
+        warnings.add(
+            0..0,
+            "the plan has no steps",
+            "no [[step]]",
+            "every command would have to be typed and checked ad hoc",
+        );
+    }
+    watches(plan, &mut warnings);
+    let asked = plan.steps.iter().enumerate().filter(|(_, step)| step.class >= Class::Critical);
+    if let Some((index, _)) = asked.clone().nth(CRITICAL_MAX) {
+        let message = format!("{} critical steps are more than people can really check", asked.count());
+        let label = format!("number {}", CRITICAL_MAX + 1);
+        let at = warnings.places.of("step", index, &["class", "id"]);
+        warnings.add(at, message, label, "split the release, or make one command of what is checked as one");
+    }
+    for (index, step) in plan.steps.iter().enumerate() {
+        step_warnings(index, step, &mut warnings);
+    }
+    let mut list = warnings.list;
+    list.sort_by_key(|warning| warning.span.start);
+    list
+}
+
+fn watches(plan: &Plan, warnings: &mut Warnings<'_>) {
+    for (index, watch) in plan.watches.iter().enumerate() {
+        let at = |keys: &[&str]| warnings.places.of("watch", index, keys);
+        match &watch.kind {
+            WatchKind::KafkaLag { warn_above: None, fail_above: None, .. } => {
+                let (at, message) = (at(&["id"]), format!("watch {} has no limit for the lag", watch.id));
+                warnings.add(at, message, "any lag reads ok", "give it `warn_above` or `fail_above`");
+            }
+            WatchKind::Command { run, .. } if secret(run) => secret_warning(at(&["run"]), warnings),
+            _ => {}
+        }
+    }
+}
+
+fn step_warnings(index: usize, step: &Step, warnings: &mut Warnings<'_>) {
+    let places = warnings.places;
+    let at = |keys: &[&str]| places.of("step", index, keys);
+    let (id, class) = (&step.id, step.class.word());
+    if secret(&step.run) {
+        secret_warning(at(&["run"]), warnings);
+    }
+    if let (Some(expected), Some(timeout)) = (step.expected, step.timeout)
+        && timeout <= expected
+    {
+        let message = format!("step {id} is ended before it is expected to end");
+        warnings.add(at(&["timeout"]), message, "not longer than `expected`", "give it a longer `timeout`");
+    }
+    for (key, words) in [
+        ("title", Some(&step.title)),
+        ("touches", step.touches.as_ref()),
+        ("undo", step.undo.as_ref()),
+        ("half_way", step.half_way.as_ref()),
+        ("remains_in", step.remains_in.as_ref()),
+    ] {
+        if words.is_some_and(|words| words.contains("{{")) {
+            let message = format!("parameters are not filled in in `{key}`");
+            warnings.add(at(&[key]), message, "shown as it stands", "the armed command shows the parameters' values");
+        }
+    }
+    if step.class == Class::Routine {
+        if step.point_of_no_return {
+            let message = format!("step {id} cannot be undone, yet nobody is asked to check it");
+            let help = "make it class = \"critical\" or \"irreversible\"";
+            warnings.add(at(&["point_of_no_return"]), message, "a routine step", help);
+        }
+        return;
+    }
+    if step.gates.is_empty() {
+        let message = format!("{class} step {id} has no gate");
+        warnings.add(at(&["class"]), message, "no `gates`", "name the watches that must be ok before it may run");
+    }
+    if step.undo.is_none() && !step.point_of_no_return {
+        let message = format!("{class} step {id} does not say how it could be undone");
+        let help = "say it in `undo`, or mark it point_of_no_return = true";
+        warnings.add(at(&["class"]), message, "neither `undo` nor `point_of_no_return`", help);
+    }
+    if step.expected.is_none() {
+        let message = format!("{class} step {id} does not say how long it should take");
+        warnings.add(
+            at(&["class"]),
+            message,
+            "no `expected`",
+            "without it nobody can tell a slow step from a stuck one",
+        );
+    }
+    if step.class == Class::Irreversible && step.checks < 2 {
+        let message = format!("irreversible step {id} is cleared by one person");
+        warnings.add(at(&["checks"]), message, "two by default", "leave `checks` out, or ask for two");
+    }
+}
+
+fn secret_warning(at: Range<usize>, warnings: &mut Warnings<'_>) {
+    let help =
+        "the command is on every screen and in the transcript: keep secrets in a file or variable the command reads";
+    warnings.add(at, "this looks like a secret in a command", "a secret here is no secret", help);
+}
+
+/// Whether a command line seems to hold a secret. A shell's `$NAME` is a reference to one, which is how it should be.
+fn secret(run: &Run) -> bool {
+    const WORD: &str = r"(?i)(password|passwd|passphrase|token|secret|api[-_]?key|access[-_]?key)";
+    let patterns = [
+        format!(r#"{WORD}=['"]?[^\s$'"]"#),
+        format!(r#"--?{WORD}[ \x00]['"]?[^\s$'"\x00-]"#),
+        r"\bAKIA[0-9A-Z]{12,}".to_owned(),
+        r"(?i)\bbearer\s+[a-z0-9{]".to_owned(),
+        r"://[^/\s:@]+:[^@\s/$]+@".to_owned(),
+    ];
+    // A zero byte parts the words: a flag's value may be the next word of a list.
+    let text = match run {
+        Run::Shell(text) => text.text().to_owned(),
+        Run::Argv(words) => words.iter().map(|word| word.text()).collect::<Vec<_>>().join("\0"),
+    };
+    patterns.iter().any(|pattern| Regex::new(pattern).is_ok_and(|regex| regex.is_match(&text)))
+}
+
+struct Warnings<'p> {
+    places: Places<'p>,
+    text: &'p str,
+    list: Vec<Warning>,
+}
+impl Warnings<'_> {
+    fn add(&mut self, span: Range<usize>, message: impl Into<String>, label: impl Into<String>, help: &str) {
+        let line = line_of(self.text, span.start);
+        let (message, label) = (message.into(), label.into());
+        self.list.push(Warning { line, span, message, label, help: Some(help.to_owned()) });
+    }
+}
+
+/// Where things stand in the text.
+#[derive(Clone, Copy)]
+struct Places<'p> {
+    root: Option<&'p Spanned<DeTable<'p>>>,
+}
+impl Places<'_> {
+    /// The first of these keys that the `index`th table has; the table itself where it has none.
+    fn of(&self, tables: &str, index: usize, keys: &[&str]) -> Range<usize> {
+        let table = || match self.root?.get_ref().get(tables)?.get_ref() {
+            DeValue::Array(items) => items.get(index),
+            _ => None,
+        };
+        let Some(table) = table() else { return 0..0 };
+        let value = |key: &&str| table.get_ref().as_table()?.get(*key).map(Spanned::span);
+        keys.iter().find_map(value).unwrap_or_else(|| table.span())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warnings(rest: &str) -> Vec<String> {
+        let text = format!(
+            "crosscheck = 1\nname = \"n\"\nenvironment = \"e\"\n[crew]\nlead = [\"a\"]\nshadow = [\"b\", \"c\"]\n\
+             [[watch]]\nid = \"w\"\nkind = \"tcp\"\naddress = \"h:1\"\n{rest}"
+        );
+        let plan = Plan::parse("test.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+        lint(&plan).into_iter().map(|warning| format!("{}: {}", warning.line, warning.message)).collect()
+    }
+
+    const GOOD: &str = "class = \"critical\"\nrun = [\"x\"]\ngates = [\"w\"]\nundo = \"y\"\nexpected = \"1m\"\n";
+
+    #[test]
+    fn a_critical_step_says_what_holds_it_how_it_is_undone_and_how_long_it_takes() {
+        assert_eq!(warnings(&format!("[[step]]\nid = \"s\"\n{GOOD}")), [""; 0]);
+        assert_eq!(
+            warnings("[[step]]\nid = \"s\"\nclass = \"irreversible\"\nchecks = 1\nrun = [\"x\"]\n"),
+            [
+                "13: irreversible step s has no gate",
+                "13: irreversible step s does not say how it could be undone",
+                "13: irreversible step s does not say how long it should take",
+                "14: irreversible step s is cleared by one person",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_dozen_critical_steps_are_enough() {
+        let steps = |n: usize| (0..n).map(|i| format!("[[step]]\nid = \"s{i}\"\n{GOOD}")).collect::<String>();
+        assert_eq!(warnings(&steps(12)), [""; 0]);
+        assert_eq!(warnings(&steps(13)), ["97: 13 critical steps are more than people can really check"]);
+    }
+
+    #[test]
+    fn an_empty_plan_is_told_so() {
+        let text = "crosscheck = 1\nname = \"n\"\nenvironment = \"e\"\ncrew = { lead = [\"a\"] }\n";
+        let plan = Plan::parse("test.toml", text).unwrap_or_else(|error| panic!("{error}"));
+        let list = lint(&plan);
+        assert_eq!(list.len(), 2);
+        insta::assert_snapshot!(list[0].render("test.toml", &plan, false), @r"
+        warning: the plan watches nothing
+         --> test.toml:1:1
+          |
+        1 | crosscheck = 1
+          | ^ no [[watch]]
+          |
+          = help: a [[watch]] shows what the release does to others, and a gate holds it back
+        ");
+    }
+
+    #[test]
+    fn secrets_are_seen_and_references_to_them_are_not() {
+        for run in [
+            r#"["x", "--password", "hunter2"]"#,
+            r#"["x", "--token=abc"]"#,
+            r#""PGPASSWORD=hunter2 psql""#,
+            r#""curl -H 'Authorization: Bearer abc123' https://example.org""#,
+            r#"["aws", "AKIAIOSFODNN7EXAMPLE"]"#,
+            r#"["psql", "postgres://app:hunter2@db/app"]"#,
+        ] {
+            let found = warnings(&format!("[[step]]\nid = \"s\"\nrun = {run}\n"));
+            assert_eq!(found, ["13: this looks like a secret in a command"], "{run}");
+        }
+        for run in [
+            r#"["x", "--password-file", "/run/secret"]"#,
+            r#""PGPASSWORD=$SECRET psql""#,
+            r#""x --token \"$TOKEN\"""#,
+            r#"["psql", "postgres://app@db/app"]"#,
+            r#"["curl", "http://127.0.0.1:8080/a@b"]"#,
+        ] {
+            assert_eq!(warnings(&format!("[[step]]\nid = \"s\"\nrun = {run}\n")), [""; 0], "{run}");
+        }
+    }
 }

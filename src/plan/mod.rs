@@ -4,13 +4,22 @@
 //! durations, templates name declared parameters), and what this version cannot carry out was refused by name. The rest
 //! of the program trusts it. Start at [`Plan`].
 
+#[cfg(test)]
+mod golden;
 mod lint;
 mod parse;
+mod problem;
 mod sample;
+mod steps;
+mod table;
 mod template;
+#[cfg(test)]
+mod tests;
+mod units;
+mod watches;
 
 pub use lint::{Warning, lint};
-pub use parse::{PlanError, Problem};
+pub use problem::{PlanError, Problem};
 pub use sample::{SAMPLES, sample};
 pub use template::{RenderError, Template};
 
@@ -99,6 +108,8 @@ impl Eq for Pattern {}
 impl Pattern {
     /// Compiles `text`, anchored at both ends.
     pub fn new(text: &str) -> Result<Self, String> {
+        // First alone: `a)|(b` is no pattern, yet between our brackets it would compile and undo the anchors.
+        regex_lite::Regex::new(text).map_err(|e| e.to_string())?;
         let regex = regex_lite::Regex::new(&format!("^(?:{text})$")).map_err(|e| e.to_string())?;
         Ok(Self { text: text.to_owned(), regex })
     }
@@ -360,7 +371,7 @@ impl Plan {
     }
 
     /// The parameters' values: those given, else the defaults. Names that are not declared and values that do not match
-    /// their pattern are errors; a parameter without any value is left out (a step that uses it cannot be armed).
+    /// their pattern, or hold a hidden character, are errors; a parameter without any value is left out (a step that uses it cannot be armed).
     pub fn params(&self, given: &Params) -> Result<Params, String> {
         if let Some(name) = given.keys().find(|name| !self.params.contains_key(*name)) {
             let declared: Vec<_> = self.params.keys().map(String::as_str).collect();
@@ -374,6 +385,9 @@ impl Plan {
             let Some(value) = given.get(name).or(param.default.as_ref()) else {
                 continue;
             };
+            if let Some(hidden) = value.chars().find(|c| crate::name::is_hidden(*c)) {
+                return Err(format!("{name} holds the hidden character {}", hidden.escape_unicode()));
+            }
             if let Some(pattern) = param.pattern.as_ref().filter(|pattern| !pattern.matches(value)) {
                 return Err(format!("{name} = {value:?} does not match the plan's pattern {:?}", pattern.text));
             }

@@ -1,23 +1,275 @@
-use super::Plan;
-/// One thing that is wrong in a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// where
-    pub span: std::ops::Range<usize>,
-    /// what
-    pub message: String,
-    /// label
-    pub label: String,
-    /// help
-    pub help: Option<String>,
+//! From the file to a [`Plan`]: size, hidden characters, syntax and format first, each alone, since what follows would
+//! only repeat them; then everything else in one go. Start at [`parse`].
+
+use super::problem::{PlanError, Problem};
+use super::table::{Context, Table, Value};
+use super::units::is_identifier;
+use super::{Crew, Observers, Param, Pattern, Plan, ShadowLost, Step, Watch, steps, watches};
+use crate::hash::Hash;
+use crate::name::{Principal, WatchId, is_hidden};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::DeTable;
+
+/// A plan is written and read by people; the transcript keeps it whole.
+const TEXT_BYTES_MAX: usize = 1 << 20;
+/// More than a crew can fly in a day, and few enough to draw.
+const STEPS_MAX: usize = 500;
+/// Each watch is a task with a connection of its own.
+const WATCHES_MAX: usize = 200;
+const PARAMS_MAX: usize = 200;
+/// One file that is all hidden characters is told a few times, not a million times.
+const HIDDEN_TOLD_MAX: usize = 20;
+
+/// The format this version reads.
+const FORMAT: u64 = 1;
+const LAPSE: Duration = Duration::from_secs(5 * 60);
+const SHADOW_GRACE: Duration = Duration::from_secs(90);
+
+const KEYS: &[&str] = &[
+    "crosscheck",
+    "name",
+    "environment",
+    "expected",
+    "lapse",
+    "on_shadow_lost",
+    "shadow_grace",
+    "crew",
+    "params",
+    "watch",
+    "step",
+];
+const REFUSED: &[&str] = &["secrets", "checklist", "recovery", "notify", "poll"];
+const CREW_KEYS: &[&str] = &["lead", "shadow", "observer"];
+const CREW_REFUSED: &[&str] = &["allowed_signers", "seat"];
+
+pub(super) fn parse(origin: &str, text: &str) -> Result<Plan, PlanError> {
+    if text.len() > TEXT_BYTES_MAX {
+        let problem = Problem {
+            span: 0..0,
+            message: format!("the plan has {} bytes", text.len()),
+            label: format!("expected at most {TEXT_BYTES_MAX}"),
+            help: None,
+        };
+        return Err(PlanError::new(origin, text.lines().next().unwrap_or("").get(..80).unwrap_or(""), vec![problem]));
+    }
+    let hidden = hidden_characters(text);
+    if !hidden.is_empty() {
+        return Err(PlanError::new(origin, text, hidden));
+    }
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(PlanError::new(origin, text, errors.iter().map(|error| syntax(text, error)).collect()));
+    }
+    let cx = Context::new(text);
+    let plan = read(&cx, &root);
+    let mut problems = cx.into_problems();
+    match plan {
+        Some(plan) if problems.is_empty() => Ok(plan),
+        _ => {
+            if problems.is_empty() {
+                // Every reader that returns nothing has said why; should one forget, the plan is refused all the same.
+                let message = "the plan cannot be read".to_owned();
+                problems.push(Problem { span: 0..0, message, label: "refused".to_owned(), help: None });
+            }
+            Err(PlanError::new(origin, text, problems))
+        }
+    }
 }
-/// Everything wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("bad plan")]
-pub struct PlanError {
-    /// rendered
-    pub problems: Vec<Problem>,
+
+/// A character that cannot be seen could make the plan that was reviewed and the plan that flies differ.
+fn hidden_characters(text: &str) -> Vec<Problem> {
+    let line_end = |at: usize| text[at..].starts_with("\r\n");
+    text.char_indices()
+        .filter(|(at, c)| is_hidden(*c) && !matches!(c, '\n' | '\t') && !line_end(*at))
+        .take(HIDDEN_TOLD_MAX)
+        .map(|(at, c)| Problem {
+            span: at..at + c.len_utf8(),
+            message: format!("the plan holds the hidden character {}", c.escape_unicode()),
+            label: "expected characters that can be seen".to_owned(),
+            help: None,
+        })
+        .collect()
 }
-pub(super) fn parse(_origin: &str, _text: &str) -> Result<Plan, PlanError> {
-    Err(PlanError { problems: vec![] })
+
+fn syntax(text: &str, error: &toml::de::Error) -> Problem {
+    let (message, expected) = error.message().split_once(", expected ").unwrap_or((error.message(), ""));
+    let label = match expected {
+        "" => "not TOML".to_owned(),
+        expected => format!("expected {expected}"),
+    };
+    Problem { span: error.span().unwrap_or(text.len()..text.len()), message: message.to_owned(), label, help: None }
+}
+
+fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan> {
+    if !format_is_known(cx, root.get_ref()) {
+        return None;
+    }
+    let top = Table::new(cx, 0..0, "the plan", root.get_ref(), KEYS, REFUSED);
+    // Parameters first: every template after them is checked against their names.
+    let params = top.get("params").map_or_else(|| Some(BTreeMap::new()), |value| read_params(&value));
+    let crew = read_crew(&top);
+    let watch_tables = top.tables("watch", WATCHES_MAX);
+    let watches = read_watches(&watch_tables);
+    let steps = read_steps(&top.tables("step", STEPS_MAX), &watch_tables, crew.as_ref());
+
+    let name = top.require("name", "expected name = \"what this release is called\"").and_then(|v| v.words());
+    let environment = top.require("environment", "expected environment = \"where it happens\"").and_then(|v| v.words());
+    let lost = [("hold", ShadowLost::Hold), ("warn", ShadowLost::Warn)];
+    Some(Plan {
+        text: cx.text.into(),
+        digest: Hash::of(cx.text.as_bytes()),
+        expected: top.duration("expected"),
+        lapse: top.duration("lapse").unwrap_or(LAPSE),
+        on_shadow_lost: top.get("on_shadow_lost").and_then(|v| v.choice(&lost)).unwrap_or(ShadowLost::Hold),
+        shadow_grace: top.duration("shadow_grace").unwrap_or(SHADOW_GRACE),
+        name: name?,
+        environment: environment?,
+        crew: crew?,
+        params: params?,
+        watches: watches?,
+        steps: steps?,
+    })
+}
+
+/// Another format is one problem and not a hundred: its keys are none of this version's business.
+fn format_is_known(cx: &Context<'_>, root: &DeTable<'_>) -> bool {
+    let label = format!("expected crosscheck = {FORMAT}");
+    let Some(value) = root.get("crosscheck") else {
+        let help = format!("begin the plan with crosscheck = {FORMAT}, the format it is written in");
+        cx.problem_with_help(0..0, "the plan does not name its format", label, help);
+        return false;
+    };
+    match value.get_ref().as_integer().map(|n| i128::from_str_radix(n.as_str(), n.radix())) {
+        Some(Ok(n)) if n == i128::from(FORMAT) => return true,
+        Some(Ok(n)) => {
+            let message = format!("the plan is in format {n}; this version of crosscheck reads format {FORMAT}");
+            cx.problem(value.span(), message, label);
+        }
+        _ => cx.problem(value.span(), "the format is a whole number", label),
+    }
+    false
+}
+
+fn read_params(value: &Value<'_>) -> Option<BTreeMap<String, Param>> {
+    let mut params = BTreeMap::new();
+    let entries = value.entries()?;
+    if entries.len() > PARAMS_MAX {
+        return value.wrong(format!("more than {PARAMS_MAX} parameters"), format!("there are {}", entries.len()));
+    }
+    // Words the template engine keeps for itself would never be filled in.
+    let kept = [
+        "true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else", "loop", "self",
+    ];
+    for (span, name, value) in entries {
+        value.cx.declare(name);
+        if !is_identifier(name) || kept.contains(&name) || name == "secret" {
+            let label = "expected letters, digits and _, and no reserved word";
+            value.cx.problem(span, format!("a parameter cannot be called `{name}`"), label);
+        }
+        let Some(table) = value.table("a parameter", &["default", "pattern"], &[]) else { continue };
+        let pattern = table.get("pattern").and_then(|pattern| {
+            Pattern::new(pattern.text()?)
+                .map_err(|why| {
+                    pattern.wrong::<()>(format!("`pattern` does not compile: {why}"), "expected a regular expression")
+                })
+                .ok()
+        });
+        let default = table.get("default").and_then(|default| {
+            let text = default.text()?;
+            match pattern.as_ref().filter(|pattern| !pattern.matches(text)) {
+                Some(pattern) => default.wrong(
+                    format!("the default of `{name}` does not match its own pattern"),
+                    format!("expected the whole of it to match {:?}", pattern.text),
+                ),
+                None => Some(text.to_owned()),
+            }
+        });
+        params.insert(name.to_owned(), Param { default, pattern });
+    }
+    Some(params)
+}
+
+fn read_crew(top: &Table<'_>) -> Option<Crew> {
+    let label = "expected a table [crew] with lead = [\"…\"]";
+    let crew = top.require("crew", label)?.table("the crew", CREW_KEYS, CREW_REFUSED)?;
+    let lead = crew.require("lead", "expected lead = [\"somebody@example.org\"]").and_then(|lead| {
+        let names = read_principals(&lead)?;
+        if names.is_empty() { lead.wrong("nobody may lead", "expected at least one name") } else { Some(names) }
+    });
+    let shadow = crew.get("shadow").map_or_else(|| Some(vec![]), |shadow| read_principals(&shadow));
+    let observer = match crew.get("observer") {
+        None => Some(Observers::None),
+        Some(value) if value.is_text() => value.choice(&[("link", ()), ("none", ())]).map(|()| match value.peek() {
+            Some("link") => Observers::Link,
+            _ => Observers::None,
+        }),
+        Some(value) => read_principals(&value).map(Observers::Named),
+    };
+    Some(Crew { lead: lead?, shadow: shadow?, observer: observer? })
+}
+
+fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {
+    let items = value.items("names")?;
+    let mut seen = BTreeSet::new();
+    let names = items.iter().map(|item| {
+        let name: Principal = item.name()?;
+        if name.is_hub() {
+            return item.wrong("\"hub\" is what the hub signs as", "expected a person");
+        }
+        if !seen.insert(name.clone()) {
+            return item.wrong(format!("{name} is named twice"), format!("already in `{}`", item.key));
+        }
+        Some(name)
+    });
+    // All of them are read before any missing one ends the list, so that each wrong name is told.
+    names.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn read_watches(tables: &[Value<'_>]) -> Option<Vec<Watch>> {
+    told_twice(tables, "watch");
+    let read: Vec<_> = tables.iter().map(watches::read).collect();
+    read.into_iter().collect()
+}
+
+fn read_steps(tables: &[Value<'_>], watches: &[Value<'_>], crew: Option<&Crew>) -> Option<Vec<Step>> {
+    told_twice(tables, "step");
+    let (watch_names, step_names): (Vec<_>, Vec<_>) =
+        (watches.iter().map(id_of).collect(), tables.iter().map(id_of).collect());
+    let watch_ids: Vec<&str> = watch_names.iter().flatten().map(WatchId::as_str).collect();
+    let step_ids: Vec<Option<&str>> = step_names.iter().map(|id| id.as_ref().map(WatchId::as_str)).collect();
+    let around = steps::Around { watches: &watch_ids, steps: &step_ids, crew };
+    let read: Vec<_> = tables.iter().enumerate().map(|(index, table)| steps::read(table, index, &around)).collect();
+    read.into_iter().collect()
+}
+
+/// The id of a step or watch, before the rest of it is read: gates and `after` may name what turns out to be wrong, and
+/// should not be told so twice.
+///
+/// As the name's own type writes it: two ids that differ only in how an accent is composed are one.
+fn id_of(table: &Value<'_>) -> Option<WatchId> {
+    WatchId::new(table.field("id")?.peek()?).ok()
+}
+
+/// Reports ids that stand twice: a gate or an `after` could mean either.
+fn told_twice(tables: &[Value<'_>], what: &str) {
+    let mut seen = BTreeSet::new();
+    for table in tables {
+        let (Some(id), Some(value)) = (id_of(table), table.field("id")) else { continue };
+        if seen.contains(&id) {
+            value.wrong::<()>(format!("two {what} tables have the id \"{id}\""), "expected an id of its own");
+        }
+        seen.insert(id);
+    }
+}
+
+/// What to say beside an id that names nothing.
+pub(super) fn unknown_id(cx: &Context<'_>, id: &str, known: &[&str]) -> String {
+    match cx.nearest(id, known.iter().copied()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None if known.is_empty() => "the plan has none".to_owned(),
+        None if known.len() > 20 => format!("expected one of {}, such as {:?}", known.len(), known[0]),
+        None => format!("expected one of: {}", known.join(", ")),
+    }
 }

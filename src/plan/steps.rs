@@ -1,0 +1,234 @@
+//! `[[step]]`: what is done, how much is asked before it, and what it waits for. Start at [`read`].
+
+use super::parse::unknown_id;
+use super::table::{Table, Value};
+use super::units::is_identifier;
+use super::{Class, Crew, Gate, Io, Step, Template};
+use crate::name::{StepId, WatchId};
+use std::collections::{BTreeMap, BTreeSet};
+
+const KEYS: &[&str] = &[
+    "id",
+    "title",
+    "class",
+    "run",
+    "env",
+    "cwd",
+    "stdin",
+    "files",
+    "gates",
+    "after",
+    "checks",
+    "lapse",
+    "expected",
+    "timeout",
+    "io",
+    "input",
+    "point_of_no_return",
+    "run_on_clear",
+    "touches",
+    "undo",
+    "half_way",
+    "remains_in",
+];
+const REFUSED: &[&str] = &[
+    "verify",
+    "rollback",
+    "preview",
+    "readback",
+    "until",
+    "manual",
+    "each",
+    "expects_loss",
+    "sealed",
+    "on",
+    "rehearse",
+    "probe",
+];
+
+/// What a step may refer to.
+pub(super) struct Around<'p> {
+    /// The ids of all watches.
+    pub watches: &'p [&'p str],
+    /// The ids of all steps in the plan's order; nothing where one has none.
+    pub steps: &'p [Option<&'p str>],
+    /// Who could cross-check; nothing where the crew itself is wrong.
+    pub crew: Option<&'p Crew>,
+}
+
+pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Option<Step> {
+    let table = value.table("a step", KEYS, REFUSED)?;
+    let id: Option<StepId> = table.require("id", "expected id = \"a-short-name\"").and_then(|id| id.name());
+    let run = match value.field("manual") {
+        Some(_) => None, // refused by its name already; asking for `run` as well would mislead
+        None => table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run()),
+    };
+    let classes = [Class::Routine, Class::Critical, Class::Irreversible].map(|class| (class.word(), class));
+    let class = table.get("class").map_or(Some(Class::Routine), |class| class.choice(&classes));
+    let checks = class.and_then(|class| read_checks(&table, class, around.crew));
+    let point_of_no_return = table.boolean("point_of_no_return").unwrap_or(false);
+    refuse_automatic_rollback(value, point_of_no_return);
+    if let Some(input) = table.get("input").filter(|input| input.peek() != Some("none")) {
+        input.cx.refuse(input.span(), "`input` other than \"none\" in a step");
+    }
+    let files = table.get("files").map_or_else(
+        || Some(vec![]),
+        |files| {
+            let items: Vec<_> = files.items("paths")?.iter().map(|file| file.template(false)).collect();
+            items.into_iter().collect()
+        },
+    );
+    let gates = table.get("gates").map_or_else(|| Some(vec![]), |gates| read_gates(&gates, around.watches));
+    let after = read_after(&table, index, around.steps);
+    let env = table.get("env").map_or_else(|| Some(BTreeMap::new()), |env| read_env(&env));
+
+    let title = table.words("title").or_else(|| Some(id.as_ref()?.to_string()));
+    Some(Step {
+        class: class?,
+        checks: checks?,
+        cwd: table.template("cwd"),
+        stdin: table.get("stdin").and_then(|stdin| stdin.template(true)),
+        expected: table.duration("expected"),
+        timeout: table.duration("timeout"),
+        io: table.get("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)])).unwrap_or(Io::Pty),
+        lapse: table.duration("lapse"),
+        point_of_no_return,
+        run_on_clear: table.boolean("run_on_clear").unwrap_or(false),
+        touches: table.words("touches"),
+        undo: table.words("undo"),
+        half_way: table.words("half_way"),
+        remains_in: table.words("remains_in"),
+        id: id?,
+        title: title?,
+        run: run?,
+        env: env?,
+        files: files?,
+        gates: gates?,
+        after: after?,
+    })
+}
+
+/// How many cross-checks the step needs, and whether the plan names enough people to give them.
+fn read_checks(table: &Table<'_>, class: Class, crew: Option<&Crew>) -> Option<u32> {
+    let (least, usual) = match class {
+        Class::Routine => (0, 0),
+        Class::Critical => (1, 1),
+        Class::Irreversible => (1, 2),
+    };
+    let given = table.get("checks");
+    let checks = match &given {
+        Some(value) => u32::try_from(value.integer(0..=u64::from(u16::MAX))?).ok()?,
+        None => usual,
+    };
+    if let Some(value) = given.filter(|_| checks < least) {
+        let message = format!("a step of class {:?} needs a cross-check", class.word());
+        return value.wrong(message, format!("expected at least {least}"));
+    }
+    let Some(crew) = crew else { return Some(checks) };
+    let leader = crew.lead.first();
+    let able = crew.shadow.iter().filter(|shadow| Some(*shadow) != leader).count();
+    if able < checks as usize {
+        let at = given.or(table.get("class")).or(table.get("id")).map_or(table.span.clone(), |value| value.span());
+        let message = format!("the step needs {}, but the plan names {}", people(checks as usize), shadows(able));
+        let help = match leader.filter(|leader| crew.shadow.contains(leader)) {
+            Some(leader) => {
+                format!("name more people in crew.shadow; {leader} leads and cannot cross-check the same step")
+            }
+            None => "name more people in crew.shadow, or ask for fewer with `checks`".to_owned(),
+        };
+        table.cx.problem_with_help(at, message, "nobody could clear this step", help);
+        return None;
+    }
+    Some(checks)
+}
+
+fn people(checks: usize) -> String {
+    format!("{checks} cross-check{}", if checks == 1 { "" } else { "s" })
+}
+
+fn shadows(able: usize) -> String {
+    match able {
+        0 => "no shadow beside the lead".to_owned(),
+        1 => "only 1 shadow beside the lead".to_owned(),
+        n => format!("only {n} shadows beside the lead"),
+    }
+}
+
+/// Undoing by itself what cannot be undone is wrong in any version, so it is told beside the refusal of `rollback`.
+fn refuse_automatic_rollback(value: &Value<'_>, point_of_no_return: bool) {
+    let automatic = value.field("rollback").and_then(|rollback| rollback.field("automatic"));
+    if let Some(automatic) = automatic.filter(|automatic| point_of_no_return && automatic.is_true()) {
+        automatic.wrong::<()>("an automatic rollback on a point of no return", "nothing can be undone after this step");
+    }
+}
+
+fn read_gates(value: &Value<'_>, watches: &[&str]) -> Option<Vec<Gate>> {
+    let mut seen = BTreeSet::new();
+    let gates = value.items("watch ids")?.into_iter().map(|item| {
+        let (name, allow_warn) = if item.is_table() {
+            let table = item.table("a gate", &["watch", "allow"], &[])?;
+            let allow = table.get("allow").map_or(Some(false), |allow| allow.choice(&[("warn", true)]));
+            (table.require("watch", "expected watch = \"the id of a watch\"")?, allow?)
+        } else {
+            (item, false)
+        };
+        let watch: WatchId = name.name()?;
+        if !watches.contains(&watch.as_str()) {
+            return name.wrong(
+                format!("there is no watch {:?}", watch.as_str()),
+                unknown_id(item.cx, watch.as_str(), watches),
+            );
+        }
+        if !seen.insert(watch.clone()) {
+            return name.wrong(format!("{watch} is a gate twice"), "expected each watch once");
+        }
+        Some(Gate { watch, allow_warn })
+    });
+    gates.collect::<Vec<_>>().into_iter().collect()
+}
+
+/// Steps may only wait for steps above them. That is how people read a plan, and no plan can wait in a circle.
+fn read_after(table: &Table<'_>, index: usize, steps: &[Option<&str>]) -> Option<Vec<StepId>> {
+    let (above, below) = steps.split_at(index.min(steps.len()));
+    let Some(value) = table.get("after") else {
+        // A step above whose id is wrong has been told so; the plan is refused anyway.
+        let before = above.last().copied().flatten().and_then(|id| StepId::new(id).ok());
+        return Some(before.into_iter().collect());
+    };
+    let mut seen = BTreeSet::new();
+    let after = value.items("step ids")?.into_iter().map(|item| {
+        let id: StepId = item.name()?;
+        let is = |step: &Option<&str>| *step == Some(id.as_str());
+        if !seen.insert(id.clone()) {
+            return item.wrong(format!("{id} is waited for twice"), "expected each step once");
+        }
+        if above.iter().any(is) {
+            return Some(id);
+        }
+        if below.first().is_some_and(is) {
+            return item.wrong("a step cannot wait for itself", "expected a step above this one");
+        }
+        if below.iter().any(is) {
+            let help =
+                "move one of the two: the plan's order is the order they are flown in, so nothing can wait in a circle";
+            let message = format!("the step would wait for {:?}, which comes later", id.as_str());
+            item.cx.problem_with_help(item.span(), message, "expected a step above this one", help);
+            return None;
+        }
+        let known: Vec<&str> = above.iter().copied().flatten().collect();
+        item.wrong(format!("there is no step {:?}", id.as_str()), unknown_id(item.cx, id.as_str(), &known))
+    });
+    after.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn read_env(value: &Value<'_>) -> Option<BTreeMap<String, Template>> {
+    let entries = value.entries()?.into_iter().map(|(span, name, value)| {
+        if !is_identifier(name) {
+            let message = format!("a variable cannot be called `{name}`");
+            value.cx.problem(span, message, "expected letters, digits and _");
+            return None;
+        }
+        Some((name.to_owned(), value.template(false)?))
+    });
+    entries.collect::<Vec<_>>().into_iter().collect()
+}

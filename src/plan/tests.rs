@@ -1,0 +1,328 @@
+//! What a plan may say and what not, and that no text makes the parser fall over.
+
+use super::*;
+use proptest::prelude::*;
+
+pub(super) const HEAD: &str =
+    "crosscheck = 1\nname = \"n\"\nenvironment = \"e\"\n[crew]\nlead = [\"a\"]\nshadow = [\"b\", \"c\"]\n";
+pub(super) const WATCH: &str = "[[watch]]\nid = \"w\"\nkind = \"tcp\"\naddress = \"h:1\"\n";
+pub(super) const STEP: &str = "[[step]]\nid = \"s\"\nrun = [\"true\"]\n";
+
+pub(super) fn errors(text: &str) -> PlanError {
+    match Plan::parse("plan.toml", text) {
+        Err(error) => error,
+        Ok(_) => panic!("accepted:\n{text}"),
+    }
+}
+fn messages(text: &str) -> Vec<String> {
+    errors(text).problems.into_iter().map(|problem| problem.message).collect()
+}
+fn parsed(text: &str) -> Plan {
+    Plan::parse("plan.toml", text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Every plan that comes with the program.
+fn plans() -> Vec<(String, String)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sessions");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|end| end == "toml"));
+    let sessions = files.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
+    let samples = SAMPLES.iter().map(|name| ((*name).to_owned(), sample(name, "Release").unwrap()));
+    sessions.chain(samples).collect()
+}
+
+#[test]
+fn every_plan_that_comes_with_the_program_is_clean() {
+    let plans = plans();
+    assert!(plans.len() >= 7);
+    for (name, text) in plans {
+        let plan = Plan::parse(&name, &text).unwrap_or_else(|error| panic!("{error}"));
+        let warnings: Vec<_> = lint(&plan).iter().map(|warning| warning.render(&name, &plan, false)).collect();
+        assert!(warnings.is_empty(), "{}", warnings.join("\n"));
+        assert_eq!(Plan::parse("elsewhere", &text).unwrap(), plan, "equal texts give equal plans");
+    }
+}
+
+#[test]
+fn defaults_are_the_documented_ones() {
+    let plan = parsed(&format!(
+        "{HEAD}{WATCH}{STEP}[[step]]\nid = \"t\"\nclass = \"critical\"\nrun = \"x\"\n\
+         [[step]]\nid = \"u\"\nclass = \"irreversible\"\nrun = \"x\"\ngates = [\"w\", ]\nafter = [\"s\"]\n"
+    ));
+    assert_eq!(plan.lapse, Duration::from_secs(300));
+    assert_eq!((plan.on_shadow_lost, plan.shadow_grace), (ShadowLost::Hold, Duration::from_secs(90)));
+    assert_eq!(plan.crew.observer, Observers::None);
+    assert_eq!((plan.watches[0].every, plan.watches[0].stale_after), (Duration::from_secs(5), Duration::from_secs(15)));
+    assert_eq!(plan.steps.iter().map(|step| step.checks).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(plan.steps[1].after, [StepId::new("s").unwrap()]);
+    assert_eq!(plan.steps[2].after, [StepId::new("s").unwrap()]);
+    assert_eq!(plan.steps[0].after, []);
+    assert_eq!((plan.steps[0].title.as_str(), plan.steps[0].io), ("s", Io::Pty));
+}
+
+#[test]
+fn every_mistake_is_told_at_once_and_in_order() {
+    let text = format!(
+        "{HEAD}colour = 1\n{WATCH}every = \"1x\"\n[[step]]\nid = \"s\"\nrun = []\ngates = [\"v\"]\nafter = [\"z\"]\nclass = \"crit\"\n"
+    );
+    assert_eq!(
+        messages(&text),
+        [
+            "unknown key `colour` in the crew",
+            "`every` is not a duration",
+            "`run` names no command",
+            "there is no watch \"v\"",
+            "there is no step \"z\"",
+            "`class` cannot be \"crit\"",
+        ]
+    );
+}
+
+#[test]
+fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
+    let step = |key: &str, value: &str| (key.to_owned(), format!("{HEAD}{STEP}{key} = {value}\n"));
+    let top = |key: &str, line: &str| (key.to_owned(), HEAD.replacen("[crew]", &format!("{line}\n[crew]"), 1));
+    let crew = |key: &str, line: &str| (key.to_owned(), format!("{HEAD}{line}\n"));
+    let tail = |key: &str, lines: &str| (key.to_owned(), format!("{HEAD}{lines}\n"));
+    let http = |key: &str, rest: &str| {
+        (key.to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"http\"\nurl = \"http://h\"\n{rest}\n"))
+    };
+    let mut cases = vec![
+        step("verify", "{ watches = [\"w\"], for = \"60s\" }"),
+        step("rollback", "{ run = [\"x\"] }"),
+        step("preview", "{ run = [\"x\"] }"),
+        step("readback", "[\"i\"]"),
+        step("until", "\"w\""),
+        step("manual", "\"press the button\""),
+        step("each", "{ file = \"f\", first = 1, then = 2 }"),
+        step("expects_loss", "[\"t\"]"),
+        step("sealed", "true"),
+        step("on", "\"host\""),
+        step("rehearse", "[\"x\"]"),
+        step("probe", "[\"x\"]"),
+        step("input", "\"lead\""),
+        step("input", "\"hidden-only\""),
+        step("env", "{ K = \"{{ secret.ES_KEY }}\" }"),
+        top("poll", "poll = true"),
+        crew("allowed_signers", "allowed_signers = \"allowed_signers\""),
+        crew("seat", "[[crew.seat]]\nname = \"n\"\nwho = [\"x\"]"),
+        tail("secrets", "[secrets]\nK = { env = \"K\" }"),
+        tail("checklist", "[[checklist]]\nid = \"c\"\nask = \"?\""),
+        tail("recovery", "[[recovery]]\nname = \"r\""),
+        tail("notify", "[[notify]]\non = [\"closed\"]"),
+        http("urls", "urls = [\"http://h\"]"),
+        http("samples", "samples = 3"),
+        http("present", "present = [\"/a\"]"),
+        http("absent", "expect = { absent = [\"/a\"] }"),
+    ];
+    for kind in "kafka-retention restic pg-dump prometheus compare results session credential process lakefs".split(' ')
+    {
+        cases.push((kind.to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"{kind}\"\nwhatever = 1\n")));
+    }
+    for (name, text) in cases {
+        let name = if name == "env" { "secret.ES_KEY" } else { &name };
+        let problems = errors(&text).problems;
+        assert_eq!(problems.len(), 1, "{name}: {problems:?}");
+        let problem = &problems[0];
+        assert!(problem.message.contains(name), "{name}: {problem:?}");
+        assert!(problem.message.ends_with("is not in this version of crosscheck"), "{problem:?}");
+        assert!(text[problem.span.clone()].contains(name) || name == "input", "{name}: {problem:?}");
+    }
+    parsed(&format!("{HEAD}{STEP}input = \"none\"\n"));
+}
+
+#[test]
+fn an_automatic_rollback_on_a_point_of_no_return_is_wrong_in_itself() {
+    let text = format!("{HEAD}{STEP}point_of_no_return = true\nrollback = {{ run = [\"x\"], automatic = true }}\n");
+    assert!(messages(&text).contains(&"an automatic rollback on a point of no return".to_owned()));
+}
+
+#[test]
+fn mistakes_in_values_are_told() {
+    let param = |rest: &str| format!("{HEAD}[params.p]\n{rest}\n");
+    let step = |rest: &str| format!("{HEAD}{WATCH}[[step]]\nid = \"s\"\nrun = \"x\"\n{rest}\n");
+    let run = |run: &str| format!("{HEAD}[[step]]\nid = \"s\"\nrun = {run}\n");
+    let watch = |rest: &str| format!("{HEAD}[[watch]]\nid = \"w\"\n{rest}\n");
+    let head = |from: &str, to: &str| HEAD.replacen(from, to, 1);
+    for (text, expected) in [
+        (head("[\"a\"]", "[]"), "nobody may lead"),
+        (head("\"a\"", "\"a b\""), "a principal may not contain"),
+        (head("\"a\"", "\"hub\""), "\"hub\" is what the hub signs as"),
+        (head("\"b\", \"c\"", "\"b\", \"b\""), "b is named twice"),
+        (head("name = \"n\"\n", ""), "the plan has no `name`"),
+        (head("\"e\"", "\" \""), "`environment` is empty"),
+        (format!("{HEAD}observer = \"links\"\n"), "`observer` cannot be \"links\""),
+        (format!("on_shadow_lost = 3\n{HEAD}"), "`on_shadow_lost` has the wrong type"),
+        (param("pattern = \"(\""), "`pattern` does not compile"),
+        (param("pattern = \"a)|(b\""), "`pattern` does not compile"),
+        (param("default = 3"), "`default` has the wrong type"),
+        (format!("{HEAD}[params.true]\n"), "a parameter cannot be called `true`"),
+        (format!("{HEAD}[params.\"a-b\"]\n"), "a parameter cannot be called `a-b`"),
+        (step("class = \"critical\"\nchecks = 0"), "a step of class \"critical\" needs a cross-check"),
+        (step("checks = -1"), "`checks` is out of range"),
+        (step("checks = 3"), "the step needs 3 cross-checks, but the plan names only 2 shadows beside the lead"),
+        (step("after = [\"s\"]"), "a step cannot wait for itself"),
+        (step("gates = [\"w\", \"w\"]"), "w is a gate twice"),
+        (step("gates = [{ watch = \"w\", allow = \"fail\" }]"), "`allow` cannot be \"fail\""),
+        (step("timeout = \"0s\""), "`timeout` is no time at all"),
+        (step("timeout = \"99999d\""), "`timeout` is too long"),
+        (step("env = { \"A B\" = \"x\" }"), "a variable cannot be called `A B`"),
+        (step("io = \"tty\""), "`io` cannot be \"tty\""),
+        (step("title = \"\"\"a\nb\"\"\""), "`title` holds the hidden character"),
+        (run("\" \""), "`run` is empty"),
+        (run("[\"\"]"), "`run` names no command"),
+        (run("3"), "`run` has the wrong type"),
+        (run("\"a {{ b\""), "`{{` is never closed"),
+        (run("\"a {{ b|upper }}\""), "`{{ b|upper }}` is not a parameter"),
+        (run("\"${#a}\""), "`{#` is not in a plan's texts"),
+        (run("\"{% if a %}\""), "`{%` is not in a plan's texts"),
+        (format!("{HEAD}[[step]]\nid = \"a b\"\nrun = \"x\"\n"), "a step id may not contain"),
+        (format!("{HEAD}[step]\nid = \"a\"\n"), "`step` has the wrong type"),
+        (format!("{HEAD}[[steps]]\nid = \"a\"\n"), "unknown key `steps` in the plan"),
+        (watch(""), "a watch has no `kind`"),
+        (watch("kind = \"htp\""), "`kind` cannot be \"htp\""),
+        (watch("kind = \"http\"\nurl = \"h\""), "`url` is not a web address"),
+        (watch("kind = \"http\"\nurl = \"http://h\"\nvalue = \"a\""), "`value` is not a JSON pointer"),
+        (watch("kind = \"http\"\nurl = \"http://h\"\nexpect = { status = 99 }"), "`status` is out of range"),
+        (
+            watch("kind = \"http\"\nurl = \"http://h\"\nexpect = { contains = \"{{ a }}\" }"),
+            "parameters are not filled in",
+        ),
+        (watch("kind = \"tcp\"\naddress = \"h\""), "`address` has no port"),
+        (watch("kind = \"tcp\"\naddress = \"h:1\"\nevery = \"50ms\""), "`every` is too often"),
+        (watch("kind = \"tcp\"\naddress = \"h:1\"\nstale_after = \"5s\""), "every reading would be stale"),
+        (watch("kind = \"file\"\npath = \"p\"\nmin_size = \"5 gigs\""), "`min_size` is not a size"),
+        (watch("kind = \"file\"\npath = \"p\"\nmin_size_ratio = 1.5"), "`min_size_ratio` is out of range"),
+        (watch("kind = \"file\"\npath = \"p\"\nmin_size_ratio = nan"), "`min_size_ratio` is out of range"),
+        (watch("kind = \"host\""), "this watch has no limit"),
+        (
+            watch(
+                "kind = \"kafka-lag\"\nbrokers = \"b\"\ngroup = \"g\"\ntopics = [\"t\"]\nwarn_above = 2\nfail_above = 1",
+            ),
+            "`warn_above` is above `fail_above`",
+        ),
+        (watch("kind = \"kafka-lag\"\nbrokers = \"b\"\ngroup = \"g\"\ntopics = []"), "`topics` is empty"),
+    ] {
+        let messages = messages(&text);
+        assert!(messages.iter().any(|message| message.contains(expected)), "{expected}: {messages:?}\n{text}");
+        assert_eq!(messages.len(), 1, "{expected}: {messages:?}\n{text}");
+    }
+}
+
+#[test]
+fn braces_that_are_meant_are_written_in_quotes() {
+    let plan = parsed(&format!(
+        "{HEAD}[[step]]\nid = \"s\"\nrun = '''docker ps --format '{{{{ \"{{{{\" }}}}.Names}}}}' '''\n"
+    ));
+    let argv = plan.steps[0].run.argv(&Params::new()).unwrap();
+    assert_eq!(argv[3], "docker ps --format '{{.Names}}' ");
+}
+
+#[test]
+fn one_name_written_in_two_ways_is_one_name() {
+    let text =
+        format!("{HEAD}[[step]]\nid = \"caf\u{e9}\"\nrun = \"x\"\n[[step]]\nid = \"cafe\u{301}\"\nrun = \"x\"\n");
+    assert_eq!(messages(&text), ["two step tables have the id \"caf\u{e9}\""]);
+    let text = format!(
+        "{HEAD}[[step]]\nid = \"caf\u{e9}\"\nrun = \"x\"\n[[step]]\nid = \"b\"\nrun = \"x\"\nafter = [\"cafe\u{301}\"]\n"
+    );
+    assert_eq!(parsed(&text).steps[1].after, [StepId::new("caf\u{e9}").unwrap()]);
+}
+
+#[test]
+fn sizes_have_limits() {
+    let long = format!("{HEAD}#{}\n", "x".repeat(1 << 20));
+    assert_eq!(errors(&long).problems.len(), 1);
+    assert!(errors(&long).to_string().contains("expected at most 1048576"));
+    let steps: String = (0..501).map(|i| format!("[[step]]\nid = \"s{i}\"\nrun = \"x\"\n")).collect();
+    assert_eq!(messages(&format!("{HEAD}{steps}")), ["more than 500 [[step]] tables"]);
+    let watches: String = (0..201).map(|i| WATCH.replace("\"w\"", &format!("\"w{i}\""))).collect();
+    assert_eq!(messages(&format!("{HEAD}{watches}")), ["more than 200 [[watch]] tables"]);
+    // Many mistakes are counted, not all drawn.
+    let steps: String = (0..100).map(|i| format!("[[step]]\nid = \"s{i}\"\n")).collect();
+    assert!(errors(&format!("{HEAD}{steps}")).to_string().ends_with("plan.toml: 100 problems, the first 50 shown"));
+}
+
+/// A hostile file may not keep a hub, or a person's editor, busy: each of these took minutes or the stack in some parser.
+#[test]
+fn large_hostile_texts_are_answered_quickly() {
+    let n = 1 << 17;
+    let start = std::time::Instant::now();
+    let run = |text: &str| format!("{HEAD}[[step]]\nid = \"s\"\nrun = \'\'\'{text}\'\'\'\n");
+    let many = |item: &str| format!("{HEAD}{WATCH}{STEP}gates = [{}]\n", item.repeat(n / item.len()));
+    for text in [
+        "[".repeat(n),
+        format!("a = {}", "[".repeat(n)),
+        format!("a = {}", "{a=".repeat(n / 3)),
+        "a.".repeat(n / 2),
+        run(&"{{ a }}".repeat(n / 7)),
+        run(&"{ {".repeat(n / 3)),
+        run(&(0..n / 12).map(|i| format!("{{{{a{i}}}}}")).collect::<String>()),
+        run(&"{{ '{{' }}".repeat(n / 10)),
+        many("\"v\","),
+        many("{},"),
+        "\u{202e}".repeat(n / 3),
+        format!("{HEAD}{}", (0..n / 10).map(|i| format!("k{i} = 1\n")).collect::<String>()),
+    ] {
+        survives(&text);
+    }
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
+#[test]
+fn line_ends_of_windows_are_line_ends() {
+    parsed(&format!("{HEAD}{STEP}").replace('\n', "\r\n"));
+}
+
+#[test]
+fn given_values_are_checked_like_defaults() {
+    let plan = parsed(&format!("{HEAD}[params.i]\npattern = \"[a-z]+\"\n[params.j]\n"));
+    let given = |name: &str, value: &str| plan.params(&Params::from([(name.to_owned(), value.to_owned())]));
+    assert_eq!(given("i", "abc").unwrap().len(), 1);
+    for (name, value) in [("i", "a1"), ("i", "a\n"), ("j", "a\u{202e}"), ("k", "x")] {
+        assert!(given(name, value).is_err(), "{name} {value:?}");
+    }
+}
+
+/// Whatever the text: an answer, problems that can be drawn, and nothing hidden in what is drawn.
+fn survives(text: &str) {
+    match Plan::parse("any\u{1b}.toml", text) {
+        Ok(plan) => {
+            for warning in lint(&plan) {
+                warning.render("any.toml", &plan, false);
+            }
+        }
+        Err(error) => {
+            assert!(!error.problems.is_empty());
+            assert!(!error.to_string().chars().any(|c| crate::name::is_hidden(c) && c != '\n'), "{error:?}");
+            error.render(true);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_makes_the_parser_fall_over(text in ".{0,300}", toml in "[\\[\\]a-z=\"{}.,#' \n\t0-9\u{301}\u{202e}%-]{0,200}") {
+        survives(&text);
+        survives(&toml);
+        survives(&format!("{HEAD}{toml}"));
+        survives(&format!("{HEAD}[[step]]\nid = \"s\"\nrun = '''{toml}'''\n"));
+    }
+
+    #[test]
+    fn no_change_to_a_plan_makes_the_parser_fall_over(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0..40_usize, "[\\[\\]a-z=\"{}.,#'\n 0-9é\u{202e}]{0,6}"), 1..4),
+    ) {
+        let plans = plans();
+        let mut text: Vec<char> = plans[which.index(plans.len())].1.chars().collect();
+        for (at, cut, put) in changes {
+            let at = at.index(text.len());
+            let end = (at + cut).min(text.len());
+            text.splice(at..end, put.chars());
+        }
+        survives(&text.into_iter().collect::<String>());
+    }
+}

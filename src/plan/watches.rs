@@ -1,0 +1,211 @@
+//! `[[watch]]`: what is looked at, how often, and the limits of each kind. Start at [`read`].
+
+use super::table::{Table, Value};
+use super::{HostLimits, Template, Watch, WatchKind};
+use crate::name::WatchId;
+use std::time::Duration;
+
+const EVERY: Duration = Duration::from_secs(5);
+/// A faster watch is load and not insight.
+const EVERY_MIN: Duration = Duration::from_millis(100);
+const STALE_AFTER_MIN: Duration = Duration::from_secs(10);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+
+const COMMON: &[&str] = &["id", "kind", "every", "stale_after"];
+
+/// Each kind, its keys, and the keys of later versions.
+const KINDS: &[(&str, &[&str], &[&str])] = &[
+    ("http", &["url", "expect", "value"], &["urls", "samples", "present", "absent"]),
+    ("tcp", &["address", "expect", "within"], &[]),
+    ("command", &["run", "timeout"], &[]),
+    ("file", &["path", "max_age", "min_size_ratio", "min_size"], &[]),
+    ("kafka-lag", &["brokers", "group", "topics", "warn_above", "fail_above"], &[]),
+    ("host", &["load_per_core_above", "memory_free_below", "disk_free_below", "path", "process"], &[]),
+];
+const KINDS_REFUSED: &[&str] = &[
+    "kafka-retention",
+    "restic",
+    "pg-dump",
+    "prometheus",
+    "compare",
+    "results",
+    "session",
+    "credential",
+    "process",
+    "lakefs",
+];
+
+pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
+    let kind = match value.field("kind") {
+        Some(kind) => kind,
+        None => {
+            // Without a kind nothing else can be judged; a value that is no table says so itself.
+            value.table("a watch", COMMON, &all_keys())?.require("kind", &format!("expected kind = {}", kinds()));
+            return None;
+        }
+    };
+    let word = kind.text()?;
+    if KINDS_REFUSED.contains(&word) {
+        kind.cx.refuse(kind.span(), &format!("watch kind \"{word}\""));
+        return None;
+    }
+    let known: Vec<_> = KINDS.iter().map(|(name, ..)| (*name, *name)).collect();
+    let word = kind.choice(&known)?;
+    let (_, keys, refused) = KINDS.iter().find(|(name, ..)| *name == word)?;
+    let table = value.table("this watch", &[COMMON, keys].concat(), refused)?;
+
+    let id: Option<WatchId> = table.require("id", "expected id = \"a-short-name\"").and_then(|id| id.name());
+    let every = table.get("every").map_or(Some(EVERY), |every| match every.duration()? {
+        duration if duration < EVERY_MIN => every.wrong("`every` is too often", "expected at least \"100ms\""),
+        duration => Some(duration),
+    });
+    let stale_after = match (table.get("stale_after"), every) {
+        (None, every) => every.map(|every| (every * 3).max(STALE_AFTER_MIN)),
+        (Some(stale), every) => stale.duration().and_then(|duration| match every {
+            Some(every) if duration <= every => {
+                stale.wrong("every reading would be stale before the next one", format!("expected more than {every:?}"))
+            }
+            _ => Some(duration),
+        }),
+    };
+    let kind = match word {
+        "http" => http(&table),
+        "tcp" => tcp(&table),
+        "command" => command(&table),
+        "file" => file(&table),
+        "kafka-lag" => kafka_lag(&table),
+        _ => host(&table),
+    };
+    Some(Watch { id: id?, kind: kind?, every: every?, stale_after: stale_after? })
+}
+
+fn kinds() -> String {
+    KINDS.iter().map(|(name, ..)| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}
+
+fn all_keys() -> Vec<&'static str> {
+    KINDS.iter().flat_map(|(_, keys, refused)| keys.iter().chain(*refused).copied()).collect()
+}
+
+fn http(table: &Table<'_>) -> Option<WatchKind> {
+    let url = table.require("url", "expected url = \"https://…\"").and_then(|url| {
+        let template = url.template(false)?;
+        let text = template.text();
+        if !["http://", "https://", "{{"].iter().any(|start| text.starts_with(start)) {
+            return url.wrong("`url` is not a web address", "expected http:// or https://");
+        }
+        Some(template)
+    });
+    let refused = ["present", "absent"];
+    let expect = table.get("expect").and_then(|v| v.table("expect", &["status", "contains", "within"], &refused));
+    let expect = expect.as_ref();
+    let status = expect.and_then(|e| e.get("status")).and_then(|v| v.integer(100..=599));
+    let contains = expect.and_then(|e| e.get("contains")).and_then(|v| plain(&v));
+    let value = table.get("value").and_then(|value| match value.text()? {
+        pointer if pointer.is_empty() || pointer.starts_with('/') => Some(pointer.to_owned()),
+        _ => value.wrong("`value` is not a JSON pointer", "expected a path such as \"/count\""),
+    });
+    Some(WatchKind::Http {
+        url: url?,
+        status: status.and_then(|status| u16::try_from(status).ok()),
+        contains,
+        within: expect.and_then(|e| e.duration("within")),
+        value,
+    })
+}
+
+/// Text that is compared as it stands. A placeholder in it would be looked for letter by letter, which nobody means.
+fn plain(value: &Value<'_>) -> Option<String> {
+    let text = value.words()?;
+    let name = text.find("{{").and_then(|at| text[at + 2..].split_once("}}"));
+    if name.is_some_and(|(name, _)| super::units::is_identifier(name.trim())) {
+        return value.wrong(format!("parameters are not filled in in `{}`", value.key), "expected text as it is");
+    }
+    Some(text)
+}
+
+fn tcp(table: &Table<'_>) -> Option<WatchKind> {
+    let address = table.require("address", "expected address = \"host:port\"").and_then(|address| {
+        let template = address.template(false)?;
+        let port = template.text().rsplit_once(':').map(|(_, port)| port);
+        let port_is_fine = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+        // With parameters in it the address is only known when the session opens.
+        if template.names().is_empty() && !port.is_some_and(port_is_fine) {
+            return address.wrong("`address` has no port", "expected \"host:port\"");
+        }
+        Some(template)
+    });
+    let expect = table.get("expect").and_then(|expect| expect.table("expect", &["within"], &[]));
+    let nested = expect.as_ref().and_then(|expect| expect.get("within"));
+    if let (Some(within), Some(_)) = (table.get("within"), nested) {
+        within.wrong::<()>("`within` is given twice", "expected it here or in `expect`");
+    }
+    let within = table.get("within").or(nested).and_then(|within| within.duration());
+    Some(WatchKind::Tcp { address: address?, within })
+}
+
+fn command(table: &Table<'_>) -> Option<WatchKind> {
+    let run = table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run());
+    Some(WatchKind::Command { timeout: table.duration("timeout").unwrap_or(COMMAND_TIMEOUT), run: run? })
+}
+
+fn file(table: &Table<'_>) -> Option<WatchKind> {
+    let path = filled(table, "path", "expected path = \"/where/the/files/*.dump\"");
+    Some(WatchKind::File {
+        max_age: table.duration("max_age"),
+        min_size_ratio: table.get("min_size_ratio").and_then(|ratio| ratio.number(1.0)),
+        min_size: table.get("min_size").and_then(|size| size.bytes()),
+        path: path?,
+    })
+}
+
+fn kafka_lag(table: &Table<'_>) -> Option<WatchKind> {
+    let brokers = filled(table, "brokers", "expected brokers = \"host:port,…\"");
+    let group = filled(table, "group", "expected group = \"a consumer group\"");
+    let topics = table.require("topics", "expected topics = [\"topic\"]").and_then(|topics| {
+        let items = topics.items("topics")?;
+        if items.is_empty() {
+            return topics.wrong("`topics` is empty", "expected at least one");
+        }
+        items.iter().map(non_empty).collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()
+    });
+    let limit = |key| table.get(key).and_then(|limit| limit.integer(0..=u64::MAX));
+    let (warn_above, fail_above) = (limit("warn_above"), limit("fail_above"));
+    if let (Some(warn), Some(fail), Some(value)) = (warn_above, fail_above, table.get("warn_above"))
+        && warn > fail
+    {
+        value.wrong::<()>("`warn_above` is above `fail_above`", format!("expected at most {fail}"));
+    }
+    Some(WatchKind::KafkaLag { brokers: brokers?, group: group?, topics: topics?, warn_above, fail_above })
+}
+
+fn host(table: &Table<'_>) -> Option<WatchKind> {
+    let limits = HostLimits {
+        load_per_core_above: table.get("load_per_core_above").and_then(|load| load.number(1000.0)),
+        memory_free_below: table.get("memory_free_below").and_then(|share| share.number(1.0)),
+        disk_free_below: table.get("disk_free_below").and_then(|size| size.bytes()),
+        path: table.get("path").and_then(|path| non_empty(&path)),
+        process: table.get("process").and_then(|process| non_empty(&process)),
+    };
+    let given = ["load_per_core_above", "memory_free_below", "disk_free_below", "process"];
+    if given.iter().all(|key| table.get(key).is_none()) {
+        let label = format!("expected one of: {}", given.join(", "));
+        table.cx.problem(table.span.clone(), "this watch has no limit and would always be ok", label);
+    }
+    if let (Some(path), None) = (table.get("path"), table.get("disk_free_below")) {
+        path.wrong::<()>("`path` says which disk, but there is no `disk_free_below`", "expected a limit for it");
+    }
+    Some(WatchKind::Host(limits))
+}
+
+fn filled(table: &Table<'_>, key: &'static str, label: &str) -> Option<Template> {
+    table.require(key, label).and_then(|value| non_empty(&value))
+}
+
+fn non_empty(value: &Value<'_>) -> Option<Template> {
+    let template = value.template(false)?;
+    match template.text().trim() {
+        "" => value.wrong(format!("`{}` is empty", value.key), "expected some text"),
+        _ => Some(template),
+    }
+}
