@@ -23,6 +23,8 @@ struct Client {
 pub struct Clients {
     clients: Vec<Client>,
     publications: u64,
+    /// The line read last, with the heads before and after it.
+    read: Option<(Head, Bytes, Line, Head)>,
     /// Rows of the transition table that were taken.
     pub rows: BTreeMap<usize, u32>,
     /// Moves outside the table.
@@ -82,26 +84,43 @@ impl Clients {
     /// Everyone connected folds the bytes. Gives back the new sentences and whatever differs.
     pub fn publish(&mut self, bytes: &[Bytes], hub: &Session, head: Head) -> (Vec<String>, Vec<String>) {
         let (mut told, mut unequal) = (vec![], vec![]);
-        for index in 0..self.clients.len() {
-            let here = self.clients[index].connected;
-            for bytes in bytes.iter().filter(|_| here) {
+        for bytes in bytes {
+            for index in 0..self.clients.len() {
+                if !self.clients[index].connected {
+                    continue;
+                }
                 if let Err(why) = self.fold(index, bytes) {
                     unequal.push(why);
-                    break;
+                    self.clients[index].connected = false;
                 }
-                let session = &self.clients[index].session;
-                told.extend(
-                    session.recent.back().filter(|t| index == 0 && t.seq == session.seq).map(|t| t.text.clone()),
-                );
             }
+            let reader = &self.clients[0].session;
+            told.extend(reader.recent.back().filter(|told| told.seq == reader.seq).map(|told| told.text.clone()));
         }
         self.publications += 1;
-        let json = self.publications % COMPARE_EVERY == 0;
+        let (often, json) = (self.publications % 4 == 0, self.publications % COMPARE_EVERY == 0);
         let text = |session: &Session| serde_json::to_string(session).unwrap_or_default();
         for client in self.clients.iter().filter(|client| client.connected) {
-            let equal = client.head == head && client.session == *hub && (!json || text(&client.session) == text(hub));
+            let equal = client.head == head
+                && (!often || client.session == *hub)
+                && (!json || text(&client.session) == text(hub));
             if !equal {
-                unequal.push(format!("a client at {} differs from the hub at {}", client.head.seq, head.seq));
+                let (client_has, hub_has) = (text(&client.session), text(hub));
+                let at = client_has.bytes().zip(hub_has.bytes()).position(|(a, b)| a != b).unwrap_or(0);
+                let part = |text: &str| {
+                    text.as_bytes()[at.saturating_sub(60)..]
+                        .iter()
+                        .take(120)
+                        .map(|b| char::from(*b))
+                        .collect::<String>()
+                };
+                unequal.push(format!(
+                    "a client at {} has {:?}, the hub at {} has {:?}",
+                    client.head.seq,
+                    part(&client_has),
+                    head.seq,
+                    part(&hub_has)
+                ));
             }
         }
         (told, unequal)
@@ -109,14 +128,26 @@ impl Clients {
 
     fn fold(&mut self, index: usize, bytes: &Bytes) -> Result<(), String> {
         let client = &mut self.clients[index];
-        let (line, head) = Line::decode(bytes, client.head).map_err(|error| error.to_string())?;
+        // Reading is slow in a debug build: whoever stands where the last reader stood takes what that one read.
+        let line = match &self.read {
+            Some((from, read, line, head)) if *from == client.head && read == bytes => {
+                client.head = *head;
+                line.clone()
+            }
+            _ => {
+                let (line, head) = Line::decode(bytes, client.head).map_err(|error| error.to_string())?;
+                self.read = Some((client.head, bytes.clone(), line.clone(), head));
+                client.head = head;
+                line
+            }
+        };
+        if index > 0 {
+            client.session.apply(&line);
+            return Ok(());
+        }
         let phases = |session: &Session| session.steps.values().map(|state| state.phase).collect::<Vec<_>>();
         let before = phases(&client.session);
         client.session.apply(&line);
-        client.head = head;
-        if index > 0 {
-            return Ok(());
-        }
         let after = phases(&client.session);
         let moved: Vec<_> = before.into_iter().zip(after).filter(|(before, after)| before != after).collect();
         let wanted = usize::from(moves(&line.event));

@@ -52,7 +52,7 @@ pub fn action(world: &World, rng: &mut Rng) -> Action {
         }
         inputs.push(input);
     }
-    let crash = rng.percent(4).then(|| match rng.below(5) {
+    let crash = rng.percent(3).then(|| match rng.below(5) {
         0 => Crash::BeforeAppend { after_inputs: rng.below(4) },
         1 => Crash::Torn { lines: rng.below(8), bytes: rng.below(200) },
         2 => Crash::AfterSync,

@@ -120,3 +120,29 @@ fn a_run_survives_its_file() {
     let lines = |run: &Run| run.fly().map(|world| world.evidence.bytes).map_err(|(_, broken)| broken);
     assert_eq!(lines(&read), lines(&run), "the same actions give the same bytes");
 }
+#[test]
+fn survey() {
+    let mut seen = BTreeMap::<String, (u64, u32)>::new();
+    for seed in 0..many() {
+        let flown = fly(seed, None);
+        if let Ok(keep) = std::env::var("KEEP") {
+            for part in keep.split(',') {
+                let f: Vec<_> = part.split(':').collect();
+                if f[0] == seed.to_string() {
+                    let n: u8 = flown.broken[0].0;
+                    let mut run = flown.run.shrunk(n);
+                    run.start.about = f[2].into();
+                    println!("{seed} {n}: {} actions", run.actions.len());
+                    run.keep(f[1]);
+                }
+            }
+        }
+        for (n, what) in flown.broken {
+            let key: String = format!("{n} {}", what.chars().take(410).collect::<String>());
+            seen.entry(key).or_insert((seed, 0)).1 += 1;
+        }
+    }
+    for (what, (seed, times)) in seen {
+        println!("{times}x seed {seed}: {what}");
+    }
+}

@@ -65,7 +65,15 @@ impl Run {
     pub fn to_text(&self) -> String {
         let start = serde_json::to_string(&self.start).expect("plain data");
         let actions = self.actions.iter().map(|action| serde_json::to_string(action).expect("plain data"));
-        std::iter::once(start).chain(actions).map(|line| line + "\n").collect()
+        let text: String = std::iter::once(start).chain(actions).map(|line| line + "\n").collect();
+        // Hostile texts stand escaped, so that the file can be looked at.
+        text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+            match c.is_ascii() && c != '\u{7f}' {
+                true => out.push(c),
+                false => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out += &format!("\\u{unit:04x}")),
+            }
+            out
+        })
     }
 
     pub fn read(text: &str) -> Result<Run, String> {

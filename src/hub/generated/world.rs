@@ -220,6 +220,12 @@ impl World {
     /// One input becomes lines. Presence is preceded by a tick of its own, so that time's part can be told from its.
     fn decide(&mut self, input: &Input, decided: &mut Decided) {
         let (now, tick) = (self.now, Fact::Tick);
+        // Only who is connected can ask.
+        if let Input::Ask { who, .. } = input
+            && !self.connections.values().any(|here| here == who)
+        {
+            self.decide(&Input::Join { who: who.clone() }, decided);
+        }
         let kind = match input {
             Input::Join { .. } => Kind::Join,
             Input::Leave { .. } => Kind::Leave,
