@@ -168,9 +168,8 @@ mod tests {
     /// The first state that holds `text`; the last one seen, where it never comes.
     async fn wait_for(frames: &mut watch::Receiver<Option<Frame>>, text: &str) -> Frame {
         let wanted = frames.wait_for(|frame| frame.as_ref().is_some_and(|frame| shown(frame).contains(text)));
-        match tokio::time::timeout(Duration::from_secs(20), wanted).await {
-            Ok(Ok(frame)) => return frame.clone().unwrap(),
-            Ok(Err(_)) | Err(_) => {}
+        if let Ok(Ok(frame)) = tokio::time::timeout(Duration::from_secs(20), wanted).await {
+            return frame.clone().unwrap();
         }
         panic!("{text:?} never came, the last state is {:?}", frames.borrow().as_ref().map(shown));
     }
@@ -211,8 +210,9 @@ mod tests {
     #[test]
     fn a_backlog_keeps_its_newest_lines_whole_and_ends_a_cut_sequence() {
         let mut waiting = Waiting::default();
-        waiting.push(b"\x1b]0;a title that never ends ");
-        let mut pushed = 27;
+        let title = b"\x1b]0;a title that never ends ";
+        waiting.push(title);
+        let mut pushed = title.len() as u64;
         let line = b"0123456789 0123456789\r\n";
         while waiting.skipped == 0 {
             waiting.push(line);
@@ -224,7 +224,7 @@ mod tests {
         let mut screen = Screen::new(SIZE);
         screen.feed(b"\x1b]0;a title");
         screen.feed(&waiting.bytes);
-        assert!(screen.row(2).is_empty() && screen.row(1).contains("9"), "{:?} {:?}", screen.row(1), screen.row(2));
+        assert!((0..4).any(|row| screen.row(row).contains("0123456789")), "the title swallowed it");
         waiting.push(&vec![b'x'; BACKLOG_MAX]);
         assert!(waiting.bytes.len() <= BACKLOG_KEPT + 1);
     }

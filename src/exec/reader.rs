@@ -177,7 +177,7 @@ impl Reader {
 
     fn read(&mut self) {
         let filled = self.buffer.len();
-        self.buffer.resize(CHUNK_MAX.max(filled + 4), 0);
+        self.buffer.resize(CHUNK_MAX, 0); // there is room: a full buffer has been flushed
         let result = nix::unistd::read(&self.output, &mut self.buffer[filled..]);
         self.buffer.truncate(filled + *result.as_ref().unwrap_or(&0));
         match result {

@@ -99,7 +99,7 @@ pub(super) struct Image<'a> {
     pub cwd: &'a Path,
 }
 
-/// Starts a child in its own session, with all signals at their defaults. With `terminal`, its standard input is a
+/// Starts a child in its own session, with all signals at their defaults and no descriptor but its three. With `terminal`, its standard input is a
 /// terminal that becomes the controlling one. A failed exec is an error here, not an exit code later.
 pub(super) fn spawn(image: &Image<'_>, stdio: [Stdio; 3], terminal: bool) -> io::Result<Child> {
     use std::os::unix::ffi::OsStrExt;
@@ -126,6 +126,10 @@ pub(super) fn spawn(image: &Image<'_>, stdio: [Stdio; 3], terminal: bool) -> io:
             let mut none: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&raw mut none);
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+            // Ours close by themselves. Those the hub was started with may not, and one of them may be somebody's lock.
+            // A kernel before 5.11 does not know the call; then they stay open, as for any other program's children.
+            #[cfg(target_os = "linux")]
+            libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
             // Not left to std: it calls execvp, and that hands a file the kernel refuses (ENOEXEC) to /bin/sh, which
             // nobody cross-checked.
             libc::execve(file.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr());
@@ -135,4 +139,16 @@ pub(super) fn spawn(image: &Image<'_>, stdio: [Stdio; 3], terminal: bool) -> io:
     // SAFETY: the closure allocates nothing and takes no lock; `last_os_error` only reads errno.
     unsafe { command.pre_exec(before_exec) };
     command.spawn()
+}
+
+/// Makes the program that `command` will start the leader of a process session of its own: the hang-up of the terminal
+/// it was started from does not reach it.
+pub fn in_own_session(command: &mut Command) -> &mut Command {
+    // SAFETY: setsid is async-signal-safe and touches no memory of ours.
+    unsafe {
+        command.pre_exec(|| match libc::setsid() {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        })
+    }
 }

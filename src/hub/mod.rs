@@ -24,7 +24,6 @@ use crate::transcript::found::{Found, unfinished};
 use crate::transcript::index::Index;
 use bytes::{Bytes, BytesMut};
 use driver::{Driver, DriverError, Ended, INPUTS, Input, Shared, TICK};
-use journal::Journal as _;
 use links::{Kept, Secrets};
 use sequencer::{Numbered, Sequencer, SequencerError};
 use std::io;

@@ -200,6 +200,11 @@ fn arm(
         return Err(Refusal::CannotFreeze("the session moved on while the step was frozen; arm it again".into()));
     }
     let frozen = Frozen::new(covers.clone()).map_err(|error| Refusal::CannotFreeze(error.to_string()))?;
+    if frozen.text().len() > crate::transcript::record::LINE_BYTES_MAX - 4096 {
+        return Err(Refusal::CannotFreeze(
+            "what would run is too long to be shown whole; move it into a file that the step names".into(),
+        ));
+    }
     let lapses = at.after(session.plan.lapse_of(step));
     let mut events = vec![Event::StepArmed { step: id.clone(), attempt, lapses, covers: frozen }];
     if covers.checks == 0 {

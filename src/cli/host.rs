@@ -1,0 +1,94 @@
+//! `host`: a hub in a process session of its own, and the lead's cockpit. Closing the terminal never ends the hub.
+
+use super::args::{Host, HubArgs};
+use super::{join, read_plan, serve};
+use crate::link::Link;
+use anyhow::Context as _;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a hub may take to say where it listens.
+const START: Duration = Duration::from_secs(20);
+
+/// Starts the hub, or finds the one that flies this plan already, and attaches.
+pub async fn run(args: Host) -> anyhow::Result<()> {
+    let plan = read_plan(&args.plan)?;
+    let folder = serve::transcripts(args.hub.transcripts.as_deref())?;
+    crate::identity::private_folder(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let path = std::fs::canonicalize(&args.plan)?;
+    let key = crate::hash::Hash::of_parts([path.as_os_str().as_encoded_bytes(), plan.digest.bytes()]).to_string();
+    let links_file = args.hub.links_file.clone().unwrap_or_else(|| folder.join(format!("host-{}.links", &key[..12])));
+    let log = folder.join(format!("host-{}.log", &key[..12]));
+    let lead = plan.crew.lead.first().map(ToString::to_string).unwrap_or_default();
+
+    // A hub that runs already (the lead's connection was lost): attach again.
+    if !args.hub.new
+        && let Some(link) = lead_link(&links_file, &lead)
+        && let Ok(client) = join::join(link, None, None).await
+    {
+        println!("attached to the running hub");
+        return join::show(client, &args.screen, Some(&log.display().to_string())).await;
+    }
+    let _ = std::fs::remove_file(&links_file);
+    let mut hub = start(&args.plan, &args.hub, &links_file, &log)?;
+    let link = wait_for_link(&mut hub, &links_file, &lead, &log).await?;
+    println!("hub started; links for everyone are in {}", links_file.display());
+    let client = join::join(link, None, None).await?;
+    join::show(client, &args.screen, Some(&log.display().to_string())).await?;
+    match hub.try_wait() {
+        Ok(Some(_)) => print!("{}", std::fs::read_to_string(&log).unwrap_or_default()),
+        _ => {
+            println!("the hub goes on (process {}); `crosscheck host {}` attaches again", hub.id(), args.plan.display())
+        }
+    }
+    Ok(())
+}
+
+fn start(plan: &Path, args: &HubArgs, links_file: &Path, log: &Path) -> anyhow::Result<Child> {
+    let program = std::env::current_exe().context("cannot find this program again")?;
+    let out = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
+    // `setsid` makes the hub the leader of a process session of its own: the hang-up of this terminal does not reach it.
+    let mut command = Command::new(program);
+    command.arg("serve").arg(plan).arg("--listen").arg(args.listen.to_string());
+    command.arg("--max-participants").arg(args.max_participants.to_string()).arg("--links-file").arg(links_file);
+    for (name, value) in &args.params {
+        command.arg("--param").arg(format!("{name}={value}"));
+    }
+    if let Some(folder) = &args.transcripts {
+        command.arg("--transcripts").arg(folder);
+    }
+    if let Some(host) = &args.advertise {
+        command.arg("--advertise").arg(host);
+    }
+    if args.new {
+        command.arg("--new");
+    }
+    command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+    crate::exec::in_own_session(&mut command).spawn().context("the hub cannot be started")
+}
+
+async fn wait_for_link(hub: &mut Child, links_file: &Path, lead: &str, log: &Path) -> anyhow::Result<Link> {
+    let started = Instant::now();
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        look.tick().await;
+        if let Some(link) = lead_link(links_file, lead) {
+            return Ok(link);
+        }
+        if let Some(status) = hub.try_wait()? {
+            let said = std::fs::read_to_string(log).unwrap_or_default();
+            anyhow::bail!("the hub ended ({status}):\n{}", said.trim());
+        }
+        if started.elapsed() > START {
+            anyhow::bail!("the hub does not come up; see {}", log.display());
+        }
+    }
+}
+
+fn lead_link(links_file: &Path, lead: &str) -> Option<Link> {
+    let links: BTreeMap<String, String> = serde_json::from_slice(&std::fs::read(links_file).ok()?).ok()?;
+    links.get(lead)?.parse().ok()
+}

@@ -1,0 +1,64 @@
+//! `lint` and `new`.
+
+use super::args::{Lint, New};
+use super::{No, read_plan};
+use anyhow::Context as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Reads every plan; errors are a no, warnings are printed.
+pub fn run(args: &Lint) -> anyhow::Result<()> {
+    let mut wrong = vec![];
+    for path in &args.plans {
+        match read_plan(path) {
+            Ok(plan) => {
+                let warnings = crate::plan::lint(&plan);
+                let color =
+                    std::io::IsTerminal::is_terminal(&std::io::stdout()) && std::env::var_os("NO_COLOR").is_none();
+                for warning in &warnings {
+                    println!("{}", warning.render(&path.display().to_string(), &plan, color));
+                }
+                let critical = plan.steps.iter().filter(|step| step.checks > 0).count();
+                println!(
+                    "{}: {} on {}: {} steps ({critical} cross-checked), {} watches, {} warnings",
+                    path.display(),
+                    plan.name,
+                    plan.environment,
+                    plan.steps.len(),
+                    plan.watches.len(),
+                    warnings.len(),
+                );
+            }
+            Err(error) if error.downcast_ref::<No>().is_some() => {
+                eprintln!("{error}");
+                wrong.push(path.display().to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(No(format!("not a plan that can be flown: {}", wrong.join(", "))).into())
+    }
+}
+
+/// Writes a new plan; never over an existing file.
+pub fn new(args: &New) -> anyhow::Result<()> {
+    let Some(text) = crate::plan::sample(&args.template, &args.name) else {
+        return Err(No(format!("there is no template {:?}", args.template)).into());
+    };
+    let file: String =
+        args.name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    let file = format!("{}.toml", file.trim_start_matches('.'));
+    let path = if Path::new("sessions").is_dir() { Path::new("sessions").join(file) } else { file.into() };
+    let mut out = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .with_context(|| format!("{} cannot be written (an existing plan is never overwritten)", path.display()))?;
+    out.write_all(text.as_bytes()).with_context(|| format!("{} cannot be written", path.display()))?;
+    println!("wrote {}; fill in what it asks for, then: crosscheck lint {}", path.display(), path.display());
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! One file a subcommand. What scripts rely on: exit 0 fine, 1 the answer is no, 2 usage, 3 cannot reach, open, or not
+//! allowed.
+
+mod args;
+mod cockpit;
+mod demo;
+mod host;
+mod join;
+mod lint;
+mod plain;
+mod replay;
+mod serve;
+mod verbs;
+mod whoami;
+
+pub use args::Cli;
+use args::Command;
+use std::path::{Path, PathBuf};
+
+/// The answer is no: what a user asked about is not so.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct No(pub String);
+
+/// Carries out a command line and returns the exit status.
+pub fn run(cli: Cli) -> u8 {
+    let done = match cli.command {
+        Command::Demo(args) => block_on(demo::run(args)),
+        Command::New(args) => lint::new(&args),
+        Command::Host(args) => block_on(host::run(args)),
+        Command::Serve(args) => block_on(serve::run(args)),
+        Command::Join(args) => block_on(join::run(args)),
+        Command::Whoami(args) => whoami::run(&args),
+        Command::Lint(args) => lint::run(&args),
+        Command::Replay(args) => block_on(replay::run(args)),
+        Command::Report(args) => replay::report(&args),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(error) => status(&error),
+    }
+}
+
+/// Prints an error with its causes, once, and finds its exit status.
+fn status(error: &anyhow::Error) -> u8 {
+    // A reader that closed our output has what it wanted.
+    if error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    {
+        return 0;
+    }
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+        }
+    }
+    // Messages of several lines bring their own form (a plan's errors).
+    if text.starts_with("error") {
+        eprintln!("{text}")
+    } else {
+        eprintln!("error: {text}")
+    }
+    if error.downcast_ref::<No>().is_some() { 1 } else { 3 }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // Detached blocking work (a hash of a large file, a hung name lookup) does not hold up the exit.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    done
+}
+
+/// `$XDG_STATE_HOME/crosscheck`.
+fn state_folder() -> anyhow::Result<PathBuf> {
+    use etcetera::BaseStrategy as _;
+    let dirs = etcetera::base_strategy::Xdg::new()
+        .map_err(|_| anyhow::anyhow!("no home folder: set HOME or XDG_STATE_HOME"))?;
+    Ok(dirs.state_dir().unwrap_or_else(|| dirs.home_dir().join(".local/state")).join("crosscheck"))
+}
+
+/// Where the key of a session and principal is kept.
+fn key_path(session: &str, who: &str) -> anyhow::Result<PathBuf> {
+    let safe: String =
+        who.chars().map(|c| if c.is_ascii_alphanumeric() || "@.-_".contains(c) { c } else { '_' }).collect();
+    Ok(state_folder()?.join("keys").join(format!("{session}-{safe}.key")))
+}
+
+/// Reads a plan, or prints what is wrong with it as a compiler would: then the answer is no.
+fn read_plan(path: &Path) -> anyhow::Result<crate::plan::Plan> {
+    use anyhow::Context as _;
+    let bytes = std::fs::read(path).with_context(|| format!("the plan {} cannot be read", path.display()))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        No(format!("the plan {} is not UTF-8 text (byte {})", path.display(), error.utf8_error().valid_up_to()))
+    })?;
+    crate::plan::Plan::parse(&path.display().to_string(), &text).map_err(|error| {
+        let color = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+        No(error.render(color)).into()
+    })
+}

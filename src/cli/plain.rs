@@ -1,0 +1,287 @@
+//! Plain mode: the same client without a screen. One event a line out, one verb a line in; for screen readers, scripts
+//! and tests. Verbs are taken in order, each once the one before was answered and everything up to the answer is folded.
+
+use super::verbs::{self, HELP, Verb};
+use crate::client::view::{Link, View};
+use crate::client::{Client, Notice};
+use crate::clock::{self, human};
+use crate::event::{Event, FileSeen};
+use crate::exec::{Screen, Size};
+use crate::name::{StepId, escaped, shown};
+use crate::session::Request;
+use crate::session::steps::Armed;
+use std::io::Write;
+use std::time::Duration;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
+use tokio::time::{Instant, sleep_until};
+
+/// After a panel was printed no yes or no is sent for so long: what was typed before could not mean it. The verb waits;
+/// it is never dropped.
+const GRACE: Duration = Duration::from_millis(300);
+/// Longest line of input.
+const LINE_MAX: usize = 16 * 1024;
+/// Rows of a command's screen that are printed once it ended.
+const ROWS: usize = 20;
+
+/// Runs until the input ends, the person quits, or the session is over.
+pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut impl Write) -> anyhow::Result<()> {
+    let mut lines = input.lines();
+    let mut state = Plain { waiting: vec![], grace: Instant::now(), held: None, opened: None };
+    {
+        let view = client.view.borrow().clone();
+        writeln!(out, "joined session {} as {} ({})", &view.session.id, view.me, view.session.role(&view.me).word())?;
+        status(&view, out)?;
+        if let Some((_, _, armed)) = view.session.open_step() {
+            panel(armed, &view, out)?;
+            state.opened = state.open(&mut client, &view).await;
+        }
+        out.flush()?;
+    }
+    loop {
+        let may_read = state.waiting.is_empty() && state.held.is_none();
+        tokio::select! {
+            notice = client.notices.recv() => {
+                let Some(notice) = notice else { return Ok(()) };
+                if let Some(end) = state.tell(notice, &mut client, out).await? {
+                    return end;
+                }
+                out.flush()?;
+            }
+            () = sleep_until(state.grace), if state.held.is_some() => {
+                if let Some(request) = state.held.take() {
+                    state.waiting.push((client.ask(request.clone()).await, request));
+                }
+            }
+            line = lines.next_line(), if may_read => {
+                let line = match line {
+                    Ok(Some(line)) if line.len() <= LINE_MAX => line,
+                    Ok(Some(_)) => { writeln!(out, "error: a line may have at most {LINE_MAX} bytes")?; out.flush()?; continue }
+                    Ok(None) => return Ok(()),
+                    Err(error) => { writeln!(out, "error: the input cannot be read: {error}")?; out.flush()?; return Ok(()) }
+                };
+                let view = client.view.borrow().clone();
+                match verbs::parse(&line, &view) {
+                    Ok(Verb::Ask(request)) => {
+                        let answers = matches!(request, Request::Check { .. } | Request::Object { .. });
+                        if answers && Instant::now() < state.grace {
+                            state.held = Some(request);
+                        } else {
+                            state.waiting.push((client.ask(request.clone()).await, request));
+                        }
+                    }
+                    Ok(Verb::Quit) => return Ok(()),
+                    Ok(Verb::Help) => writeln!(out, "{HELP}")?,
+                    Ok(Verb::Status) => status(&view, out)?,
+                    Ok(Verb::Nothing) => {}
+                    Err(why) => writeln!(out, "error: {why}")?,
+                }
+                out.flush()?;
+            }
+        }
+    }
+}
+
+struct Plain {
+    /// Requests whose answer has not come.
+    waiting: Vec<(u64, Request)>,
+    /// Until when answers to a panel wait.
+    grace: Instant,
+    /// The answer that waits.
+    held: Option<Request>,
+    /// The automatic `OpenCheck`: printing the panel is opening it.
+    opened: Option<u64>,
+}
+
+impl Plain {
+    async fn open(&mut self, client: &mut Client, view: &View) -> Option<u64> {
+        let (step, state, armed) = view.session.open_step()?;
+        if !view.session.may_check(&view.me) || armed.opened.contains_key(&view.me) {
+            return None;
+        }
+        self.grace = Instant::now() + GRACE;
+        let request = Request::OpenCheck { step: step.id.clone(), attempt: state.attempt };
+        let id = client.ask(request.clone()).await;
+        self.waiting.push((id, request));
+        Some(id)
+    }
+
+    async fn tell(
+        &mut self,
+        notice: Notice,
+        client: &mut Client,
+        out: &mut impl Write,
+    ) -> anyhow::Result<Option<anyhow::Result<()>>> {
+        match notice {
+            Notice::Line { line, told } => {
+                writeln!(out, "{} #{} {told}", line.at.clock(), line.seq)?;
+                let view = settled(client, line.seq).await;
+                match &line.event {
+                    Event::StepArmed { .. } => {
+                        if let Some((_, _, armed)) = view.session.open_step() {
+                            panel(armed, &view, out)?;
+                        }
+                        self.opened = self.open(client, &view).await;
+                    }
+                    Event::RunEnded { step, attempt, .. } => rows(&view, step, *attempt, out)?,
+                    _ => {}
+                }
+            }
+            Notice::Answer { id, refusal } => {
+                let Some(index) = self.waiting.iter().position(|(waiting, _)| *waiting == id) else { return Ok(None) };
+                let (_, request) = self.waiting.swap_remove(index);
+                if self.opened == Some(id) {
+                    self.opened = None;
+                    if refusal.is_none() {
+                        return Ok(None);
+                    }
+                }
+                match refusal {
+                    None => writeln!(out, "ok {}", request.describe())?,
+                    Some(refusal) => {
+                        writeln!(out, "refused {}: {}", shown(&refusal.request), shown(&refusal.reason))?;
+                        if let Some(hint) = refusal.hint {
+                            writeln!(out, "hint: {}", shown(&hint))?;
+                        }
+                    }
+                }
+            }
+            Notice::Link(Link::Live { .. }) => writeln!(out, "link: connected again")?,
+            Notice::Link(Link::Lost { why, tries, .. }) => {
+                if tries == 0 {
+                    writeln!(out, "link: LOST ({}); what is shown is old until it is back", shown(&why))?;
+                }
+            }
+            Notice::Link(Link::Replay { .. }) => {}
+            Notice::Dying(why) => writeln!(out, "HUB: nothing can start any more: {}", shown(&why))?,
+            Notice::Over(None) => {
+                writeln!(out, "the session is closed")?;
+                out.flush()?;
+                return Ok(Some(Ok(())));
+            }
+            Notice::Over(Some(why)) => return Ok(Some(Err(anyhow::anyhow!(why)))),
+        }
+        Ok(None)
+    }
+}
+
+/// The published state once it includes that line. The client publishes a few milliseconds after it folds.
+async fn settled(client: &mut Client, seq: u64) -> View {
+    // An error means that the client is over; then the newest state is the last there will be.
+    let _ = client.view.wait_for(|view| view.session.seq >= seq).await.map(drop);
+    client.view.borrow().clone()
+}
+
+/// Where the session stands.
+pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
+    let session = &view.session;
+    let now = view.now(clock::wall());
+    writeln!(out, "{} on {}, led by {}", shown(&session.plan.name), shown(&session.plan.environment), session.lead)?;
+    for (index, step) in session.plan.steps.iter().enumerate() {
+        let Some(state) = session.steps.get(&step.id) else { continue };
+        let after = if step.point_of_no_return { ", POINT OF NO RETURN" } else { "" };
+        writeln!(
+            out,
+            "step {:02} {} [{}{after}] {}: {}",
+            index + 1,
+            step.id,
+            step.class.word(),
+            state.phase.word(),
+            shown(&step.title)
+        )?;
+    }
+    for watch in &session.plan.watches {
+        let age = session.age(&watch.id, now).map_or("never".to_owned(), |age| format!("{} ago", human(age)));
+        writeln!(
+            out,
+            "watch {} {} ({age}): {}",
+            watch.id,
+            session.status(&watch.id, now).word(),
+            shown(&session.why(&watch.id, now))
+        )?;
+    }
+    for (principal, person) in &session.people {
+        let here = if person.connections.is_empty() { "gone" } else { "here" };
+        writeln!(
+            out,
+            "crew {principal} {} {here}, invited, key not vouched for ({})",
+            session.role(principal).word(),
+            shown(&person.key)
+        )?;
+    }
+    if session.line.is_stopped() {
+        writeln!(
+            out,
+            "THE LINE IS STOPPED; to go on it needs: {}",
+            session.release_needs(now, &session.line.released).join(", ")
+        )?;
+    }
+    Ok(())
+}
+
+/// The cross-check panel, whole.
+pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Result<()> {
+    let covers = armed.covers.covers();
+    let file = |file: &FileSeen| format!("{} ({} bytes, SHA-256 {})", escaped(&file.path), file.size, file.sha256);
+    writeln!(out, "--- CHECK {} attempt {}: {} [{}]", covers.step, covers.attempt, shown(&covers.title), covers.class)?;
+    for (index, word) in covers.argv.iter().enumerate() {
+        writeln!(out, "argument {index}: {}", escaped(word))?;
+    }
+    writeln!(out, "executable: {}", file(&covers.exe))?;
+    if let Some(interpreter) = &covers.interpreter {
+        writeln!(out, "interpreter: {}", file(interpreter))?;
+    }
+    writeln!(out, "folder: {}", escaped(&covers.cwd))?;
+    writeln!(out, "host: {}, user {}", shown(&covers.host), shown(&covers.user))?;
+    for (name, value) in &covers.env {
+        writeln!(out, "environment: {}={}", escaped(name), escaped(value))?;
+    }
+    if let Some(stdin) = &covers.stdin {
+        writeln!(out, "input: {}", escaped(stdin))?;
+    }
+    for named in &covers.files {
+        writeln!(out, "file: {}", file(named))?;
+        for line in named.text.as_deref().unwrap_or("").lines() {
+            writeln!(out, "  | {}", escaped(line))?;
+        }
+    }
+    if let Some(timeout) = covers.timeout_ms {
+        writeln!(out, "ended by force after: {}", human(Duration::from_millis(timeout)))?;
+    }
+    let now = view.now(clock::wall());
+    for gate in &covers.gates {
+        let status = view.session.status(&gate.watch, now);
+        writeln!(out, "gate {}: {}: {}", gate.watch, status.word(), shown(&view.session.why(&gate.watch, now)))?;
+    }
+    for (name, words) in &covers.words {
+        writeln!(out, "{}: {}", name.replace('_', " "), shown(words))?;
+    }
+    if covers.point_of_no_return {
+        writeln!(out, "AFTER THIS NOTHING CAN BE UNDONE")?;
+    }
+    let checked: Vec<_> = armed.checks.keys().map(ToString::to_string).collect();
+    writeln!(
+        out,
+        "checks: {} of {}{}; armed by {}, lapses at {}",
+        armed.checks.len(),
+        covers.checks,
+        if checked.is_empty() { String::new() } else { format!(" ({})", checked.join(", ")) },
+        armed.by,
+        armed.lapses.clock()
+    )?;
+    writeln!(out, "--- digest {}", armed.digest())
+}
+
+/// The last rows of the command's screen.
+fn rows(view: &View, step: &StepId, attempt: u32, out: &mut impl Write) -> std::io::Result<()> {
+    let of_this_run =
+        |screen: &&std::sync::Arc<crate::protocol::Screen>| screen.step == *step && screen.attempt == attempt;
+    let Some(newest) = view.screen.as_ref().filter(of_this_run) else { return Ok(()) };
+    let mut screen = Screen::new(Size { cols: newest.cols, rows: newest.rows });
+    screen.feed(&newest.bytes);
+    let rows: Vec<String> = (0..newest.rows).map(|row| shown(screen.row(row).trim_end())).collect();
+    let end = rows.iter().rposition(|row| !row.is_empty()).map_or(0, |last| last + 1);
+    for row in &rows[end.saturating_sub(ROWS)..end] {
+        writeln!(out, "  | {row}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! `serve`: a hub in the foreground.
+
+use super::args::{HubArgs, Serve};
+use super::{read_plan, state_folder};
+use crate::hub::driver::Ended;
+use crate::hub::{Config, Hub, links};
+use crate::plan::Plan;
+use anyhow::Context as _;
+use std::path::{Path, PathBuf};
+
+/// Runs until the session is closed or somebody stops it.
+pub async fn run(args: Serve) -> anyhow::Result<()> {
+    let plan = read_plan(&args.plan)?;
+    let origin = args.plan.display().to_string();
+    for warning in crate::plan::lint(&plan) {
+        eprintln!("{}", warning.render(&origin, &plan, false));
+    }
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("CROSSCHECK_LOG").unwrap_or_else(|_| "warn".into()),
+        )
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let hub = start(plan, &args.plan, &args.hub).await?;
+    let action = if hub.resumed { "took up the unfinished session" } else { "opened session" };
+    println!("{action} {}", &hub.session[..8]);
+    println!("transcript {}", hub.transcript.display());
+    println!("listening  {}", hub.address);
+    for (who, link) in &hub.links {
+        println!("join as {who}:\n  crosscheck join '{link}'");
+    }
+    let transcript = hub.transcript.clone();
+    let stop = hub.stopper();
+    tokio::spawn(async move {
+        interrupted().await;
+        eprintln!("stopping; what runs, runs on, and `crosscheck serve` with this plan takes the session up again");
+        stop();
+    });
+    match hub.wait().await? {
+        Ended::Closed => {
+            println!("session closed");
+            println!("transcript {}", transcript.display());
+            let report = crate::report::write_beside(&transcript)
+                .context("the report could not be written; `crosscheck report FILE` makes it again")?;
+            println!("report     {}", report.display());
+        }
+        Ended::Stopped => println!("hub stopped; the session is not closed"),
+    }
+    Ok(())
+}
+
+/// Starts a hub for `serve`, `host` and `demo`, and writes the file of links.
+pub async fn start(plan: Plan, path: &Path, args: &HubArgs) -> anyhow::Result<Hub> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let config = Config {
+        plan,
+        folder,
+        params: args.params.iter().cloned().collect(),
+        transcripts: transcripts(args.transcripts.as_deref())?,
+        listen: args.listen,
+        advertise: args.advertise.clone(),
+        max_participants: args.max_participants,
+        new: args.new,
+    };
+    let hub = Hub::start(config).await?;
+    if let Some(file) = &args.links_file {
+        let text = serde_json::to_vec_pretty(&hub.links)?;
+        links::replace_private(file, &text)
+            .with_context(|| format!("the links file {} cannot be written", file.display()))?;
+    }
+    Ok(hub)
+}
+
+/// The folder for transcripts.
+pub fn transcripts(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match given {
+        Some(folder) => Ok(folder.to_owned()),
+        None => state_folder(),
+    }
+}
+
+/// Waits for the first of the signals that ask a program to end.
+pub async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
+        return std::future::pending().await; // a process without signal handling is ended the hard way
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+        _ = hangup.recv() => {}
+    }
+}

@@ -1,0 +1,131 @@
+//! Plain mode's verbs: a line of text becomes a request, completed from the state its author has seen.
+
+use crate::client::view::View;
+use crate::event::{Attention, Settled};
+use crate::name::{Principal, StepId};
+use crate::session::Request;
+use crate::session::steps::Armed;
+
+/// What a line asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verb {
+    /// Ask the hub.
+    Ask(Request),
+    /// Leave.
+    Quit,
+    /// Show the verbs.
+    Help,
+    /// Show where the session stands.
+    Status,
+    /// An empty line.
+    Nothing,
+}
+
+/// The verbs, as `help` shows them.
+pub const HELP: &str = "\
+arm ID · disarm · check · object WHY · withdraw · run · interrupt ID · kill ID · ack TEXT · settle ID done|failed WHY
+andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here · status · close [NOTE] · quit
+check, object, withdraw, run and disarm mean the one armed step";
+
+/// Verbs of the design that later versions carry out.
+const LATER: &[&str] =
+    &["set", "readback", "type", "rollback", "skip", "waive", "poll", "go", "no-go", "seat", "answer", "adhoc"];
+
+/// Reads a line. `Err` is a sentence for its author; nothing was sent.
+pub fn parse(line: &str, view: &View) -> Result<Verb, String> {
+    let line = line.trim();
+    let (verb, rest) = line.split_once(char::is_whitespace).map_or((line, ""), |(verb, rest)| (verb, rest.trim()));
+    let need = |what: &str| match rest.is_empty() {
+        true => Err(format!("{verb} needs {what}")),
+        false => Ok(rest.to_owned()),
+    };
+    let nothing = |what: &str| match rest.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{verb} means the one {what} step and takes nothing else")),
+    };
+    let session = &view.session;
+    let armed = || match session.open_step() {
+        Some((step, state, armed)) => Ok((step.id.clone(), state.attempt, armed.clone())),
+        // Asked all the same where a step was armed before: the hub's refusal says why it is so no longer.
+        None => Err("no step is armed".to_owned()),
+    };
+    let request = match verb {
+        "" => return Ok(Verb::Nothing),
+        "quit" => return Ok(Verb::Quit),
+        "help" | "?" => return Ok(Verb::Help),
+        "status" => return Ok(Verb::Status),
+        "arm" => Request::Arm { step: step_id(&need("a step")?)?, covers: None },
+        "disarm" => {
+            nothing("armed")?;
+            let (step, attempt, _) = armed().or_else(|_| last(view))?;
+            Request::Disarm { step, attempt }
+        }
+        "check" => {
+            nothing("armed")?;
+            let (step, attempt, armed) = armed().or_else(|_| last(view))?;
+            Request::Check { step, attempt, digest: armed.digest() }
+        }
+        "object" => {
+            let why = need("a reason")?;
+            let (step, attempt, armed) = armed().or_else(|_| last(view))?;
+            Request::Object { step, attempt, digest: armed.digest(), why }
+        }
+        "withdraw" => {
+            nothing("armed")?;
+            let (step, attempt, _) = armed().or_else(|_| last(view))?;
+            Request::Withdraw { step, attempt }
+        }
+        "run" => {
+            nothing("armed")?;
+            let (step, attempt, _) = armed().or_else(|_| last(view))?;
+            Request::Run { step, attempt }
+        }
+        "interrupt" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: false },
+        "kill" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: true },
+        "ack" => {
+            let why = need("your words")?;
+            let (step, _) = session.owing_step().ok_or("no step waits for an acknowledgement")?;
+            Request::Ack { step: step.id.clone(), why }
+        }
+        "settle" => {
+            let usage = "settle is written: settle ID done|failed WHY";
+            let mut words = rest.splitn(3, char::is_whitespace);
+            let step = step_id(words.next().filter(|word| !word.is_empty()).ok_or(usage)?)?;
+            let outcome = match words.next() {
+                Some("done") => Settled::Done,
+                Some("failed") => Settled::Failed,
+                _ => return Err(usage.to_owned()),
+            };
+            Request::Settle { step, outcome, why: words.next().unwrap_or("").trim().to_owned() }
+        }
+        "andon" => Request::Andon { why: rest.to_owned() },
+        "release" => Request::Release,
+        "handover" => {
+            Request::Handover { to: Principal::new(&need("a principal")?).map_err(|error| error.to_string())? }
+        }
+        "say" => Request::Say { text: need("a text")? },
+        "mark" => Request::Mark { text: need("a text")? },
+        "away" => Request::Attend { attention: Attention::Away },
+        "here" => Request::Attend { attention: Attention::Here },
+        "close" => Request::Close { note: rest.to_owned() },
+        later if LATER.contains(&later) => return Err(format!("`{later}` is not in this version")),
+        other => return Err(format!("there is no verb {:?}; `help` lists them", crate::name::shown(other))),
+    };
+    Ok(Verb::Ask(request))
+}
+
+/// The step that was armed last, where none is now: the hub's refusal then says what became of it.
+fn last(view: &View) -> Result<(StepId, u32, Armed), String> {
+    let steps =
+        view.session.steps.iter().filter_map(|(id, state)| Some((id.clone(), state.attempt, state.armed.clone()?)));
+    steps.max_by_key(|(_, _, armed)| armed.seq).ok_or_else(|| {
+        match view.session.steps.values().find_map(|state| state.voided.as_ref()) {
+            Some(why) => format!("no step is armed: {why}"),
+            None => "no step is armed".to_owned(),
+        }
+    })
+}
+
+fn step_id(text: &str) -> Result<StepId, String> {
+    StepId::new(text).map_err(|error| error.to_string())
+}
