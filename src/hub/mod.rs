@@ -293,11 +293,13 @@ struct Opened {
 /// Opens a new session, or takes the unfinished one of the same plan up again; either is durable on return.
 fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubError> {
     let found = if config.new { vec![] } else { unfinished(&config.transcripts, config.plan.digest)? };
-    let same_folder = |found: &&Found| Path::new(&found.folder) == folder;
-    if let Some(found) = found.iter().filter(same_folder).rfind(|found| found.same_digest) {
+    let ours = |found: &&Found| Path::new(&found.folder) == folder;
+    if let Some(found) = found.iter().filter(ours).rfind(|found| found.same_digest) {
         return resume(&found.path, params);
     }
-    if let Some(found) = found.iter().rfind(same_folder) {
+    // The same release by name and place, but another text: somebody edited the plan under an open session.
+    let edited = |found: &&Found| found.plan_name == config.plan.name && found.environment == config.plan.environment;
+    if let Some(found) = found.iter().filter(ours).rfind(edited) {
         return Err(HubError::Edited { path: found.path.clone() });
     }
     let clock = Clock::start(None);
