@@ -24,30 +24,40 @@ pub async fn run(args: Serve) -> anyhow::Result<()> {
         .init();
     let hub = start(plan, &args.plan, &args.hub).await?;
     let action = if hub.resumed { "took up the unfinished session" } else { "opened session" };
-    println!("{action} {}", &hub.session[..8]);
-    println!("transcript {}", hub.transcript.display());
-    println!("listening  {}", hub.address);
+    tell(format_args!("{action} {}", &hub.session[..8]));
+    tell(format_args!("transcript {}", hub.transcript.display()));
+    tell(format_args!("listening  {}", hub.address));
     for (who, link) in &hub.links {
-        println!("join as {who}:\n  crosscheck join '{link}'");
+        tell(format_args!("join as {who}:\n  crosscheck join '{link}'"));
     }
     let transcript = hub.transcript.clone();
     let stop = hub.stopper();
     tokio::spawn(async move {
-        interrupted().await;
-        eprintln!("stopping; what runs, runs on, and `crosscheck serve` with this plan takes the session up again");
-        stop();
+        loop {
+            interrupted().await;
+            tell(format_args!(
+                "stopping once nothing runs; `crosscheck serve` with this plan takes the session up again"
+            ));
+            stop();
+        }
     });
     match hub.wait().await? {
         Ended::Closed => {
-            println!("session closed");
-            println!("transcript {}", transcript.display());
+            tell(format_args!("session closed"));
+            tell(format_args!("transcript {}", transcript.display()));
             let report = crate::report::write_beside(&transcript)
                 .context("the report could not be written; `crosscheck report FILE` makes it again")?;
-            println!("report     {}", report.display());
+            tell(format_args!("report     {}", report.display()));
         }
-        Ended::Stopped => println!("hub stopped; the session is not closed"),
+        Ended::Stopped => tell(format_args!("hub stopped; the session is not closed")),
     }
     Ok(())
+}
+
+/// Prints a line. That nobody takes it (the terminal is gone, a pipe is closed) must not end a hub.
+fn tell(line: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Starts a hub for `serve`, `host` and `demo`, and writes the file of links.
@@ -83,15 +93,21 @@ pub fn transcripts(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Waits for the first of the signals that ask a program to end.
+/// Waits for the first of the signals that ask a program to end. A hang-up is none: a lost terminal or SSH connection must
+/// not end a release, and a hub needs no terminal.
 pub async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut term), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
         return std::future::pending().await; // a process without signal handling is ended the hard way
     };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = term.recv() => {}
-        _ = hangup.recv() => {}
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return,
+            _ = term.recv() => return,
+            _ = hangup.recv() => tracing::warn!(
+                "the terminal is gone; the hub goes on, and ends when the session is closed (or: kill {})",
+                std::process::id()
+            ),
+        }
     }
 }
