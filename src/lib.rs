@@ -30,4 +30,6 @@ pub mod client;
 
 pub mod report;
 
+pub mod tui;
+
 pub mod cli;

@@ -6,6 +6,8 @@
 mod crash;
 pub mod driver;
 pub mod fanout;
+#[cfg(test)]
+mod generated;
 pub mod journal;
 pub mod links;
 pub mod peer;
