@@ -1,0 +1,4 @@
+//! What the tests share. Start at [`program::Stage`].
+
+pub mod program;
+pub mod wait;
