@@ -135,22 +135,27 @@ fn status(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         Link::Replay { .. } => look.span(" REPLAY ", Ink::Replay),
         _ => look.span(" LIVE ", Ink::Live),
     };
+    let narrow = area.width < 100;
     let mut parts: Vec<(u8, Vec<Span<'static>>)> = vec![
         (0, vec![mode, look.span(format!(" {environment}"), environment_ink)]),
-        (3, vec![look.span(fit(&session.plan.name, 40), Ink::Text)]),
+        (3, vec![look.span(fit(&session.plan.name, if narrow { 18 } else { 40 }), Ink::Text)]),
         (4, vec![look.span(format!("T+{}", elapsed(look)), Ink::Text)]),
     ];
     if let Some((step, state)) = session.current_step() {
         let (_, word, ink) = facts::phase(state.phase);
         let number = facts::numbered(session, &step.id);
-        let of = format!("step {number} of {:02} ", session.plan.steps.len());
+        let of = match narrow {
+            true => format!("{number}/{:02} ", session.plan.steps.len()),
+            false => format!("step {number} of {:02} ", session.plan.steps.len()),
+        };
         parts.push((1, vec![look.span(of, Ink::Text), look.span(word, ink)]));
     } else {
         parts.push((1, vec![look.span("every step is over", Ink::Done)]));
     }
     let (role, ink) = facts::role_word(session, &look.view.me);
-    parts.push((5, vec![look.span(format!("{} · ", look.view.me.short()), Ink::Me), look.span(role, ink)]));
-    parts.push((2, link(look)));
+    parts.push((2, vec![look.span(format!("{} · ", look.view.me.short()), Ink::Me), look.span(role, ink)]));
+    let rank = if matches!(look.view.link, Link::Live { .. }) { 5 } else { 1 };
+    parts.push((rank, link(look)));
     parts.push((6, vec![look.span(look.at().clock(), Ink::Dim)]));
     let width = usize::from(area.width);
     let size = |parts: &[(u8, Vec<Span<'static>>)]| -> usize {
@@ -227,6 +232,7 @@ fn message(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
         && session.may_check(&look.view.me)
         && !armed.checks.contains_key(&look.view.me)
         && !matches!(look.view.link, Link::Replay { .. })
+        && look.app.panel().is_none()
     {
         let spans = vec![
             look.span("CHECK WANTED  ", Ink::Hold),
@@ -368,7 +374,9 @@ fn footer(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
             left.push(look.span(format!(" {}  ", entry.short), if usable { Ink::Text } else { Ink::Dim }));
         }
     };
-    for entry in rest {
+    // The panel names its own keys, locked ones as such.
+    let own = look.app.panel().is_some() && area.height >= 10;
+    for entry in rest.filter(|_| !own) {
         push(&mut left, entry, true);
     }
     for entry in cannot.iter().take(3) {

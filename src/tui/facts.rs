@@ -301,10 +301,17 @@ pub fn andon_text(session: &Session, now: At) -> String {
     let needs = session.release_needs(now, &session.line.released);
     let needs = match needs.is_empty() {
         true => "a second person".to_owned(),
-        false => needs.join(" and "),
+        false => shorten(session, &needs.join(" and ")),
     };
     let why = andon_why(session).map_or_else(String::new, |why| format!(": {why}"));
     format!("line stopped by {}{why} · to go on, A by {needs}", who.join(", "))
+}
+
+/// A sentence with the crew's names short, where those are unique: in a narrow column they tell as much.
+pub fn shorten(session: &Session, text: &str) -> String {
+    let crew = session.plan.principals();
+    let unique = |who: &&&Principal| crew.iter().filter(|other| other.short() == who.short()).count() == 1;
+    crew.iter().filter(unique).fold(text.to_owned(), |text, who| text.replace(who.as_str(), who.short()))
 }
 
 /// The reason given with the latest pull, as the story tells it; the session keeps no other copy.

@@ -324,7 +324,10 @@ fn gates(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
 
 fn blast(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
     let mut all = vec![];
-    for (name, words) in &covers.words {
+    let order = ["touches", "undo", "half_way", "remains_in"];
+    let mut words: Vec<_> = covers.words.iter().collect();
+    words.sort_by_key(|(name, _)| order.iter().position(|known| known == name).unwrap_or(order.len()));
+    for (name, words) in words {
         all.extend(named(look, &shown(&name.replace('_', "-")), vec![look.span(escaped(words), Ink::Text)], width));
     }
     if covers.words.is_empty() {
@@ -402,10 +405,11 @@ fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
     }
     all.push(Line::from(cut(keys, width)));
     let andon = "! ANDON stops the line ";
-    let left = cut(
-        vec![look.span("Enter never checks. Anything new voids all checks.", Ink::Dim)],
-        width.saturating_sub(andon.len() + 1),
-    );
+    let said = match look.app.toasts.back() {
+        Some(toast) => look.span(&toast.text, Ink::Warn),
+        None => look.span("Enter never checks. Anything new voids all checks.", Ink::Dim),
+    };
+    let left = cut(vec![said], width.saturating_sub(andon.len() + 1));
     let used: usize = left.iter().map(Span::width).sum();
     let mut last = left;
     last.push(Span::raw(" ".repeat(width.saturating_sub(used + andon.len()))));
