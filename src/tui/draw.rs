@@ -91,7 +91,7 @@ fn main(look: &Look<'_>, buf: &mut Buffer, area: Rect, drawn: &mut Drawn) {
         let left = (u32::from(area.width) * 46 / 120).clamp(40, 70) as u16; // of a u16, so it fits one
         let upper = Rect { height: body.height - low, ..body };
         let right = Rect { x: body.x + left, width: body.width - left, ..upper };
-        let command = Rect { height: (upper.height + 1) / 2, ..right };
+        let command = Rect { height: upper.height.div_ceil(2), ..right };
         let lower = Rect { y: command.bottom(), height: upper.height - command.height, ..right };
         let half = right.width / 2;
         let strip = Rect { y: upper.bottom(), height: low, ..body };
@@ -153,7 +153,9 @@ fn status(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         parts.push((1, vec![look.span("every step is over", Ink::Done)]));
     }
     let (role, ink) = facts::role_word(session, &look.view.me);
-    parts.push((2, vec![look.span(format!("{} · ", look.view.me.short()), Ink::Me), look.span(role, ink)]));
+    let replay = matches!(look.view.link, Link::Replay { .. });
+    let me = vec![look.span(format!("{} · ", look.view.me.short()), Ink::Me), look.span(role, ink)];
+    parts.push((if replay { 7 } else { 2 }, me));
     let rank = if matches!(look.view.link, Link::Live { .. }) { 5 } else { 1 };
     parts.push((rank, link(look)));
     parts.push((6, vec![look.span(look.at().clock(), Ink::Dim)]));
@@ -212,8 +214,12 @@ fn alarm(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     } else {
         let spans = vec![look.span(format!(" {}  ", alarm.word), ink), look.span(&alarm.text, Ink::Text)];
         let other = facts::no_return(look.session());
-        let right = match area.width >= 100 && other.word != alarm.word && look.session().closed.is_none() {
-            true => vec![look.span(other.word, other.ink), look.span(format!(" {} ", other.text), Ink::Text)],
+        let also = vec![look.span(other.word, other.ink), look.span(format!(" {} ", other.text), Ink::Text)];
+        let size = |spans: &[Span<'_>]| spans.iter().map(Span::width).sum::<usize>();
+        // Only where it takes nothing away from the alarm.
+        let fits = size(&spans) + size(&also) + 2 <= usize::from(area.width);
+        let right = match fits && other.word != alarm.word && look.session().closed.is_none() {
+            true => also,
             false => vec![],
         };
         row(buf, area, 0, spans, right);

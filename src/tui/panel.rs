@@ -9,7 +9,6 @@ use super::facts;
 use super::panes::{command, plan};
 use super::text::{pad, pad_left, sparkline, wrap};
 use super::theme::Ink;
-use super::update::check_locks;
 use crate::clock::human;
 use crate::event::{Covers, FileSeen};
 use crate::hash::Hash;
@@ -151,9 +150,9 @@ fn paged(
         }
     }
     let mut tabs = vec![];
-    for index in 0..SECTIONS {
+    for (index, short) in SHORT.iter().enumerate() {
         let mark = if panel.seen[index].is_done() { "✓" } else { "·" };
-        let name = format!("{} {} {mark}", index + 1, SHORT[index]);
+        let name = format!("{} {} {mark}", index + 1, short);
         let (name, ink) = match index == panel.section {
             true => (format!("[{name}]"), Ink::Focus),
             false => (format!(" {name} "), if panel.seen[index].is_done() { Ink::Dim } else { Ink::Hold }),
@@ -373,7 +372,7 @@ fn crew(look: &Look<'_>, armed: &Armed, covers: &Covers, width: usize) -> Vec<Li
 
 /// What stands below the sections: what is missing, or the line being typed, and the keys.
 fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
-    let locks = check_locks(panel, look.view, look.now);
+    let locks = facts::check_locks(panel, look.view, look.now);
     let border = Line::from(look.span("─".repeat(width), Ink::Border));
     let mut all = vec![border];
     if let Some(field) = &panel.field {

@@ -30,8 +30,7 @@ pub fn crew(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let mut people: Vec<_> = session.people.iter().collect();
     people.sort_by_key(|(who, person)| (**who != session.lead, person.connections.is_empty(), person.role));
     let skip = usize::from(look.app.scrolled(Pane::Crew)).min(people.len().saturating_sub(1));
-    let mut y = 0;
-    for (who, person) in people.into_iter().skip(skip) {
+    for (y, (who, person)) in (0..).zip(people.into_iter().skip(skip)) {
         if y + 1 >= inner.height && inner.height > 1 {
             break;
         }
@@ -47,7 +46,6 @@ pub fn crew(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         ];
         spans.extend(doing(look, who, person));
         row(buf, inner, y, spans, vec![]);
-        y += 1;
     }
     let pulled = facts::line_locks(session);
     let last = match pulled.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::tui::app::{GRACE, Overlay, SECTIONS};
-use crate::tui::update::check_locks;
+use crate::tui::facts::check_locks;
 use proptest::prelude::*;
 
 /// Something that happens to a screen in a generated run.
@@ -99,7 +99,7 @@ fn fly(me: &str, mut size: (u16, u16), run: Vec<Step>) -> Result<(), TestCaseErr
                 Happened::Tick
             }
             Step::Frame => {
-                let glyphs = if size.0 % 2 == 0 { Glyphs::Unicode } else { Glyphs::Ascii };
+                let glyphs = if size.0.is_multiple_of(2) { Glyphs::Unicode } else { Glyphs::Ascii };
                 let theme = &themes[usize::from(size.1 % 2)];
                 Happened::Drawn(rendered(&app, &view, theme, glyphs, now, size).1)
             }
@@ -160,7 +160,7 @@ fn fly(me: &str, mut size: (u16, u16), run: Vec<Step>) -> Result<(), TestCaseErr
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     #[test]
     fn no_key_at_any_size_panics_or_answers_what_was_not_seen(
@@ -337,4 +337,25 @@ fn a_screen_nobody_touches_says_so_and_the_bell_rings_once() {
     let later = update(&mut app, Happened::Tick, &view, now);
     let away = Action::Ask(Request::Attend { attention: crate::event::Attention::Away });
     assert_eq!(later, [away], "and no second bell");
+}
+
+#[test]
+fn what_was_seen_stays_seen_while_the_panel_waits_but_answers_wait_again() {
+    let flight = Flight::armed();
+    let view = flight.view("ivo");
+    let mut now = flight.now();
+    let mut app = App::new(120, 40);
+    update(&mut app, key('x'), &view, now);
+    for _ in 0..30 {
+        frame(&mut app, &view, now, (120, 40));
+        now.mono += Duration::from_millis(100);
+    }
+    update(&mut app, code(KeyCode::Esc), &view, now);
+    assert!(app.panel().is_none());
+    update(&mut app, key('x'), &view, now);
+    frame(&mut app, &view, now, (120, 40));
+    assert!(app.panel().unwrap().unseen().is_empty());
+    assert!(asked(&update(&mut app, key('y'), &view, now)).is_empty(), "within the grace time");
+    now.mono += GRACE;
+    assert!(!asked(&update(&mut app, key('y'), &view, now)).is_empty());
 }
