@@ -48,7 +48,7 @@ fn the_demo_flies_itself_and_leaves_a_whole_transcript() {
     });
     let ended = at(
         "run of the drop",
-        &|event, _| matches!(event, Event::RunEnded { step, end: RunEnd::Exit { code: 0 }, .. } if step.as_str() == "drop"),
+        &|event, _| matches!(event, Event::RunEnded { step, end: RunEnd::Exited { code: 0 }, .. } if step.as_str() == "drop"),
     );
     assert!(refused < checked && checked < ended, "{told}");
 

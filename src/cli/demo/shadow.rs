@@ -8,7 +8,8 @@ use super::{Guide, Trouble};
 use crate::client::view::View;
 use crate::client::{Client, Notice};
 use crate::clock;
-use crate::event::{Attention, Event};
+use crate::event::{Attention, Event, FileSeen};
+use crate::hash::Hash;
 use crate::name::StepId;
 use crate::plan::Step;
 use crate::session::Request;
@@ -240,7 +241,11 @@ fn examined(view: &View, step: &Step, armed: &Armed) -> Result<String, String> {
     if covers.plan != view.session.plan.digest {
         return Err("it was armed from another plan".to_owned());
     }
+    let other = |file: &&FileSeen| file.text.as_ref().is_some_and(|text| Hash::of(text.as_bytes()) != file.sha256);
+    if let Some(file) = covers.files.iter().find(other) {
+        return Err(format!("the text shown of {} is not the file that was hashed", file.path));
+    }
     let files = covers.files.len();
     let files = format!("{files} file{}", if files == 1 { "" } else { "s" });
-    Ok(format!("the command is the plan's, {files} read, {} gates hold", step.gates.len()))
+    Ok(format!("the command is the plan's, {files} read and hashed, {} gates hold", step.gates.len()))
 }
