@@ -389,3 +389,23 @@ fn bare_and_foreign_plans_draw_at_any_size() {
         }
     }
 }
+
+#[test]
+fn a_replay_moves_and_asks_for_nothing() {
+    let flight = Flight::armed();
+    let view = View {
+        link: Link::Replay { at: 3, of: 9, verdict: "COMPLETE".into() },
+        me: Principal::new("replay").unwrap(),
+        ..flight.view("dana")
+    };
+    let mut app = App::new(120, 40);
+    let moves = " .,[]-+5".chars().map(key).chain([code(KeyCode::Left), code(KeyCode::Right)]);
+    for happened in moves {
+        let actions = update(&mut app, happened.clone(), &view, flight.now());
+        assert!(matches!(actions[..], [Action::Replay(_)]), "{happened:?}: {actions:?}");
+    }
+    for verb in "arydukiAHQcm!".chars() {
+        let actions = update(&mut app, key(verb), &view, flight.now());
+        assert!(asked(&actions).is_empty(), "{verb}: {actions:?}");
+    }
+}
