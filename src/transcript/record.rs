@@ -16,8 +16,9 @@ use std::io;
 /// The version of the layout.
 pub const FORMAT: u32 = 1;
 
-/// The longest line that is written or read: a `StepArmed` with its files shown whole stays well below.
-pub const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The longest line that is written or read, and so the largest message of a hub. `SessionOpened` with the longest plan
+/// (96 KiB, at most doubled by escapes) and `StepArmed` with its files' texts (64 KiB in all) stay below.
+pub const LINE_BYTES_MAX: usize = 256 * 1024;
 
 /// One numbered event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
