@@ -2,5 +2,6 @@
 
 mod demo;
 mod plain;
+mod refusals;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;

@@ -186,7 +186,7 @@ async fn fly_alone(lead: Client) -> anyhow::Result<()> {
             biased; // what plain mode shows first comes before what the pilot types
             flown = plain::run(lead, tokio::io::BufReader::new(typed), &mut out) => flown,
             gave_up = pilot::fly(view, verbs) => gave_up,
-            () = serve::interrupted() => Err(No("the demo was interrupted".to_owned()).into()),
+            _ = tokio::signal::ctrl_c() => Err(No("the demo was interrupted".to_owned()).into()),
         }
     };
     match tokio::time::timeout(FLIGHT_MAX, flight).await {
