@@ -19,7 +19,7 @@ use crate::hub::driver::Ended;
 use crate::identity::Key;
 use anyhow::Context as _;
 use shadow::{Pace, Shadow};
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const DROP: &str = "drop";
 const LEAD: &str = "lead@example.org";
 const SHADOW: &str = "demo-shadow@example.org";
 /// The longest an unattended flight may take; scripts are promised two minutes, and the end takes some of it.
-const FLIGHT_MAX: Duration = Duration::from_secs(105);
+const FLIGHT_MAX: Duration = Duration::from_secs(95);
 
 /// What is behind the red gate, as the demo's shadow tells it.
 const WHY_RED: &str = if cfg!(feature = "kafka") {
@@ -155,21 +155,23 @@ pub async fn run(args: Demo) -> anyhow::Result<()> {
     hub.stop().await;
     let ended = hub.wait().await?;
     drop(shadow);
-    println!("folder {} (throw-away files; it is yours to delete)", folder.display());
+    // An error comes before a farewell: it may be that nobody reads our output any more.
+    flown?;
     let name = transcript.display();
+    let mut farewell = format!("folder {} (throw-away files; it is yours to delete)\n", folder.display());
     match ended {
         Ended::Closed => {
-            let report = crate::report::write_beside(&transcript);
-            println!("replay crosscheck replay {name}");
-            println!("transcript {name}");
-            println!("report {}", report.context("the report could not be written")?.display());
+            let report = crate::report::write_beside(&transcript).context("the report could not be written")?;
+            farewell +=
+                &format!("to replay it: crosscheck replay {name}\ntranscript {name}\nreport {}\n", report.display());
         }
-        Ended::Stopped => {
-            println!("hub stopped; the session is not closed");
-            println!("transcript {name}");
-        }
+        Ended::Stopped => farewell += &format!("hub stopped; the session is not closed\ntranscript {name}\n"),
     }
-    flown
+    std::io::stdout().write_all(farewell.as_bytes())?;
+    match ended {
+        Ended::Stopped if alone => Err(No("the demo ended before its session was closed".to_owned()).into()),
+        _ => Ok(()),
+    }
 }
 
 /// A person leads.
