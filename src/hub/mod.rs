@@ -90,8 +90,10 @@ pub enum HubError {
     OtherParams { path: PathBuf, was: String },
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("the links of this session cannot be kept: {0}")]
-    Links(io::Error),
+    #[error("the links of this session cannot be kept in {path}: {source}", path = path.display())]
+    Links { path: PathBuf, source: io::Error },
+    #[error("{path} does not hold the links of this session: {why}\nhint: move it away, and new links are made; everyone's key stays what it was", path = path.display())]
+    LinksDamaged { path: PathBuf, why: String },
     #[error(transparent)]
     Key(#[from] crate::identity::KeyError),
     #[error(transparent)]
@@ -136,20 +138,12 @@ impl Hub {
         let params = config.plan.params(&config.params).map_err(HubError::Params)?;
         let opened = open(&config, &folder, params)?;
         let kept_path = opened.transcript.path().with_extension("links");
-        let fresh = || Kept::make(&opened.sequencer.session().id, &config.plan);
-        let mut kept = match opened.resumed {
-            true => match Kept::load(&kept_path) {
-                Ok(kept) => kept,
-                // The hub before died between opening the session and keeping its links: nobody ever had one.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => fresh()?,
-                Err(error) => return Err(HubError::Links(error)),
-            },
-            false => fresh()?,
-        };
+        let session = opened.sequencer.session();
+        let mut kept = Kept::load_or_make(&kept_path, &session.id, &session.plan)?;
         let listener = listen(config.listen, kept.port).await?;
         let address = listener.local_addr().map_err(|source| HubError::Listen { address: config.listen, source })?;
         kept.port = address.port();
-        kept.save(&kept_path).map_err(HubError::Links)?;
+        kept.save(&kept_path).map_err(|source| HubError::Links { path: kept_path, source })?;
         let host = config.advertise.clone().unwrap_or_else(|| address.ip().to_string());
         let links = kept.links(&host);
 
@@ -240,14 +234,18 @@ impl Hub {
         })
     }
 
-    /// Ends the hub, the session unclosed; what runs is lost from sight and reads as unknown afterwards.
+    /// Tells the driver to stop once nothing runs. A second time: at once; then what runs loses its terminal, and reads as
+    /// unknown afterwards.
     pub async fn stop(&self) {
-        let _ = self.inputs.send(Input::Stop { force: true }).await;
+        let _ = self.inputs.send(Input::Stop).await;
     }
 
     /// A handle to end it with while somebody else waits.
-    pub fn stopper(&self) -> Stopper {
-        Stopper(self.inputs.clone())
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        let inputs = self.inputs.clone();
+        move || {
+            let _ = inputs.try_send(Input::Stop);
+        }
     }
 
     /// Waits for the end; the last lines reach everyone who reads.
@@ -273,15 +271,6 @@ impl Hub {
     }
 }
 
-/// Ends a hub.
-pub struct Stopper(mpsc::Sender<Input>);
-impl Stopper {
-    /// Asks for the end; without `force` a running command is left in peace.
-    pub async fn stop(&self, force: bool) {
-        let _ = self.0.send(Input::Stop { force }).await; // a hub that is gone has ended
-    }
-}
-
 struct Opened {
     sequencer: Sequencer,
     transcript: Transcript,
@@ -297,7 +286,11 @@ fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubErr
     if let Some(found) = found.iter().filter(same_folder).rfind(|found| found.same_digest) {
         return resume(&found.path, params);
     }
-    if let Some(found) = found.iter().rfind(same_folder) {
+    // Another plan may lie in the same folder: only the same name for the same environment is this plan, edited.
+    let same_plan = |found: &&Found| {
+        same_folder(found) && found.plan_name == config.plan.name && found.environment == config.plan.environment
+    };
+    if let Some(found) = found.iter().rfind(same_plan) {
         return Err(HubError::Edited { path: found.path.clone() });
     }
     let clock = Clock::start(None);
@@ -385,9 +378,10 @@ async fn listen(wanted: SocketAddr, last_port: u16) -> Result<TcpListener, HubEr
     Err(HubError::Listen { address: wanted, source: failed })
 }
 
-/// Takes connections in, within the limits; one too many is dropped at once, it may come back.
+/// Takes connections in, within the limits; one too many is turned away at once, it may come back.
 async fn accept(listener: TcpListener, door: Arc<peer::Door>, all: Arc<Semaphore>) {
     let pending = Arc::new(Semaphore::new(UNAUTHENTICATED));
+    let turned_away = Arc::new(Semaphore::new(UNAUTHENTICATED));
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -399,6 +393,13 @@ async fn accept(listener: TcpListener, door: Arc<peer::Door>, all: Arc<Semaphore
             }
         };
         let (Ok(waiting), Ok(place)) = (pending.clone().try_acquire_owned(), all.clone().try_acquire_owned()) else {
+            // Told why where that costs little; with as many of those at once, only dropped.
+            if let Ok(turned) = turned_away.clone().try_acquire_owned() {
+                tokio::spawn(async move {
+                    peer::turn_away(stream).await;
+                    drop(turned);
+                });
+            }
             continue;
         };
         let door = door.clone();

@@ -118,7 +118,6 @@ pub const PANEL: &[Entry] = entries! {
     "Tab" Verb::NextPane, "section", "next section; 1-5 go to one";
     "Space" Verb::NextUnseen, "next unseen", "to the next part that was not on screen yet";
     "Esc" Verb::Back, "later", "close the panel without an answer";
-    "?" Verb::Help, "help", "this list";
     "!" Verb::Andon, "ANDON", "stop the line";
 };
 
@@ -185,7 +184,7 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
     };
     let any = match character {
         '!' if place != Place::Replay => Some(Verb::Andon),
-        '?' => Some(Verb::Help),
+        '?' if place != Place::Panel => Some(Verb::Help),
         'z' => Some(Verb::Zoom),
         't' => Some(Verb::Theme),
         'j' => Some(Verb::Down),
