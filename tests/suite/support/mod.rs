@@ -1,4 +1,7 @@
 //! What the tests share. Start at [`program::Stage`].
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod program;
+pub mod real;
 pub mod wait;
