@@ -26,13 +26,14 @@ const ROWS: usize = 20;
 /// Runs until the input ends, the person quits, or the session is over.
 pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut impl Write) -> anyhow::Result<()> {
     let mut lines = input.lines();
-    let mut state = Plain { waiting: vec![], grace: Instant::now(), held: None, opened: None };
+    let mut state = Plain { waiting: vec![], grace: Instant::now(), held: None, opened: None, read: None };
     {
         let view = client.view.borrow().clone();
         writeln!(out, "joined session {} as {} ({})", &view.session.id, view.me, view.session.role(&view.me).word())?;
         status(&view, out)?;
         if let Some((_, _, armed)) = view.session.open_step() {
             panel(armed, &view, out)?;
+            state.read = read(&view);
             state.opened = state.open(&mut client, &view).await;
         }
         out.flush()?;
@@ -60,7 +61,7 @@ pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut
                     Err(error) => { writeln!(out, "error: the input cannot be read: {error}")?; out.flush()?; return Ok(()) }
                 };
                 let view = client.view.borrow().clone();
-                match verbs::parse(&line, &view) {
+                match verbs::parse(&line, &view, state.read.as_ref()) {
                     Ok(Verb::Ask(request)) => {
                         let answers = matches!(request, Request::Check { .. } | Request::Object { .. });
                         if answers && Instant::now() < state.grace {
@@ -90,12 +91,15 @@ struct Plain {
     held: Option<Request>,
     /// The automatic `OpenCheck`: printing the panel is opening it.
     opened: Option<u64>,
+    /// The panel that was printed last.
+    read: Option<verbs::Read>,
 }
 
 impl Plain {
     async fn open(&mut self, client: &mut Client, view: &View) -> Option<u64> {
         let (step, state, armed) = view.session.open_step()?;
-        if !view.session.may_check(&view.me) || armed.opened.contains_key(&view.me) {
+        let asked = armed.covers.covers().checks > 0 && view.session.may_check(&view.me);
+        if !asked || armed.opened.contains_key(&view.me) {
             return None;
         }
         self.grace = Instant::now() + GRACE;
@@ -119,6 +123,7 @@ impl Plain {
                     Event::StepArmed { .. } => {
                         if let Some((_, _, armed)) = view.session.open_step() {
                             panel(armed, &view, out)?;
+                            self.read = read(&view);
                         }
                         self.opened = self.open(client, &view).await;
                     }
@@ -131,9 +136,11 @@ impl Plain {
                 let (_, request) = self.waiting.swap_remove(index);
                 if self.opened == Some(id) {
                     self.opened = None;
-                    if refusal.is_none() {
-                        return Ok(None);
+                    // Nobody typed it, so nobody waits for `ok` or `refused`: a script would take it for its own answer.
+                    if let Some(refusal) = refusal {
+                        writeln!(out, "the check could not be opened: {}", shown(&refusal.reason))?;
                     }
+                    return Ok(None);
                 }
                 match refusal {
                     None => writeln!(out, "ok {}", request.describe())?,
@@ -162,6 +169,11 @@ impl Plain {
         }
         Ok(None)
     }
+}
+
+/// Which panel stands open.
+fn read(view: &View) -> Option<verbs::Read> {
+    view.session.open_step().map(|(step, state, armed)| (step.id.clone(), state.attempt, armed.digest()))
 }
 
 /// The published state once it includes that line. The client publishes a few milliseconds after it folds.

@@ -81,8 +81,9 @@ pub enum Input {
     Run { step: StepId, attempt: u32, report: Report },
     /// Look at the clock.
     Tick,
-    /// End once nothing runs; the second time at once, whatever runs.
-    Stop,
+    /// End, the session unclosed. Where a command runs, only `force` ends the hub: the command would lose its terminal, and
+    /// its outcome would be unknown.
+    Stop { force: bool },
 }
 
 /// How a driver ended.
@@ -149,8 +150,6 @@ pub struct Driver {
     screens: u64,
     /// The size that the lead's pane asked for last.
     size: Size,
-    /// How often somebody asked for the end.
-    stops: u32,
 }
 
 /// What one batch leads to once it is durable.
@@ -191,7 +190,6 @@ impl Driver {
             connections,
             screens: 0,
             size,
-            stops: 0,
         }
     }
 
@@ -214,7 +212,17 @@ impl Driver {
                 let lines = self.sequencer.observe(self.shared.now(), &fact)?;
                 batch.lines.extend(lines);
             }
+            let mut stop = false;
             for input in waiting.drain(..) {
+                if let Input::Stop { force } = input {
+                    stop |= force || self.live.is_none();
+                    if let Some(live) = self.live.as_ref().filter(|_| !force) {
+                        tracing::warn!(
+                            "step {} is running; ask again to end the hub all the same (its outcome will be unknown)",
+                            live.step
+                        );
+                    }
+                }
                 self.take(input, &mut batch)?;
             }
             self.look_at_clock(&mut batch)?;
@@ -227,7 +235,7 @@ impl Driver {
                 self.journal.close()?;
                 return Ok(Ended::Closed);
             }
-            if self.must_stop() {
+            if stop {
                 return Ok(Ended::Stopped);
             }
         }
@@ -271,30 +279,9 @@ impl Driver {
                     batch.lines.extend(self.sequencer.observe(now, &Fact::ProcessGone { step, attempt })?);
                 }
             }
-            Input::Stop => self.stop_asked(),
+            Input::Stop { .. } => {}
         }
         Ok(())
-    }
-
-    /// A hub that ends takes the terminal of what runs with it, which kills most commands half-way. So the first wish
-    /// waits for the command, and only a second one does not.
-    fn stop_asked(&mut self) {
-        self.stops += 1;
-        if let (1, Some(live)) = (self.stops, &self.live) {
-            tracing::warn!(
-                "step {} runs; the hub ends when it has ended. Ending the hub now, by asking once more, takes the command's terminal away: it is most likely killed, and its outcome unknown",
-                live.step
-            );
-        }
-    }
-
-    /// Whether the end was asked for, and may be now. An intent that was acted on counts as running.
-    fn must_stop(&self) -> bool {
-        match self.stops {
-            0 => false,
-            1 => self.sequencer.session().live_step().is_none(),
-            _ => true,
-        }
     }
 
     fn join(&mut self, joining: Joining, now: At, batch: &mut Batch) -> Result<(), SequencerError> {
@@ -672,11 +659,8 @@ impl Driver {
                     request => refuse(&outbox, id, request.describe()),
                 },
                 // What runs is left alone until somebody insists, as in a hub that is well.
-                Some(Input::Stop) => {
-                    self.stops += 1;
-                    if self.stops > 1 {
-                        return;
-                    }
+                Some(Input::Stop { force: true }) => return,
+                Some(Input::Stop { force: false }) => {
                     tracing::warn!(
                         "step {} runs; the hub ends when it has ended, or at once when asked again",
                         live.step

@@ -22,7 +22,7 @@ use crate::plan::{Params, Plan};
 use crate::session::Fact;
 use crate::session::steps::Phase;
 use crate::transcript::file::{FileError, Transcript};
-use crate::transcript::found::{Found, unfinished};
+use crate::transcript::found::{Found, unfinished, unreadable};
 use crate::transcript::index::Index;
 use bytes::{Bytes, BytesMut};
 use driver::{Driver, DriverError, Ended, INPUTS, Input, Shared, TICK};
@@ -234,18 +234,14 @@ impl Hub {
         })
     }
 
-    /// Tells the driver to stop once nothing runs. A second time: at once; then what runs loses its terminal, and reads as
-    /// unknown afterwards.
+    /// Ends the hub, the session unclosed; what runs is lost from sight and reads as unknown afterwards.
     pub async fn stop(&self) {
-        let _ = self.inputs.send(Input::Stop).await;
+        let _ = self.inputs.send(Input::Stop { force: true }).await;
     }
 
     /// A handle to end it with while somebody else waits.
-    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
-        let inputs = self.inputs.clone();
-        move || {
-            let _ = inputs.try_send(Input::Stop);
-        }
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.inputs.clone())
     }
 
     /// Waits for the end; the last lines reach everyone who reads.
@@ -271,6 +267,15 @@ impl Hub {
     }
 }
 
+/// Ends a hub.
+pub struct Stopper(mpsc::Sender<Input>);
+impl Stopper {
+    /// Asks for the end; without `force` a running command is left in peace.
+    pub async fn stop(&self, force: bool) {
+        let _ = self.0.send(Input::Stop { force }).await; // a hub that is gone has ended
+    }
+}
+
 struct Opened {
     sequencer: Sequencer,
     transcript: Transcript,
@@ -292,6 +297,11 @@ fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubErr
     };
     if let Some(found) = found.iter().rfind(same_plan) {
         return Err(HubError::Edited { path: found.path.clone() });
+    }
+    if !config.new
+        && let Some(refused) = unreadable(&config.transcripts, &slug(&config.plan.name))
+    {
+        return Err(refused.into());
     }
     let clock = Clock::start(None);
     let at = clock.now();

@@ -271,16 +271,19 @@ async fn enter(
     let FromClient::Knock { versions, token } = hear(socket).await? else {
         return Err(refuse("the first message must be Knock"));
     };
-    let Some(version) = versions.iter().copied().filter(|version| VERSIONS.contains(version)).max() else {
-        return Err(refuse(&format!(
-            "this hub speaks protocol {VERSIONS:?}, the client {versions:?}; use the same version of crosscheck"
-        )));
-    };
     let Some(owner) = door.secrets.open(&token, from.ip()) else {
         door.note_refusal(Principal::hub(), format!("a link with a wrong secret, from {}", from.ip())).await;
         // A guesser waits; the generic text tells nothing.
         tokio::time::sleep(Duration::from_millis(500)).await;
         return Err(refuse("not let in: the link's secret is wrong, or belongs to another session"));
+    };
+    let Some(version) = versions.iter().copied().filter(|version| VERSIONS.contains(version)).max() else {
+        let theirs = &versions[..versions.len().min(8)];
+        let who = owner.unwrap_or_else(Principal::hub);
+        door.note_refusal(who, format!("a client that speaks protocol {theirs:?}, this hub {VERSIONS:?}")).await;
+        return Err(refuse(&format!(
+            "this hub speaks protocol {VERSIONS:?}, the client {theirs:?}; use the same version of crosscheck"
+        )));
     };
     let nonce = random_hex(32).map_err(|error| refuse(&error.to_string()))?;
     let hello =

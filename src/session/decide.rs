@@ -12,6 +12,10 @@ use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{ShadowLost, Step};
 use std::time::Duration;
 
+/// The longest JSON text of what is armed: with the rest of its line it must fit into one message to every client, or
+/// nobody could read it, and nobody could come back past it.
+const ARMED_BYTES_MAX: usize = crate::protocol::HUB_BYTES_MAX - 4 * 1024;
+
 /// Something the hub saw or did, as far as a session cares.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
@@ -201,6 +205,13 @@ fn arm(
         return Err(Refusal::CannotFreeze("the session moved on while the step was frozen; arm it again".into()));
     }
     let frozen = Frozen::new(covers.clone()).map_err(|error| Refusal::CannotFreeze(error.to_string()))?;
+    if frozen.text().len() > ARMED_BYTES_MAX {
+        return Err(Refusal::CannotFreeze(format!(
+            "what the crew would have to read for step {id} takes {} KiB, and {} KiB is the most; let it name fewer or smaller files",
+            frozen.text().len() / 1024,
+            ARMED_BYTES_MAX / 1024
+        )));
+    }
     if frozen.text().len() > crate::transcript::record::LINE_BYTES_MAX - 4096 {
         return Err(Refusal::CannotFreeze(
             "what would run is too long to be shown whole; move it into a file that the step names".into(),

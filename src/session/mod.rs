@@ -9,6 +9,8 @@ mod line;
 pub mod request;
 pub mod steps;
 mod story;
+#[cfg(test)]
+mod tests;
 pub(crate) mod twin;
 
 pub(crate) use decide::refused;

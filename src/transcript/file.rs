@@ -91,7 +91,7 @@ pub enum FileError {
         path: PathBuf,
     },
     /// It is damaged, or newer than this program.
-    #[error("{} cannot be continued: {source}", path.display())]
+    #[error("{} cannot be continued: {source}\nhint: keep the file, it is evidence; `crosscheck serve --new` starts another session", path.display())]
     Refused {
         /// The transcript.
         path: PathBuf,

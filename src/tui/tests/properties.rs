@@ -160,7 +160,7 @@ fn fly(me: &str, mut size: (u16, u16), run: Vec<Step>) -> Result<(), TestCaseErr
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn no_key_at_any_size_panics_or_answers_what_was_not_seen(
@@ -358,4 +358,54 @@ fn what_was_seen_stays_seen_while_the_panel_waits_but_answers_wait_again() {
     assert!(asked(&update(&mut app, key('y'), &view, now)).is_empty(), "within the grace time");
     now.mono += GRACE;
     assert!(!asked(&update(&mut app, key('y'), &view, now)).is_empty());
+}
+
+/// Plans without steps or watches, and titles in another script, at many sizes.
+#[test]
+fn bare_and_foreign_plans_draw_at_any_size() {
+    let head = "crosscheck = 1\nname = \"切替え v42\"\nenvironment = \"prod\"\n[crew]\nlead = [\"dana@example.org\"]\n\
+                shadow = [\"sam@example.org\", \"ivo@example.org\"]\n";
+    let steps = "[[step]]\nid = \"削除\"\ntitle = \"古い索引を削除する e\u{301}\"\nclass = \"irreversible\"\n\
+                 point_of_no_return = true\nrun = [\"./削除\", \"日本語の引数\"]\ntouches = \"索引が一つ\"\n";
+    for (plan, armed) in [(head.to_owned(), false), (format!("{head}{steps}"), false), (format!("{head}{steps}"), true)]
+    {
+        let mut flight = Flight::open(&plan);
+        if armed {
+            flight.arm("削除");
+        }
+        for me in ["dana", "sam"] {
+            let view = flight.view(me);
+            for cols in [1, 2, 8, 19, 33, 60, 80, 100, 121] {
+                for (rows, pane) in [1, 3, 6, 15, 17, 24, 40].into_iter().zip(crate::tui::app::Pane::ALL) {
+                    let mut app = App::new(cols, rows);
+                    (app.focus, app.zoom) = (pane, cols % 2 == 1);
+                    rendered(&app, &view, &dusk(), Glyphs::Ascii, flight.now(), (cols, rows));
+                    app.focus = crate::tui::app::Pane::Plan;
+                    update(&mut app, key('x'), &view, flight.now());
+                    update(&mut app, key('j'), &view, flight.now());
+                    rendered(&app, &view, &dusk(), Glyphs::Unicode, flight.now(), (cols, rows));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_replay_moves_and_asks_for_nothing() {
+    let flight = Flight::armed();
+    let view = View {
+        link: Link::Replay { at: 3, of: 9, verdict: "COMPLETE".into() },
+        me: Principal::new("replay").unwrap(),
+        ..flight.view("dana")
+    };
+    let mut app = App::new(120, 40);
+    let moves = " .,[]-+5".chars().map(key).chain([code(KeyCode::Left), code(KeyCode::Right)]);
+    for happened in moves {
+        let actions = update(&mut app, happened.clone(), &view, flight.now());
+        assert!(matches!(actions[..], [Action::Replay(_)]), "{happened:?}: {actions:?}");
+    }
+    for verb in "arydukiAHQcm!".chars() {
+        let actions = update(&mut app, key(verb), &view, flight.now());
+        assert!(asked(&actions).is_empty(), "{verb}: {actions:?}");
+    }
 }

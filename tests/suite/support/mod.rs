@@ -3,5 +3,6 @@
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod program;
+pub mod raw;
 pub mod real;
 pub mod wait;

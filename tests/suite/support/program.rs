@@ -77,12 +77,29 @@ impl Stage {
         hub
     }
 
+    /// Starts a hub with more in its environment, such as the wish to be killed somewhere, and does not wait for it.
+    pub fn serve_with(&self, env: &[(&str, &str)], args: &[&str]) -> Hub {
+        let _ = std::fs::remove_file(self.path("links.json"));
+        let mut command = self.serve_command(args);
+        command.envs(env.iter().copied());
+        Hub { process: Process::start("hub", command), transcripts: self.path("transcripts") }
+    }
+
+    /// Waits until a hub wrote its links.
+    pub fn wait_for_links(&self) {
+        poll(PATIENCE, || self.path("links.json").exists().then_some(())).expect("the hub comes up");
+    }
+
     /// Starts a hub of which it is not known whether it comes up.
     pub fn serve_unready(&self, args: &[&str]) -> Hub {
+        Hub { process: Process::start("hub", self.serve_command(args)), transcripts: self.path("transcripts") }
+    }
+
+    fn serve_command(&self, args: &[&str]) -> Command {
         let mut command = program(&self.home("hub"));
         command.arg("serve").arg(self.plan()).arg("--transcripts").arg(self.path("transcripts"));
         command.arg("--links-file").arg(self.path("links.json")).args(args).stdin(Stdio::null());
-        Hub { process: Process::start("hub", command), transcripts: self.path("transcripts") }
+        command
     }
 
     /// Joins in plain mode, as this principal of the plan (or `observer`), and waits until the hub let them in. Every
