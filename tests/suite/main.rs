@@ -2,6 +2,8 @@
 
 mod demo;
 mod plain;
+#[cfg(feature = "kafka")]
+mod real;
 mod refusals;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;
