@@ -297,7 +297,10 @@ async fn enter(
     let principal = match owner {
         Some(owner) => owner,
         None => {
-            Principal::new(&format!("observer:{}", principal.short())).map_err(|error| refuse(&error.to_string()))?
+            // The client sends the marked name already: it is part of what it signs.
+            let name = principal.short();
+            let name = name.strip_prefix("observer:").unwrap_or(name);
+            Principal::new(&format!("observer:{name}")).map_err(|error| refuse(&error.to_string()))?
         }
     };
     let statement = join_statement(&door.session, &nonce, &client_nonce, &principal, have);

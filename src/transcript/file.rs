@@ -35,7 +35,7 @@ const GROW_LITTLE: u64 = 16 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// Another hub writes it.
-    #[error("another hub{} has this session: {}", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default(), path.display())]
+    #[error("another hub{} has this session: {}\nhint: join it with one of its links (host finds it by itself), or end it first", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default(), path.display())]
     Locked {
         /// The transcript.
         path: PathBuf,

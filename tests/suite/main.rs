@@ -1,9 +1,13 @@
 //! Tests of the built program and of the parts it works with, in one binary: linking takes longer than most of them run.
 
+mod bad_input;
+mod crash;
 mod demo;
+mod fanout;
 mod plain;
 #[cfg(feature = "kafka")]
 mod real;
+mod reconnect;
 mod refusals;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;

@@ -115,10 +115,23 @@ impl Stage {
         let links = self.links();
         let link = links.get(who).unwrap_or_else(|| panic!("no link for {who} among {:?}", links.keys()));
         let mut command = program(&self.home(who));
-        command.args(["join", link, "--plain"]).args(args).stdin(Stdio::piped());
-        let mut process = Process::start(who, command);
-        let input = process.child.stdin.take();
-        Plain { process, input: Mutex::new(input), events: Mutex::new(0), answers: Mutex::new(0) }
+        command.args(["join", link, "--plain"]).args(args);
+        Plain::start(who, command)
+    }
+
+    /// Joins through another link: a changed one, or one that leads through a proxy.
+    pub fn join_by(&self, who: &str, link: &str) -> Plain {
+        let mut command = program(&self.home(who));
+        command.args(["join", link, "--plain"]);
+        Plain::start(who, command)
+    }
+
+    /// Starts `host` in plain mode: a hub in the background, and the lead.
+    pub fn host(&self) -> Plain {
+        let mut command = program(&self.home("host"));
+        command.arg("host").arg(self.plan()).arg("--plain").arg("--transcripts").arg(self.path("transcripts"));
+        command.arg("--links-file").arg(self.path("links.json"));
+        Plain::start("host", command)
     }
 
     /// The home of a participant.
@@ -186,6 +199,10 @@ impl Hub {
     pub fn wait(&mut self) -> ExitStatus {
         self.process.wait(PATIENCE)
     }
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.child.try_wait().expect("a child can be asked").is_some()
+    }
     /// What it printed so far.
     pub fn printed(&self) -> String {
         self.process.printed()
@@ -244,6 +261,18 @@ pub struct Plain {
 }
 
 impl Plain {
+    fn start(who: &str, mut command: Command) -> Self {
+        command.stdin(Stdio::piped());
+        let mut process = Process::start(who, command);
+        let input = process.child.stdin.take();
+        Plain { process, input: Mutex::new(input), events: Mutex::new(0), answers: Mutex::new(0) }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
     /// Sends a verb. The answer is read by [`Plain::answer`].
     pub fn say(&self, verb: &str) {
         let mut input = lock(&self.input);
@@ -262,6 +291,11 @@ impl Plain {
     pub fn ask(&self, verb: &str) -> String {
         self.say(verb);
         self.answer()
+    }
+
+    /// Leaves the answers that came so far unread: after a crash nobody cares what they were.
+    pub fn forget_answers(&self) {
+        *lock(&self.answers) = lock(&self.process.output.lines).len();
     }
 
     /// Sends a verb that must be accepted.

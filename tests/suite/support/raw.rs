@@ -1,16 +1,19 @@
 //! A participant without the program's own client: what somebody else's client, or an attacker's, could send.
 
 use super::wait::PATIENCE;
-use crosscheck::client::connect::{Socket, connect};
+use crosscheck::client::connect::{Socket, Way, connect};
 use crosscheck::identity::{Key, random_hex};
 use crosscheck::link::Link;
 use crosscheck::name::Principal;
-use crosscheck::protocol::{Binary, FromClient, FromHub, Refused, VERSIONS, join_statement};
+use crosscheck::protocol::{
+    Binary, FromClient, FromHub, PATH, Refused, SUBPROTOCOL, VERSIONS, join_statement,
+};
 use crosscheck::session::{Request, Session};
 use crosscheck::transcript::record::{Head, Line};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 /// One connection that folds what it hears.
 pub struct Raw {
@@ -66,7 +69,28 @@ pub async fn end(socket: &mut Socket) -> End {
 /// Up to the welcome; the refusal's text where there is none.
 pub async fn enter(link: &str, key: &Key, name: Option<&str>) -> Result<(Socket, Head), String> {
     let link: Link = link.parse().expect("a link");
-    let mut socket = connect(&link, None).await.map_err(|error| error.to_string())?;
+    let socket = connect(&link, None).await.map_err(|error| error.to_string())?;
+    greet(socket, &link, key, name).await
+}
+
+/// The same over a connection that was made otherwise.
+pub async fn enter_over(
+    stream: tokio::net::TcpStream,
+    link: &Link,
+    key: &Key,
+    name: Option<&str>,
+) -> Result<(Socket, Head), String> {
+    greet(upgrade(stream, link).await, link, key, name).await
+}
+
+/// A websocket over that connection, nothing said yet.
+pub async fn upgrade(stream: tokio::net::TcpStream, link: &Link) -> Socket {
+    let mut request = format!("ws://{}:{}{PATH}", link.host, link.port).into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", SUBPROTOCOL.parse().unwrap());
+    tokio_tungstenite::client_async(request, Way::Direct(stream)).await.expect("an upgrade").0
+}
+
+async fn greet(mut socket: Socket, link: &Link, key: &Key, name: Option<&str>) -> Result<(Socket, Head), String> {
     send(&mut socket, &FromClient::Knock { versions: VERSIONS.to_vec(), token: link.token.clone() }).await;
     let (session, named, hub_nonce) = match hear(&mut socket).await {
         Ok(FromHub::Hello { session, principal, nonce, .. }) => (session, principal, nonce),
@@ -89,7 +113,12 @@ pub async fn enter(link: &str, key: &Key, name: Option<&str>) -> Result<(Socket,
 impl Raw {
     /// Joins and takes the snapshot.
     pub async fn join(link: &str, key: &Key) -> Result<Raw, String> {
-        let (mut socket, head) = enter(link, key, None).await?;
+        Raw::join_as(link, key, None).await
+    }
+
+    /// The same, as an observer of that name.
+    pub async fn join_as(link: &str, key: &Key, name: Option<&str>) -> Result<Raw, String> {
+        let (mut socket, head) = enter(link, key, name).await?;
         let mut text = String::new();
         loop {
             match hear(&mut socket).await {

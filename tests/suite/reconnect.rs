@@ -1,0 +1,276 @@
+//! The network breaks, stalls and comes back: nobody misses a line, nobody sees one twice, and whoever comes late knows
+//! what those know who were always there.
+
+use crate::support::program::Stage;
+use crate::support::raw::Raw;
+use crate::support::wait::PATIENCE;
+use crosscheck::client::view::Link as Connection;
+use crosscheck::client::{Client, Notice, Options};
+use crosscheck::identity::Key;
+use crosscheck::link::Link;
+use crosscheck::session::{Request, Session, story};
+use crosscheck::transcript::record::{Head, Line};
+use nix::sys::signal::Signal;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+const LEAD: &str = "lead@example.org";
+const DBA: &str = "dba@example.org";
+
+const PLAN: &str = r#"
+crosscheck = 1
+name = "Reconnect"
+environment = "test"
+[crew]
+lead = ["lead@example.org"]
+shadow = ["dba@example.org", "search@example.org"]
+observer = "link"
+[[watch]]
+id = "lag"
+kind = "command"
+run = "date +0.%N"
+every = "150ms"
+[[step]]
+id = "go"
+class = "critical"
+title = "Print"
+run = "echo hello; echo ran >> ran.txt"
+"#;
+
+/// What the network does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Net {
+    Fine,
+    /// Connections stay open; nothing comes through.
+    Stalled,
+    /// What was open is torn, and nothing new is let through.
+    Cut,
+}
+
+/// A network to break. Connections opened while it is fine are carried until it changes.
+struct Proxy {
+    port: u16,
+    net: watch::Sender<Net>,
+}
+
+impl Proxy {
+    async fn start(to: &Link) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (net, state) = watch::channel(Net::Fine);
+        let to: SocketAddr = format!("{}:{}", to.host, to.port).parse().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                if *state.borrow() == Net::Cut {
+                    continue; // closed at once
+                }
+                if let Ok(hub) = TcpStream::connect(to).await {
+                    let state = state.clone();
+                    tokio::spawn(async move {
+                        let ((mut cr, mut cw), (mut hr, mut hw)) = (client.into_split(), hub.into_split());
+                        let mut cut = state.clone();
+                        tokio::select! {
+                            () = carry(&mut cr, &mut hw, state.clone()) => {}
+                            () = carry(&mut hr, &mut cw, state) => {}
+                            _ = cut.wait_for(|net| *net == Net::Cut) => {}
+                        }
+                    });
+                }
+            }
+        });
+        Proxy { port, net }
+    }
+
+    fn link(&self, to: &Link) -> Link {
+        Link { port: self.port, ..to.clone() }
+    }
+}
+
+async fn carry(
+    from: &mut tokio::net::tcp::OwnedReadHalf,
+    to: &mut tokio::net::tcp::OwnedWriteHalf,
+    mut net: watch::Receiver<Net>,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        if net.wait_for(|net| *net != Net::Stalled).await.is_err() || to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn options(link: Link) -> Options {
+    Options { link, name: None, key: Key::fresh().unwrap(), via: None }
+}
+
+/// Reads notices until one is wanted; numbers of the lines told go to `seen`.
+async fn until(client: &mut Client, seen: &mut Vec<(u64, String)>, what: &str, wanted: impl Fn(&Notice) -> bool) {
+    loop {
+        let next = timeout(PATIENCE, client.notices.recv()).await;
+        let notice = next.unwrap_or_else(|_| panic!("no {what} in time")).expect("the client goes on");
+        if let Notice::Line { line, told } = &notice {
+            seen.push((line.seq, told.clone()));
+        }
+        if wanted(&notice) {
+            return;
+        }
+    }
+}
+
+fn said(text: &str) -> impl Fn(&Notice) -> bool {
+    let text = format!("says: {text}");
+    move |notice| matches!(notice, Notice::Line { told, .. } if told.ends_with(&text))
+}
+
+/// What a transcript tells between two numbers.
+fn told(stage: &Stage, from: u64, to: u64) -> Vec<(u64, String)> {
+    let bytes = std::fs::read(stage.transcript_file()).unwrap();
+    let (mut session, mut head, mut told): (Option<Session>, _, _) = (None, Head::START, vec![]);
+    for bytes in bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.len() > 1) {
+        let (line, next) = Line::decode(bytes, head).expect("the chain holds");
+        head = next;
+        match &mut session {
+            None => session = Some(Session::open(&line).unwrap()),
+            Some(session) => {
+                told.extend(story(session, &line).map(|text| (line.seq, text)));
+                session.apply(&line);
+            }
+        }
+    }
+    told.retain(|(seq, _)| (from..=to).contains(seq));
+    told
+}
+
+/// The client was told everything from its first line on, once and in order.
+fn complete(stage: &Stage, seen: &[(u64, String)]) {
+    let (first, last) = (seen.first().expect("it saw something").0, seen.last().expect("it saw something").0);
+    assert_eq!(seen, told(stage, first, last));
+}
+
+/// Waits until both stand at the same line, and compares all they know.
+async fn equal(a: &Client, b: &Client) {
+    let same = async {
+        loop {
+            let (a, b) = (a.view.borrow().session.clone(), b.view.borrow().session.clone());
+            if a.seq == b.seq {
+                return (serde_json::to_string(&*a).unwrap(), serde_json::to_string(&*b).unwrap());
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (a, b) = timeout(PATIENCE, same).await.expect("they meet");
+    assert_eq!(a, b);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_network_costs_nobody_a_line_and_late_comers_know_the_same() {
+    let stage = Stage::new(PLAN);
+    let _hub = stage.serve(&[]);
+    let link: Link = stage.links()[DBA].parse().unwrap();
+    let proxy = Proxy::start(&link).await;
+    let lead = stage.join(LEAD);
+    let mut client = Client::join(options(proxy.link(&link))).await.unwrap();
+    let mut seen = vec![];
+    for round in 0..3 {
+        lead.ok(&format!("say before {round}"));
+        until(&mut client, &mut seen, "what was said", said(&format!("before {round}"))).await;
+        proxy.net.send_replace(Net::Cut);
+        until(&mut client, &mut seen, "LOST", |n| matches!(n, Notice::Link(Connection::Lost { .. }))).await;
+        for n in 0..10 {
+            lead.ok(&format!("say meanwhile {round} {n}"));
+        }
+        proxy.net.send_replace(Net::Fine);
+        until(&mut client, &mut seen, "a live link", |n| matches!(n, Notice::Link(Connection::Live { .. }))).await;
+        until(&mut client, &mut seen, "the rest", said(&format!("meanwhile {round} 9"))).await;
+    }
+    complete(&stage, &seen);
+
+    // Somebody armed, checked and ran something meanwhile; then a newcomer comes by snapshot.
+    lead.ok("arm go");
+    until(&mut client, &mut seen, "the arming", |n| matches!(n, Notice::Line { told, .. } if told.contains("armed 01 go"))).await;
+    let newcomer = Client::join(options(stage.links()["search@example.org"].parse().unwrap())).await.unwrap();
+    equal(&client, &newcomer).await;
+    lead.ok("disarm");
+    lead.ok("say the end");
+    until(&mut client, &mut seen, "the end", said("the end")).await;
+    complete(&stage, &seen);
+    let observer = Client::join(options(stage.links()["observer"].parse().unwrap())).await.unwrap();
+    equal(&client, &observer).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stalled_network_is_noticed_and_survived() {
+    let stage = Stage::new(PLAN);
+    let _hub = stage.serve(&[]);
+    let link: Link = stage.links()[DBA].parse().unwrap();
+    let proxy = Proxy::start(&link).await;
+    let lead = stage.join(LEAD);
+    let mut client = Client::join(options(proxy.link(&link))).await.unwrap();
+    let mut seen = vec![];
+    lead.ok("say before");
+    until(&mut client, &mut seen, "what was said", said("before")).await;
+    proxy.net.send_replace(Net::Stalled);
+    for n in 0..5 {
+        lead.ok(&format!("say meanwhile {n}"));
+    }
+    until(&mut client, &mut seen, "LOST", |n| matches!(n, Notice::Link(Connection::Lost { .. }))).await;
+    // What is asked for now is answered, not kept for later.
+    let id = client.ask(Request::Say { text: "into the void".into() }).await;
+    until(&mut client, &mut seen, "an answer", |n| matches!(n, Notice::Answer { id: answered, refusal: Some(_) } if *answered == id))
+        .await;
+    proxy.net.send_replace(Net::Fine);
+    until(&mut client, &mut seen, "a live link", |n| matches!(n, Notice::Link(Connection::Live { .. }))).await;
+    until(&mut client, &mut seen, "the rest", said("meanwhile 4")).await;
+    complete(&stage, &seen);
+}
+
+#[test]
+fn a_hub_that_stands_still_is_shown_as_lost() {
+    let stage = Stage::new(PLAN);
+    let hub = stage.serve(&[]);
+    let lead = stage.join(LEAD);
+    lead.ok("say before");
+    hub.signal(Signal::SIGSTOP);
+    lead.expect("link: LOST (the hub said nothing for 15 s); what is shown is old until it is back");
+    hub.signal(Signal::SIGCONT);
+    lead.expect("link: connected again");
+    lead.ok("say after");
+    let told: Vec<_> = lead.printed().lines().filter(|line| line.contains(" says: ")).map(str::to_owned).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+}
+
+/// A client's reader that takes its time: it waits for the state that goes with a line it was told of, while more lines
+/// come than fit between the two.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_reader_and_its_client_do_not_wait_for_each_other() {
+    let stage = Stage::new(PLAN);
+    let _hub = stage.serve(&[]);
+    let links = stage.links();
+    let mut client = Client::join(options(links["observer"].parse().unwrap())).await.unwrap();
+    let mut talkers = vec![];
+    for who in [LEAD, DBA, "search@example.org"] {
+        let key = Key::fresh().unwrap();
+        for _ in 0..3 {
+            talkers.push(Raw::join(&links[who], &key).await.unwrap());
+        }
+    }
+    const EACH: usize = 130;
+    for n in 0..EACH {
+        for talker in &mut talkers {
+            talker.ask(Request::Say { text: format!("{n}") }).await;
+        }
+    }
+    let mut said = 0;
+    while said < EACH * 9 {
+        let notice = timeout(PATIENCE, client.notices.recv()).await.expect("in time").expect("the client goes on");
+        let Notice::Line { line, told } = notice else { continue };
+        said += usize::from(told.contains(" says: "));
+        let folded = timeout(Duration::from_secs(20), client.view.wait_for(|view| view.session.seq >= line.seq)).await;
+        folded.unwrap_or_else(|_| panic!("line {} was told and its state never shown", line.seq)).unwrap();
+    }
+}
