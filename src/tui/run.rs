@@ -128,6 +128,7 @@ pub async fn run(
     let mut last_bell: Option<Instant> = None;
     let mut dirty = true;
     let mut listening = true;
+    let mut sending = true;
     loop {
         let due = last_frame.map_or(started, |at| at + FRAME);
         let mut happened = vec![];
@@ -144,8 +145,10 @@ pub async fn run(
                 Some(refused) => happened.push(Event::Refused(refused)),
                 None => listening = false,
             },
-            changed = view.changed() => match changed {
+            changed = view.changed(), if sending => match changed {
                 Ok(()) => happened.push(Event::View),
+                // The end is looked at for as long as the person likes, not until the hub is gone.
+                Err(_) if view.borrow().session.closed.is_some() => sending = false,
                 Err(_) => return Ok(Exit::Ended),
             },
             _ = tick.tick() => happened.push(Event::Tick),
