@@ -68,7 +68,9 @@ fn told(lines: &[String]) -> BTreeMap<u64, String> {
         match &mut session {
             None => session = Some(Session::open(&line).unwrap()),
             Some(session) => {
-                told.extend(story(session, &line).map(|text| (line.seq, format!("{} #{} {text}", line.at.clock(), line.seq))));
+                told.extend(
+                    story(session, &line).map(|text| (line.seq, format!("{} #{} {text}", line.at.clock(), line.seq))),
+                );
                 session.apply(&line);
             }
         }

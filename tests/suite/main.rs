@@ -1,5 +1,6 @@
 //! Tests of the built program and of the parts it works with, in one binary: linking takes longer than most of them run.
 
+mod bad_input;
 mod crash;
 mod fanout;
 mod plain;
@@ -7,3 +8,4 @@ mod reconnect;
 mod refusals;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;
+mod wire;

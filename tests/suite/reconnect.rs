@@ -192,7 +192,13 @@ async fn a_cut_network_costs_nobody_a_line_and_late_comers_know_the_same() {
 
     // Somebody armed, checked and ran something meanwhile; then a newcomer comes by snapshot.
     lead.ok("arm go");
-    until(&mut client, &mut seen, "the arming", |n| matches!(n, Notice::Line { told, .. } if told.contains("armed 01 go"))).await;
+    until(
+        &mut client,
+        &mut seen,
+        "the arming",
+        |n| matches!(n, Notice::Line { told, .. } if told.contains("armed 01 go")),
+    )
+    .await;
     let newcomer = Client::join(options(stage.links()["search@example.org"].parse().unwrap())).await.unwrap();
     equal(&client, &newcomer).await;
     lead.ok("disarm");
@@ -221,8 +227,13 @@ async fn a_stalled_network_is_noticed_and_survived() {
     until(&mut client, &mut seen, "LOST", |n| matches!(n, Notice::Link(Connection::Lost { .. }))).await;
     // What is asked for now is answered, not kept for later.
     let id = client.ask(Request::Say { text: "into the void".into() }).await;
-    until(&mut client, &mut seen, "an answer", |n| matches!(n, Notice::Answer { id: answered, refusal: Some(_) } if *answered == id))
-        .await;
+    until(
+        &mut client,
+        &mut seen,
+        "an answer",
+        |n| matches!(n, Notice::Answer { id: answered, refusal: Some(_) } if *answered == id),
+    )
+    .await;
     proxy.net.send_replace(Net::Fine);
     until(&mut client, &mut seen, "a live link", |n| matches!(n, Notice::Link(Connection::Live { .. }))).await;
     until(&mut client, &mut seen, "the rest", said("meanwhile 4")).await;

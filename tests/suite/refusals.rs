@@ -189,7 +189,10 @@ async fn a_check_counts_for_what_was_read_and_nothing_newer() {
     assert_ne!(old, new);
     assert_eq!(dba.refusal(Request::OpenCheck { step: step.clone(), attempt: second }).await, None);
     let late = dba.refusal(Request::Check { step: step.clone(), attempt: first, digest: old }).await;
-    assert!(late.as_ref().is_some_and(|why| why.contains("that was attempt 1 of step go; now it is attempt 2")), "{late:?}");
+    assert!(
+        late.as_ref().is_some_and(|why| why.contains("that was attempt 1 of step go; now it is attempt 2")),
+        "{late:?}"
+    );
     let forged = dba.refusal(Request::Check { step, attempt: second, digest: old }).await;
     assert!(forged.as_ref().is_some_and(|why| why.contains("that was another digest")), "{forged:?}");
     on_record(&stage, DBA, "check go", "that was another digest");
@@ -235,8 +238,10 @@ async fn two_runs_in_one_batch_are_one_run() {
     let mut lead = Raw::join(&stage.links()[LEAD], &Key::fresh().unwrap()).await.unwrap();
     let step = crosscheck::name::StepId::new("go").unwrap();
     assert_eq!(lead.refusal(Request::Arm { step: step.clone(), covers: None }).await, None);
-    lead.until("it is cleared", |session| session.open_step().is_some_and(|(_, state, _)| state.phase == Phase::Cleared))
-        .await;
+    lead.until("it is cleared", |session| {
+        session.open_step().is_some_and(|(_, state, _)| state.phase == Phase::Cleared)
+    })
+    .await;
     let run = || Request::Run { step: step.clone(), attempt: 1 };
     // Ten, back to back; the hub takes what waits into one batch.
     let mut asked = vec![];
@@ -264,8 +269,20 @@ fn observers_watch_and_stop_the_line_and_nothing_else() {
     lead.ok("arm go");
     observer.expect("--- digest");
     let verbs = [
-        "arm go", "disarm", "check", "object no", "withdraw", "run", "interrupt go", "kill go", "settle go done so", "say hello",
-        "mark here", "close", "handover lead@example.org", "release",
+        "arm go",
+        "disarm",
+        "check",
+        "object no",
+        "withdraw",
+        "run",
+        "interrupt go",
+        "kill go",
+        "settle go done so",
+        "say hello",
+        "mark here",
+        "close",
+        "handover lead@example.org",
+        "release",
     ];
     for verb in verbs {
         observer.refused(verb);

@@ -5,9 +5,7 @@ use crosscheck::client::connect::{Socket, Way, connect};
 use crosscheck::identity::{Key, random_hex};
 use crosscheck::link::Link;
 use crosscheck::name::Principal;
-use crosscheck::protocol::{
-    Binary, FromClient, FromHub, PATH, Refused, SUBPROTOCOL, VERSIONS, join_statement,
-};
+use crosscheck::protocol::{Binary, FromClient, FromHub, PATH, Refused, SUBPROTOCOL, VERSIONS, join_statement};
 use crosscheck::session::{Request, Session};
 use crosscheck::transcript::record::{Head, Line};
 use futures_util::{SinkExt as _, StreamExt as _};
