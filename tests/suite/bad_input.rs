@@ -289,6 +289,41 @@ fn a_full_disk_lets_the_command_end_and_says_so_to_everyone() {
 }
 
 #[test]
+fn a_limit_on_file_sizes_is_a_full_disk_and_no_sudden_death() {
+    let run = "head -c 3000000 /dev/zero; while test ! -e stop; do sleep 0.05; done; echo whole > ended.txt";
+    let stage = Stage::new(&plan(&format!("[[step]]\nid = \"a\"\nio = \"pipe\"\nrun = \"{run}\"\n")));
+    // In units of 512 bytes: the transcript's first megabyte fits, so much output does not.
+    let mut hub = stage.serve_limited(4096);
+    stage.wait_for_links();
+    let lead = stage.join(LEAD);
+    lead.ok("arm a");
+    lead.ok("run");
+    lead.expect("HUB: nothing can start any more: no space left for line");
+    assert!(!hub.has_ended(), "it reads the command out");
+    std::fs::write(stage.path("stop"), "").unwrap();
+    assert_eq!(hub.wait().code(), Some(3), "{}", hub.printed());
+    assert_eq!(std::fs::read_to_string(stage.path("ended.txt")).unwrap(), "whole\n");
+    let _hub = stage.serve(&[]);
+    lead.expect("a is unknown");
+}
+
+/// From the first line on: a hub whose disk is full at once says so and leaves nothing that stands in the way.
+#[test]
+fn a_disk_that_is_full_from_the_start() {
+    for kind in ["enospc", "eio"] {
+        let stage = Stage::new(&plan("[[step]]\nid = \"a\"\nrun = \"true\"\n"));
+        let mut hub = stage.serve_with(&[("CROSSCHECK_FAULT", &format!("{kind}:1"))], &[]);
+        assert_eq!(hub.wait().code(), Some(3), "{}", hub.printed());
+        hub.expect("error: the session could not be opened: ");
+        let _hub = stage.serve(&[]);
+        let lead = stage.join(LEAD);
+        lead.ok("arm a");
+        lead.ok("run");
+        lead.expect("a done");
+    }
+}
+
+#[test]
 fn one_too_many() {
     let stage = Stage::new(&plan(""));
     let _hub = stage.serve(&["--max-participants", "6"]);
