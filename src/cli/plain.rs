@@ -98,7 +98,8 @@ struct Plain {
 impl Plain {
     async fn open(&mut self, client: &mut Client, view: &View) -> Option<u64> {
         let (step, state, armed) = view.session.open_step()?;
-        if !view.session.may_check(&view.me) || armed.opened.contains_key(&view.me) {
+        let asked = armed.covers.covers().checks > 0 && view.session.may_check(&view.me);
+        if !asked || armed.opened.contains_key(&view.me) {
             return None;
         }
         self.grace = Instant::now() + GRACE;
@@ -135,9 +136,11 @@ impl Plain {
                 let (_, request) = self.waiting.swap_remove(index);
                 if self.opened == Some(id) {
                     self.opened = None;
-                    if refusal.is_none() {
-                        return Ok(None);
+                    // Nobody typed it, so nobody waits for `ok` or `refused`: a script would take it for its own answer.
+                    if let Some(refusal) = refusal {
+                        writeln!(out, "the check could not be opened: {}", shown(&refusal.reason))?;
                     }
+                    return Ok(None);
                 }
                 match refusal {
                     None => writeln!(out, "ok {}", request.describe())?,

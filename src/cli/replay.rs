@@ -89,7 +89,7 @@ fn view_of(session: &Session, of: u64, verdict: &Verdict, screen: Option<Screen>
     View {
         me: session.lead.clone(),
         role: Role::Observer,
-        link: Link::Replay { at: session.seq, of, verdict: words(verdict) },
+        link: Link::Replay { at: session.seq, of, verdict: format!("chain {}", verdict.word()) },
         screen: screen.map(Arc::new),
         dying: None,
         hub_ahead_micros: 0,

@@ -41,7 +41,7 @@ pub async fn run(args: Serve) -> anyhow::Result<()> {
     tokio::spawn(end_when_asked(stop));
     match hub.wait().await? {
         Ended::Closed => {
-            let report = crate::report::markdown::write(&transcript)
+            let report = crate::report::write_beside(&transcript)
                 .context("the report could not be written; `crosscheck report FILE` makes it again")?;
             say(&format!("session closed\ntranscript {}\nreport     {}", transcript.display(), report.display()));
         }

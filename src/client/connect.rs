@@ -32,7 +32,7 @@ pub enum Way {
         /// Its output.
         stdout: ChildStdout,
         /// The process.
-        _child: Child,
+        _child: Box<Child>,
     },
 }
 
@@ -118,7 +118,7 @@ fn over_ssh(via: &str, place: &str) -> Result<Way, ConnectError> {
         .spawn()
         .map_err(failed)?;
     match (child.stdin.take(), child.stdout.take()) {
-        (Some(stdin), Some(stdout)) => Ok(Way::Ssh { stdin, stdout, _child: child }),
+        (Some(stdin), Some(stdout)) => Ok(Way::Ssh { stdin, stdout, _child: Box::new(child) }),
         _ => Err(failed(io::Error::other("its pipes are missing"))),
     }
 }

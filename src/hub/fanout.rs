@@ -285,18 +285,18 @@ pub async fn write_all<W: AsyncWrite + Unpin>(
             send(&mut to, &mut vec![own]).await?; // the close frame comes after the last line
             return to.shutdown().await;
         }
-        if let Some((feed, _)) = &mut feed {
-            if feed.screens.has_changed().unwrap_or(false) {
-                if tokio::time::Instant::now() >= next_screen {
-                    next_screen = tokio::time::Instant::now() + SCREEN_PERIOD;
-                    let screen = feed.screens.borrow_and_update().clone();
-                    if let Some(screen) = screen {
-                        send(&mut to, &mut vec![screen]).await?;
-                    }
-                    continue;
+        if let Some((feed, _)) = &mut feed
+            && feed.screens.has_changed().unwrap_or(false)
+        {
+            if tokio::time::Instant::now() >= next_screen {
+                next_screen = tokio::time::Instant::now() + SCREEN_PERIOD;
+                let screen = feed.screens.borrow_and_update().clone();
+                if let Some(screen) = screen {
+                    send(&mut to, &mut vec![screen]).await?;
                 }
-                screen_later = Some(next_screen);
+                continue;
             }
+            screen_later = Some(next_screen);
         }
         match &mut feed {
             None => tokio::select! {

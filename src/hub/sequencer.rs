@@ -140,7 +140,7 @@ impl Sequencer {
         for event in events {
             let (numbered, head) = number(self.head, self.at, by.clone(), event)?;
             self.head = head;
-            if twin::broken(8) && self.head.seq % 7 == 0 {
+            if twin::broken(8) && self.head.seq.is_multiple_of(7) {
                 self.head.seq += 1; // a gap
             }
             self.session.apply(&numbered.line);

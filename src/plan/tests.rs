@@ -233,7 +233,7 @@ fn one_name_written_in_two_ways_is_one_name() {
 fn sizes_have_limits() {
     let long = format!("{HEAD}#{}\n", "x".repeat(1 << 20));
     assert_eq!(errors(&long).problems.len(), 1);
-    assert!(errors(&long).to_string().contains("expected at most 1048576"));
+    assert!(errors(&long).to_string().contains("expected at most 98304"));
     let steps: String = (0..501).map(|i| format!("[[step]]\nid = \"s{i}\"\nrun = \"x\"\n")).collect();
     assert_eq!(messages(&format!("{HEAD}{steps}")), ["more than 500 [[step]] tables"]);
     let watches: String = (0..201).map(|i| WATCH.replace("\"w\"", &format!("\"w{i}\""))).collect();

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Writes the report on a transcript beside it, as `<name>.md`, whole or not at all. Returns its path.
-pub fn write(transcript: &Path) -> Result<PathBuf, ReportError> {
+pub fn write_beside(transcript: &Path) -> Result<PathBuf, ReportError> {
     let text = markdown(&Report::of_file(transcript)?);
     let path = transcript.with_extension("md");
     let unfinished = transcript.with_extension(format!("md.{}.tmp", std::process::id()));

@@ -7,6 +7,8 @@ pub mod markdown;
 pub mod replay;
 pub mod text;
 
+pub use markdown::write_beside;
+
 use crate::clock::At;
 use crate::event::{Event, Frozen, Outcome, Part, Process, Role, RunEnd, Settled, Status};
 use crate::hash::Hash;

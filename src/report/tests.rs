@@ -1,7 +1,7 @@
 //! Reports on whole sessions, and on what is left of them.
 
-use super::markdown::{markdown, write};
-use super::{Report, Tail};
+use super::markdown::markdown;
+use super::{Report, Tail, write_beside};
 use crate::transcript::tests::write as fly_to;
 use crate::transcript::verify::Verdict;
 use std::fs;
@@ -20,11 +20,11 @@ fn the_report_on_the_golden_session() {
 fn a_report_is_written_beside_the_transcript_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let (transcript, _) = fly_to(folder.path(), "t.1");
-    let path = write(transcript.path()).unwrap();
+    let path = write_beside(transcript.path()).unwrap();
     assert_eq!(path, folder.path().join("t.1.md"), "while the hub still has the transcript");
     assert!(fs::read_to_string(&path).unwrap().contains("COMPLETE"));
     let names = fs::read_dir(folder.path()).unwrap().count();
-    write(transcript.path()).unwrap();
+    write_beside(transcript.path()).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), names, "nothing else is left");
 }
 

@@ -1,50 +1,17 @@
-//! What a request, or something the hub saw, becomes: events or a refusal. Pure, like the fold.
+//! What a request becomes: events or a refusal. Pure, like the fold.
 
 use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::steps::{Armed, Phase, StepState};
 use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, twin};
 use crate::clock::At;
-use crate::event::{
-    Attention, Cause, Covers, Event, Frozen, Outcome, Part, Process, Reading, Role, RunEnd, Settled, Status,
-};
+use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId, WatchId};
-use crate::plan::{ShadowLost, Step};
-use std::time::Duration;
+use crate::name::{Principal, StepId};
+use crate::plan::Step;
 
 /// The longest JSON text of what is armed: with the rest of its line it must fit into one message to every client, or
 /// nobody could read it, and nobody could come back past it.
 const ARMED_BYTES_MAX: usize = crate::protocol::HUB_BYTES_MAX - 4 * 1024;
-
-/// Something the hub saw or did, as far as a session cares.
-#[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)]
-pub enum Fact {
-    /// Time went by. Given before everything else, so that what lapsed or went stale meanwhile is so already.
-    Tick,
-    /// A connection proved who it is.
-    Joined { principal: Principal, role: Role, key: String, connection: u64 },
-    /// A connection ended.
-    Left { principal: Principal, connection: u64, why: String },
-    /// Somebody was not let in.
-    DoorRefused { principal: Principal, reason: String },
-    /// A watch was read.
-    Reading { watch: WatchId, reading: Reading, began: At, asked: Option<u64> },
-    /// Before a run, what would run was frozen once more.
-    Rechecked { step: StepId, attempt: u32, now: Result<Box<Covers>, String> },
-    /// The process exists.
-    Started { step: StepId, attempt: u32, process: Process, cols: u16, rows: u16 },
-    /// The command printed something, which lies on disk.
-    Output { step: StepId, attempt: u32, offset: u64, length: u32, hash: Hash },
-    /// The process is gone, or never was.
-    Ended { step: StepId, attempt: u32, end: RunEnd },
-    /// The wall clock stepped.
-    ClockJumped { by_ms: i64 },
-    /// A hub takes the session up again. `alive`: whether the recorded process of a live step still is.
-    Recovered { version: String, torn_bytes: u64, note: String, alive: bool },
-    /// The process of an unknown run is gone.
-    ProcessGone { step: StepId, attempt: u32 },
-}
 
 /// What a request becomes at that time.
 ///
@@ -386,212 +353,6 @@ fn close(session: &Session, note: &str) -> Result<Vec<Event>, Refusal> {
     Ok(events)
 }
 
-/// What something the hub saw becomes at that time. Never fails: what the session does not care about is no event.
-pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
-    if session.closed.is_some() && !matches!(fact, Fact::Left { .. }) {
-        return vec![];
-    }
-    match fact {
-        Fact::Tick => tick(session, at),
-        Fact::Joined { principal, role, key, connection } => {
-            vec![Event::Joined { principal: principal.clone(), role: *role, key: key.clone(), connection: *connection }]
-        }
-        Fact::Left { principal, connection, why } => {
-            let here = session.people.get(principal).is_some_and(|person| person.connections.contains(connection));
-            if here && session.closed.is_none() {
-                let mut events =
-                    vec![Event::Left { principal: principal.clone(), connection: *connection, why: why.clone() }];
-                events.extend(void_open(session, Cause::Restarted).filter(|_| twin::broken(11)));
-                events
-            } else {
-                vec![]
-            }
-        }
-        Fact::DoorRefused { principal, reason } => {
-            refused(session, at, principal, "join".to_owned(), reason.clone()).into_iter().collect()
-        }
-        Fact::Reading { watch, reading, began, asked } => read(session, at, watch, reading, *began, *asked),
-        Fact::Rechecked { step, attempt, now } => rechecked(session, at, step, *attempt, now),
-        Fact::Started { step, attempt, process, cols, rows } => match live(session, step, *attempt) {
-            Some(state) if state.phase == Phase::Intended => {
-                vec![Event::RunStarted {
-                    step: step.clone(),
-                    attempt: *attempt,
-                    process: process.clone(),
-                    cols: *cols,
-                    rows: *rows,
-                }]
-            }
-            _ => vec![],
-        },
-        Fact::Output { step, attempt, offset, length, hash } => match live(session, step, *attempt) {
-            Some(_) => vec![Event::OutputWritten {
-                step: step.clone(),
-                attempt: *attempt,
-                part: Part::Step,
-                offset: *offset,
-                length: *length,
-                hash: *hash,
-            }],
-            None => vec![],
-        },
-        Fact::Ended { step, attempt, end } => {
-            let unstarted = matches!(end, RunEnd::NotStarted { .. });
-            match live(session, step, *attempt) {
-                Some(state) if unstarted == (state.phase == Phase::Intended) => {
-                    vec![Event::RunEnded { step: step.clone(), attempt: *attempt, end: end.clone() }]
-                }
-                _ => vec![],
-            }
-        }
-        Fact::ClockJumped { by_ms } => {
-            let mut events = vec![Event::ClockJumped { by_ms: *by_ms }];
-            events.extend(void_open(session, Cause::ClockJumped));
-            events
-        }
-        Fact::Recovered { version, torn_bytes, note, alive } => recovered(
-            session,
-            Event::Recovered { version: version.clone(), torn_bytes: *torn_bytes, note: note.clone() },
-            *alive,
-        ),
-        Fact::ProcessGone { step, attempt } => match session.steps.get(step) {
-            Some(state) if state.attempt == *attempt && state.run.as_ref().is_some_and(|run| run.still_running) => {
-                vec![Event::ProcessGone { step: step.clone(), attempt: *attempt }]
-            }
-            _ => vec![],
-        },
-    }
-}
-
-/// What time alone does: armed steps lapse, readings go stale, missing shadows hold the line.
-fn tick(session: &Session, at: At) -> Vec<Event> {
-    let mut events = vec![];
-    for watch in &session.plan.watches {
-        // It went stale, or a crash cut off the line that would have told.
-        let told = session.watches.get(&watch.id).and_then(|state| state.status).unwrap_or(Status::Unknown);
-        let now = session.status(&watch.id, at);
-        if now != told {
-            events.push(turned(session, &watch.id, now, session.why(&watch.id, at)));
-        }
-    }
-    if let Some((step, state, armed)) = session.open_step() {
-        if at >= armed.lapses {
-            events.push(void(&step.id, state.attempt, Cause::Lapsed));
-        } else if let Some(cause) = gate_cause(session, step, at).filter(|_| !twin::broken(3)) {
-            events.push(void(&step.id, state.attempt, cause));
-        }
-    }
-    match (&session.line.held, session.short_since) {
-        (None, Some(since))
-            if session.plan.on_shadow_lost == ShadowLost::Hold && at.since(since) >= session.plan.shadow_grace =>
-        {
-            events
-                .push(Event::LineHeld { why: "fewer shadows are connected than the next critical step needs".into() });
-            if events.iter().all(|event| !matches!(event, Event::StepVoided { .. })) {
-                events.extend(void_open(session, Cause::Andon));
-            }
-        }
-        (Some(_), None) => events.push(Event::LineFreed { why: "enough shadows are connected again".into() }),
-        _ => {}
-    }
-    events
-}
-
-fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, asked: Option<u64>) -> Vec<Event> {
-    let (Some(watch), Some(before)) = (session.plan.watch(id), session.watches.get(id)) else { return vec![] };
-    let repeat_after = Duration::from_secs(30).min(watch.stale_after / 2);
-    // JSON has no NaN and no infinity: as a line it would come back as another reading, and no snapshot of it at all.
-    let reading = Reading { value: reading.value.filter(|value| value.is_finite()), ..reading.clone() };
-    let unchanged = before.reading.as_ref() == Some(&reading) && at.since(before.began) < repeat_after;
-    let starting = session.open_step().and_then(|(_, _, armed)| armed.starting.as_ref());
-    let waited_for = starting.is_some_and(|starting| starting.waits_for(id, began, asked));
-    if (unchanged && !waited_for) || began < before.began {
-        return vec![];
-    }
-    // One that took longer than readings are good for is stale when it comes.
-    let stale = at.since(began) > watch.stale_after && !twin::broken(9);
-    let status = if stale { Status::Unknown } else { reading.status };
-    let why = match stale {
-        true => format!("it took {}; {}", crate::clock::human(at.since(began)), reading.why),
-        false => reading.why.clone(),
-    };
-    let mut events = vec![Event::ReadingTaken { watch: id.clone(), reading, began, asked }];
-    if before.status != Some(status) {
-        events.push(turned(session, id, status, why.clone()));
-    }
-    if twin::broken(3) || (twin::broken(4) && waited_for) {
-        return events;
-    }
-    if let Some((step, state, _)) = session.open_step()
-        && let Some(gate) = step.gates.iter().find(|gate| gate.watch == *id)
-        && !(status == Status::Ok || (status == Status::Warn && gate.allow_warn))
-    {
-        let cause = Cause::Gate { watch: id.clone(), status, why };
-        events.push(void(&step.id, state.attempt, cause));
-    }
-    events
-}
-
-fn turned(session: &Session, id: &WatchId, to: Status, why: String) -> Event {
-    let from = session.watches.get(id).and_then(|state| state.status).unwrap_or(Status::Unknown);
-    Event::GateTurned { watch: id.clone(), from, to, why }
-}
-
-/// The last look before the intent: gates as they are now, and every byte as it was checked.
-fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<Box<Covers>, String>) -> Vec<Event> {
-    let Some(step) = session.plan.step(id) else { return vec![] };
-    let Some(state) = session.steps.get(id).filter(|state| state.attempt == attempt) else { return vec![] };
-    let Some(armed) = &state.armed else { return vec![] };
-    if state.phase != Phase::Starting && !(twin::broken(6) && state.phase.is_live()) {
-        return vec![]; // voided meanwhile, or intended already
-    }
-    let pending = armed.starting.as_ref().and_then(|starting| starting.pending.first().cloned());
-    let cause = match (pending, now) {
-        (Some(watch), _) if !twin::broken(4) => Some(Cause::Gate {
-            watch,
-            status: Status::Unknown,
-            why: "it was not read again after run was pressed".into(),
-        }),
-        (_, Err(why)) => Some(Cause::BytesChanged { what: why.clone() }),
-        (_, Ok(now)) => {
-            armed.covers.covers().difference(now).filter(|_| !twin::broken(2)).map(|what| Cause::BytesChanged { what })
-        }
-    };
-    let gate = || gate_cause(session, step, at).filter(|_| !twin::broken(4) && !twin::broken(3));
-    let stopped = || (session.line.is_stopped() && !twin::broken(7)).then_some(Cause::Andon);
-    match cause.or_else(gate).or_else(stopped) {
-        Some(cause) => vec![void(id, attempt, cause)],
-        None => vec![Event::RunIntended { step: id.clone(), attempt }],
-    }
-}
-
-fn recovered(session: &Session, recovered: Event, alive: bool) -> Vec<Event> {
-    let mut events = vec![recovered];
-    // Without an intent on disk no process exists. Armed and cleared steps end too: the crash may have cut off the very
-    // StepVoided that followed an objection, a withdrawal, an andon or a hand-over, and what stands in its place would run.
-    if !twin::broken(12) {
-        events.extend(void_open(session, Cause::Restarted));
-    }
-    if let Some((step, state)) = session.live_step()
-        && !twin::broken(12)
-    {
-        let process = state.run.as_ref().and_then(|run| run.process.clone());
-        events.push(Event::OutcomeUnknown {
-            step: step.id.clone(),
-            attempt: state.attempt,
-            process,
-            still_running: alive,
-        });
-    }
-    events
-}
-
-fn gate_cause(session: &Session, step: &Step, at: At) -> Option<Cause> {
-    let gate = step.gates.iter().find(|gate| !session.gate_holds(gate, at))?;
-    let (status, why) = (session.status(&gate.watch, at), session.why(&gate.watch, at));
-    Some(Cause::Gate { watch: gate.watch.clone(), status, why })
-}
-
 fn gates_hold(session: &Session, step: &Step, at: At) -> Result<(), Refusal> {
     match step.gates.iter().find(|gate| !session.gate_holds(gate, at)) {
         Some(gate) => Err(Refusal::Gate {
@@ -648,14 +409,10 @@ fn open_attempt<'a>(session: &'a Session, id: &StepId, attempt: u32) -> Result<&
     }
 }
 
-fn live<'a>(session: &'a Session, id: &StepId, attempt: u32) -> Option<&'a StepState> {
-    session.steps.get(id).filter(|state| state.attempt == attempt && state.phase.is_live())
-}
-
-fn void(step: &StepId, attempt: u32, cause: Cause) -> Event {
+pub(super) fn void(step: &StepId, attempt: u32, cause: Cause) -> Event {
     Event::StepVoided { step: step.clone(), attempt, cause }
 }
 
-fn void_open(session: &Session, cause: Cause) -> Option<Event> {
+pub(super) fn void_open(session: &Session, cause: Cause) -> Option<Event> {
     session.open_step().map(|(step, state, _)| void(&step.id, state.attempt, cause))
 }

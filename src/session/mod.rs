@@ -1,19 +1,23 @@
 //! What the crew has agreed so far: a pure fold of events in number order. Equal events give equal sessions.
 //!
 //! [`Session::open`] takes the first line, [`Session::apply`] every further one; it always succeeds and never starts
-//! anything. [`decide`] says what a request or an observation becomes: events, or a [`Refusal`]. Neither reads a clock,
-//! a file or a random source: time and author come stamped from outside.
+//! anything. [`decide()`] says what a request becomes, events or a [`Refusal`], and [`observe()`] what something the hub saw
+//! becomes. None of them reads a clock, a file or a random source: time and author come stamped from outside.
 
 mod decide;
 mod line;
+mod observe;
 pub mod request;
 pub mod steps;
 mod story;
+#[cfg(test)]
+mod tests;
 pub(crate) mod twin;
 
+pub use decide::decide;
 pub(crate) use decide::refused;
-pub use decide::{Fact, decide, observe};
 pub use line::LineState;
+pub use observe::{Fact, observe};
 pub use request::{Author, Refusal, Request};
 pub use story::story;
 

@@ -155,7 +155,7 @@ pub enum Refusal {
     OwnStep { who: Principal, step: StepId },
     #[error("{who} has checked it already; one person counts once, over however many connections")]
     CheckedAlready { who: Principal },
-    #[error("{other} has checked it with the same key; one key counts once")]
+    #[error("that is the key of {other}, who leads or has checked it; one key counts once")]
     SameKey { other: Principal },
     #[error("open the panel of step {step} and read it first")]
     NotOpened { step: StepId },

@@ -13,7 +13,7 @@ pub use super::output::OutputPiece;
 
 use super::index::Index;
 use super::output::{Outputs, sync_folder};
-use super::read::{ReadError, Reader};
+use super::read::{Locked, ReadError, Reader};
 use super::record::{FORMAT, Head, LINE_BYTES_MAX};
 use crate::hash::Hash;
 use crate::session::{OpenError, Session};
@@ -182,7 +182,7 @@ impl Transcript {
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed("open"))?;
         let file = lock(file, path)?;
         let index = Index::new(File::open(path).map_err(failed("open"))?);
-        let mut reader = Reader::new(&*file);
+        let mut reader = Reader::new(Locked(&file));
         let mut session: Option<Session> = None;
         let mut torn_bytes = 0;
         while let Some(next) = reader.next() {

@@ -48,6 +48,15 @@ impl Source for &File {
         Source::read_at(*self, buffer, offset)
     }
 }
+/// A file that nobody else writes, because the caller holds its lock: what is odd in it stays so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Locked<'a>(pub(super) &'a File);
+impl Source for Locked<'_> {
+    const LIVE: bool = false;
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        Source::read_at(self.0, buffer, offset)
+    }
+}
 impl Source for &[u8] {
     const LIVE: bool = false;
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

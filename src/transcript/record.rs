@@ -143,7 +143,7 @@ fn explain(bytes: &[u8], seq: u64, error: &serde_json::Error) -> LinkError {
 pub fn to_text(value: &impl Serialize) -> Result<String, serde_json::Error> {
     let mut bytes = Vec::with_capacity(512);
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Harmless))?;
-    String::from_utf8(bytes).map_err(|e| serde::ser::Error::custom(e))
+    String::from_utf8(bytes).map_err(serde::ser::Error::custom)
 }
 
 /// Compact JSON that writes DEL, C1 and bidi controls as escapes.

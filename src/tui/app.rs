@@ -201,6 +201,14 @@ impl Panel {
             field: None,
         }
     }
+    /// Whether both are on the same bytes.
+    pub fn is_on(&self, other: &Panel) -> bool {
+        (&self.step, self.attempt, self.digest) == (&other.step, other.attempt, other.digest)
+    }
+    /// Opened again: what was seen stays so, but answers wait for a frame and the grace time once more.
+    pub fn reopened(self) -> Self {
+        Panel { drawn: None, last: None, sent: false, field: None, ..self }
+    }
     /// Whether an answer may be taken: drawn, and long enough ago.
     pub fn answers_alive(&self, now: Duration) -> bool {
         self.drawn.is_some_and(|drawn| now.saturating_sub(drawn) >= GRACE)
@@ -269,6 +277,8 @@ pub struct App {
     pub selected: Option<StepId>,
     /// What lies over the main screen.
     pub overlay: Overlay,
+    /// The panel that was closed without an answer.
+    pub later: Option<Box<Panel>>,
     /// Messages, newest last.
     pub toasts: VecDeque<Toast>,
     /// The screen's size.

@@ -91,7 +91,7 @@ fn main(look: &Look<'_>, buf: &mut Buffer, area: Rect, drawn: &mut Drawn) {
         let left = (u32::from(area.width) * 46 / 120).clamp(40, 70) as u16; // of a u16, so it fits one
         let upper = Rect { height: body.height - low, ..body };
         let right = Rect { x: body.x + left, width: body.width - left, ..upper };
-        let command = Rect { height: (upper.height + 1) / 2, ..right };
+        let command = Rect { height: upper.height.div_ceil(2), ..right };
         let lower = Rect { y: command.bottom(), height: upper.height - command.height, ..right };
         let half = right.width / 2;
         let strip = Rect { y: upper.bottom(), height: low, ..body };
@@ -135,22 +135,29 @@ fn status(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         Link::Replay { .. } => look.span(" REPLAY ", Ink::Replay),
         _ => look.span(" LIVE ", Ink::Live),
     };
+    let narrow = area.width < 100;
     let mut parts: Vec<(u8, Vec<Span<'static>>)> = vec![
         (0, vec![mode, look.span(format!(" {environment}"), environment_ink)]),
-        (3, vec![look.span(fit(&session.plan.name, 40), Ink::Text)]),
+        (3, vec![look.span(fit(&session.plan.name, if narrow { 18 } else { 40 }), Ink::Text)]),
         (4, vec![look.span(format!("T+{}", elapsed(look)), Ink::Text)]),
     ];
     if let Some((step, state)) = session.current_step() {
         let (_, word, ink) = facts::phase(state.phase);
         let number = facts::numbered(session, &step.id);
-        let of = format!("step {number} of {:02} ", session.plan.steps.len());
+        let of = match narrow {
+            true => format!("{number}/{:02} ", session.plan.steps.len()),
+            false => format!("step {number} of {:02} ", session.plan.steps.len()),
+        };
         parts.push((1, vec![look.span(of, Ink::Text), look.span(word, ink)]));
     } else {
         parts.push((1, vec![look.span("every step is over", Ink::Done)]));
     }
     let (role, ink) = facts::role_word(session, &look.view.me);
-    parts.push((5, vec![look.span(format!("{} · ", look.view.me.short()), Ink::Me), look.span(role, ink)]));
-    parts.push((2, link(look)));
+    let replay = matches!(look.view.link, Link::Replay { .. });
+    let me = vec![look.span(format!("{} · ", look.view.me.short()), Ink::Me), look.span(role, ink)];
+    parts.push((if replay { 7 } else { 2 }, me));
+    let rank = if matches!(look.view.link, Link::Live { .. }) { 5 } else { 1 };
+    parts.push((rank, link(look)));
     parts.push((6, vec![look.span(look.at().clock(), Ink::Dim)]));
     let width = usize::from(area.width);
     let size = |parts: &[(u8, Vec<Span<'static>>)]| -> usize {
@@ -207,8 +214,12 @@ fn alarm(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     } else {
         let spans = vec![look.span(format!(" {}  ", alarm.word), ink), look.span(&alarm.text, Ink::Text)];
         let other = facts::no_return(look.session());
-        let right = match area.width >= 100 && other.word != alarm.word && look.session().closed.is_none() {
-            true => vec![look.span(other.word, other.ink), look.span(format!(" {} ", other.text), Ink::Text)],
+        let also = vec![look.span(other.word, other.ink), look.span(format!(" {} ", other.text), Ink::Text)];
+        let size = |spans: &[Span<'_>]| spans.iter().map(Span::width).sum::<usize>();
+        // Only where it takes nothing away from the alarm.
+        let fits = size(&spans) + size(&also) + 2 <= usize::from(area.width);
+        let right = match fits && other.word != alarm.word && look.session().closed.is_none() {
+            true => also,
             false => vec![],
         };
         row(buf, area, 0, spans, right);
@@ -227,6 +238,7 @@ fn message(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
         && session.may_check(&look.view.me)
         && !armed.checks.contains_key(&look.view.me)
         && !matches!(look.view.link, Link::Replay { .. })
+        && look.app.panel().is_none()
     {
         let spans = vec![
             look.span("CHECK WANTED  ", Ink::Hold),
@@ -368,7 +380,9 @@ fn footer(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
             left.push(look.span(format!(" {}  ", entry.short), if usable { Ink::Text } else { Ink::Dim }));
         }
     };
-    for entry in rest {
+    // The panel names its own keys, locked ones as such.
+    let own = look.app.panel().is_some() && area.height >= 10;
+    for entry in rest.filter(|_| !own) {
         push(&mut left, entry, true);
     }
     for entry in cannot.iter().take(3) {

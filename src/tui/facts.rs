@@ -1,5 +1,6 @@
 //! What a screen says about a session, in words: pure functions that every pane, the panel and the tests share.
 
+use super::app::{Now, Panel};
 use super::theme::Ink;
 use crate::client::view::{Link, View};
 use crate::clock::{At, age, human};
@@ -301,10 +302,17 @@ pub fn andon_text(session: &Session, now: At) -> String {
     let needs = session.release_needs(now, &session.line.released);
     let needs = match needs.is_empty() {
         true => "a second person".to_owned(),
-        false => needs.join(" and "),
+        false => shorten(session, &needs.join(" and ")),
     };
-    let why = andon_why(session).map_or_else(String::new, |why| format!(": {why}"));
-    format!("line stopped by {}{why} · to go on, A by {needs}", who.join(", "))
+    let why = andon_why(session).map_or_else(String::new, |why| format!(" · {why}"));
+    format!("line stopped by {} · to go on, A by {needs}{why}", who.join(", "))
+}
+
+/// A sentence with the crew's names short, where those are unique: in a narrow column they tell as much.
+pub fn shorten(session: &Session, text: &str) -> String {
+    let crew = session.plan.principals();
+    let unique = |who: &&&Principal| crew.iter().filter(|other| other.short() == who.short()).count() == 1;
+    crew.iter().filter(unique).fold(text.to_owned(), |text, who| text.replace(who.as_str(), who.short()))
 }
 
 /// The reason given with the latest pull, as the story tells it; the session keeps no other copy.
@@ -343,4 +351,52 @@ pub fn env_differences(covers: &Covers, step: Option<&Step>) -> Vec<(String, Str
     let usual = ["PATH", "HOME", "USER", "LANG", "TERM", "LC_ALL", "LOGNAME", "SHELL"];
     let differs = |name: &&String| declared(name) || !usual.contains(&name.as_str());
     covers.env.keys().filter(differs).map(|name| (name.clone(), covers.env[name].clone())).collect()
+}
+
+/// Everything that keeps this person from saying yes to what the panel shows; empty where `y` counts.
+pub fn check_locks(panel: &Panel, view: &View, now: Now) -> Vec<String> {
+    let session = &*view.session;
+    let at = view.now(now.wall);
+    let mut locks = vec![];
+    match &view.link {
+        Link::Replay { .. } => return vec!["this is a replay".into()],
+        Link::Lost { .. } => locks.push("the link is lost".into()),
+        Link::Live { .. } => {}
+    }
+    if view.dying.is_some() {
+        locks.push("the hub lost its transcript".into());
+    }
+    if session.closed.is_some() {
+        locks.push("the session is closed".into());
+    }
+    let Some((step, state, armed)) = session.open_step() else { return vec!["nothing is armed".into()] };
+    if step.id != panel.step || state.attempt != panel.attempt || armed.digest() != panel.digest {
+        return vec!["it was armed anew; read it again".into()];
+    }
+    if armed.by == view.me {
+        locks.push("you armed it, and nobody checks their own step".into());
+    } else if view.leads() {
+        locks.push("you lead, and the lead checks nothing".into());
+    } else if session.role(&view.me) != Role::Shadow {
+        locks.push("only a shadow may check".into());
+    }
+    if armed.checks.contains_key(&view.me) {
+        locks.push("you have checked it".into());
+    } else if state.phase != Phase::Armed {
+        locks.push(format!("it is {} already", state.phase.word()));
+    } else if at >= armed.lapses {
+        locks.push("it lapsed".into());
+    }
+    locks.extend(line_locks(session));
+    locks.extend(gate_locks(session, step, at));
+    let unseen = panel.unseen();
+    if !unseen.is_empty() {
+        let list: Vec<_> = unseen.iter().map(usize::to_string).collect();
+        let (s, numbers) = (if unseen.len() == 1 { "" } else { "s" }, list.join(", "));
+        locks.push(format!("section{s} {numbers} not seen"));
+    }
+    if panel.sent {
+        locks.push("your check is on its way".into());
+    }
+    locks
 }

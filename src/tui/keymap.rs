@@ -118,7 +118,6 @@ pub const PANEL: &[Entry] = entries! {
     "Tab" Verb::NextPane, "section", "next section; 1-5 go to one";
     "Space" Verb::NextUnseen, "next unseen", "to the next part that was not on screen yet";
     "Esc" Verb::Back, "later", "close the panel without an answer";
-    "?" Verb::Help, "help", "this list";
     "!" Verb::Andon, "ANDON", "stop the line";
 };
 
@@ -185,7 +184,7 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
     };
     let any = match character {
         '!' if place != Place::Replay => Some(Verb::Andon),
-        '?' => Some(Verb::Help),
+        '?' if place != Place::Panel => Some(Verb::Help),
         'z' => Some(Verb::Zoom),
         't' => Some(Verb::Theme),
         'j' => Some(Verb::Down),
@@ -246,6 +245,12 @@ pub fn arm_target<'a>(app: &App, session: &'a Session) -> Option<(&'a Step, &'a 
     }
 }
 
+/// Whether the verb walks about in a replay, and so asks nothing of a hub.
+fn moves_replay(verb: Verb) -> bool {
+    use Verb::{Faster, Forward, NextEvent, NextStep, Play, PrevEvent, PrevStep, Rewind, Slower, Tenth};
+    matches!(verb, Play | Rewind | Forward | PrevEvent | NextEvent | PrevStep | NextStep | Slower | Faster | Tenth(_))
+}
+
 /// Whether the main screen's verb may be tried now; if not, why not. The hub decides again; this only spares the way.
 pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String> {
     let session = &*view.session;
@@ -255,7 +260,7 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
     ) && !matches!(
         verb,
         Verb::Up | Verb::Down | Verb::PageUp | Verb::PageDown | Verb::Top | Verb::Bottom | Verb::Back
-    );
+    ) && !moves_replay(verb);
     if act && verb != Verb::Open {
         match &view.link {
             Link::Replay { .. } => return Err("this is a replay".into()),

@@ -9,7 +9,6 @@ use super::facts;
 use super::panes::{command, plan};
 use super::text::{pad, pad_left, sparkline, wrap};
 use super::theme::Ink;
-use super::update::check_locks;
 use crate::clock::human;
 use crate::event::{Covers, FileSeen};
 use crate::hash::Hash;
@@ -151,9 +150,9 @@ fn paged(
         }
     }
     let mut tabs = vec![];
-    for index in 0..SECTIONS {
+    for (index, short) in SHORT.iter().enumerate() {
         let mark = if panel.seen[index].is_done() { "✓" } else { "·" };
-        let name = format!("{} {} {mark}", index + 1, SHORT[index]);
+        let name = format!("{} {} {mark}", index + 1, short);
         let (name, ink) = match index == panel.section {
             true => (format!("[{name}]"), Ink::Focus),
             false => (format!(" {name} "), if panel.seen[index].is_done() { Ink::Dim } else { Ink::Hold }),
@@ -324,7 +323,10 @@ fn gates(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
 
 fn blast(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
     let mut all = vec![];
-    for (name, words) in &covers.words {
+    let order = ["touches", "undo", "half_way", "remains_in"];
+    let mut words: Vec<_> = covers.words.iter().collect();
+    words.sort_by_key(|(name, _)| order.iter().position(|known| known == name).unwrap_or(order.len()));
+    for (name, words) in words {
         all.extend(named(look, &shown(&name.replace('_', "-")), vec![look.span(escaped(words), Ink::Text)], width));
     }
     if covers.words.is_empty() {
@@ -370,7 +372,7 @@ fn crew(look: &Look<'_>, armed: &Armed, covers: &Covers, width: usize) -> Vec<Li
 
 /// What stands below the sections: what is missing, or the line being typed, and the keys.
 fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
-    let locks = check_locks(panel, look.view, look.now);
+    let locks = facts::check_locks(panel, look.view, look.now);
     let border = Line::from(look.span("─".repeat(width), Ink::Border));
     let mut all = vec![border];
     if let Some(field) = &panel.field {
@@ -402,10 +404,11 @@ fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
     }
     all.push(Line::from(cut(keys, width)));
     let andon = "! ANDON stops the line ";
-    let left = cut(
-        vec![look.span("Enter never checks. Anything new voids all checks.", Ink::Dim)],
-        width.saturating_sub(andon.len() + 1),
-    );
+    let said = match look.app.toasts.back() {
+        Some(toast) => look.span(&toast.text, Ink::Warn),
+        None => look.span("Enter never checks. Anything new voids all checks.", Ink::Dim),
+    };
+    let left = cut(vec![said], width.saturating_sub(andon.len() + 1));
     let used: usize = left.iter().map(Span::width).sum();
     let mut last = left;
     last.push(Span::raw(" ".repeat(width.saturating_sub(used + andon.len()))));

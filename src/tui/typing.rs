@@ -2,7 +2,7 @@
 
 use super::app::{App, Field, Now, Overlay, Purpose};
 use super::update::Action;
-use crate::client::view::View;
+use crate::client::view::{Link, View};
 use crate::event::Settled;
 use crate::name::{Principal, shown};
 use crate::session::Request;
@@ -106,6 +106,9 @@ fn close_field(app: &mut App, on_panel: bool) {
 
 /// The request that a typed line becomes, or what is wrong with it.
 fn submit(field: &Field, view: &View) -> Result<Request, String> {
+    if !matches!(view.link, Link::Live { .. }) {
+        return Err("not sent: the link is lost".into()); // the text stays until it is back
+    }
     let text = field.input.value().trim().to_owned();
     let needed = |what: &str| match text.is_empty() {
         true => Err(what.to_owned()),

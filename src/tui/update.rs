@@ -120,54 +120,6 @@ pub fn update(app: &mut App, event: Event, view: &View, now: Now) -> Vec<Action>
     actions
 }
 
-/// Everything that keeps this person from saying yes to what the panel shows; empty where `y` counts.
-pub fn check_locks(panel: &Panel, view: &View, now: Now) -> Vec<String> {
-    let session = &*view.session;
-    let at = view.now(now.wall);
-    let mut locks = vec![];
-    match &view.link {
-        Link::Replay { .. } => return vec!["this is a replay".into()],
-        Link::Lost { .. } => locks.push("the link is lost".into()),
-        Link::Live { .. } => {}
-    }
-    if view.dying.is_some() {
-        locks.push("the hub lost its transcript".into());
-    }
-    if session.closed.is_some() {
-        locks.push("the session is closed".into());
-    }
-    let Some((step, state, armed)) = session.open_step() else { return vec!["nothing is armed".into()] };
-    if step.id != panel.step || state.attempt != panel.attempt || armed.digest() != panel.digest {
-        return vec!["it was armed anew; read it again".into()];
-    }
-    if armed.by == view.me {
-        locks.push("you armed it, and nobody checks their own step".into());
-    } else if view.leads() {
-        locks.push("you lead, and the lead checks nothing".into());
-    } else if session.role(&view.me) != Role::Shadow {
-        locks.push("only a shadow may check".into());
-    }
-    if armed.checks.contains_key(&view.me) {
-        locks.push("you have checked it".into());
-    } else if state.phase != Phase::Armed {
-        locks.push(format!("it is {} already", state.phase.word()));
-    } else if at >= armed.lapses {
-        locks.push("it lapsed".into());
-    }
-    locks.extend(facts::line_locks(session));
-    locks.extend(facts::gate_locks(session, step, at));
-    let unseen = panel.unseen();
-    if !unseen.is_empty() {
-        let list: Vec<_> = unseen.iter().map(usize::to_string).collect();
-        let (s, numbers) = (if unseen.len() == 1 { "" } else { "s" }, list.join(", "));
-        locks.push(format!("section{s} {numbers} not seen"));
-    }
-    if panel.sent {
-        locks.push("your check is on its way".into());
-    }
-    locks
-}
-
 /// Brings the overlay in line with the session: what it was about may be gone.
 fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) {
     let session = &*view.session;
@@ -337,7 +289,9 @@ fn panel_key(app: &mut App, verb: Option<Verb>, view: &View, now: Now, actions: 
     let at = view.now(now.wall);
     let Overlay::Panel(panel) = &mut app.overlay else { return };
     if verb == Some(Verb::Back) {
-        app.overlay = Overlay::None;
+        if let Overlay::Panel(panel) = std::mem::take(&mut app.overlay) {
+            app.later = Some(panel); // what was seen of this digest stays seen
+        }
         return;
     }
     // Typed before the panel was on screen: meant for something else.
@@ -356,7 +310,7 @@ fn panel_key(app: &mut App, verb: Option<Verb>, view: &View, now: Now, actions: 
     };
     match verb {
         Some(Verb::Yes) if panel.answers_alive(now.mono) => {
-            let locks = check_locks(panel, view, now);
+            let locks = facts::check_locks(panel, view, now);
             if locks.is_empty() {
                 panel.sent = true;
                 actions.push(Action::Ask(Request::Check {
@@ -432,7 +386,11 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
         }
         Verb::Open => {
             if let Some((step, state, armed)) = session.open_step() {
-                let panel = Panel::new(step.id.clone(), state.attempt, armed.digest());
+                let fresh = Panel::new(step.id.clone(), state.attempt, armed.digest());
+                let panel = match app.later.take() {
+                    Some(later) if later.is_on(&fresh) => later.reopened(),
+                    _ => fresh,
+                };
                 opened(&panel, view, actions);
                 app.overlay = Overlay::Panel(Box::new(panel));
             }

@@ -2,8 +2,12 @@
 
 mod bad_input;
 mod crash;
+mod demo;
 mod fanout;
+mod joining;
 mod plain;
+#[cfg(feature = "kafka")]
+mod real;
 mod reconnect;
 mod refusals;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it

@@ -120,7 +120,7 @@ async fn one_key_under_two_names_is_one_person() {
         answers.push(who.refusal(Request::Check { step, attempt, digest }).await);
     }
     assert_eq!(answers[0], None);
-    assert!(answers[1].as_ref().is_some_and(|why| why.contains("same key")), "{answers:?}");
+    assert!(answers[1].as_ref().is_some_and(|why| why.contains("one key counts once")), "{answers:?}");
     on_record(&stage, SEARCH, "check go", "one key counts once");
 }
 

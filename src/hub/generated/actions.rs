@@ -64,10 +64,12 @@ pub enum Input {
     Output {
         bytes: u32,
     },
-    /// The hub reaps the process of that attempt.
+    /// The hub reaps the process of that attempt, which ends that way if it has not ended otherwise.
     Reaped {
         step: StepId,
         attempt: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        end: Option<RunEnd>,
     },
     /// The hub sees that the process of an unknown run is gone.
     Gone {
@@ -124,7 +126,7 @@ pub const VALUES: &[f64] = &[
     f64::INFINITY,
     9_007_199_254_740_993.0,
     123.456_789_012_345_67,
-    2.2250738585072011e-308,
+    2.225_073_858_507_201e-308,
 ];
 
 /// The plans that runs fly. In the first a lead may also check; in the second checks start steps; the third is all

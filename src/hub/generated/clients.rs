@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// More would only cost time: one that reads everything, some that come and go.
 const CLIENTS_MAX: usize = 4;
 /// Sessions are compared as JSON (which also proves that a snapshot reads back) only so often, since it is slow.
-const COMPARE_EVERY: u64 = 16;
+const COMPARE_EVERY: u64 = 48;
 
 #[derive(Debug)]
 struct Client {
@@ -98,7 +98,7 @@ impl Clients {
             told.extend(reader.recent.back().filter(|told| told.seq == reader.seq).map(|told| told.text.clone()));
         }
         self.publications += 1;
-        let (often, json) = (self.publications % 4 == 0, self.publications % COMPARE_EVERY == 0);
+        let (often, json) = (self.publications.is_multiple_of(4), self.publications.is_multiple_of(COMPARE_EVERY));
         let text = |session: &Session| serde_json::to_string(session).unwrap_or_default();
         for client in self.clients.iter().filter(|client| client.connected) {
             let equal = client.head == head

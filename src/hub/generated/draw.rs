@@ -1,7 +1,7 @@
 //! Draws what happens next: mostly what brings a release forward, so that runs get far, and otherwise everything that
 //! people, watches, clocks and crashes do wrong.
 
-use super::actions::{Action, Crash, HOSTILE, Input, VALUES, attention, everyone};
+use super::actions::{Action, Crash, HOSTILE, Input, VALUES, attention};
 use super::world::World;
 use crate::event::{RunEnd, Settled, Status};
 use crate::hash::Hash;
@@ -148,7 +148,8 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
         return ask(&shadow, Request::Settle { step, outcome, why: text(rng) });
     }
     if let Some((step, state)) = session.live_step() {
-        return Input::Reaped { step: step.id.clone(), attempt: state.attempt };
+        let end = rng.percent(40).then(|| end(rng));
+        return Input::Reaped { step: step.id.clone(), attempt: state.attempt, end };
     }
     let stale = session.plan.watches.iter().find(|watch| {
         session.age(&watch.id, world.now).is_none_or(|age| age > watch.stale_after / 3)
@@ -180,8 +181,7 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
 /// Everything else.
 fn noise(world: &World, rng: &mut Rng) -> Input {
     let session = world.session();
-    let everyone = everyone();
-    let who = &everyone[rng.below(everyone.len())];
+    let who = &world.people[rng.below(world.people.len())];
     let open = session.open_step().map(|(step, state, _)| (step.id.clone(), state.attempt));
     let at_work = open.or_else(|| session.current_step().map(|(step, state)| (step.id.clone(), state.attempt)));
     let (step, attempt) = match at_work {

@@ -2,7 +2,7 @@
 //! (spawned, said, published). Nothing here asks `session` what it thinks.
 
 use crate::clock::At;
-use crate::event::{Covers, Event, Role, Status};
+use crate::event::{Covers, Event, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Plan, Step};
@@ -225,14 +225,6 @@ impl Evidence {
     pub fn held(&self, before: usize) -> bool {
         let last = self.last(before, |line| matches!(line.event, Event::LineHeld { .. } | Event::LineFreed { .. }));
         last.is_some_and(|index| matches!(self.lines[index].event, Event::LineHeld { .. }))
-    }
-    /// What that principal may do just before that index.
-    pub fn role(&self, before: usize, who: &Principal) -> Role {
-        match who {
-            _ if *who == self.lead(before) => Role::Lead,
-            _ if self.plan.crew.shadow.contains(who) => Role::Shadow,
-            _ => Role::Observer,
-        }
     }
 }
 

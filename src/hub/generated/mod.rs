@@ -7,6 +7,7 @@ mod draw;
 mod evidence;
 mod invariants;
 mod replay;
+mod things;
 mod world;
 
 use crate::session::steps::TABLE;
@@ -64,8 +65,17 @@ fn fly(seed: u64, only: Option<u8>) -> Flown {
 #[test]
 fn generated_runs_keep_every_invariant_and_take_every_row_of_the_table() {
     let (mut rows, mut lines, mut spawns, mut lives) = (BTreeMap::<usize, u32>::new(), 0, 0, 0);
-    for seed in 0..many() {
-        let mut flown = fly(seed, None);
+    // One thread per core: most of the time goes into reading lines, slowly, in a debug build.
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let flown = std::thread::scope(|scope| {
+        let share = |first: u64| {
+            move || (first..many()).step_by(threads as usize).map(|seed| fly(seed, None)).collect::<Vec<_>>()
+        };
+        let threads: Vec<_> = (0..threads).map(|first| scope.spawn(share(first))).collect();
+        threads.into_iter().flat_map(|t| t.join().expect("a run does not panic")).collect::<Vec<_>>()
+    });
+    for mut flown in flown {
+        let seed = flown.run.start.seed;
         if let Some((number, _)) = flown.broken.first() {
             flown.run.start.about = format!("{:?}", flown.broken);
             let path = flown.run.shrunk(*number).keep(&format!("failed-{seed}"));
@@ -106,8 +116,11 @@ fn kept_runs_break_nothing_any_more() {
     let runs = replay::kept();
     assert!(runs.len() >= 3, "tests/runs holds the runs that once found something");
     for (name, run) in runs {
-        if let Err((index, broken)) = run.fly() {
-            panic!("{name}, action {}: {broken:#?}", index + 1);
+        match run.fly() {
+            Ok(world) => {
+                println!("{name}: {} lines, {} processes", world.evidence.lines.len(), world.evidence.spawns.len())
+            }
+            Err((index, broken)) => panic!("{name}, action {}: {broken:#?}", index + 1),
         }
     }
 }
@@ -119,30 +132,4 @@ fn a_run_survives_its_file() {
     assert_eq!(read, run);
     let lines = |run: &Run| run.fly().map(|world| world.evidence.bytes).map_err(|(_, broken)| broken);
     assert_eq!(lines(&read), lines(&run), "the same actions give the same bytes");
-}
-#[test]
-fn survey() {
-    let mut seen = BTreeMap::<String, (u64, u32)>::new();
-    for seed in 0..many() {
-        let flown = fly(seed, None);
-        if let Ok(keep) = std::env::var("KEEP") {
-            for part in keep.split(',') {
-                let f: Vec<_> = part.split(':').collect();
-                if f[0] == seed.to_string() {
-                    let n: u8 = flown.broken[0].0;
-                    let mut run = flown.run.shrunk(n);
-                    run.start.about = f[2].into();
-                    println!("{seed} {n}: {} actions", run.actions.len());
-                    run.keep(f[1]);
-                }
-            }
-        }
-        for (n, what) in flown.broken {
-            let key: String = format!("{n} {}", what.chars().take(410).collect::<String>());
-            seen.entry(key).or_insert((seed, 0)).1 += 1;
-        }
-    }
-    for (what, (seed, times)) in seen {
-        println!("{times}x seed {seed}: {what}");
-    }
 }

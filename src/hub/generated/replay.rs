@@ -59,6 +59,17 @@ impl Run {
             }
             piece /= 2;
         }
+        for index in 0..run.actions.len() {
+            let mut input = 0;
+            while matches!(&run.actions[index], Action::Batch { inputs, .. } if input < inputs.len() && inputs.len() > 1)
+            {
+                let mut shorter = run.clone();
+                if let Action::Batch { inputs, .. } = &mut shorter.actions[index] {
+                    inputs.remove(input);
+                }
+                if breaks(&shorter) { run = shorter } else { input += 1 }
+            }
+        }
         run
     }
 

@@ -1,19 +1,19 @@
 //! A hub made of values around the real sequencer: a disk that loses what was not synced, processes, watches, clients and
 //! a clock. It keeps the order of work of a hub (decide, append, sync, publish, effects) and can die between any two of them.
 
-use super::actions::{Action, Crash, HOSTILE, Input, PLANS, VALUES};
+use super::actions::{Action, Crash, HOSTILE, Input, PLANS};
 use super::clients::Clients;
 use super::evidence::{Evidence, Kind, New, Output, Spawn};
-use super::invariants;
+use super::{invariants, things};
 use crate::clock::At;
-use crate::event::{Covers, Event, FileSeen, GateSeen, Process, Reading, RunEnd, Status};
+use crate::event::{Covers, Event, Process, RunEnd, Status};
 use crate::hash::Hash;
 use crate::hub::sequencer::{Numbered, Sequencer};
 use crate::name::{Principal, StepId, WatchId};
 use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Request, Session, twin};
 use crate::transcript::record::{Head, Line};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What the hub has begun and not finished; gone with it when it dies.
@@ -48,11 +48,12 @@ pub struct World {
     pub procs: Vec<Proc>,
     pub connections: BTreeMap<u64, Principal>,
     pub gates: BTreeMap<WatchId, (Status, usize, usize)>,
+    pub people: Vec<Principal>,
     pub now: At,
     pub life: u32,
     /// Set where the durable lines cannot be read back: the run is over.
     pub dead: bool,
-    versions: BTreeMap<StepId, u8>,
+    pub versions: BTreeMap<StepId, u8>,
     broken_spawn: bool,
     keys: BTreeMap<Principal, String>,
     next: u64,
@@ -104,6 +105,7 @@ impl World {
             jobs: Jobs::default(),
             procs: vec![],
             connections: BTreeMap::new(),
+            people,
             now: at,
             life: 1,
             dead: false,
@@ -254,7 +256,7 @@ impl World {
                 decided.push((Kind::Ask, self.ask(&who, &arm, Some(covers)), None));
             }
         }
-        let besides = before.and_then(|before| besides_presence(before, self.session().clone()));
+        let besides = before.and_then(|before| things::besides_presence(before, self.session().clone()));
         if let (Some(last), Some(besides)) = (decided.last_mut(), besides) {
             last.2 = Some(besides);
         }
@@ -331,9 +333,11 @@ impl World {
                 let (step, attempt) = (proc.step.clone(), proc.attempt);
                 vec![Fact::Output { step, attempt, offset, length: *bytes, hash: Hash::ZERO }]
             }
-            Input::Reaped { step, attempt } => {
-                let ended = self.procs.iter().find(|p| p.step == *step && p.attempt == *attempt);
-                let end = ended.and_then(|proc| proc.end.clone());
+            Input::Reaped { step, attempt, end } => {
+                let mut procs = self.procs.iter_mut();
+                let Some(proc) = procs.find(|p| p.step == *step && p.attempt == *attempt) else { return vec![] };
+                proc.end = proc.end.take().or_else(|| end.clone());
+                let end = proc.end.clone();
                 end.map(|end| Fact::Ended { step: step.clone(), attempt: *attempt, end }).into_iter().collect()
             }
             Input::Gone { step, attempt } => {
@@ -475,63 +479,6 @@ impl World {
     fn key(&self, who: &Principal) -> String {
         self.keys.get(who).cloned().unwrap_or_else(|| "SHA256:nobody".into())
     }
-
-    fn reading(&self, watch: &WatchId) -> Reading {
-        let (status, why, value) = self.gates.get(watch).copied().unwrap_or((Status::Unknown, 0, 0));
-        let value = VALUES[value % VALUES.len()];
-        Reading { status, value: Some(value), unit: "ms".into(), why: HOSTILE[why % HOSTILE.len()].into() }
-    }
-
-    /// What would run if it ran now.
-    fn freeze(&self, id: &StepId, attempt: u32) -> Result<Covers, String> {
-        let plan = &self.evidence.plan;
-        let step = plan.step(id).ok_or("no such step")?;
-        let version = self.versions.get(id).copied().unwrap_or(0);
-        if version == 9 {
-            return Err(format!("no file{}", HOSTILE[1]));
-        }
-        let exe = FileSeen {
-            path: format!("/bin/{id}"),
-            sha256: Hash::of(&[version]),
-            size: 1,
-            text: Some(HOSTILE[usize::from(version) % HOSTILE.len()].into()),
-        };
-        let seen = |watch: &WatchId| GateSeen { watch: watch.clone(), reading: self.reading(watch), age_ms: 0 };
-        Ok(Covers {
-            step: id.clone(),
-            attempt,
-            title: step.title.clone(),
-            class: step.class.word().into(),
-            checks: step.checks,
-            argv: step.run.argv(&BTreeMap::new()).map_err(|error| error.to_string())?,
-            exe,
-            interpreter: None,
-            env: BTreeMap::from([("PATH".into(), "/bin".into())]),
-            cwd: "/".into(),
-            stdin: None,
-            io: "pty".into(),
-            timeout_ms: None,
-            files: vec![],
-            host: "host".into(),
-            user: "user".into(),
-            plan: plan.digest,
-            gates: step.gates.iter().map(|gate| seen(&gate.watch)).collect(),
-            words: BTreeMap::new(),
-            point_of_no_return: step.point_of_no_return,
-        })
-    }
-}
-
-/// The first thing besides presence in which the two differ.
-fn besides_presence(mut before: Session, after: Session) -> Option<String> {
-    before.people = after.people.clone();
-    (before.seq, before.at, before.short_since) = (after.seq, after.at, after.short_since);
-    (before.recent, before.refusals) = (after.recent.clone(), after.refusals.clone());
-    (before != after).then(|| {
-        let names =
-            |session: &Session| session.steps.iter().map(|(id, s)| (id.to_string(), s.phase)).collect::<BTreeSet<_>>();
-        format!("steps were {:?} and are {:?}", names(&before), names(&after))
-    })
 }
 
 /// What the durable bytes say, checked as a hub that starts checks them.

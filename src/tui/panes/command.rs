@@ -23,7 +23,7 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)>
     // Once everything is over the last step stays in sight.
     let step = step.or_else(|| session.plan.steps.last().and_then(|step| Some((step, session.steps.get(&step.id)?))));
     let inner = look.frame(buf, area, Pane::Command, step.map_or_else(Vec::new, |(s, state)| title(look, s, state)));
-    let Some((step, state)) = step.filter(|_| inner.height > 0) else { return None };
+    let (step, state) = step.filter(|_| inner.height > 0)?;
     let width = usize::from(inner.width);
     let mut command = command_lines(look, step, width);
     let most = usize::from(inner.height / 2).max(1);

@@ -30,8 +30,7 @@ pub fn crew(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let mut people: Vec<_> = session.people.iter().collect();
     people.sort_by_key(|(who, person)| (**who != session.lead, person.connections.is_empty(), person.role));
     let skip = usize::from(look.app.scrolled(Pane::Crew)).min(people.len().saturating_sub(1));
-    let mut y = 0;
-    for (who, person) in people.into_iter().skip(skip) {
+    for (y, (who, person)) in (0..).zip(people.into_iter().skip(skip)) {
         if y + 1 >= inner.height && inner.height > 1 {
             break;
         }
@@ -47,7 +46,6 @@ pub fn crew(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         ];
         spans.extend(doing(look, who, person));
         row(buf, inner, y, spans, vec![]);
-        y += 1;
     }
     let pulled = facts::line_locks(session);
     let last = match pulled.is_empty() {
@@ -141,17 +139,12 @@ pub fn events(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let width = usize::from(inner.width);
     let zoomed = usize::from(inner.height) > 12;
     let skip = usize::from(look.app.scrolled(Pane::Events)).min(session.recent.len().saturating_sub(1));
-    // The story names people whole; in a narrow column the short names, where they are unique, tell as much.
-    let crew = session.plan.principals();
-    let unique = |who: &&&crate::name::Principal| crew.iter().filter(|other| other.short() == who.short()).count() == 1;
-    let shorten = |text: &str| {
-        crew.iter().filter(unique).fold(text.to_owned(), |text, who| text.replace(who.as_str(), who.short()))
-    };
     let mut all = vec![];
     for told in session.recent.iter().rev().skip(skip).take(usize::from(inner.height)) {
         let loud = told.text.starts_with("ANDON") || told.text.contains(" failed") || told.text.contains("objected");
         let ink = if loud { Ink::Fail } else { Ink::Text };
-        let spans = [look.span(format!("{} ", told.at.clock()), Ink::Dim), look.span(shorten(&told.text), ink)];
+        let spans =
+            [look.span(format!("{} ", told.at.clock()), Ink::Dim), look.span(facts::shorten(session, &told.text), ink)];
         match zoomed {
             true => all.extend(wrap(&spans, width, 9)),
             false => all.push(Line::from(crate::tui::canvas::cut(spans.to_vec(), width))),

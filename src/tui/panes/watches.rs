@@ -27,10 +27,10 @@ pub fn lag(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     }
     let width = usize::from(inner.width);
     let spark = if width < 44 { 6 } else { 12 };
-    let name = width.saturating_sub(2 + 8 + 1 + spark + 1 + 5 + 4).clamp(4, 24);
+    let name = width.saturating_sub(2 + 7 + 1 + spark + 1 + 2 + 4).clamp(4, 24);
     let head = vec![
         look.span(pad("  group", name + 2), Ink::Dim),
-        look.span(pad_left("lag", 8), Ink::Dim),
+        look.span(pad_left("lag", 7), Ink::Dim),
         look.span(" trend", Ink::Dim),
     ];
     row(buf, inner, 0, head, vec![look.span("age", Ink::Dim)]);
@@ -42,11 +42,13 @@ pub fn lag(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         if known {
             let history: Vec<f64> =
                 session.watches.get(&watch.id).map_or_else(Vec::new, |s| s.history.iter().map(|(_, n)| *n).collect());
-            left.push(look.span(pad_left(&facts::watch_value(session, &watch.id, look.at()), 8), Ink::Text));
+            // A longer word than `ok` takes its room from the trend.
+            let spark = (spark + 2).saturating_sub(word.len());
+            left.push(look.span(pad_left(&facts::watch_value(session, &watch.id, look.at()), 7), Ink::Text));
             left.push(look.span(format!(" {}", pad_left(&sparkline(&history, spark), spark)), Ink::Spark));
             left.push(look.span(format!(" {word}"), ink));
         } else {
-            left.push(look.span(pad_left("?", 8), ink));
+            left.push(look.span(pad_left("?", 7), ink));
             left.push(look.span(format!(" {word}"), ink));
         }
         row(buf, inner, y, left, vec![look.span(facts::watch_age(session, &watch.id, look.at()), Ink::Dim)]);

@@ -1,5 +1,8 @@
 //! What the tests share. Start at [`program::Stage`].
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod program;
 pub mod raw;
+pub mod real;
 pub mod wait;
