@@ -12,3 +12,4 @@ mod reconnect;
 mod refusals;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;
+mod wire;
