@@ -5,4 +5,5 @@ pub mod kafka;
 pub mod program;
 pub mod raw;
 pub mod real;
+pub mod tmux;
 pub mod wait;

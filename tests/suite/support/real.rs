@@ -8,22 +8,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Where a real part is, from the variable that `tests/run` sets. Nothing where there is none: then the test ends here and
-/// says so, and where the parts are required it fails, so that a skipped test never passes for a green one.
+/// Where a real part is, from the variable that `tests/run` sets.
 pub fn part(variable: &str) -> Option<String> {
-    match std::env::var(variable) {
-        Ok(value) if !value.is_empty() => Some(value),
-        _ if std::env::var_os("CROSSCHECK_TEST_REQUIRED").is_some_and(|value| value == "1") => {
-            panic!("{variable} is not set, and CROSSCHECK_TEST_REQUIRED asks for every real part");
-        }
-        _ => {
-            let test = std::thread::current().name().unwrap_or("a test").to_owned();
-            // Past the test runner, which keeps what a passing test prints: what was left out shall be seen.
-            let _ =
-                writeln!(std::io::stderr(), "LEFT OUT {test}: {variable} is not set; tests/run starts what it needs");
-            None
-        }
+    let value = std::env::var(variable).ok().filter(|value| !value.is_empty());
+    value.or_else(|| left_out(&format!("{variable} is not set")))
+}
+
+/// Whether a program that the test drives is installed.
+pub fn installed(tool: &str, version: &str) -> Option<()> {
+    match Command::new(tool).arg(version).output() {
+        Ok(_) => Some(()),
+        Err(error) => left_out(&format!("{tool} cannot be started: {error}")),
     }
+}
+
+/// A test that has not what it needs ends and says so. Where every part is required it fails: a skipped test must never
+/// pass for a green one.
+fn left_out<T>(why: &str) -> Option<T> {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let required = std::env::var_os("CROSSCHECK_TEST_REQUIRED").is_some_and(|value| value == "1");
+    assert!(!required, "{why}, and CROSSCHECK_TEST_REQUIRED asks for every real part");
+    // Past the test runner, which keeps what a passing test prints: what was left out shall be seen.
+    let _ = writeln!(std::io::stderr(), "LEFT OUT {test}: {why}; tests/run installs and starts what it needs");
+    None
 }
 
 /// A name that no other run of the tests uses on the same server.

@@ -1,0 +1,159 @@
+//! The cockpit as people use it: a lead and two shadows, each in a terminal of their own, fly a plan with keys alone while
+//! their terminals change size.
+
+use crate::support::program::Stage;
+use crate::support::real::installed;
+use crate::support::tmux::{Terminal, Terminals};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const LEAD: &str = "lead@example.org";
+const DBA: &str = "dba@example.org";
+const SEARCH: &str = "search@example.org";
+
+const PLAN: &str = r#"
+crosscheck = 1
+name = "Purge old exports"
+environment = "test"
+[crew]
+lead = ["lead@example.org"]
+shadow = ["dba@example.org", "search@example.org"]
+[[step]]
+id = "fill"
+title = "Make files"
+run = "mkdir exports; touch exports/1.csv exports/2.csv; ls exports"
+[[step]]
+id = "purge"
+title = "Delete them"
+class = "irreversible"
+point_of_no_return = true
+run = ["rm", "-rv", "exports"]
+touches = "2 files"
+undo = "none"
+"#;
+
+#[test]
+fn a_release_is_flown_with_keys_in_three_terminals() {
+    if installed("tmux", "-V").is_none() {
+        return;
+    }
+    let stage = Stage::new(PLAN);
+    let mut hub = stage.serve(&[]);
+    let terminals = Terminals::new(&stage);
+    let [lead, dba, search] = [LEAD, DBA, SEARCH].map(|who| terminals.open(&stage, who));
+    let before = lead.modes();
+    for terminal in [&lead, &dba, &search] {
+        terminal.join();
+    }
+    lead.shows("LEAD");
+    dba.shows("SHADOW");
+
+    // A routine step needs nobody else, but the number has to be typed: a slip of the finger starts nothing.
+    lead.press(&["a"]);
+    happens(&stage, "StepCleared", "fill", 1);
+    lead.shows(" r run");
+    lead.press(&["r"]);
+    lead.enter("2");
+    lead.shows("that is not 01");
+    lead.press(&["C-u"]);
+    lead.enter("1");
+    happens(&stage, "RunEnded", "fill", 1);
+    assert!(stage.path("exports/1.csv").exists());
+    search.until("the output of the command", |screen| screen.contains("2.csv"));
+
+    // Sizes: on all of them the essence stays on screen, and nothing is left over afterwards.
+    for (cols, rows) in [(80, 24), (60, 16), (120, 40)] {
+        dba.resize(cols, rows);
+        let essence = |screen: &str| {
+            let fits = screen.lines().all(|line| line.chars().count() <= usize::from(cols));
+            fits && screen.contains("SHADOW") && screen.contains("ANDON") && screen.contains("Delete them")
+        };
+        dba.until(&format!("cockpit of {cols}x{rows}"), essence);
+    }
+    dba.until("seven panes", |screen| {
+        ["1 Plan", "2 Command", "5 Crew", "6 Chat", "7 Events"].iter().all(|p| screen.contains(p))
+    });
+
+    // Anyone stops the line with one key; what was armed is so no longer.
+    lead.press(&["a"]);
+    happens(&stage, "StepArmed", "purge", 1);
+    search.shows("ARMED");
+    search.press(&["!"]);
+    for terminal in [&lead, &dba, &search] {
+        terminal.shows("line stopped by search");
+    }
+    happens(&stage, "StepVoided", "purge", 1);
+    lead.press(&["a"]); // refused, on the screen at the latest
+    for terminal in [&lead, &search] {
+        terminal.press(&["A"]);
+    }
+    lead.until("the line is free", |screen| !screen.contains("line stopped by"));
+    assert_eq!(stage.events("StepArmed").iter().filter(|armed| armed["step"] == "purge").count(), 1);
+
+    // Both check, each on a small screen where the panel has to be paged through.
+    lead.press(&["a"]);
+    happens(&stage, "StepArmed", "purge", 2);
+    for (shadow, who, (cols, rows)) in [(&dba, DBA, (60, 16)), (&search, SEARCH, (80, 24))] {
+        shadow.resize(cols, rows);
+        shadow.shows("ARMED");
+        shadow.press(&["x"]);
+        let panel = shadow.shows("CHECK 02 of 02");
+        assert!(panel.contains("rm -rv exports"), "the command comes first:\n{panel}");
+        shadow.press(&["y"]); // not everything was seen yet, so it counts for nothing
+        shadow.shows("not seen");
+        assert!(!checked(&stage, who));
+        check(shadow, who);
+        shadow.resize(120, 40);
+    }
+    happens(&stage, "StepCleared", "purge", 2);
+    lead.shows(" r run");
+    assert!(stage.path("exports").exists());
+    lead.press(&["r"]);
+    lead.enter("2");
+    happens(&stage, "RunEnded", "purge", 2);
+    assert!(!stage.path("exports").exists());
+
+    // Leaving the screen leaves the session, and the terminal as it was.
+    lead.press(&["q"]);
+    lead.shows("Leave?");
+    lead.press(&["l"]);
+    lead.shows("left; the session goes on");
+    lead.is_back();
+    assert_eq!(lead.modes(), before);
+    // So does being ended from outside.
+    kill(Pid::from_raw(search.child()), Signal::SIGTERM).expect("it runs");
+    search.is_back();
+    assert_eq!(search.modes(), before);
+
+    lead.join();
+    lead.press(&["Q"]);
+    lead.enter("close");
+    assert!(hub.wait().success(), "{}", hub.printed());
+    assert_eq!(stage.events("SessionClosed")[0]["outcome"], "complete");
+    for terminal in [&lead, &dba] {
+        terminal.until("the end", |screen| screen.to_lowercase().contains("closed"));
+        terminal.press(&["q"]);
+        terminal.shows("the session is closed");
+        terminal.is_back();
+    }
+    assert_eq!(dba.modes(), before);
+}
+
+/// Looks at every part of the panel, and says yes once nothing is left unseen.
+fn check(shadow: &Terminal<'_>, who: &'static str) {
+    let key = |screen: &str| if screen.contains("not seen") { "Space" } else { "y" };
+    shadow.press_until("checked", key, |stage| checked(stage, who));
+}
+
+fn checked(stage: &Stage, who: &str) -> bool {
+    stage.transcript().iter().any(|line| line["by"] == who && line["event"].get("CrossChecked").is_some())
+}
+
+/// Waits until the transcript holds that event of that attempt.
+fn happens(stage: &Stage, kind: &str, step: &str, attempt: u64) {
+    let found = crate::support::wait::poll(crate::support::wait::PATIENCE, || {
+        let events = stage.events(kind);
+        events.iter().any(|event| event["step"] == step && event["attempt"] == attempt).then_some(())
+    });
+    assert!(found.is_some(), "no {kind} of {step}, attempt {attempt}: {:#?}", stage.events(kind));
+}
