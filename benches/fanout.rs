@@ -203,7 +203,7 @@ impl Shared {
         for _ in 0..count {
             self.publish(1);
             next += RATE;
-            self.runtime.block_on(tokio::time::sleep_until(next.into()));
+            self.runtime.block_on(async move { tokio::time::sleep_until(next.into()).await });
         }
         self.until_behind(0);
     }

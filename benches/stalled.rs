@@ -181,8 +181,12 @@ async fn until(lead: &mut Client, holds: impl Fn(&StepState) -> bool) {
 async fn viewers(role: &str) {
     let (kind, count) = role.split_once(' ').expect("two words");
     let (fast, count) = (kind == "fast", count.parse::<usize>().expect("a number"));
-    let mut lines = std::io::stdin().lines().map(|line| line.expect("the bench speaks"));
-    let link: Link = lines.next().expect("a link").parse().expect("a link");
+    let heard = || {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).expect("the bench speaks");
+        line.trim_end().to_owned()
+    };
+    let link: Link = heard().parse().expect("a link");
     let mut joined = vec![];
     for number in 0..count {
         // A small buffer, so that who does not read is felt after some 100 KB, kernel included.
@@ -200,7 +204,7 @@ async fn viewers(role: &str) {
     println!("joined");
     std::io::stdout().flush().expect("the bench listens");
     // Waiting for the next word on a thread of its own: here, frames are read.
-    tokio::task::spawn_blocking(move || assert_eq!(lines.next().as_deref(), Some("ended"))).await.expect("a word");
+    tokio::task::spawn_blocking(move || assert_eq!(heard(), "ended")).await.expect("a word");
     reading.extend(idle.into_iter().map(|raw| tokio::spawn(to_the_end(raw))));
     let (mut bytes, mut last) = (0, 0.0_f64);
     for viewer in reading {
