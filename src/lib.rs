@@ -1,16 +1,35 @@
-pub mod cli;
-pub mod client;
-pub mod clock;
-pub mod event;
-pub mod exec;
-pub mod hash;
-pub mod hub;
-pub mod identity;
-pub mod link;
-pub mod monitor;
+#![doc = include_str!("../ARCHITECTURE.md")]
+
 pub mod name;
+
+pub mod hash;
+
+pub mod clock;
+
 pub mod plan;
-pub mod protocol;
-pub mod report;
+
+pub mod event;
+
 pub mod session;
+
 pub mod transcript;
+
+pub mod protocol;
+
+pub mod hub;
+
+pub mod exec;
+
+pub mod monitor;
+
+pub mod identity;
+
+pub mod link;
+
+pub mod client;
+
+pub mod report;
+
+pub mod tui;
+
+pub mod cli;

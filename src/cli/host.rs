@@ -2,10 +2,12 @@
 
 use super::args::{Host, HubArgs};
 use super::{join, read_plan, serve};
+use crate::client::JoinError;
+use crate::client::connect::ConnectError;
 use crate::link::Link;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -27,19 +29,29 @@ pub async fn run(args: Host) -> anyhow::Result<()> {
     // A hub that runs already (the lead's connection was lost): attach again.
     if !args.hub.new
         && let Some(link) = lead_link(&links_file, &lead)
-        && let Ok(client) = join::join(link, None, None).await
     {
-        println!("attached to the running hub");
-        return join::show(client, &args.screen, Some(&log.display().to_string())).await;
+        match join::join(link, None, None).await {
+            Ok(client) => {
+                println!("attached to the running hub");
+                return join::show(client, &args.screen, Some(&log.display().to_string())).await;
+            }
+            // There is a hub, and it has its reasons; a second one would not be let near the session. Only a session that
+            // is over, or a link of an earlier one, is no reason not to start.
+            Err(error) if refused_for_now(&error) => return Err(error),
+            Err(_) => {}
+        }
     }
-    let _ = std::fs::remove_file(&links_file);
+    // The old file stays until a hub replaces it: it is the way back in, should there be a hub that did not answer.
+    let before = identity(&links_file);
+    let said_before = std::fs::metadata(&log).map_or(0, |log| log.len());
     let mut hub = start(&args.plan, &args.hub, &links_file, &log)?;
-    let link = wait_for_link(&mut hub, &links_file, &lead, &log).await?;
+    let fresh = || (identity(&links_file) != before).then(|| lead_link(&links_file, &lead)).flatten();
+    let link = wait_for_link(&mut hub, fresh, &log, said_before).await?;
     println!("hub started; links for everyone are in {}", links_file.display());
     let client = join::join(link, None, None).await?;
     join::show(client, &args.screen, Some(&log.display().to_string())).await?;
     match hub.try_wait() {
-        Ok(Some(_)) => print!("{}", std::fs::read_to_string(&log).unwrap_or_default()),
+        Ok(Some(_)) => print!("{}", said(&log, said_before)),
         _ => {
             println!("the hub goes on (process {}); `crosscheck host {}` attaches again", hub.id(), args.plan.display())
         }
@@ -49,7 +61,9 @@ pub async fn run(args: Host) -> anyhow::Result<()> {
 
 fn start(plan: &Path, args: &HubArgs, links_file: &Path, log: &Path) -> anyhow::Result<Child> {
     let program = std::env::current_exe().context("cannot find this program again")?;
-    let out = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
+    // Links stand in it, so it is its owner's alone; appended to, because a hub that runs already may be writing there.
+    let out = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(log);
+    let out = out.with_context(|| format!("{} cannot be written", log.display()))?;
     // `setsid` makes the hub the leader of a process session of its own: the hang-up of this terminal does not reach it.
     let mut command = Command::new(program);
     command.arg("serve").arg(plan).arg("--listen").arg(args.listen.to_string());
@@ -70,22 +84,49 @@ fn start(plan: &Path, args: &HubArgs, links_file: &Path, log: &Path) -> anyhow::
     crate::exec::in_own_session(&mut command).spawn().context("the hub cannot be started")
 }
 
-async fn wait_for_link(hub: &mut Child, links_file: &Path, lead: &str, log: &Path) -> anyhow::Result<Link> {
+async fn wait_for_link(
+    hub: &mut Child,
+    fresh: impl Fn() -> Option<Link>,
+    log: &Path,
+    said_before: u64,
+) -> anyhow::Result<Link> {
     let started = Instant::now();
     let mut look = tokio::time::interval(Duration::from_millis(20));
     loop {
         look.tick().await;
-        if let Some(link) = lead_link(links_file, lead) {
+        if let Some(link) = fresh() {
             return Ok(link);
         }
         if let Some(status) = hub.try_wait()? {
-            let said = std::fs::read_to_string(log).unwrap_or_default();
-            anyhow::bail!("the hub ended ({status}):\n{}", said.trim());
+            anyhow::bail!("the hub ended ({status}):\n{}", said(log, said_before).trim());
         }
         if started.elapsed() > START {
             anyhow::bail!("the hub does not come up; see {}", log.display());
         }
     }
+}
+
+/// Tells a file from the one that replaces it.
+fn identity(file: &Path) -> Option<(u64, i64, i64)> {
+    let data = std::fs::metadata(file).ok()?;
+    Some((data.ino(), data.mtime(), data.mtime_nsec()))
+}
+
+/// What stands in the log from there on.
+fn said(log: &Path, from: u64) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    String::from_utf8_lossy(bytes.get(usize::try_from(from).unwrap_or(0)..).unwrap_or_default()).into_owned()
+}
+
+/// Whether a hub is there and may let the lead in later.
+fn refused_for_now(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(
+            JoinError::Refused { retry: true, .. }
+                | JoinError::Connect(ConnectError::TooMany { .. } | ConnectError::Silent { .. })
+        )
+    )
 }
 
 fn lead_link(links_file: &Path, lead: &str) -> Option<Link> {

@@ -26,20 +26,20 @@ const ROWS: usize = 20;
 /// Runs until the input ends, the person quits, or the session is over.
 pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut impl Write) -> anyhow::Result<()> {
     let mut lines = input.lines();
-    let mut state = Plain { waiting: vec![], grace: Instant::now(), held: None, opened: None };
+    let mut state = Plain { waiting: vec![], grace: Instant::now(), held: None, opened: None, read: None };
     {
         let view = client.view.borrow().clone();
         writeln!(out, "joined session {} as {} ({})", &view.session.id, view.me, view.session.role(&view.me).word())?;
         status(&view, out)?;
         if let Some((_, _, armed)) = view.session.open_step() {
             panel(armed, &view, out)?;
+            state.read = read(&view);
             state.opened = state.open(&mut client, &view).await;
         }
         out.flush()?;
     }
-    let mut input_open = true;
     loop {
-        let may_read = state.waiting.is_empty() && state.held.is_none() && input_open;
+        let may_read = state.waiting.is_empty() && state.held.is_none();
         tokio::select! {
             notice = client.notices.recv() => {
                 let Some(notice) = notice else { return Ok(()) };
@@ -57,11 +57,11 @@ pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut
                 let line = match line {
                     Ok(Some(line)) if line.len() <= LINE_MAX => line,
                     Ok(Some(_)) => { writeln!(out, "error: a line may have at most {LINE_MAX} bytes")?; out.flush()?; continue }
-                    Ok(None) => { input_open = false; return Ok(()) }
+                    Ok(None) => return Ok(()),
                     Err(error) => { writeln!(out, "error: the input cannot be read: {error}")?; out.flush()?; return Ok(()) }
                 };
                 let view = client.view.borrow().clone();
-                match verbs::parse(&line, &view) {
+                match verbs::parse(&line, &view, state.read.as_ref()) {
                     Ok(Verb::Ask(request)) => {
                         let answers = matches!(request, Request::Check { .. } | Request::Object { .. });
                         if answers && Instant::now() < state.grace {
@@ -91,6 +91,8 @@ struct Plain {
     held: Option<Request>,
     /// The automatic `OpenCheck`: printing the panel is opening it.
     opened: Option<u64>,
+    /// The panel that was printed last.
+    read: Option<verbs::Read>,
 }
 
 impl Plain {
@@ -120,6 +122,7 @@ impl Plain {
                     Event::StepArmed { .. } => {
                         if let Some((_, _, armed)) = view.session.open_step() {
                             panel(armed, &view, out)?;
+                            self.read = read(&view);
                         }
                         self.opened = self.open(client, &view).await;
                     }
@@ -163,6 +166,11 @@ impl Plain {
         }
         Ok(None)
     }
+}
+
+/// Which panel stands open.
+fn read(view: &View) -> Option<verbs::Read> {
+    view.session.open_step().map(|(step, state, armed)| (step.id.clone(), state.attempt, armed.digest()))
 }
 
 /// The published state once it includes that line. The client publishes a few milliseconds after it folds.

@@ -3,9 +3,10 @@
 use super::args::{HubArgs, Serve};
 use super::{read_plan, state_folder};
 use crate::hub::driver::Ended;
-use crate::hub::{Config, Hub, links};
+use crate::hub::{Config, Hub, Stopper, links};
 use crate::plan::Plan;
 use anyhow::Context as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Runs until the session is closed or somebody stops it.
@@ -24,30 +25,35 @@ pub async fn run(args: Serve) -> anyhow::Result<()> {
         .init();
     let hub = start(plan, &args.plan, &args.hub).await?;
     let action = if hub.resumed { "took up the unfinished session" } else { "opened session" };
-    println!("{action} {}", &hub.session[..8]);
-    println!("transcript {}", hub.transcript.display());
-    println!("listening  {}", hub.address);
+    say(&format!(
+        "{action} {}\ntranscript {}\nlistening  {}",
+        &hub.session[..8],
+        hub.transcript.display(),
+        hub.address
+    ));
     for (who, link) in &hub.links {
-        println!("join as {who}:\n  crosscheck join '{link}'");
+        say(&format!("join as {who}:\n  crosscheck join '{link}'"));
     }
     let transcript = hub.transcript.clone();
     let stop = hub.stopper();
-    tokio::spawn(async move {
-        interrupted().await;
-        eprintln!("stopping; what runs, runs on, and `crosscheck serve` with this plan takes the session up again");
-        stop();
-    });
+    tokio::spawn(end_when_asked(stop));
     match hub.wait().await? {
         Ended::Closed => {
-            println!("session closed");
-            println!("transcript {}", transcript.display());
             let report = crate::report::write_beside(&transcript)
                 .context("the report could not be written; `crosscheck report FILE` makes it again")?;
-            println!("report     {}", report.display());
+            say(&format!("session closed\ntranscript {}\nreport     {}", transcript.display(), report.display()));
         }
-        Ended::Stopped => println!("hub stopped; the session is not closed"),
+        Ended::Stopped => {
+            say("hub stopped; the session is not closed, `crosscheck serve` with this plan takes it up again")
+        }
     }
     Ok(())
+}
+
+/// Prints, as far as anybody still listens: a hub outlives the terminal it was started from.
+fn say(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
 /// Starts a hub for `serve`, `host` and `demo`, and writes the file of links.
@@ -83,15 +89,22 @@ pub fn transcripts(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Waits for the first of the signals that ask a program to end.
-pub async fn interrupted() {
+/// Ends the hub on the signals that ask for it: at once where nothing runs, at the second one where a command does. A
+/// terminal that goes away asks for nothing: a lost connection never ends a migration.
+async fn end_when_asked(hub: Stopper) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
-        return std::future::pending().await; // a process without signal handling is ended the hard way
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else {
+        return tracing::warn!("signals cannot be taken in; the hub ends at once on any");
     };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = term.recv() => {}
-        _ = hangup.recv() => {}
+    let mut force = false;
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => continue,
+        }
+        hub.stop(force).await;
+        force = true;
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::client::view::View;
 use crate::event::{Attention, Settled};
+use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::Request;
-use crate::session::steps::Armed;
 
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,8 +31,13 @@ check, object, withdraw, run and disarm mean the one armed step";
 const LATER: &[&str] =
     &["set", "readback", "type", "rollback", "skip", "waive", "poll", "go", "no-go", "seat", "answer", "adhoc"];
 
-/// Reads a line. `Err` is a sentence for its author; nothing was sent.
-pub fn parse(line: &str, view: &View) -> Result<Verb, String> {
+/// What its author read last: the armed step, the attempt, and the digest of the panel.
+pub type Read = (StepId, u32, Hash);
+
+/// Reads a line of somebody who was shown that panel before. `Err` is a sentence for its author; nothing was sent. Where
+/// nothing is armed any more, the verbs that mean the armed step mean the one on the panel: the hub then says why it is so
+/// no longer, and has it on record.
+pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, String> {
     let line = line.trim();
     let (verb, rest) = line.split_once(char::is_whitespace).map_or((line, ""), |(verb, rest)| (verb, rest.trim()));
     let need = |what: &str| match rest.is_empty() {
@@ -45,9 +50,8 @@ pub fn parse(line: &str, view: &View) -> Result<Verb, String> {
     };
     let session = &view.session;
     let armed = || match session.open_step() {
-        Some((step, state, armed)) => Ok((step.id.clone(), state.attempt, armed.clone())),
-        // Asked all the same where a step was armed before: the hub's refusal says why it is so no longer.
-        None => Err("no step is armed".to_owned()),
+        Some((step, state, armed)) => Ok((step.id.clone(), state.attempt, armed.digest())),
+        None => read.cloned().or_else(|| last(view)).ok_or_else(|| "no step is armed".to_owned()),
     };
     let request = match verb {
         "" => return Ok(Verb::Nothing),
@@ -57,27 +61,27 @@ pub fn parse(line: &str, view: &View) -> Result<Verb, String> {
         "arm" => Request::Arm { step: step_id(&need("a step")?)?, covers: None },
         "disarm" => {
             nothing("armed")?;
-            let (step, attempt, _) = armed().or_else(|_| last(view))?;
+            let (step, attempt, _) = armed()?;
             Request::Disarm { step, attempt }
         }
         "check" => {
             nothing("armed")?;
-            let (step, attempt, armed) = armed().or_else(|_| last(view))?;
-            Request::Check { step, attempt, digest: armed.digest() }
+            let (step, attempt, digest) = armed()?;
+            Request::Check { step, attempt, digest }
         }
         "object" => {
             let why = need("a reason")?;
-            let (step, attempt, armed) = armed().or_else(|_| last(view))?;
-            Request::Object { step, attempt, digest: armed.digest(), why }
+            let (step, attempt, digest) = armed()?;
+            Request::Object { step, attempt, digest, why }
         }
         "withdraw" => {
             nothing("armed")?;
-            let (step, attempt, _) = armed().or_else(|_| last(view))?;
+            let (step, attempt, _) = armed()?;
             Request::Withdraw { step, attempt }
         }
         "run" => {
             nothing("armed")?;
-            let (step, attempt, _) = armed().or_else(|_| last(view))?;
+            let (step, attempt, _) = armed()?;
             Request::Run { step, attempt }
         }
         "interrupt" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: false },
@@ -114,16 +118,14 @@ pub fn parse(line: &str, view: &View) -> Result<Verb, String> {
     Ok(Verb::Ask(request))
 }
 
-/// The step that was armed last, where none is now: the hub's refusal then says what became of it.
-fn last(view: &View) -> Result<(StepId, u32, Armed), String> {
-    let steps =
-        view.session.steps.iter().filter_map(|(id, state)| Some((id.clone(), state.attempt, state.armed.clone()?)));
-    steps.max_by_key(|(_, _, armed)| armed.seq).ok_or_else(|| {
-        match view.session.steps.values().find_map(|state| state.voided.as_ref()) {
-            Some(why) => format!("no step is armed: {why}"),
-            None => "no step is armed".to_owned(),
-        }
-    })
+/// The step that was armed last, where none is now: the hub's refusal then says what became of it. For one that was
+/// voided before its author joined no digest is known, and none is needed to be told why.
+fn last(view: &View) -> Option<Read> {
+    let ran = view.session.steps.iter().filter_map(|(id, state)| Some((state.armed.as_ref()?, id, state)));
+    let ran = ran.max_by_key(|(armed, _, _)| armed.seq).map(|(armed, id, state)| (id, state, armed.digest()));
+    let voided = view.session.steps.iter().find(|(_, state)| state.voided.is_some());
+    let (id, state, digest) = voided.map(|(id, state)| (id, state, Hash::ZERO)).or(ran)?;
+    Some((id.clone(), state.attempt, digest))
 }
 
 fn step_id(text: &str) -> Result<StepId, String> {

@@ -11,9 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::http::Request;
+use tokio_tungstenite::tungstenite::http::{Request, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config, tungstenite};
 
 /// The longest a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -50,6 +50,10 @@ pub enum ConnectError {
     Ssh { via: String, source: io::Error },
     #[error("{place} is no crosscheck hub of this protocol: {why}")]
     NoHub { place: String, why: String },
+    #[error(
+        "the hub at {place} takes no more connections at the moment\nhint: try again when somebody has left, or let it be started with a larger --max-participants"
+    )]
+    TooMany { place: String },
     #[error("the connection was lost: {0}")]
     Lost(String),
 }
@@ -82,6 +86,9 @@ pub async fn connect(link: &Link, via: Option<&str>) -> Result<Socket, ConnectEr
     let limit = if via.is_some() { CONNECT * 6 } else { CONNECT };
     match timeout(limit, client_async_with_config(request, way, Some(config))).await {
         Ok(Ok((socket, _))) => Ok(socket),
+        Ok(Err(tungstenite::Error::Http(answer))) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => {
+            Err(ConnectError::TooMany { place })
+        }
         Ok(Err(error)) => Err(ConnectError::NoHub { place, why: error.to_string() }),
         Err(_) => Err(ConnectError::Silent { place }),
     }

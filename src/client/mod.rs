@@ -425,7 +425,10 @@ impl Run {
                         pending.push((id, request));
                         return End::Lost(error.to_string());
                     }
-                    pending.push((id, request));
+                    // Nobody waits for the answer of number 0.
+                    if id != 0 {
+                        pending.push((id, request));
+                    }
                     continue;
                 }
                 _ = ping.tick() => {
@@ -481,9 +484,12 @@ impl Run {
             // An answer counts once everything it led to is folded and shown.
             while let Some(index) = answers.iter().position(|(_, head, _)| *head <= self.state.head.seq) {
                 let (id, _, refusal) = answers.swap_remove(index);
-                pending.retain(|(waiting, _)| *waiting != id || id == 0);
+                pending.retain(|(waiting, _)| *waiting != id);
                 self.publish();
                 (published, dirty) = (Instant::now(), false);
+                if id == 0 {
+                    continue;
+                }
                 if self.notice.send(Notice::Answer { id, refusal }).await.is_err() {
                     return End::Dropped;
                 }
@@ -515,7 +521,16 @@ impl Run {
         match told {
             Some(told) => {
                 let notice = Notice::Line { line: Arc::new(line), told };
-                self.notice.send(notice).await.map_err(|_| End::Dropped)
+                match self.notice.try_send(notice) {
+                    Ok(()) => Ok(()),
+                    Err(mpsc::error::TrySendError::Closed(_)) => Err(End::Dropped),
+                    Err(mpsc::error::TrySendError::Full(notice)) => {
+                        // The reader may be waiting for the state that goes with a line it has: without this each
+                        // would wait for the other.
+                        self.publish();
+                        self.notice.send(notice).await.map_err(|_| End::Dropped)
+                    }
+                }
             }
             None => Ok(()),
         }

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 /// How much of a file's text is kept: what a person can be expected to look at before saying yes.
-const TEXT_MAX: usize = 64 * 1024;
+pub(super) const TEXT_MAX: usize = 64 * 1024;
 
 /// Hashes a regular file; keeps the first 64 KiB of its text where `text` asks for it and it is UTF-8.
 pub(super) fn look(path: &Path, text: bool) -> io::Result<FileSeen> {

@@ -4,7 +4,7 @@
 //! tells whether anything changed in between. What cannot be shown to a person as it is (hidden characters, names that
 //! are not UTF-8) is refused rather than shown differently. Start at [`freeze`].
 
-use super::files::look;
+use super::files::{TEXT_MAX, look};
 use super::lookup::{self, Kind};
 use crate::event::{Covers, FileSeen, GateSeen};
 use crate::name::{escaped, is_hidden};
@@ -136,6 +136,7 @@ pub fn freeze(
             add(&mut files, seen("argument", &file, false)?);
         }
     }
+    share_text(&mut files);
     Ok(Covers {
         step: step.id.clone(),
         attempt,
@@ -224,6 +225,25 @@ fn seen(what: &'static str, path: &Path, text: bool) -> Result<FileSeen, FreezeE
 fn add(files: &mut Vec<FileSeen>, file: FileSeen) {
     if files.iter().all(|other| other.path != file.path) {
         files.push(file);
+    }
+}
+
+/// All texts together must fit into one line of the transcript: the first files are shown whole, what is past the limit
+/// by its head, or by its hash alone.
+fn share_text(files: &mut [FileSeen]) {
+    let mut room = TEXT_MAX;
+    for text in files.iter_mut().map(|file| &mut file.text) {
+        let Some(shown) = text else { continue };
+        let mut cut = shown.len().min(room);
+        while !shown.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        let nothing_left = cut == 0 && !shown.is_empty();
+        shown.truncate(cut);
+        room -= cut;
+        if nothing_left {
+            *text = None;
+        }
     }
 }
 

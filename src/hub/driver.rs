@@ -11,7 +11,7 @@ use super::journal::{Journal, JournalError};
 use super::peer::Welcome;
 use super::sequencer::{Numbered, Sequencer, SequencerError};
 use crate::clock::{At, Clock};
-use crate::event::{Covers, Event, GateSeen, Part, RunEnd};
+use crate::event::{Covers, Event, GateSeen, Part, Role, RunEnd};
 use crate::exec::{self, Emulator, Frame, Report, Running, Size};
 use crate::monitor::{Monitor, Sample};
 use crate::name::{Principal, StepId};
@@ -36,6 +36,8 @@ const BATCH: usize = 256;
 pub const TICK: Duration = Duration::from_millis(200);
 /// Connections of one principal at a time.
 pub const CONNECTIONS_PER_PRINCIPAL: usize = 3;
+/// People a session remembers: observers choose their names, and each name stays in every snapshot.
+const PEOPLE_MAX: usize = 4096;
 
 /// A client that proved its key and waits to be let in.
 pub struct Joining {
@@ -46,7 +48,16 @@ pub struct Joining {
     /// Where its answers go.
     pub outbox: Weak<Outbox>,
     /// The connection's number and what it needs, or why not.
-    pub reply: oneshot::Sender<Result<(u64, Welcome), String>>,
+    pub reply: oneshot::Sender<Result<(u64, Welcome), NotIn>>,
+}
+
+/// Why a client that proved its key is not let in.
+#[derive(Debug)]
+pub struct NotIn {
+    /// For the person.
+    pub reason: String,
+    /// Whether it may be let in later: a client that comes back by itself goes on trying only then.
+    pub retry: bool,
 }
 
 /// Everything the driver takes in.
@@ -70,8 +81,9 @@ pub enum Input {
     Run { step: StepId, attempt: u32, report: Report },
     /// Look at the clock.
     Tick,
-    /// End: nobody may use this session on this hub any more. What runs, runs on.
-    Stop,
+    /// End, the session unclosed. Where a command runs, only `force` ends the hub: the command would lose its terminal, and
+    /// its outcome would be unknown.
+    Stop { force: bool },
 }
 
 /// How a driver ended.
@@ -145,7 +157,7 @@ pub struct Driver {
 struct Batch {
     lines: Vec<Numbered>,
     pieces: Vec<OutputPiece>,
-    answers: Vec<(Weak<Outbox>, Vec<u8>)>,
+    answers: Vec<(Weak<Outbox>, u64, String, FromHub)>,
     joins: Vec<(Joining, u64)>,
     emulate: Vec<Bytes>,
     finished: bool,
@@ -202,12 +214,20 @@ impl Driver {
             }
             let mut stop = false;
             for input in waiting.drain(..) {
-                stop |= matches!(input, Input::Stop);
+                if let Input::Stop { force } = input {
+                    stop |= force || self.live.is_none();
+                    if let Some(live) = self.live.as_ref().filter(|_| !force) {
+                        tracing::warn!(
+                            "step {} is running; ask again to end the hub all the same (its outcome will be unknown)",
+                            live.step
+                        );
+                    }
+                }
                 self.take(input, &mut batch)?;
             }
             self.look_at_clock(&mut batch)?;
             if let Err(error) = self.journal_batch(&batch) {
-                self.die(&error, inputs);
+                self.die(&error, batch, inputs);
                 return Err(error.into());
             }
             own = self.show_and_act(batch);
@@ -259,7 +279,7 @@ impl Driver {
                     batch.lines.extend(self.sequencer.observe(now, &Fact::ProcessGone { step, attempt })?);
                 }
             }
-            Input::Stop => {}
+            Input::Stop { .. } => {}
         }
         Ok(())
     }
@@ -269,19 +289,28 @@ impl Driver {
         let principal = joining.author.principal.clone();
         let known = session.people.get(&principal);
         let refusal = match known {
-            Some(person) if person.key != joining.author.key => Some(
+            Some(person) if person.key != joining.author.key && principal.as_str().starts_with("observer:") => {
+                Some((format!("somebody else goes by {principal} in this session; take another name with --as"), false))
+            }
+            Some(person) if person.key != joining.author.key => Some((
                 "this personal link was used with another key first; it stays with that key for this session"
                     .to_owned(),
-            ),
-            Some(person) if person.connections.len() >= CONNECTIONS_PER_PRINCIPAL => {
-                Some(format!("{principal} has {CONNECTIONS_PER_PRINCIPAL} connections already; leave one of them"))
+                false,
+            )),
+            // Some of them may be lost ones that the hub has not given up yet, so it may be worth coming again.
+            Some(person) if person.connections.len() >= CONNECTIONS_PER_PRINCIPAL => Some((
+                format!("{principal} has {CONNECTIONS_PER_PRINCIPAL} connections already; leave one of them"),
+                true,
+            )),
+            None if session.people.len() >= PEOPLE_MAX => {
+                Some((format!("{PEOPLE_MAX} people have joined already"), false))
             }
-            _ if session.closed.is_some() => Some("the session is closed".to_owned()),
+            _ if session.closed.is_some() => Some(("the session is closed".to_owned(), false)),
             _ => None,
         };
-        if let Some(reason) = refusal {
+        if let Some((reason, retry)) = refusal {
             batch.lines.extend(self.sequencer.observe(now, &Fact::DoorRefused { principal, reason: reason.clone() })?);
-            let _ = joining.reply.send(Err(reason));
+            let _ = joining.reply.send(Err(NotIn { reason, retry }));
             return Ok(());
         }
         self.connections += 1;
@@ -336,7 +365,8 @@ impl Driver {
             reason: refusal.to_string(),
             hint: refusal.hint().map(str::to_owned),
         });
-        batch.answers.push((outbox, FromHub::Answer { id, head: self.sequencer.head().seq, refusal }.encode()));
+        let answer = FromHub::Answer { id, head: self.sequencer.head().seq, refusal };
+        batch.answers.push((outbox, id, request.describe(), answer));
     }
 
     fn report(
@@ -399,9 +429,9 @@ impl Driver {
     /// Everything in the batch is durable: shows it, then acts on it. Returns what acting led to at once.
     fn show_and_act(&mut self, batch: Batch) -> VecDeque<Fact> {
         self.shared.ring.publish(&batch.lines);
-        for (outbox, answer) in &batch.answers {
+        for (outbox, _, _, answer) in &batch.answers {
             if let Some(outbox) = outbox.upgrade() {
-                outbox.push(&binary_frame(answer));
+                outbox.push(&binary_frame(&answer.encode()));
             }
         }
         self.let_in(batch.joins);
@@ -582,7 +612,7 @@ impl Driver {
     }
 
     /// The transcript failed. Says so to everyone, reads out what runs, and ends.
-    fn die(&mut self, error: &JournalError, mut inputs: mpsc::Receiver<Input>) {
+    fn die(&mut self, error: &JournalError, batch: Batch, mut inputs: mpsc::Receiver<Input>) {
         tracing::error!("{error}");
         let dying = binary_frame(&FromHub::Dying { why: error.to_string() }.encode());
         for outbox in
@@ -590,6 +620,19 @@ impl Driver {
         {
             outbox.push(&dying);
         }
+        let refuse = |outbox: &Weak<Outbox>, id, request: String| {
+            let refusal = Some(Refused { request, reason: error.to_string(), hint: None });
+            let answer = FromHub::Answer { id, head: self.shared.ring.head(), refusal };
+            if let Some(outbox) = outbox.upgrade() {
+                outbox.push(&binary_frame(&answer.encode()));
+            }
+        };
+        // What was decided in this batch never happened. Who asked is told so, or would wait for an answer for as long as
+        // the command runs, and could not ask to have it interrupted.
+        for (outbox, id, request, _) in batch.answers {
+            refuse(&outbox, id, request);
+        }
+        drop(batch.joins);
         let mut lost = 0_u64;
         while let Some(live) = &self.live {
             match inputs.blocking_recv() {
@@ -599,18 +642,29 @@ impl Driver {
                     self.live = None;
                 }
                 Some(Input::Join(joining)) => {
-                    let _ = joining.reply.send(Err("the hub lost its transcript and is ending".to_owned()));
+                    let reason = "the hub lost its transcript and is ending".to_owned();
+                    let _ = joining.reply.send(Err(NotIn { reason, retry: true }));
                 }
-                Some(Input::Ask { id, request, outbox, .. }) => {
-                    // Interrupting what runs stays possible: it needs no transcript to be right.
-                    if let Request::Interrupt { step, force } = &request {
+                Some(Input::Ask { author, id, request, outbox, .. }) => match &request {
+                    // Interrupting what runs stays possible for the crew: it needs no transcript to be right.
+                    Request::Interrupt { step, force }
+                        if *step == live.step && self.sequencer.session().role(&author.principal) != Role::Observer =>
+                    {
                         self.interrupt(step, *force);
+                        let answer = FromHub::Answer { id, head: self.shared.ring.head(), refusal: None };
+                        if let Some(outbox) = outbox.upgrade() {
+                            outbox.push(&binary_frame(&answer.encode()));
+                        }
                     }
-                    let refusal = Some(Refused { request: request.describe(), reason: error.to_string(), hint: None });
-                    let answer = FromHub::Answer { id, head: self.shared.ring.head(), refusal };
-                    if let Some(outbox) = outbox.upgrade() {
-                        outbox.push(&binary_frame(&answer.encode()));
-                    }
+                    request => refuse(&outbox, id, request.describe()),
+                },
+                // What runs is left alone until somebody insists, as in a hub that is well.
+                Some(Input::Stop { force: true }) => return,
+                Some(Input::Stop { force: false }) => {
+                    tracing::warn!(
+                        "step {} runs; the hub ends when it has ended, or at once when asked again",
+                        live.step
+                    );
                 }
                 Some(_) => {}
                 None => return,

@@ -163,6 +163,7 @@ struct Waiting {
     frames: BytesMut,
     closing: bool,
     overflow: bool,
+    failure: Option<String>,
 }
 
 impl Outbox {
@@ -189,6 +190,14 @@ impl Outbox {
         self.lock().closing = true;
         self.wake.notify_one();
     }
+    /// Keeps why the writer gave the connection up.
+    pub fn fail(&self, why: String) {
+        self.lock().failure = Some(why);
+    }
+    /// Why it did, where it did.
+    pub fn failure(&self) -> Option<String> {
+        self.lock().failure.clone()
+    }
     fn take(&self) -> io::Result<(Bytes, bool)> {
         let mut waiting = self.lock();
         if waiting.overflow {
@@ -209,6 +218,8 @@ pub trait Past: Send + Sync {
 
 /// What a writer sends besides its outbox, once its client is welcome.
 pub struct Feed {
+    /// Frames that come before every line: a newcomer's snapshot.
+    pub first: Vec<Bytes>,
     /// Live lines.
     pub ring: Arc<Ring>,
     /// Older ones.
@@ -257,6 +268,7 @@ pub async fn write_all<W: AsyncWrite + Unpin>(
         }
         let mut screen_later = None;
         if let Some((feed, published)) = &mut feed {
+            send(&mut to, &mut std::mem::take(&mut feed.first)).await?;
             let head = *published.borrow_and_update();
             while feed.cursor < head {
                 feed.next(&mut pieces).await?;

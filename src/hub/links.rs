@@ -1,6 +1,7 @@
 //! Secrets of the links: one a principal, one for observers; kept in a 0600 file beside the transcript, so that links
 //! survive a restart of the hub. And the patience with those who try wrong ones.
 
+use super::HubError;
 use crate::identity::random_hex;
 use crate::link::Link;
 use crate::name::Principal;
@@ -43,9 +44,21 @@ impl Kept {
         let observer = matches!(plan.crew.observer, Observers::Link).then(|| random_hex(16)).transpose()?;
         Ok(Kept { session: session.to_owned(), port: 0, personal, observer })
     }
-    /// Reads the file.
-    pub fn load(path: &Path) -> io::Result<Kept> {
-        serde_json::from_slice(&fs::read(path)?).map_err(io::Error::other)
+    /// Reads the file; makes new secrets where there is none. A hub that stopped between the first line of a session and
+    /// its links leaves none behind, and a session must not be lost for want of a secret: whoever joined before is known
+    /// by their key, not by their link.
+    pub fn load_or_make(path: &Path, session: &str, plan: &Plan) -> Result<Kept, HubError> {
+        let damaged = |why: String| HubError::LinksDamaged { path: path.to_owned(), why };
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::make(session, plan)?),
+            Err(source) => return Err(HubError::Links { path: path.to_owned(), source }),
+        };
+        let kept: Kept = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        match kept.session == session {
+            true => Ok(kept),
+            false => Err(damaged(format!("they are for session {}", crate::name::shown(&kept.session)))),
+        }
     }
     /// Replaces the file, readable by its owner alone.
     pub fn save(&self, path: &Path) -> io::Result<()> {
@@ -145,6 +158,13 @@ mod tests {
         let path = folder.path().join("x.links");
         kept.save(&path).unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap()) & 0o777, 0o600);
-        assert_eq!(Kept::load(&path).unwrap().personal, kept.personal);
+        let plan = crate::plan::Plan::parse("p", &crate::plan::sample("purge", "Release").unwrap()).unwrap();
+        assert_eq!(Kept::load_or_make(&path, "s", &plan).unwrap().personal, kept.personal);
+        assert!(
+            Kept::load_or_make(&path, "t", &plan).is_err_and(|error| error.to_string().contains("hint: move it away"))
+        );
+        fs::remove_file(&path).unwrap();
+        let made = Kept::load_or_make(&path, "s", &plan).unwrap();
+        assert!(made.personal.len() >= 2 && made.session == "s");
     }
 }

@@ -6,6 +6,8 @@
 mod crash;
 pub mod driver;
 pub mod fanout;
+#[cfg(test)]
+mod generated;
 pub mod journal;
 pub mod links;
 pub mod peer;
@@ -20,11 +22,10 @@ use crate::plan::{Params, Plan};
 use crate::session::Fact;
 use crate::session::steps::Phase;
 use crate::transcript::file::{FileError, Transcript};
-use crate::transcript::found::{Found, unfinished};
+use crate::transcript::found::{Found, unfinished, unreadable};
 use crate::transcript::index::Index;
 use bytes::{Bytes, BytesMut};
 use driver::{Driver, DriverError, Ended, INPUTS, Input, Shared, TICK};
-use journal::Journal as _;
 use links::{Kept, Secrets};
 use sequencer::{Numbered, Sequencer, SequencerError};
 use std::io;
@@ -89,8 +90,10 @@ pub enum HubError {
     OtherParams { path: PathBuf, was: String },
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("the links of this session cannot be kept: {0}")]
-    Links(io::Error),
+    #[error("the links of this session cannot be kept in {path}: {source}", path = path.display())]
+    Links { path: PathBuf, source: io::Error },
+    #[error("{path} does not hold the links of this session: {why}\nhint: move it away, and new links are made; everyone's key stays what it was", path = path.display())]
+    LinksDamaged { path: PathBuf, why: String },
     #[error(transparent)]
     Key(#[from] crate::identity::KeyError),
     #[error(transparent)]
@@ -135,14 +138,12 @@ impl Hub {
         let params = config.plan.params(&config.params).map_err(HubError::Params)?;
         let opened = open(&config, &folder, params)?;
         let kept_path = opened.transcript.path().with_extension("links");
-        let mut kept = match opened.resumed {
-            true => Kept::load(&kept_path).map_err(HubError::Links)?,
-            false => Kept::make(&opened.sequencer.session().id, &config.plan)?,
-        };
+        let session = opened.sequencer.session();
+        let mut kept = Kept::load_or_make(&kept_path, &session.id, &session.plan)?;
         let listener = listen(config.listen, kept.port).await?;
         let address = listener.local_addr().map_err(|source| HubError::Listen { address: config.listen, source })?;
         kept.port = address.port();
-        kept.save(&kept_path).map_err(HubError::Links)?;
+        kept.save(&kept_path).map_err(|source| HubError::Links { path: kept_path, source })?;
         let host = config.advertise.clone().unwrap_or_else(|| address.ip().to_string());
         let links = kept.links(&host);
 
@@ -233,17 +234,14 @@ impl Hub {
         })
     }
 
-    /// Tells the driver to stop; what runs, runs on, and reads as unknown afterwards.
+    /// Ends the hub, the session unclosed; what runs is lost from sight and reads as unknown afterwards.
     pub async fn stop(&self) {
-        let _ = self.inputs.send(Input::Stop).await;
+        let _ = self.inputs.send(Input::Stop { force: true }).await;
     }
 
-    /// A handle to stop it with while somebody else waits.
-    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
-        let inputs = self.inputs.clone();
-        move || {
-            let _ = inputs.try_send(Input::Stop);
-        }
+    /// A handle to end it with while somebody else waits.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.inputs.clone())
     }
 
     /// Waits for the end; the last lines reach everyone who reads.
@@ -269,6 +267,15 @@ impl Hub {
     }
 }
 
+/// Ends a hub.
+pub struct Stopper(mpsc::Sender<Input>);
+impl Stopper {
+    /// Asks for the end; without `force` a running command is left in peace.
+    pub async fn stop(&self, force: bool) {
+        let _ = self.0.send(Input::Stop { force }).await; // a hub that is gone has ended
+    }
+}
+
 struct Opened {
     sequencer: Sequencer,
     transcript: Transcript,
@@ -284,8 +291,17 @@ fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubErr
     if let Some(found) = found.iter().filter(same_folder).rfind(|found| found.same_digest) {
         return resume(&found.path, params);
     }
-    if let Some(found) = found.iter().rfind(same_folder) {
+    // Another plan may lie in the same folder: only the same name for the same environment is this plan, edited.
+    let same_plan = |found: &&Found| {
+        same_folder(found) && found.plan_name == config.plan.name && found.environment == config.plan.environment
+    };
+    if let Some(found) = found.iter().rfind(same_plan) {
         return Err(HubError::Edited { path: found.path.clone() });
+    }
+    if !config.new
+        && let Some(refused) = unreadable(&config.transcripts, &slug(&config.plan.name))
+    {
+        return Err(refused.into());
     }
     let clock = Clock::start(None);
     let at = clock.now();
@@ -372,9 +388,10 @@ async fn listen(wanted: SocketAddr, last_port: u16) -> Result<TcpListener, HubEr
     Err(HubError::Listen { address: wanted, source: failed })
 }
 
-/// Takes connections in, within the limits; one too many is dropped at once, it may come back.
+/// Takes connections in, within the limits; one too many is turned away at once, it may come back.
 async fn accept(listener: TcpListener, door: Arc<peer::Door>, all: Arc<Semaphore>) {
     let pending = Arc::new(Semaphore::new(UNAUTHENTICATED));
+    let turned_away = Arc::new(Semaphore::new(UNAUTHENTICATED));
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -386,6 +403,13 @@ async fn accept(listener: TcpListener, door: Arc<peer::Door>, all: Arc<Semaphore
             }
         };
         let (Ok(waiting), Ok(place)) = (pending.clone().try_acquire_owned(), all.clone().try_acquire_owned()) else {
+            // Told why where that costs little; with as many of those at once, only dropped.
+            if let Ok(turned) = turned_away.clone().try_acquire_owned() {
+                tokio::spawn(async move {
+                    peer::turn_away(stream).await;
+                    drop(turned);
+                });
+            }
             continue;
         };
         let door = door.clone();

@@ -1,6 +1,6 @@
 //! One websocket: the door, then requests in and answers out. Everything a client sends is bounded before it is read.
 
-use super::driver::{Input, Joining};
+use super::driver::{Input, Joining, NotIn};
 use super::fanout::{self, Feed, Outbox, Past, Ring, Screens, binary_frame, close_frame, ping_frame};
 use crate::event::Role;
 use crate::identity::{PublicKey, random_hex};
@@ -26,7 +26,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error, Message, error::CapacityError};
+use tokio_tungstenite::tungstenite::{
+    Error, Message,
+    error::{CapacityError, ProtocolError},
+};
 
 /// From the TCP connection to the upgraded one.
 const UPGRADE: Duration = Duration::from_secs(5);
@@ -36,6 +39,8 @@ const AUTH: Duration = Duration::from_secs(10);
 const PING: Duration = Duration::from_secs(10);
 /// A client that says nothing, not even pong, for so long is gone.
 const DEAD: Duration = Duration::from_secs(25);
+/// How long a connection that is over may take to hear about it.
+const LINGER: Duration = Duration::from_secs(2);
 /// Requests a second, sustained; a burst of twice that passes at once. Faster clients are read slower.
 const MESSAGES_PER_SECOND: f64 = 20.0;
 const BURST: f64 = 40.0;
@@ -87,16 +92,19 @@ impl AsyncWrite for Io {
 /// Tells the driver that a connection is over, however it ends.
 struct Departure {
     inputs: mpsc::Sender<Input>,
+    outbox: Arc<Outbox>,
     principal: Principal,
     connection: u64,
-    why: String,
+    /// Known where the conversation came to its end; otherwise the writer knows.
+    why: Option<String>,
 }
 impl Drop for Departure {
     fn drop(&mut self) {
+        let why = self.why.take().or_else(|| self.outbox.failure());
         let left = Input::Left {
             principal: self.principal.clone(),
             connection: self.connection,
-            why: std::mem::take(&mut self.why),
+            why: why.unwrap_or_else(|| "connection lost".to_owned()),
         };
         // The channel is bounded and this cannot wait: a full one gets its own task.
         if let Err(mpsc::error::TrySendError::Full(left)) = self.inputs.try_send(left) {
@@ -115,24 +123,54 @@ pub async fn serve(door: Arc<Door>, stream: TcpStream, from: SocketAddr, pending
     let (read, write) = stream.into_split();
     let outbox = Arc::new(Outbox::default());
     let (feed, fed) = oneshot::channel();
-    let mut writer = tokio::spawn(fanout::write_all(write, outbox.clone(), fed));
-    let io = Io { read, outbox: outbox.clone() };
+    let mut writer = tokio::spawn({
+        let outbox = outbox.clone();
+        async move {
+            if let Err(error) = fanout::write_all(write, outbox.clone(), fed).await {
+                outbox.fail(error.to_string());
+            }
+        }
+    });
+    let mut io = Io { read, outbox: outbox.clone() };
     let ended = tokio::select! {
-        why = converse(&door, io, &outbox, feed, from, accepted, pending) => Some(why),
+        close = converse(&door, &mut io, &outbox, feed, from, accepted, pending) => Some(close),
         _ = &mut writer => None, // the departure's drop has told the driver
     };
     if let Some(close) = ended {
         outbox.close(&close);
-        // The last frames get a moment; a client that takes nothing is cut off.
-        let _ = timeout(Duration::from_secs(2), &mut writer).await;
+        // The last frames get a moment; a client that takes nothing is cut off. What it still sends is read and dropped
+        // meanwhile: closing a socket with unread bytes resets it, and the reset would overtake the close frame.
+        let last = async {
+            let _ = (&mut writer).await;
+            drain(&mut io.read).await;
+        };
+        let _ = timeout(LINGER, last).await;
     }
     writer.abort();
+}
+
+/// Reads until the other side closes.
+async fn drain(from: &mut (impl AsyncRead + Unpin)) {
+    let mut nothing = [0; 4096];
+    while tokio::io::AsyncReadExt::read(from, &mut nothing).await.is_ok_and(|count| count > 0) {}
+}
+
+/// One connection too many: says so as HTTP does, without looking at what was asked, and hangs up.
+pub async fn turn_away(mut stream: TcpStream) {
+    let response = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let _ = timeout(LINGER, async {
+        tokio::io::AsyncWriteExt::write_all(&mut stream, response.as_bytes()).await?;
+        tokio::io::AsyncWriteExt::shutdown(&mut stream).await?;
+        drain(&mut stream).await;
+        io::Result::Ok(())
+    })
+    .await;
 }
 
 /// The conversation; returns the close frame to end it with.
 async fn converse(
     door: &Arc<Door>,
-    io: Io,
+    io: &mut Io,
     outbox: &Arc<Outbox>,
     feed: oneshot::Sender<Feed>,
     from: SocketAddr,
@@ -161,6 +199,7 @@ async fn converse(
     };
     drop(pending);
     let mut cursor = welcome.head.seq;
+    let mut first = vec![];
     outbox.push(&binary_frame(
         &FromHub::Welcome {
             principal: author.principal.clone(),
@@ -176,13 +215,15 @@ async fn converse(
     match welcome.resume {
         Some(have) => cursor = have.seq,
         None => match snapshot(&welcome.session, welcome.head) {
-            Ok(parts) => parts.iter().for_each(|part| outbox.push(&binary_frame(&part.encode()))),
+            // Not through the outbox: its limit is for clients that ask without reading, and a session may be larger.
+            Ok(parts) => first.extend(parts.iter().map(|part| binary_frame(&part.encode()))),
             Err(_) => return close_frame(1011, "the session cannot be written"),
         },
     }
-    let _ = feed.send(Feed { ring: door.ring.clone(), past: door.past.clone(), cursor, screens: door.screens.clone() });
+    let (ring, past, screens) = (door.ring.clone(), door.past.clone(), door.screens.clone());
+    let _ = feed.send(Feed { first, ring, past, cursor, screens });
     let (why, close) = listen(door, &mut socket, outbox, &author, departure.connection).await;
-    departure.why = why;
+    departure.why = Some(why);
     close
 }
 
@@ -222,7 +263,7 @@ pub struct Welcome {
 
 async fn enter(
     door: &Arc<Door>,
-    socket: &mut WebSocketStream<Io>,
+    socket: &mut WebSocketStream<&mut Io>,
     outbox: &Arc<Outbox>,
     from: SocketAddr,
 ) -> Result<(Author, Departure, Welcome), FromHub> {
@@ -230,16 +271,19 @@ async fn enter(
     let FromClient::Knock { versions, token } = hear(socket).await? else {
         return Err(refuse("the first message must be Knock"));
     };
-    let Some(version) = versions.iter().copied().filter(|version| VERSIONS.contains(version)).max() else {
-        return Err(refuse(&format!(
-            "this hub speaks protocol {VERSIONS:?}, the client {versions:?}; use the same version of crosscheck"
-        )));
-    };
     let Some(owner) = door.secrets.open(&token, from.ip()) else {
         door.note_refusal(Principal::hub(), format!("a link with a wrong secret, from {}", from.ip())).await;
         // A guesser waits; the generic text tells nothing.
         tokio::time::sleep(Duration::from_millis(500)).await;
         return Err(refuse("not let in: the link's secret is wrong, or belongs to another session"));
+    };
+    let Some(version) = versions.iter().copied().filter(|version| VERSIONS.contains(version)).max() else {
+        let theirs = &versions[..versions.len().min(8)];
+        let who = owner.unwrap_or_else(Principal::hub);
+        door.note_refusal(who, format!("a client that speaks protocol {theirs:?}, this hub {VERSIONS:?}")).await;
+        return Err(refuse(&format!(
+            "this hub speaks protocol {VERSIONS:?}, the client {theirs:?}; use the same version of crosscheck"
+        )));
     };
     let nonce = random_hex(32).map_err(|error| refuse(&error.to_string()))?;
     let hello =
@@ -270,8 +314,8 @@ async fn enter(
     let joining = Joining { author: author.clone(), have, outbox: Arc::downgrade(outbox), reply };
     door.inputs.send(Input::Join(joining)).await.map_err(|_| gone())?;
     let (connection, welcome) =
-        answered.await.map_err(|_| gone())?.map_err(|reason| FromHub::Refuse { reason, retry: false })?;
-    let departure = Departure { inputs: door.inputs.clone(), principal, connection, why: "connection lost".to_owned() };
+        answered.await.map_err(|_| gone())?.map_err(|NotIn { reason, retry }| FromHub::Refuse { reason, retry })?;
+    let departure = Departure { inputs: door.inputs.clone(), outbox: outbox.clone(), principal, connection, why: None };
     Ok((author, departure, welcome))
 }
 
@@ -286,7 +330,7 @@ impl Door {
 }
 
 /// One message before the client is known.
-async fn hear(socket: &mut WebSocketStream<Io>) -> Result<FromClient, FromHub> {
+async fn hear(socket: &mut WebSocketStream<&mut Io>) -> Result<FromClient, FromHub> {
     let refuse = |reason: &str| FromHub::Refuse { reason: reason.to_owned(), retry: false };
     loop {
         match socket.next().await {
@@ -304,7 +348,7 @@ async fn hear(socket: &mut WebSocketStream<Io>) -> Result<FromClient, FromHub> {
 /// Requests, until the connection ends: why it did, and the close frame.
 async fn listen(
     door: &Arc<Door>,
-    socket: &mut WebSocketStream<Io>,
+    socket: &mut WebSocketStream<&mut Io>,
     outbox: &Arc<Outbox>,
     author: &Author,
     connection: u64,
@@ -332,7 +376,15 @@ async fn listen(
                 return ("sent a message over 64 KiB".to_owned(), close_frame(1009, "at most 64 KiB a message"));
             }
             Some(Ok(_)) => return ("sent a binary message".to_owned(), close_frame(1003, "text messages only")),
-            Some(Err(_)) => return ("connection lost".to_owned(), close_frame(1002, "")),
+            Some(Err(Error::Utf8(_))) => {
+                return ("sent a text message that is not UTF-8".to_owned(), close_frame(1007, "not UTF-8"));
+            }
+            Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) | Error::Io(_))) => {
+                return ("connection lost".to_owned(), close_frame(1002, ""));
+            }
+            Some(Err(_)) => {
+                return ("broke the websocket protocol".to_owned(), close_frame(1002, "not the websocket protocol"));
+            }
         };
         tokens = (tokens + filled.elapsed().as_secs_f64() * MESSAGES_PER_SECOND).min(BURST);
         filled = Instant::now();

@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 /// A plan is written and read by people; the transcript keeps it whole.
-const TEXT_BYTES_MAX: usize = 1 << 20;
+const TEXT_BYTES_MAX: usize = 96 * 1024;
 /// More than a crew can fly in a day, and few enough to draw.
 const STEPS_MAX: usize = 500;
 /// Each watch is a task with a connection of its own.

@@ -1,6 +1,490 @@
-//! stub
+//! What a session was, as one typed value folded from its transcript; one file per format writes it down.
+//!
+//! [`Report::of_file`] is the usual door: it judges the chain, folds the lines that hold, and looks at the output beside
+//! them. Nothing here is decided anew; where the transcript ends or breaks, the report ends and says so.
+
+pub mod markdown;
+pub mod replay;
+pub mod text;
+
+pub use markdown::write_beside;
+
+use crate::clock::At;
+use crate::event::{Event, Frozen, Outcome, Part, Process, Role, RunEnd, Settled, Status};
+use crate::hash::Hash;
+use crate::name::{Principal, StepId, WatchId};
+use crate::session::steps::Phase;
+use crate::session::{OpenError, Said, Session, Told, step_of, story};
+use crate::transcript::output;
+use crate::transcript::read::{ReadError, Reader, Source};
+use crate::transcript::record::Line;
+use crate::transcript::verify::{OutputVerdict, Verdict, verify, verify_output};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-/// stub
-pub fn write_beside(p: &Path) -> anyhow::Result<PathBuf> {
-    Ok(p.to_owned())
+use std::time::Duration;
+
+/// Lines of a command's output that a report shows.
+pub const TAIL_LINES: usize = 20;
+/// How much of the output is read for them.
+const TAIL_BYTES: u64 = 64 * 1024;
+/// Whoever said yes sooner than that after opening the panel can hardly have read it.
+pub const VERY_QUICK: Duration = Duration::from_secs(3);
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The transcript cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Its first line opens no session.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// There is no line in it that holds.
+    #[error("the transcript holds no line to report on: {0}")]
+    Empty(Verdict),
+    /// The report cannot be written.
+    #[error("cannot write the report {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
+
+/// A session, told from its transcript.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// What the release is called.
+    pub plan_name: String,
+    /// Where it happened.
+    pub environment: String,
+    /// The plan's digest.
+    pub plan_digest: Hash,
+    /// The parameters' values.
+    pub params: BTreeMap<String, String>,
+    /// The session's id.
+    pub session: String,
+    /// The hub's machine.
+    pub host: String,
+    /// Who the hub ran as.
+    pub user: String,
+    /// The plan's folder.
+    pub folder: String,
+    /// The version of the hub that opened it.
+    pub version: String,
+    /// The first line's time.
+    pub opened: At,
+    /// The last line's time.
+    pub ended: At,
+    /// How it was closed, if it was.
+    pub closed: Option<Closed>,
+    /// Who led at the end.
+    pub lead: Principal,
+    /// What the chain check says of the whole file.
+    pub verdict: Verdict,
+    /// What is left of the output; none where only the lines were at hand.
+    pub output: Option<OutputVerdict>,
+    /// Everyone who joined, in the order in which they came.
+    pub crew: Vec<Member>,
+    /// Every step of the plan.
+    pub steps: Vec<StepReport>,
+    /// Every watch of the plan.
+    pub watches: Vec<WatchReport>,
+    /// Every time the line was stopped.
+    pub stops: Vec<Stop>,
+    /// Every request that was refused.
+    pub refusals: Vec<Refused>,
+    /// Everything that was said.
+    pub said: Vec<Said>,
+    /// The story in sentences.
+    pub timeline: Vec<Told>,
+}
+
+/// How a session was closed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Closed {
+    pub at: At,
+    pub by: Principal,
+    pub outcome: Outcome,
+    pub note: String,
+}
+
+/// Somebody who joined.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Member {
+    pub principal: Principal,
+    pub role: Role,
+    /// The key that their first connection proved.
+    pub key: String,
+    pub joined: At,
+    /// How often a connection of theirs was made.
+    pub connections: u32,
+}
+
+/// A step, and every time it was tried.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct StepReport {
+    pub number: usize,
+    pub id: StepId,
+    pub title: String,
+    pub phase: Phase,
+    pub attempts: Vec<Attempt>,
+}
+
+/// One try of a step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Attempt {
+    pub attempt: u32,
+    pub armed: At,
+    pub by: Principal,
+    /// The number of the line in which `covers` stands.
+    pub line: u64,
+    pub digest: Hash,
+    /// What exactly was armed, gates as they were included.
+    pub covers: Frozen,
+    pub opened: BTreeMap<Principal, At>,
+    pub checks: Vec<Checked>,
+    pub objections: Vec<Said>,
+    pub withdrawn: Vec<(At, Principal)>,
+    /// When it stopped being armed, and why.
+    pub voided: Option<(At, String)>,
+    pub cleared: Option<At>,
+    /// Who pressed run, and when.
+    pub requested: Option<(At, Principal)>,
+    pub intended: Option<At>,
+    pub process: Option<Process>,
+    pub started: Option<At>,
+    pub ended: Option<At>,
+    pub end: Option<RunEnd>,
+    /// The hub died in between.
+    pub lost: bool,
+    pub interrupted: Vec<(At, Principal, bool)>,
+    pub output_bytes: u64,
+    pub output_tail: Tail,
+    pub settled: Option<(Settled, Said)>,
+}
+
+/// A yes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Checked {
+    pub at: At,
+    pub by: Principal,
+    pub key: String,
+    pub digest: Hash,
+    /// How long the panel had been open.
+    pub looked_ms: u64,
+}
+impl Checked {
+    /// Whether nobody reads that fast.
+    pub fn is_very_quick(&self) -> bool {
+        Duration::from_millis(self.looked_ms) < VERY_QUICK
+    }
+}
+
+/// The last lines a command printed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tail {
+    /// Nothing was printed, or nobody looked.
+    None,
+    /// The file was deleted: OUTPUT EXPIRED.
+    Expired,
+    /// Made harmless; `more` where others stand before them.
+    #[allow(missing_docs)]
+    Lines { lines: Vec<String>, more: bool },
+}
+
+/// A watch over the whole session.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct WatchReport {
+    pub id: WatchId,
+    /// Readings that reached the transcript.
+    pub readings: u64,
+    /// Every change of its status.
+    pub turns: Vec<(At, Status, Status, String)>,
+    /// The sentence of the last reading.
+    pub last: Option<(Status, String)>,
+}
+
+/// Once, the line stood.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Stop {
+    /// Who stopped it (the hub, where it held it), when and why; several may.
+    pub pulls: Vec<Said>,
+    pub releases: Vec<(At, Principal)>,
+    pub freed: Option<At>,
+}
+
+/// A request that was refused.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct Refused {
+    pub at: At,
+    pub principal: Principal,
+    pub request: String,
+    pub reason: String,
+}
+
+impl Report {
+    /// The report on a transcript and the output beside it. Takes no lock: the session may be live.
+    pub fn of_file(transcript: &Path) -> Result<Report, ReportError> {
+        let file = File::open(transcript).map_err(|source| ReadError::Open { path: transcript.to_owned(), source })?;
+        let mut report = Report::of_source(&file)?;
+        report.output = Some(verify_output(transcript)?);
+        for step in &mut report.steps {
+            for attempt in step.attempts.iter_mut().filter(|attempt| attempt.output_bytes > 0) {
+                let path = output::path(transcript, &step.id, attempt.attempt, Part::Step);
+                attempt.output_tail = tail(&path, attempt.output_bytes);
+            }
+        }
+        Ok(report)
+    }
+
+    /// The report on the lines alone. Goes through them twice: once for the verdict, once for the story.
+    pub fn of_source<S: Source + Copy>(source: S) -> Result<Report, ReportError> {
+        let verdict = verify(Reader::new(source), None);
+        let mut folded: Option<(Session, Report)> = None;
+        for next in Reader::new(source) {
+            let Ok((line, ..)) = next else { break }; // the verdict says why
+            match &mut folded {
+                None => {
+                    let session = Session::open(&line)?;
+                    let report = Report::open(&session, &line, verdict.clone());
+                    folded = Some((session, report));
+                }
+                Some((session, report)) => {
+                    report.take(session, &line);
+                    session.apply(&line);
+                }
+            }
+        }
+        let Some((session, mut report)) = folded else { return Err(ReportError::Empty(verdict)) };
+        report.lead = session.lead.clone();
+        for step in &mut report.steps {
+            step.phase = session.steps.get(&step.id).map_or(Phase::Planned, |state| state.phase);
+        }
+        Ok(report)
+    }
+
+    /// How long it took, as far as the transcript goes.
+    pub fn duration(&self) -> Duration {
+        self.ended.since(self.opened)
+    }
+
+    fn open(session: &Session, line: &Line, verdict: Verdict) -> Report {
+        let version = match &line.event {
+            Event::SessionOpened { version, .. } => version.clone(),
+            _ => String::new(), // `Session::open` accepts nothing else
+        };
+        let steps = session.plan.steps.iter().enumerate().map(|(index, step)| StepReport {
+            number: index + 1,
+            id: step.id.clone(),
+            title: step.title.clone(),
+            phase: Phase::Planned,
+            attempts: vec![],
+        });
+        let watches = session.plan.watches.iter().map(|watch| WatchReport {
+            id: watch.id.clone(),
+            readings: 0,
+            turns: vec![],
+            last: None,
+        });
+        Report {
+            plan_name: session.plan.name.clone(),
+            environment: session.plan.environment.clone(),
+            plan_digest: session.plan.digest,
+            params: session.params.clone(),
+            session: session.id.clone(),
+            host: session.host.clone(),
+            user: session.user.clone(),
+            folder: session.folder.clone(),
+            version,
+            opened: line.at,
+            ended: line.at,
+            closed: None,
+            lead: session.lead.clone(),
+            verdict,
+            output: None,
+            crew: vec![],
+            steps: steps.collect(),
+            watches: watches.collect(),
+            stops: vec![],
+            refusals: vec![],
+            said: vec![],
+            timeline: session.recent.iter().cloned().collect(),
+        }
+    }
+
+    /// Takes one line in; `before` is the session just before it.
+    fn take(&mut self, before: &Session, line: &Line) {
+        let (at, by) = (line.at, line.by.clone());
+        self.ended = at;
+        if let Some(text) = story(before, line) {
+            self.timeline.push(Told { seq: line.seq, at, text });
+        }
+        let said = |text: &str| Said { at, by: by.clone(), text: text.to_owned() };
+        match &line.event {
+            Event::SessionClosed { outcome, note } => {
+                self.closed = Some(Closed { at, by, outcome: *outcome, note: note.clone() });
+            }
+            Event::Joined { principal, role, key, .. } => {
+                match self.crew.iter_mut().find(|member| member.principal == *principal) {
+                    Some(member) => member.connections += 1,
+                    None => self.crew.push(Member {
+                        principal: principal.clone(),
+                        role: *role,
+                        key: key.clone(),
+                        joined: at,
+                        connections: 1,
+                    }),
+                }
+            }
+            Event::Noted { text } => self.said.push(said(text)),
+            Event::Refused { principal, request, reason } => self.refusals.push(Refused {
+                at,
+                principal: principal.clone(),
+                request: request.clone(),
+                reason: reason.clone(),
+            }),
+            Event::ReadingTaken { watch, reading, .. } => {
+                if let Some(watch) = self.watches.iter_mut().find(|seen| seen.id == *watch) {
+                    watch.readings += 1;
+                    watch.last = Some((reading.status, reading.why.clone()));
+                }
+            }
+            Event::GateTurned { watch, from, to, why } => {
+                if let Some(watch) = self.watches.iter_mut().find(|seen| seen.id == *watch) {
+                    watch.turns.push((at, *from, *to, why.clone()));
+                }
+            }
+            Event::AndonPulled { why } | Event::LineHeld { why } => match self.open_stop() {
+                Some(stop) => stop.pulls.push(said(why)),
+                None => self.stops.push(Stop { pulls: vec![said(why)], releases: vec![], freed: None }),
+            },
+            Event::AndonReleased { freed } => {
+                let held = before.line.held.is_some();
+                if let Some(stop) = self.open_stop() {
+                    stop.releases.push((at, by));
+                    stop.freed = (*freed && !held).then_some(at);
+                }
+            }
+            Event::LineFreed { .. } => {
+                let pulled = !before.line.pulled.is_empty();
+                if let Some(stop) = self.open_stop() {
+                    stop.freed = (!pulled).then_some(at);
+                }
+            }
+            event => self.take_step(line, event),
+        }
+    }
+
+    fn open_stop(&mut self) -> Option<&mut Stop> {
+        self.stops.last_mut().filter(|stop| stop.freed.is_none())
+    }
+
+    fn take_step(&mut self, line: &Line, event: &Event) {
+        let (at, by) = (line.at, line.by.clone());
+        let Some(step) = step_of(event).and_then(|id| self.steps.iter_mut().find(|step| step.id == *id)) else {
+            return;
+        };
+        if let Event::StepArmed { attempt, covers, .. } = event {
+            step.attempts.push(Attempt::new(line, *attempt, covers));
+            return;
+        }
+        let Some(attempt) = step.attempts.last_mut() else { return };
+        match event {
+            Event::CheckOpened { .. } => {
+                attempt.opened.entry(by).or_insert(at);
+            }
+            Event::CrossChecked { digest, key, .. } => {
+                let opened = attempt.opened.get(&by).copied().unwrap_or(at);
+                let looked_ms = u64::try_from(at.since(opened).as_millis()).unwrap_or(u64::MAX);
+                attempt.checks.push(Checked { at, by, key: key.clone(), digest: *digest, looked_ms });
+            }
+            Event::Objected { why, .. } => attempt.objections.push(Said { at, by, text: why.clone() }),
+            Event::Withdrawn { .. } => attempt.withdrawn.push((at, by)),
+            Event::StepVoided { cause, .. } => attempt.voided = Some((at, cause.to_string())),
+            Event::StepCleared { .. } => attempt.cleared = Some(at),
+            Event::RunRequested { .. } => attempt.requested = Some((at, by)),
+            Event::RunIntended { .. } => attempt.intended = Some(at),
+            Event::RunStarted { process, .. } => {
+                attempt.process = Some(process.clone());
+                attempt.started = Some(at);
+            }
+            Event::OutputWritten { offset, length, .. } => {
+                attempt.output_bytes = attempt.output_bytes.max(offset.saturating_add(u64::from(*length)));
+            }
+            Event::RunInterrupted { force, .. } => attempt.interrupted.push((at, by, *force)),
+            Event::RunEnded { end, .. } => {
+                attempt.ended = Some(at);
+                attempt.end = Some(end.clone());
+            }
+            Event::OutcomeUnknown { .. } => {
+                attempt.ended = Some(at);
+                attempt.lost = true;
+            }
+            Event::Acknowledged { outcome, why, .. } => {
+                attempt.settled = Some((*outcome, Said { at, by, text: why.clone() }));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Attempt {
+    fn new(line: &Line, attempt: u32, covers: &Frozen) -> Attempt {
+        Attempt {
+            attempt,
+            armed: line.at,
+            by: line.by.clone(),
+            line: line.seq,
+            digest: covers.digest(),
+            covers: covers.clone(),
+            opened: BTreeMap::new(),
+            checks: vec![],
+            objections: vec![],
+            withdrawn: vec![],
+            voided: None,
+            cleared: None,
+            requested: None,
+            intended: None,
+            process: None,
+            started: None,
+            ended: None,
+            end: None,
+            lost: false,
+            interrupted: vec![],
+            output_bytes: 0,
+            output_tail: Tail::None,
+            settled: None,
+        }
+    }
+}
+
+/// The last lines of an output file, of which so many bytes stand in the transcript.
+fn tail(path: &Path, length: u64) -> Tail {
+    let Ok(file) = File::open(path) else { return Tail::Expired };
+    let begins = length.saturating_sub(TAIL_BYTES);
+    let mut bytes = vec![0; usize::try_from(length - begins).unwrap_or(0)]; // at most TAIL_BYTES
+    if file.read_exact_at(&mut bytes, begins).is_err() {
+        return Tail::Lines { lines: vec!["(the file is shorter than what was printed)".into()], more: false };
+    }
+    let lines = text::plain_lines(&bytes);
+    let skipped = lines.len().saturating_sub(TAIL_LINES);
+    Tail::Lines { lines: lines[skipped..].to_vec(), more: skipped > 0 || begins > 0 }
+}
+
+#[cfg(test)]
+mod tests;

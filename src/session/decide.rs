@@ -12,6 +12,10 @@ use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{ShadowLost, Step};
 use std::time::Duration;
 
+/// The longest JSON text of what is armed: with the rest of its line it must fit into one message to every client, or
+/// nobody could read it, and nobody could come back past it.
+const ARMED_BYTES_MAX: usize = crate::protocol::HUB_BYTES_MAX - 4 * 1024;
+
 /// Something the hub saw or did, as far as a session cares.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
@@ -74,7 +78,7 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             Ok(vec![void(step, *attempt, Cause::Disarmed)])
         }
         Request::OpenCheck { step, attempt } => {
-            if role != Role::Shadow {
+            if role != Role::Shadow && !twin::broken(1) {
                 return Err(Refusal::ShadowOnly { who: who.clone() });
             }
             let armed = open_attempt(session, step, *attempt)?;
@@ -144,9 +148,10 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         Request::Attend { attention } => attend(session, who, attention),
         Request::Resize { cols, rows } => {
             lead_only(session, who)?;
+            let (cols, rows) = ((*cols).clamp(20, 500), (*rows).clamp(4, 300));
             Ok(match session.live_step() {
-                Some((_, state)) if state.run.as_ref().is_some_and(|run| run.size != (*cols, *rows)) => {
-                    vec![Event::Resized { cols: (*cols).clamp(20, 500), rows: (*rows).clamp(4, 300) }]
+                Some((_, state)) if state.run.as_ref().is_some_and(|run| run.size != (cols, rows)) => {
+                    vec![Event::Resized { cols, rows }]
                 }
                 _ => vec![],
             })
@@ -200,6 +205,18 @@ fn arm(
         return Err(Refusal::CannotFreeze("the session moved on while the step was frozen; arm it again".into()));
     }
     let frozen = Frozen::new(covers.clone()).map_err(|error| Refusal::CannotFreeze(error.to_string()))?;
+    if frozen.text().len() > ARMED_BYTES_MAX {
+        return Err(Refusal::CannotFreeze(format!(
+            "what the crew would have to read for step {id} takes {} KiB, and {} KiB is the most; let it name fewer or smaller files",
+            frozen.text().len() / 1024,
+            ARMED_BYTES_MAX / 1024
+        )));
+    }
+    if frozen.text().len() > crate::transcript::record::LINE_BYTES_MAX - 4096 {
+        return Err(Refusal::CannotFreeze(
+            "what would run is too long to be shown whole; move it into a file that the step names".into(),
+        ));
+    }
     let lapses = at.after(session.plan.lapse_of(step));
     let mut events = vec![Event::StepArmed { step: id.clone(), attempt, lapses, covers: frozen }];
     if covers.checks == 0 {
@@ -237,7 +254,7 @@ fn check(
     if state.phase != Phase::Armed {
         return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted: "armed" });
     }
-    if let Some((other, _)) = armed.checks.iter().find(|(_, check)| check.key == author.key) {
+    if let Some(other) = holder_of_key(session, armed, author).filter(|_| !twin::broken(1)) {
         return Err(Refusal::SameKey { other: other.clone() });
     }
     if !armed.opened.contains_key(who) {
@@ -255,6 +272,14 @@ fn check(
         }
     }
     Ok(events)
+}
+
+/// Somebody who leads this step or checked it already with the key that the author proved: two names, one person.
+fn holder_of_key<'a>(session: &'a Session, armed: &'a Armed, author: &Author) -> Option<&'a Principal> {
+    let leads = [&armed.by, &session.lead].into_iter();
+    let with_key = |lead: &&Principal| session.people.get(*lead).is_some_and(|person| person.key == author.key);
+    let checked = armed.checks.iter().find(|(_, check)| check.key == author.key).map(|(who, _)| who);
+    leads.filter(with_key).find(|lead| **lead != author.principal).or(checked)
 }
 
 fn run(session: &Session, at: At, id: &StepId, attempt: u32) -> Result<Vec<Event>, Refusal> {
@@ -275,7 +300,8 @@ fn run(session: &Session, at: At, id: &StepId, attempt: u32) -> Result<Vec<Event
 
 fn settle(session: &Session, who: &Principal, id: &StepId, outcome: Settled, why: &str) -> Result<Vec<Event>, Refusal> {
     let state = state_of(session, id)?;
-    if *who == session.lead {
+    // Whoever armed it stays its lead, handed over or not: nobody is lead and shadow of one step.
+    if *who == session.lead || state.armed.as_ref().is_some_and(|armed| armed.by == *who) {
         return Err(Refusal::LeadMayNot { who: who.clone() });
     }
     if !session.is_shadow(who) {
@@ -301,11 +327,10 @@ fn release(session: &Session, at: At, who: &Principal, role: Role) -> Result<Vec
         return Err(Refusal::Observer { who: who.clone() });
     }
     let mut released = session.line.released.clone();
-    if !released.insert(who.clone()) {
-        return Ok(vec![]);
-    }
+    let again = !released.insert(who.clone());
     let freed = session.release_needs(at, &released).is_empty() && released.len() >= 2;
-    Ok(vec![Event::AndonReleased { freed }])
+    // Said twice it is no news, unless it has become enough meanwhile: the puller who was waited for is gone by now.
+    Ok(if again && !freed { vec![] } else { vec![Event::AndonReleased { freed }] })
 }
 
 fn handover(session: &Session, who: &Principal, to: &Principal) -> Result<Vec<Event>, Refusal> {
@@ -318,7 +343,9 @@ fn handover(session: &Session, who: &Principal, to: &Principal) -> Result<Vec<Ev
     if *who != session.lead && who != to {
         return Err(Refusal::NotYours { lead: session.lead.clone(), to: to.clone() });
     }
-    if let Some((step, state)) = session.live_step()
+    let may_run = |state: &StepState| state.run.as_ref().is_some_and(|run| run.still_running);
+    let lost = session.owing_step().filter(|(_, state)| may_run(state));
+    if let Some((step, state)) = session.live_step().or(lost)
         && state.armed.as_ref().is_some_and(|armed| armed.checks.contains_key(to))
     {
         return Err(Refusal::CheckedRunning { to: to.clone(), step: step.id.clone() });
@@ -372,7 +399,10 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
         Fact::Left { principal, connection, why } => {
             let here = session.people.get(principal).is_some_and(|person| person.connections.contains(connection));
             if here && session.closed.is_none() {
-                vec![Event::Left { principal: principal.clone(), connection: *connection, why: why.clone() }]
+                let mut events =
+                    vec![Event::Left { principal: principal.clone(), connection: *connection, why: why.clone() }];
+                events.extend(void_open(session, Cause::Restarted).filter(|_| twin::broken(11)));
+                events
             } else {
                 vec![]
             }
@@ -437,16 +467,17 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
 fn tick(session: &Session, at: At) -> Vec<Event> {
     let mut events = vec![];
     for watch in &session.plan.watches {
-        let told = session.watches.get(&watch.id).and_then(|state| state.status);
+        // It went stale, or a crash cut off the line that would have told.
+        let told = session.watches.get(&watch.id).and_then(|state| state.status).unwrap_or(Status::Unknown);
         let now = session.status(&watch.id, at);
-        if now == Status::Unknown && told.is_some_and(|told| told != Status::Unknown) {
+        if now != told {
             events.push(turned(session, &watch.id, now, session.why(&watch.id, at)));
         }
     }
     if let Some((step, state, armed)) = session.open_step() {
         if at >= armed.lapses {
             events.push(void(&step.id, state.attempt, Cause::Lapsed));
-        } else if let Some(cause) = gate_cause(session, step, at) {
+        } else if let Some(cause) = gate_cause(session, step, at).filter(|_| !twin::broken(3)) {
             events.push(void(&step.id, state.attempt, cause));
         }
     }
@@ -469,27 +500,33 @@ fn tick(session: &Session, at: At) -> Vec<Event> {
 fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, asked: Option<u64>) -> Vec<Event> {
     let (Some(watch), Some(before)) = (session.plan.watch(id), session.watches.get(id)) else { return vec![] };
     let repeat_after = Duration::from_secs(30).min(watch.stale_after / 2);
-    let unchanged = before.reading.as_ref() == Some(reading) && at.since(before.began) < repeat_after;
-    let waited_for = asked.is_some_and(|asked| {
-        session
-            .open_step()
-            .is_some_and(|(_, _, armed)| armed.starting.as_ref().is_some_and(|starting| starting.seq == asked))
-    });
+    // JSON has no NaN and no infinity: as a line it would come back as another reading, and no snapshot of it at all.
+    let reading = Reading { value: reading.value.filter(|value| value.is_finite()), ..reading.clone() };
+    let unchanged = before.reading.as_ref() == Some(&reading) && at.since(before.began) < repeat_after;
+    let starting = session.open_step().and_then(|(_, _, armed)| armed.starting.as_ref());
+    let waited_for = starting.is_some_and(|starting| starting.waits_for(id, began, asked));
     if (unchanged && !waited_for) || began < before.began {
         return vec![];
     }
-    let mut events = vec![Event::ReadingTaken { watch: id.clone(), reading: reading.clone(), began, asked }];
-    if before.status != Some(reading.status) {
-        events.push(turned(session, id, reading.status, reading.why.clone()));
+    // One that took longer than readings are good for is stale when it comes.
+    let stale = at.since(began) > watch.stale_after && !twin::broken(9);
+    let status = if stale { Status::Unknown } else { reading.status };
+    let why = match stale {
+        true => format!("it took {}; {}", crate::clock::human(at.since(began)), reading.why),
+        false => reading.why.clone(),
+    };
+    let mut events = vec![Event::ReadingTaken { watch: id.clone(), reading, began, asked }];
+    if before.status != Some(status) {
+        events.push(turned(session, id, status, why.clone()));
     }
     if twin::broken(3) || (twin::broken(4) && waited_for) {
         return events;
     }
     if let Some((step, state, _)) = session.open_step()
         && let Some(gate) = step.gates.iter().find(|gate| gate.watch == *id)
-        && !(reading.status == Status::Ok || (reading.status == Status::Warn && gate.allow_warn))
+        && !(status == Status::Ok || (status == Status::Warn && gate.allow_warn))
     {
-        let cause = Cause::Gate { watch: id.clone(), status: reading.status, why: reading.why.clone() };
+        let cause = Cause::Gate { watch: id.clone(), status, why };
         events.push(void(&step.id, state.attempt, cause));
     }
     events
@@ -502,9 +539,11 @@ fn turned(session: &Session, id: &WatchId, to: Status, why: String) -> Event {
 
 /// The last look before the intent: gates as they are now, and every byte as it was checked.
 fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<Box<Covers>, String>) -> Vec<Event> {
-    let Some((step, state, armed)) = session.open_step() else { return vec![] };
-    if step.id != *id || state.attempt != attempt || state.phase != Phase::Starting {
-        return vec![]; // voided meanwhile
+    let Some(step) = session.plan.step(id) else { return vec![] };
+    let Some(state) = session.steps.get(id).filter(|state| state.attempt == attempt) else { return vec![] };
+    let Some(armed) = &state.armed else { return vec![] };
+    if state.phase != Phase::Starting && !(twin::broken(6) && state.phase.is_live()) {
+        return vec![]; // voided meanwhile, or intended already
     }
     let pending = armed.starting.as_ref().and_then(|starting| starting.pending.first().cloned());
     let cause = match (pending, now) {
@@ -528,13 +567,10 @@ fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<
 
 fn recovered(session: &Session, recovered: Event, alive: bool) -> Vec<Event> {
     let mut events = vec![recovered];
-    if let Some((step, state, _)) = session.open_step()
-        && state.phase == Phase::Starting
-    {
-        // Without an intent on disk no process exists; twin 12 forgets that and would start it again.
-        if !twin::broken(12) {
-            events.push(void(&step.id, state.attempt, Cause::Restarted));
-        }
+    // Without an intent on disk no process exists. Armed and cleared steps end too: the crash may have cut off the very
+    // StepVoided that followed an objection, a withdrawal, an andon or a hand-over, and what stands in its place would run.
+    if !twin::broken(12) {
+        events.extend(void_open(session, Cause::Restarted));
     }
     if let Some((step, state)) = session.live_step()
         && !twin::broken(12)

@@ -9,6 +9,8 @@ mod line;
 pub mod request;
 pub mod steps;
 mod story;
+#[cfg(test)]
+mod tests;
 pub(crate) mod twin;
 
 pub(crate) use decide::refused;
@@ -260,8 +262,8 @@ impl Session {
                 }
                 state.reading = Some(reading.clone());
                 state.began = *began;
-                if let (Some(asked), Some(starting)) = (asked, self.starting_mut())
-                    && starting.seq == *asked
+                if let Some(starting) = self.starting_mut()
+                    && starting.waits_for(watch, *began, *asked)
                 {
                     starting.pending.remove(watch);
                 }
@@ -344,7 +346,7 @@ impl Session {
             Event::StepCleared { .. } => go(state, Move::Clear),
             Event::RunRequested { .. } => {
                 if let Some(armed) = &mut state.armed {
-                    armed.starting = Some(Starting { seq: line.seq, pending: gates });
+                    armed.starting = Some(Starting { seq: line.seq, at, pending: gates });
                 }
                 go(state, Move::Request);
             }

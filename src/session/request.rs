@@ -2,7 +2,7 @@
 
 use crate::event::{Attention, Covers, Settled};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId, WatchId};
+use crate::name::{Principal, StepId, WatchId, shown};
 use crate::session::steps::Phase;
 use serde::{Deserialize, Serialize};
 
@@ -120,7 +120,8 @@ pub struct Author {
     pub key: String,
 }
 
-/// An answer that is not yes. Nothing changed.
+/// An answer that is not yes. Nothing changed. Its text goes to terminals as it is, so what a watch or a file said is
+/// made harmless here.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum Refusal {
@@ -136,7 +137,7 @@ pub enum Refusal {
     NoSuchStep { step: StepId },
     #[error("step {step} is {}, not {wanted}", phase.word())]
     Phase { step: StepId, phase: Phase, wanted: &'static str },
-    #[error("step {step} is not armed any more: {why}")]
+    #[error("step {step} is not armed any more: {}", shown(why))]
     NotArmedAnyMore { step: StepId, why: String },
     #[error("step {step} waits for step {after}, which is {}", phase.word())]
     After { step: StepId, after: StepId, phase: Phase },
@@ -144,7 +145,7 @@ pub enum Refusal {
     Busy { other: StepId, phase: Phase },
     #[error("step {step} is {}: somebody other than the lead has to take note first", phase.word())]
     Owed { step: StepId, phase: Phase },
-    #[error("gate {watch} is {status}: {why}")]
+    #[error("gate {watch} is {status}: {}", shown(why))]
     Gate { watch: WatchId, status: &'static str, why: String },
     #[error("that was attempt {asked} of step {step}; now it is attempt {now}")]
     Attempt { step: StepId, asked: u32, now: u32 },
@@ -154,7 +155,7 @@ pub enum Refusal {
     OwnStep { who: Principal, step: StepId },
     #[error("{who} has checked it already; one person counts once, over however many connections")]
     CheckedAlready { who: Principal },
-    #[error("{other} has checked it with the same key; one key counts once")]
+    #[error("that is the key of {other}, who leads or has checked it; one key counts once")]
     SameKey { other: Principal },
     #[error("open the panel of step {step} and read it first")]
     NotOpened { step: StepId },
@@ -162,7 +163,7 @@ pub enum Refusal {
     NotChecked { who: Principal },
     #[error("it needs {missing} more cross-check{}", if *missing == 1 { "" } else { "s" })]
     Quorum { missing: u32 },
-    #[error("the line is stopped ({why})")]
+    #[error("the line is stopped ({})", shown(why))]
     LineStopped { why: String },
     #[error("the andon is not pulled")]
     NotStopped,
@@ -188,9 +189,9 @@ pub enum Refusal {
     NoReason,
     #[error("a text may have at most {TEXT_CHARS_MAX} characters, this one has {0}")]
     TooLong(usize),
-    #[error("{0}")]
+    #[error("{}", shown(.0))]
     CannotFreeze(String),
-    #[error("{0} is not in this version of crosscheck")]
+    #[error("{} is not in this version of crosscheck", shown(.0))]
     NotInThisVersion(String),
 }
 

@@ -194,8 +194,17 @@ impl Armed {
 pub struct Starting {
     /// Number of the `RunRequested` line.
     pub seq: u64,
+    /// Its time.
+    pub at: At,
     /// Gates not read anew yet.
     pub pending: BTreeSet<crate::name::WatchId>,
+}
+impl Starting {
+    /// Whether that reading is one it waits for: asked for by the request, or begun after it. The second kind matters
+    /// where a periodic reading overtakes a slow one that was asked for, which is then too old to count.
+    pub fn waits_for(&self, watch: &crate::name::WatchId, began: At, asked: Option<u64>) -> bool {
+        self.pending.contains(watch) && (asked == Some(self.seq) || began > self.at)
+    }
 }
 
 /// A yes.

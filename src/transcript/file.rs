@@ -13,7 +13,7 @@ pub use super::output::OutputPiece;
 
 use super::index::Index;
 use super::output::{Outputs, sync_folder};
-use super::read::{ReadError, Reader};
+use super::read::{Locked, ReadError, Reader};
 use super::record::{FORMAT, Head, LINE_BYTES_MAX};
 use crate::hash::Hash;
 use crate::session::{OpenError, Session};
@@ -91,7 +91,7 @@ pub enum FileError {
         path: PathBuf,
     },
     /// It is damaged, or newer than this program.
-    #[error("{} cannot be continued: {source}", path.display())]
+    #[error("{} cannot be continued: {source}\nhint: keep the file, it is evidence; `crosscheck serve --new` starts another session", path.display())]
     Refused {
         /// The transcript.
         path: PathBuf,
@@ -123,6 +123,9 @@ pub struct Transcript {
     poisoned: Option<String>,
     fault: Fault,
 }
+
+/// A line's number and hash, and where it ends in the file.
+type Placed = (Head, u64);
 
 /// A session taken up again.
 #[derive(Debug)]
@@ -179,7 +182,7 @@ impl Transcript {
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed("open"))?;
         let file = lock(file, path)?;
         let index = Index::new(File::open(path).map_err(failed("open"))?);
-        let mut reader = Reader::new(&*file);
+        let mut reader = Reader::new(Locked(&file));
         let mut session: Option<Session> = None;
         let mut torn_bytes = 0;
         while let Some(next) = reader.next() {
@@ -265,7 +268,7 @@ impl Transcript {
     }
 
     /// Checks once more, just before writing, that each line follows the one before, and says where it will end.
-    fn place(&self, lines: &[Bytes]) -> Result<(Vec<(Head, u64)>, Vec<u8>), FileError> {
+    fn place(&self, lines: &[Bytes]) -> Result<(Vec<Placed>, Vec<u8>), FileError> {
         let (mut head, mut end) = (self.head, self.end);
         let mut placed = Vec::with_capacity(lines.len());
         let mut bytes = Vec::with_capacity(lines.iter().map(Bytes::len).sum());

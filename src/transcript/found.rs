@@ -1,6 +1,7 @@
 //! Looks through a folder for sessions that are not closed, reading only the first line and the tail of each.
 
 use super::file::FileError;
+use super::read::{ReadError, Reader};
 use super::record::{LINE_BYTES_MAX, Line};
 use crate::clock::At;
 use crate::event::Event;
@@ -54,6 +55,22 @@ pub fn unfinished(folder: &Path, plan_digest: Hash) -> Result<Vec<Found>, FileEr
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
+}
+
+/// A transcript whose name says that it is that plan's (by its slug), whose first line is damaged: nobody can tell whether
+/// it is closed, so it must not be passed over in silence. One without a whole line is none; nobody saw anything of it.
+pub fn unreadable(folder: &Path, plan: &str) -> Option<FileError> {
+    let of_plan = |path: &PathBuf| {
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        path.extension().is_some_and(|ending| ending == "jsonl")
+            && name.rsplit_once('-').is_some_and(|(start, _)| start.ends_with(&format!("-{plan}")))
+    };
+    let mut paths: Vec<_> = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    paths.into_iter().filter(of_plan).find_map(|path| match Reader::open(&path).ok()?.next()? {
+        Err(source @ ReadError::Link(_)) => Some(FileError::Refused { path, source }),
+        _ => None,
+    })
 }
 
 fn look(path: &Path, wanted: Hash) -> io::Result<Option<Found>> {

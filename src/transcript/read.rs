@@ -48,6 +48,15 @@ impl Source for &File {
         Source::read_at(*self, buffer, offset)
     }
 }
+/// A file that nobody else writes, because the caller holds its lock: what is odd in it stays so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Locked<'a>(pub(super) &'a File);
+impl Source for Locked<'_> {
+    const LIVE: bool = false;
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        Source::read_at(self.0, buffer, offset)
+    }
+}
 impl Source for &[u8] {
     const LIVE: bool = false;
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -307,7 +316,7 @@ impl<S: Source> Reader<S> {
 
     fn fill(&mut self) -> io::Result<usize> {
         let have = self.buffer.len();
-        self.buffer.resize(have + CHUNK, 0);
+        self.buffer.extend_from_slice(&[0; CHUNK]);
         let read = self.source.read_at(&mut self.buffer[have..], self.buffer_at + have as u64);
         self.buffer.truncate(have + *read.as_ref().unwrap_or(&0));
         read
@@ -336,16 +345,34 @@ impl<S: Source> Reader<S> {
     /// anyone. `found`: where the bytes that are no line begin and end.
     fn lost_sector(&self, found: Option<(u64, u64)>) -> Result<Option<ReadError>, ReadError> {
         let io = |source| ReadError::Io { after: self.head, source };
-        let end = self.content_end(self.offset)?;
         let whole_sector = |from: u64, to: u64| from.next_multiple_of(SECTOR) + SECTOR <= to;
-        let before = self.padding_end(self.offset).map_err(io)?;
-        let after = match found {
-            Some((_, ends)) => self.padding_end(ends).map_err(io)?,
-            None => 0,
-        };
-        let lost = whole_sector(self.offset, before)
-            || found.is_some_and(|(_, ends)| after < end && whole_sector(ends, after));
-        Ok(lost.then(|| self.torn(end - self.offset)))
+        let mut lost = whole_sector(self.offset, self.padding_end(self.offset).map_err(io)?);
+        if let (false, Some((_, ends))) = (lost, found) {
+            let after = self.padding_end(ends).map_err(io)?;
+            lost = whole_sector(ends, after) && after < self.content_end(after)?;
+        }
+        if !lost {
+            return Ok(None);
+        }
+        let end = self.content_end(self.offset)?;
+        // No line holds a NUL, so no batch does: that is other padding, and damage.
+        match self.holds_nul().map_err(io)? {
+            true => Ok(None),
+            false => Ok(Some(self.torn(end - self.offset))),
+        }
+    }
+
+    /// Whether a NUL stands anywhere behind the last line.
+    fn holds_nul(&self) -> io::Result<bool> {
+        let mut at = self.offset;
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match self.source.read_at(&mut buffer, at)? {
+                0 => return Ok(false),
+                count if buffer[..count].contains(&0) => return Ok(true),
+                count => at += count as u64,
+            }
+        }
     }
 
     /// Where padding that begins there ends.
@@ -378,9 +405,12 @@ fn is_cut(bytes: &[u8], after: Head, at_end_of_file: bool) -> bool {
     if bytes[..common] != expected.as_bytes()[..common] {
         return false;
     }
-    match serde_json::from_slice::<serde::de::IgnoredAny>(bytes) {
+    let parse = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(|error| error.is_eof());
+    match parse(bytes) {
         Ok(_) => at_end_of_file, // only its LF is missing
-        Err(error) => error.is_eof(),
+        Err(true) => true,
+        // Cut within a number, `12.` say, is reported as a bad number; with one more digit it is not.
+        Err(false) => parse(&[bytes, b"0"].concat()) == Err(true),
     }
 }
 

@@ -16,8 +16,9 @@ use std::io;
 /// The version of the layout.
 pub const FORMAT: u32 = 1;
 
-/// The longest line that is written or read: a `StepArmed` with its files shown whole stays well below.
-pub const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The longest line that is written or read, and so the largest message of a hub. `SessionOpened` with the longest plan
+/// (96 KiB, at most doubled by escapes) and `StepArmed` with its files' texts (64 KiB in all) stay below.
+pub const LINE_BYTES_MAX: usize = 256 * 1024;
 
 /// One numbered event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -142,7 +143,7 @@ fn explain(bytes: &[u8], seq: u64, error: &serde_json::Error) -> LinkError {
 pub fn to_text(value: &impl Serialize) -> Result<String, serde_json::Error> {
     let mut bytes = Vec::with_capacity(512);
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Harmless))?;
-    String::from_utf8(bytes).map_err(|e| serde::ser::Error::custom(e))
+    String::from_utf8(bytes).map_err(serde::ser::Error::custom)
 }
 
 /// Compact JSON that writes DEL, C1 and bidi controls as escapes.

@@ -1,0 +1,393 @@
+//! The twelve invariants of ARCHITECTURE.md, each computed from [`Evidence`] alone and checked after every batch.
+
+use super::evidence::{Evidence, Kind, New, allowed, attempt_of};
+use crate::event::{Cause, Event, Status};
+use crate::hash::Hash;
+use crate::name::{Principal, is_hidden};
+use crate::session::step_of;
+use std::collections::BTreeSet;
+
+type Check = fn(&Evidence, &New) -> Result<(), String>;
+
+/// All of them, by number.
+pub const ALL: [(u8, &str, Check); 12] = [
+    (1, "no critical command starts without its quorum", invariant_01_quorum),
+    (2, "what starts is byte for byte what was cross-checked", invariant_02_same_bytes),
+    (3, "a cross-check is spent once; a gate's turn voids", invariant_03_spent_once),
+    (4, "gates are read again between run and intent", invariant_04_gates_again),
+    (5, "the intent is durable before the process exists", invariant_05_intent_first),
+    (6, "no step runs twice from one clearance", invariant_06_runs_once),
+    (7, "nothing is intended while the andon is pulled", invariant_07_andon),
+    (8, "numbers are gapless, the chain holds, clients are equal", invariant_08_one_log),
+    (9, "an old reading is unknown, and unknown is never ok", invariant_09_stale_is_unknown),
+    (10, "no text acts on another terminal", invariant_10_harmless_text),
+    (11, "leaving changes presence only", invariant_11_presence_only),
+    (12, "recovery repeats nothing and guesses nothing", invariant_12_recovery),
+];
+
+fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}
+
+/// Each `RunIntended` stands on checks of enough people with different names and different keys, all of them shadows,
+/// none of them (nor their key) the lead who armed it or leads now.
+pub fn invariant_01_quorum(e: &Evidence, new: &New) -> Result<(), String> {
+    for (index, line) in e.new_lines(new) {
+        let Event::RunIntended { step, attempt } = &line.event else { continue };
+        let armed = e.armed(index, step, *attempt)?;
+        let (mut people, mut keys) = (BTreeSet::<&Principal>::new(), BTreeSet::new());
+        let leads = [&e.lines[armed].by, &e.lead(index)];
+        for later in &e.lines[armed..index] {
+            match &later.event {
+                Event::CrossChecked { step: s, attempt: a, key, .. } if s == step && a == attempt => {
+                    let who = &later.by;
+                    ensure(!leads.contains(&who), || format!("{who} leads {step} and checked it"))?;
+                    ensure(e.plan.crew.shadow.contains(who), || format!("{who} is no shadow and checked {step}"))?;
+                    let of_lead = leads.iter().any(|lead| e.key(index, lead) == Some(key));
+                    ensure(!of_lead, || format!("{who} checked {step} with the key of its lead"))?;
+                    people.insert(who);
+                    keys.insert(key);
+                }
+                Event::Withdrawn { step: s, .. } if s == step => {
+                    people.remove(&later.by);
+                }
+                Event::Objected { step: s, .. } if s == step => {
+                    return Err(format!("{} objected to {step}, and it was intended all the same", later.by));
+                }
+                _ => {}
+            }
+        }
+        let wanted = e.step(step)?.checks as usize;
+        ensure(people.len() >= wanted && keys.len() >= people.len(), || {
+            format!("{step} needs {wanted} checks and was intended with {people:?}, keys {keys:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// Each process is what the line of its `StepArmed` says, whose text hashes to the digest that was checked.
+pub fn invariant_02_same_bytes(e: &Evidence, new: &New) -> Result<(), String> {
+    for (index, line) in e.new_lines(new) {
+        let Event::CrossChecked { step, attempt, digest, .. } = &line.event else { continue };
+        let armed = e.armed(index, step, *attempt)?;
+        // The object's text is cut out of the durable bytes: from the key to the two braces that close event and line.
+        let text = std::str::from_utf8(&e.bytes[armed]).map_err(|error| error.to_string())?;
+        let from = text.find("\"covers\":").ok_or("StepArmed without covers")? + "\"covers\":".len();
+        let stands = Hash::of(&text.as_bytes()[from..text.len() - "}}}\n".len()]);
+        ensure(stands == *digest, || format!("{step}: {} was checked, {} is armed", digest.short(), stands.short()))?;
+        if let Some(asked) = e.granted.get(&line.seq) {
+            ensure(asked == digest, || {
+                format!("{step}: a check of {} counts as one of {}", asked.short(), digest.short())
+            })?;
+        }
+    }
+    for spawn in &e.spawns[new.spawns.clone()] {
+        let armed = e.armed(e.lines.len(), &spawn.step, spawn.attempt)?;
+        let Event::StepArmed { covers, .. } = &e.lines[armed].event else { continue };
+        let (mut checked, mut ran) = (covers.covers().clone(), spawn.ran.clone());
+        (checked.gates, ran.gates) = (vec![], vec![]);
+        ensure(checked == ran, || format!("{} was armed as {checked:?} and ran as {ran:?}", spawn.step))?;
+        ensure(ran.plan == Hash::of(e.plan.text.as_bytes()), || "another plan".into())?;
+    }
+    Ok(())
+}
+
+/// Attempts count up by one; checks stand in an open attempt; a gate that turns to a status that is not allowed voids what
+/// is open at once, and nothing whose gate ever was so is intended; a gate that is allowed voids nothing.
+pub fn invariant_03_spent_once(e: &Evidence, new: &New) -> Result<(), String> {
+    for (index, line) in e.new_lines(new) {
+        match &line.event {
+            Event::StepArmed { step, attempt, .. } => {
+                let before = e.lines[..index]
+                    .iter()
+                    .filter(|l| l.event.kind() == "StepArmed" && step_of(&l.event) == Some(step));
+                let before = before.count();
+                ensure(*attempt as usize == before + 1, || format!("{step} was armed {before} times, now {attempt}"))?;
+                ensure(e.open_before(index).is_none(), || "two steps are armed at once".into())?;
+            }
+            Event::CrossChecked { step, attempt, .. } => {
+                ensure(e.open_before(index).is_some_and(|(s, a, _)| s == step && a == *attempt), || {
+                    format!("a check of {step} attempt {attempt}, which is not open")
+                })?
+            }
+            Event::StepVoided { step, cause: Cause::Gate { watch, .. }, attempt } => {
+                let gate = e.step(step)?.gates.iter().find(|gate| gate.watch == *watch).ok_or("no gate of its")?;
+                let fresh = allowed(gate.allow_warn, e.reads(index, watch, line.at));
+                let requested = e.of(index, "RunRequested", step, *attempt);
+                ensure(!fresh || requested.is_some(), || format!("{watch} is as it must be, and yet voids {step}"))?;
+            }
+            Event::RunIntended { step, attempt } => {
+                let armed = e.armed(index, step, *attempt)?;
+                for later in &e.lines[armed..index] {
+                    let turn = match &later.event {
+                        Event::ReadingTaken { watch, reading, .. } => Some((watch, reading.status)),
+                        Event::GateTurned { watch, to, .. } => Some((watch, *to)),
+                        _ => None,
+                    };
+                    let Some((watch, status)) = turn else { continue };
+                    let bad = e.step(step)?.gates.iter().any(|g| g.watch == *watch && !allowed(g.allow_warn, status));
+                    ensure(!bad, || format!("{watch} was {status:?} since {step} was armed, and it was intended"))?;
+                }
+            }
+            _ => {}
+        }
+    }
+    for output in e.outputs[new.outputs.clone()].iter().filter(|output| !output.cut && !output.lines.is_empty()) {
+        let turned = output.lines.clone().any(|i| matches!(e.lines[i].event, Event::GateTurned { .. }));
+        if let Some((step, ..)) = e.open_before(output.lines.end).filter(|_| turned) {
+            let bad = e.bad_gates(output.lines.end, e.step(step)?, e.lines[output.lines.end - 1].at);
+            ensure(bad.is_empty(), || format!("{step} is still armed, though {bad:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Between `RunRequested` and `RunIntended` stands for each gate a reading that began after the request, and each gate
+/// holds at the intent.
+pub fn invariant_04_gates_again(e: &Evidence, new: &New) -> Result<(), String> {
+    for (index, line) in e.new_lines(new) {
+        let Event::RunIntended { step, attempt } = &line.event else { continue };
+        let requested = e.of(index, "RunRequested", step, *attempt).ok_or("intended without a request")?;
+        let since = e.lines[requested].at;
+        for gate in &e.step(step)?.gates {
+            let anew = e.lines[requested..index].iter().any(|line| {
+                matches!(&line.event, Event::ReadingTaken { watch, began, .. } if *watch == gate.watch && *began >= since)
+            });
+            ensure(anew, || format!("{} was not read again before {step} was intended", gate.watch))?;
+        }
+        let bad = e.bad_gates(index, e.step(step)?, line.at);
+        ensure(bad.is_empty(), || format!("{step} was intended, though {bad:?}"))?;
+    }
+    Ok(())
+}
+
+/// Whenever a process came to be, the `RunIntended` of its attempt was among the durable lines.
+pub fn invariant_05_intent_first(e: &Evidence, new: &New) -> Result<(), String> {
+    for spawn in &e.spawns[new.spawns.clone()] {
+        let durable = spawn.durable.min(e.lines.len());
+        let intent = e.of(durable, "RunIntended", &spawn.step, spawn.attempt);
+        ensure(intent.is_some(), || format!("{} attempt {} runs without a durable intent", spawn.step, spawn.attempt))?;
+    }
+    Ok(())
+}
+
+/// One clearance: at most one request, one intent, one process; and each of them after a clearance that was not voided.
+pub fn invariant_06_runs_once(e: &Evidence, new: &New) -> Result<(), String> {
+    for (index, line) in e.new_lines(new) {
+        if !matches!(line.event, Event::RunRequested { .. } | Event::RunIntended { .. } | Event::RunStarted { .. }) {
+            continue;
+        }
+        let (Some(step), Some(attempt)) = (step_of(&line.event), attempt_of(&line.event)) else { continue };
+        let times = e.count(index + 1, line.event.kind(), step, attempt);
+        ensure(times == 1, || format!("{} of {step} attempt {attempt} stands {times} times", line.event.kind()))?;
+        let cleared = e.of(index, "StepCleared", step, attempt).is_some();
+        let voided = e.of(index, "StepVoided", step, attempt).is_some();
+        ensure(cleared && !voided, || format!("{} of {step}: cleared {cleared}, voided {voided}", line.event.kind()))?;
+    }
+    for spawn in &e.spawns[new.spawns.clone()] {
+        let times = e.spawns.iter().filter(|s| s.step == spawn.step && s.attempt == spawn.attempt).count();
+        ensure(times == 1, || format!("{} attempt {} was spawned {times} times", spawn.step, spawn.attempt))?;
+    }
+    Ok(())
+}
+
+/// No `RunIntended` (nor a check, a clearance, a request) while the line is stopped by the rule of release; and lines say
+/// that it is free exactly when the rule does.
+pub fn invariant_07_andon(e: &Evidence, new: &New) -> Result<(), String> {
+    for (index, line) in e.new_lines(new) {
+        match &line.event {
+            Event::RunIntended { .. }
+            | Event::RunRequested { .. }
+            | Event::StepCleared { .. }
+            | Event::StepArmed { .. } => {
+                ensure(e.pulled(index).is_none(), || format!("{} while the andon is pulled", line.event.kind()))?;
+                ensure(!e.held(index), || format!("{} while the line is held", line.event.kind()))?;
+            }
+            Event::AndonReleased { freed } => {
+                let pulled = e.pulled(index + 1);
+                ensure(*freed == pulled.is_none(), || format!("released, freed {freed}, but by the rule: {pulled:?}"))?;
+            }
+            _ => {}
+        }
+    }
+    for output in e.outputs[new.outputs.clone()].iter().filter(|output| !output.cut) {
+        let stopped = output
+            .lines
+            .clone()
+            .any(|i| matches!(e.lines[i].event, Event::AndonPulled { .. } | Event::LineHeld { .. }));
+        ensure(!stopped || e.open_before(output.lines.end).is_none(), || "something is armed past an andon".into())?;
+    }
+    Ok(())
+}
+
+/// Numbers without gaps, each line linked to the bytes of the one before, time never backwards, and whoever stands at
+/// the same number holds the same session.
+pub fn invariant_08_one_log(e: &Evidence, new: &New) -> Result<(), String> {
+    for (index, line) in e.new_lines(new) {
+        ensure(line.seq == index as u64 + 1, || format!("line {} says it is line {}", index + 1, line.seq))?;
+        let (prev, at) = match index {
+            0 => (Hash::ZERO, line.at),
+            _ => (Hash::of(&e.bytes[index - 1]), e.lines[index - 1].at),
+        };
+        ensure(line.prev == prev, || format!("line {} does not link to the one before", line.seq))?;
+        ensure(line.at >= at, || format!("time runs backwards at line {}", line.seq))?;
+    }
+    e.unequal.first().map_or(Ok(()), |what| Err(what.clone()))
+}
+
+/// Nothing is armed, checked, cleared, requested or intended on a gate whose reading is missing or too old; and people
+/// were told so by the time anything else is written.
+pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), String> {
+    for (index, line) in e.new_lines(new) {
+        let kind = line.event.kind();
+        if let ("StepArmed" | "CrossChecked" | "StepCleared" | "RunRequested" | "RunIntended", Some(step)) =
+            (kind, step_of(&line.event))
+        {
+            let step = e.step(step)?;
+            let unknown = step.gates.iter().find(|gate| e.reads(index, &gate.watch, line.at) == Status::Unknown);
+            ensure(unknown.is_none(), || format!("{kind} of {}, though {unknown:?} is unknown", step.id))?;
+        }
+    }
+    for output in e.outputs[new.outputs.clone()].iter().filter(|output| !output.cut && !output.lines.is_empty()) {
+        let at = e.lines[output.lines.end - 1].at;
+        for watch in &e.plan.watches {
+            let told = e.lines[..output.lines.end].iter().rev().find_map(|line| match &line.event {
+                Event::GateTurned { watch: w, to, .. } if *w == watch.id => Some(*to),
+                _ => None,
+            });
+            let reads = e.reads(output.lines.end, &watch.id, at);
+            ensure(told.unwrap_or(Status::Unknown) == reads || output.kind == Kind::Open, || {
+                format!("{} is {reads:?} at line {}, and people were told {told:?}", watch.id, output.lines.end)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// No line and no sentence holds a character that a terminal obeys or that turns text around.
+pub fn invariant_10_harmless_text(e: &Evidence, new: &New) -> Result<(), String> {
+    let bidi =
+        |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    for index in new.lines.clone() {
+        let text = std::str::from_utf8(&e.bytes[index]).map_err(|error| error.to_string())?;
+        let text = text.strip_suffix('\n').ok_or("a line without LF")?;
+        let bad = text.chars().find(|c| c.is_control() || bidi(*c));
+        ensure(bad.is_none(), || format!("line {} holds {bad:?}", index + 1))?;
+    }
+    for told in &e.told[new.told.clone()] {
+        let bad = told.chars().find(|c| is_hidden(*c));
+        ensure(bad.is_none(), || format!("{told:?} holds {bad:?}"))?;
+    }
+    Ok(())
+}
+
+/// Joining, leaving and looking lead to one line about exactly that and change nothing else; the line is held only where
+/// shadows have been missing for the plan's grace.
+pub fn invariant_11_presence_only(e: &Evidence, new: &New) -> Result<(), String> {
+    for output in &e.outputs[new.outputs.clone()] {
+        let wanted = match output.kind {
+            Kind::Join => "Joined",
+            Kind::Leave => "Left",
+            Kind::Attend => "AttentionChanged",
+            _ => continue,
+        };
+        let other =
+            output.lines.clone().map(|i| e.lines[i].event.kind()).find(|kind| *kind != wanted && *kind != "Refused");
+        ensure(other.is_none(), || format!("{:?} led to {other:?}", output.kind))?;
+        ensure(output.besides.is_none(), || {
+            format!("{:?} changed more than presence: {:?}", output.kind, output.besides)
+        })?;
+    }
+    for (index, line) in e.new_lines(new) {
+        if !matches!(line.event, Event::LineHeld { .. } | Event::LineFreed { .. }) {
+            continue;
+        }
+        let since = short_since(e, index).map(|since| line.at.since(since));
+        match &line.event {
+            Event::LineHeld { .. } => ensure(since.is_some_and(|since| since >= e.plan.shadow_grace), || {
+                format!("held, though shadows have been missing for {since:?}")
+            })?,
+            _ => ensure(since.is_none(), || format!("freed, though shadows have been missing for {since:?}"))?,
+        }
+    }
+    Ok(())
+}
+
+/// Since when fewer shadows are here than the next critical step needs, just before that index.
+fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
+    let mut since = None;
+    for index in 1..=before {
+        let (here, _) = e.presence(index);
+        let lead = e.lead(index);
+        let done = |step: &crate::name::StepId| {
+            let last = e.last(index, |line| {
+                step_of(&line.event) == Some(step)
+                    && matches!(
+                        line.event,
+                        Event::RunEnded { .. } | Event::Acknowledged { .. } | Event::StepArmed { .. }
+                    )
+            });
+            last.is_some_and(|last| match &e.lines[last].event {
+                Event::RunEnded { end, .. } => end.is_success(),
+                Event::Acknowledged { outcome, .. } => *outcome == crate::event::Settled::Done,
+                _ => false,
+            })
+        };
+        let needed = e.plan.steps.iter().find(|step| step.checks > 0 && !done(&step.id)).map_or(0, |step| step.checks);
+        let able = here.keys().filter(|who| **who != lead && e.plan.crew.shadow.contains(who)).count();
+        match able < needed as usize {
+            true => since = since.or(Some(e.lines[index - 1].at)),
+            false => since = None,
+        }
+    }
+    since
+}
+
+/// After `Recovered` nothing is open and nothing is live any more: open attempts are voided, runs without an end are
+/// unknown. No process comes from an intent of an earlier life, and while one may still be alive nothing is settled or armed.
+pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
+    for output in e.outputs[new.outputs.clone()].iter().filter(|output| output.kind == Kind::Recover && !output.cut) {
+        let end = output.lines.end;
+        let open = e.open_before(end).map(|(step, ..)| step);
+        ensure(open.is_none(), || format!("{open:?} is open after a restart"))?;
+        let intents = e.lines[..end].iter().enumerate().filter(|(_, line)| line.event.kind() == "RunIntended");
+        for (_, line) in intents {
+            let (Some(step), Some(attempt)) = (step_of(&line.event), attempt_of(&line.event)) else { continue };
+            let over = ["RunEnded", "OutcomeUnknown"].iter().any(|kind| e.of(end, kind, step, attempt).is_some());
+            ensure(over, || format!("{step} attempt {attempt} was intended in an earlier life and is not unknown"))?;
+        }
+    }
+    let life = |index: usize| e.outputs.iter().find(|output| output.lines.contains(&index)).map(|output| output.life);
+    for spawn in &e.spawns[new.spawns.clone()] {
+        let intent = e.of(e.lines.len(), "RunIntended", &spawn.step, spawn.attempt);
+        let of = intent.and_then(life);
+        ensure(of.is_none_or(|of| of == spawn.life), || {
+            format!("{} was spawned in life {} from an intent of life {of:?}", spawn.step, spawn.life)
+        })?;
+    }
+    for (index, line) in e.new_lines(new) {
+        if let Event::RunIntended { step, attempt } = &line.event {
+            let requested = e.of(index, "RunRequested", step, *attempt).and_then(life);
+            ensure(requested == life(index), || format!("{step} was intended from a request of another life"))?;
+        }
+        if matches!(line.event, Event::StepArmed { .. } | Event::Acknowledged { .. }) {
+            let lost = e.last(index, |line| matches!(line.event, Event::OutcomeUnknown { still_running: true, .. }));
+            if let Some(lost) = lost {
+                let (Some(step), Some(attempt)) = (step_of(&e.lines[lost].event), attempt_of(&e.lines[lost].event))
+                else {
+                    continue;
+                };
+                let gone = e.of(index, "ProcessGone", step, attempt).is_some();
+                ensure(gone, || format!("{} while the process of {step} may be alive", line.event.kind()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Everything that is broken, by number.
+pub fn check(e: &Evidence, new: &New) -> Vec<(u8, String)> {
+    ALL.iter()
+        .filter_map(|(number, name, check)| check(e, new).err().map(|what| (*number, format!("{name}: {what}"))))
+        .collect()
+}

@@ -1,0 +1,135 @@
+//! Generated runs of the core: a [`world::World`] plays hub around the real sequencer, [`draw`] decides what happens,
+//! [`invariants`] judge from the outside. `CROSSCHECK_RUNS=20 cargo test --lib generated` flies twenty times as many.
+
+mod actions;
+mod clients;
+mod draw;
+mod evidence;
+mod invariants;
+mod replay;
+mod things;
+mod world;
+
+use crate::session::steps::TABLE;
+use crate::session::twin;
+use draw::Rng;
+use replay::{Run, Start};
+use std::collections::BTreeMap;
+
+/// Runs of the normal test; `CROSSCHECK_RUNS` multiplies them.
+const RUNS: u64 = 300;
+/// A run ends once its log is that long; by then most sessions have seen each of their steps.
+const LINES: usize = 200;
+const ACTIONS: usize = 400;
+
+fn many() -> u64 {
+    RUNS * std::env::var("CROSSCHECK_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
+}
+
+/// What a run led to.
+struct Flown {
+    run: Run,
+    broken: Vec<(u8, String)>,
+    rows: BTreeMap<usize, u32>,
+    lines: usize,
+    spawns: usize,
+    lives: u32,
+}
+
+/// Draws and flies one run. Ends at the first thing broken; with `only`, at the first time that invariant is.
+fn fly(seed: u64, only: Option<u8>) -> Flown {
+    let mut rng = Rng(seed);
+    let start = Start { about: String::new(), seed, plan: rng.below(3), keys: rng.below(5) as u8 };
+    let mut world = world::World::new(start.plan, start.keys);
+    let (mut actions, mut broken) = (vec![], vec![]);
+    while world.evidence.lines.len() < LINES && actions.len() < ACTIONS && !world.dead {
+        let action = draw::action(&world, &mut rng);
+        actions.push(action.clone());
+        broken = world.act(&action);
+        broken.extend(world.clients.outside.drain(..).map(|what| (0, what)));
+        broken.retain(|(number, _)| only.is_none_or(|only| only == *number));
+        if !broken.is_empty() || world.session().closed.is_some() {
+            break;
+        }
+    }
+    Flown {
+        run: Run { start, actions },
+        broken,
+        rows: world.clients.rows,
+        lines: world.evidence.lines.len(),
+        spawns: world.evidence.spawns.len(),
+        lives: world.life,
+    }
+}
+
+#[test]
+fn generated_runs_keep_every_invariant_and_take_every_row_of_the_table() {
+    let (mut rows, mut lines, mut spawns, mut lives) = (BTreeMap::<usize, u32>::new(), 0, 0, 0);
+    // One thread per core: most of the time goes into reading lines, slowly, in a debug build.
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let flown = std::thread::scope(|scope| {
+        let share = |first: u64| {
+            move || (first..many()).step_by(threads as usize).map(|seed| fly(seed, None)).collect::<Vec<_>>()
+        };
+        let threads: Vec<_> = (0..threads).map(|first| scope.spawn(share(first))).collect();
+        threads.into_iter().flat_map(|t| t.join().expect("a run does not panic")).collect::<Vec<_>>()
+    });
+    for mut flown in flown {
+        let seed = flown.run.start.seed;
+        if let Some((number, _)) = flown.broken.first() {
+            flown.run.start.about = format!("{:?}", flown.broken);
+            let path = flown.run.shrunk(*number).keep(&format!("failed-{seed}"));
+            panic!("seed {seed}: {:#?}\nkept as {}", flown.broken, path.display());
+        }
+        flown.rows.into_iter().for_each(|(row, times)| *rows.entry(row).or_default() += times);
+        (lines, spawns, lives) = (lines + flown.lines, spawns + flown.spawns, lives + u64::from(flown.lives));
+    }
+    println!("{} runs, {lines} lines, {spawns} processes, {lives} lives of a hub", many());
+    for (index, (from, by, to)) in TABLE.iter().enumerate() {
+        let times = rows.get(&index).copied().unwrap_or(0);
+        println!("{from:?} --{by:?}--> {to:?}: {times} times");
+        assert!(times > 0, "no run takes the row {from:?} --{by:?}--> {to:?}");
+    }
+}
+
+#[test]
+fn each_invariant_catches_its_broken_twin() {
+    let mut caught = 0;
+    for (number, name, _) in invariants::ALL {
+        twin::set_broken(number);
+        let found = (0..many()).find_map(|seed| fly(seed, Some(number)).broken.into_iter().next().map(|b| (seed, b)));
+        twin::set_broken(0);
+        match found {
+            Some((seed, (_, what))) => {
+                println!("invariant {number}: twin caught in run {seed}: {what}");
+                caught += 1;
+            }
+            None => println!("invariant {number}: twin NOT caught: {name}"),
+        }
+    }
+    println!("invariants: {caught} of {} broken twins caught", invariants::ALL.len());
+    assert_eq!(caught, 12);
+}
+
+#[test]
+fn kept_runs_break_nothing_any_more() {
+    let runs = replay::kept();
+    assert!(runs.len() >= 3, "tests/runs holds the runs that once found something");
+    for (name, run) in runs {
+        match run.fly() {
+            Ok(world) => {
+                println!("{name}: {} lines, {} processes", world.evidence.lines.len(), world.evidence.spawns.len())
+            }
+            Err((index, broken)) => panic!("{name}, action {}: {broken:#?}", index + 1),
+        }
+    }
+}
+
+#[test]
+fn a_run_survives_its_file() {
+    let run = fly(7, None).run;
+    let read = Run::read(&run.to_text()).expect("what was written can be read");
+    assert_eq!(read, run);
+    let lines = |run: &Run| run.fly().map(|world| world.evidence.bytes).map_err(|(_, broken)| broken);
+    assert_eq!(lines(&read), lines(&run), "the same actions give the same bytes");
+}

@@ -1,0 +1,494 @@
+//! A hub made of values around the real sequencer: a disk that loses what was not synced, processes, watches, clients and
+//! a clock. It keeps the order of work of a hub (decide, append, sync, publish, effects) and can die between any two of them.
+
+use super::actions::{Action, Crash, HOSTILE, Input, PLANS};
+use super::clients::Clients;
+use super::evidence::{Evidence, Kind, New, Output, Spawn};
+use super::{invariants, things};
+use crate::clock::At;
+use crate::event::{Covers, Event, Process, RunEnd, Status};
+use crate::hash::Hash;
+use crate::hub::sequencer::{Numbered, Sequencer};
+use crate::name::{Principal, StepId, WatchId};
+use crate::session::steps::Phase;
+use crate::session::{Author, Fact, Request, Session, twin};
+use crate::transcript::record::{Head, Line};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What the hub has begun and not finished; gone with it when it dies.
+#[derive(Debug, Default)]
+pub struct Jobs {
+    pub freezes: Vec<(Principal, StepId, u32)>,
+    /// Readings that a `RunRequested` asked for: watch, its number, when the reading began.
+    pub asked: Vec<(WatchId, u64, At)>,
+    pub rechecks: Vec<(StepId, u32)>,
+    /// Facts about a spawn that the sequencer has not heard yet.
+    pub starts: Vec<Fact>,
+}
+
+/// A virtual process: survives the hub.
+#[derive(Debug)]
+pub struct Proc {
+    pub step: StepId,
+    pub attempt: u32,
+    pub pid: u32,
+    pub interrupted: bool,
+    pub end: Option<RunEnd>,
+    printed: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct World {
+    pub sequencer: Sequencer,
+    pub evidence: Evidence,
+    pub clients: Clients,
+    pub jobs: Jobs,
+    pub procs: Vec<Proc>,
+    pub connections: BTreeMap<u64, Principal>,
+    pub gates: BTreeMap<WatchId, (Status, usize, usize)>,
+    pub people: Vec<Principal>,
+    pub now: At,
+    pub life: u32,
+    /// Set where the durable lines cannot be read back: the run is over.
+    pub dead: bool,
+    pub versions: BTreeMap<StepId, u8>,
+    broken_spawn: bool,
+    keys: BTreeMap<Principal, String>,
+    next: u64,
+    checked: New,
+}
+
+type Decided = Vec<(Kind, Vec<Numbered>, Option<String>)>;
+
+impl World {
+    /// A session that just opened. `keys`: 0 everyone has their own, 1 two shadows share one, 2 a shadow has the lead's.
+    pub fn new(plan: usize, keys: u8) -> World {
+        let text = PLANS[plan % PLANS.len()];
+        let at = At::from_micros(1_795_219_200_000_000);
+        let opened = Event::SessionOpened {
+            session: "generated".into(),
+            plan_name: HOSTILE[3].into(),
+            environment: HOSTILE[1].into(),
+            plan: text.into(),
+            plan_digest: Hash::of(text.as_bytes()),
+            params: BTreeMap::new(),
+            host: "host".into(),
+            user: "user".into(),
+            folder: "/".into(),
+            version: "0".into(),
+        };
+        let (sequencer, first) = Sequencer::open(at, opened).expect("the plans of generated runs parse");
+        let plan = sequencer.session().plan.clone();
+        let nothing = New { lines: 0..0, outputs: 0..0, spawns: 0..0, told: 0..0 };
+        let shared = |who: &str| match (keys, who) {
+            (1, "cy@example.org") => "bo@example.org".to_owned(),
+            (2, "bo@example.org") => "ana@example.org".to_owned(),
+            _ => who.to_owned(),
+        };
+        let people = super::actions::everyone();
+        let mut world = World {
+            gates: plan.watches.iter().map(|watch| (watch.id.clone(), (Status::Ok, 0, 0))).collect(),
+            keys: people.iter().map(|who| (who.clone(), format!("SHA256:{}", shared(who.as_str())))).collect(),
+            evidence: Evidence {
+                plan,
+                bytes: vec![],
+                lines: vec![],
+                outputs: vec![],
+                spawns: vec![],
+                granted: BTreeMap::new(),
+                told: vec![],
+                unequal: vec![],
+            },
+            clients: Clients::default(),
+            jobs: Jobs::default(),
+            procs: vec![],
+            connections: BTreeMap::new(),
+            people,
+            now: at,
+            life: 1,
+            dead: false,
+            versions: BTreeMap::new(),
+            broken_spawn: false,
+            next: 1,
+            checked: nothing,
+            sequencer,
+        };
+        world.keep(vec![(Kind::Open, vec![first], None)], usize::MAX);
+        world.clients.open(world.sequencer.session(), world.sequencer.head());
+        world
+    }
+
+    /// The hub's own view, unsynced lines included; between two actions there are none.
+    pub fn session(&self) -> &Session {
+        self.sequencer.session()
+    }
+
+    /// Lets it happen; what comes back is broken.
+    pub fn act(&mut self, action: &Action) -> Vec<(u8, String)> {
+        let mut broken = vec![];
+        match action {
+            Action::Batch { after_ms, inputs, crash } => {
+                self.now = self.now.after(Duration::from_millis(*after_ms));
+                self.batch(inputs, *crash, &mut broken);
+            }
+            Action::Turn { watch, status, why, value } => {
+                self.gates.insert(watch.clone(), (*status, *why, *value));
+            }
+            Action::Edit { step, version } => {
+                self.versions.insert(step.clone(), *version);
+            }
+            Action::BreakSpawn => self.broken_spawn = true,
+            Action::Die { step, attempt, end } => {
+                let mut procs = self.procs.iter_mut();
+                if let Some(proc) = procs.find(|p| p.step == *step && p.attempt == *attempt && p.end.is_none()) {
+                    proc.end = Some(end.clone());
+                }
+            }
+            Action::Late => {
+                let late = self.clients.late(self.sequencer.session(), self.sequencer.head());
+                self.evidence.unequal.extend(late);
+            }
+            Action::Stall { client } => self.clients.stall(*client),
+            Action::Resume { client } => {
+                let resumed = self.clients.resume(*client, &self.evidence.bytes);
+                self.evidence.unequal.extend(resumed.err());
+            }
+        }
+        self.check(&mut broken);
+        broken
+    }
+
+    fn batch(&mut self, inputs: &[Input], crash: Option<Crash>, broken: &mut Vec<(u8, String)>) {
+        let mut decided: Decided = vec![];
+        for (index, input) in inputs.iter().enumerate() {
+            if matches!(crash, Some(Crash::BeforeAppend { after_inputs }) if after_inputs % inputs.len() == index) {
+                return self.recover(0, broken);
+            }
+            self.decide(input, &mut decided);
+        }
+        let lines: usize = decided.iter().map(|(_, lines, _)| lines.len()).sum();
+        if twin::broken(5) {
+            let intents: Vec<_> =
+                decided.iter().flat_map(|(_, lines, _)| lines).map(|n| n.line.event.clone()).collect();
+            for event in intents {
+                if let Event::RunIntended { step, attempt } = event {
+                    self.spawn(&step, attempt);
+                }
+            }
+        }
+        match crash {
+            Some(Crash::BeforeAppend { .. }) => return self.recover(0, broken),
+            Some(Crash::Torn { lines: kept, bytes }) => {
+                self.keep(decided, kept % (lines + 1));
+                return self.recover(bytes as u64, broken);
+            }
+            _ => {}
+        }
+        let from = self.evidence.lines.len();
+        self.keep(decided, usize::MAX);
+        self.check(broken);
+        if crash == Some(Crash::AfterSync) {
+            return self.recover(0, broken);
+        }
+        let new = self.evidence.bytes[from..].to_vec();
+        let head = self.sequencer.head();
+        let (told, unequal) = self.clients.publish(&new, self.sequencer.session(), head);
+        self.evidence.told.extend(told);
+        self.evidence.unequal.extend(unequal);
+        self.check(broken);
+        if crash == Some(Crash::AfterPublish) {
+            return self.recover(0, broken);
+        }
+        let events: Vec<_> = self.evidence.lines[from..].iter().map(|line| (line.seq, line.event.clone())).collect();
+        let stop = match crash {
+            Some(Crash::AfterEffects { effects }) => Some(effects % (events.len() + 1)),
+            _ => None,
+        };
+        for (index, (seq, event)) in events.iter().enumerate() {
+            if stop == Some(index) {
+                return self.recover(0, broken);
+            }
+            self.effect(*seq, event);
+        }
+        self.check(broken);
+        if stop.is_some() {
+            return self.recover(0, broken);
+        }
+        self.want_recheck();
+    }
+
+    /// One input becomes lines. Presence is preceded by a tick of its own, so that time's part can be told from its.
+    fn decide(&mut self, input: &Input, decided: &mut Decided) {
+        let (now, tick) = (self.now, Fact::Tick);
+        // Only who is connected can ask.
+        if let Input::Ask { who, .. } = input
+            && !self.connections.values().any(|here| here == who)
+        {
+            self.decide(&Input::Join { who: who.clone() }, decided);
+        }
+        let kind = match input {
+            Input::Join { .. } => Kind::Join,
+            Input::Leave { .. } => Kind::Leave,
+            Input::Ask { request: Request::Attend { .. }, .. } => Kind::Attend,
+            Input::Ask { .. } => Kind::Ask,
+            Input::Tick => Kind::Tick,
+            _ => Kind::Fact,
+        };
+        let presence = matches!(kind, Kind::Join | Kind::Leave | Kind::Attend);
+        if presence {
+            let lines = self.sequencer.observe(now, &tick).expect("events are plain data");
+            decided.push((Kind::Tick, lines, None));
+        }
+        let before = presence.then(|| self.session().clone());
+        for fact in self.facts(input) {
+            let lines = self.sequencer.observe(now, &fact).expect("events are plain data");
+            decided.push((kind, lines, None));
+        }
+        if let Input::Ask { who, request } = input {
+            decided.push((kind, self.ask(who, request, None), None));
+        }
+        if matches!(input, Input::Froze) && !self.jobs.freezes.is_empty() {
+            let (who, step, attempt) = self.jobs.freezes.remove(0);
+            if let Ok(covers) = self.freeze(&step, attempt) {
+                let arm = Request::Arm { step, covers: None };
+                decided.push((Kind::Ask, self.ask(&who, &arm, Some(covers)), None));
+            }
+        }
+        let besides = before.and_then(|before| things::besides_presence(before, self.session().clone()));
+        if let (Some(last), Some(besides)) = (decided.last_mut(), besides) {
+            last.2 = Some(besides);
+        }
+    }
+
+    fn ask(&mut self, who: &Principal, request: &Request, covers: Option<Covers>) -> Vec<Numbered> {
+        let author = Author { principal: who.clone(), key: self.key(who) };
+        let mut request = request.clone();
+        let armed = self.session().open_step().map(|(_, _, armed)| armed.digest());
+        // Zeros stand for "whatever is armed", so that kept runs outlive a change of what a digest covers.
+        if let (Request::Check { digest, .. } | Request::Object { digest, .. }, Some(armed)) = (&mut request, armed)
+            && *digest == Hash::ZERO
+        {
+            *digest = armed;
+        }
+        let frozen = covers.is_some();
+        if let Request::Arm { covers: slot, .. } = &mut request {
+            *slot = covers.map(Box::new);
+        }
+        let answer = self.sequencer.request(self.now, &author, &request).expect("events are plain data");
+        if let Some(refusal) = &answer.refusal {
+            self.evidence.told.push(refusal.to_string());
+        } else if let Request::Arm { step, .. } = &request
+            && !frozen
+        {
+            let attempt = self.session().steps[step].attempt + 1;
+            self.jobs.freezes.push((who.clone(), step.clone(), attempt));
+        } else if let Request::Check { digest, .. } = request
+            && let Some(checked) = answer.lines.iter().find(|n| matches!(n.line.event, Event::CrossChecked { .. }))
+        {
+            self.evidence.granted.insert(checked.line.seq, digest);
+        }
+        answer.lines
+    }
+
+    fn facts(&mut self, input: &Input) -> Vec<Fact> {
+        match input {
+            Input::Ask { .. } | Input::Froze => vec![],
+            Input::Join { who } => {
+                self.next += 1;
+                self.connections.insert(self.next, who.clone());
+                let role = self.session().role(who);
+                vec![Fact::Joined { principal: who.clone(), role, key: self.key(who), connection: self.next }]
+            }
+            Input::Leave { who, why } => {
+                let Some((&connection, _)) = self.connections.iter().find(|(_, p)| *p == who) else { return vec![] };
+                self.connections.remove(&connection);
+                vec![Fact::Left { principal: who.clone(), connection, why: HOSTILE[why % HOSTILE.len()].into() }]
+            }
+            Input::Read { watch, took_ms } => {
+                let began = At::from_micros(self.now.micros() - (*took_ms as i64) * 1000);
+                vec![Fact::Reading { watch: watch.clone(), reading: self.reading(watch), began, asked: None }]
+            }
+            Input::Asked { watch } => {
+                let Some(index) = self.jobs.asked.iter().position(|(w, ..)| w == watch) else { return vec![] };
+                let (watch, seq, began) = self.jobs.asked.remove(index);
+                vec![Fact::Reading { reading: self.reading(&watch), watch, began, asked: Some(seq) }]
+            }
+            Input::Rechecked { again } => {
+                if self.jobs.rechecks.is_empty() {
+                    return vec![];
+                }
+                let (step, attempt) = self.jobs.rechecks.remove(0);
+                let now = self.freeze(&step, attempt).map(Box::new);
+                let fact = Fact::Rechecked { step, attempt, now };
+                if *again { vec![fact.clone(), fact] } else { vec![fact] }
+            }
+            Input::Started if self.jobs.starts.is_empty() => vec![],
+            Input::Started => vec![self.jobs.starts.remove(0)],
+            Input::Output { bytes } => {
+                let Some(proc) = self.procs.iter_mut().rev().find(|proc| proc.end.is_none()) else { return vec![] };
+                let offset = proc.printed;
+                proc.printed += u64::from(*bytes);
+                let (step, attempt) = (proc.step.clone(), proc.attempt);
+                vec![Fact::Output { step, attempt, offset, length: *bytes, hash: Hash::ZERO }]
+            }
+            Input::Reaped { step, attempt, end } => {
+                let mut procs = self.procs.iter_mut();
+                let Some(proc) = procs.find(|p| p.step == *step && p.attempt == *attempt) else { return vec![] };
+                proc.end = proc.end.take().or_else(|| end.clone());
+                let end = proc.end.clone();
+                end.map(|end| Fact::Ended { step: step.clone(), attempt: *attempt, end }).into_iter().collect()
+            }
+            Input::Gone { step, attempt } => {
+                let alive = |p: &Proc| p.step == *step && p.attempt == *attempt && p.end.is_none();
+                let gone = !self.procs.iter().any(alive);
+                gone.then(|| Fact::ProcessGone { step: step.clone(), attempt: *attempt }).into_iter().collect()
+            }
+            Input::Jumped { by_ms } => vec![Fact::ClockJumped { by_ms: *by_ms }],
+            Input::Tick => vec![Fact::Tick],
+        }
+    }
+
+    /// Lines reach the disk and are synced; beyond `most` a crash lost them.
+    fn keep(&mut self, decided: Decided, most: usize) {
+        let mut left = most;
+        for (kind, lines, besides) in decided {
+            let from = self.evidence.lines.len();
+            let cut = lines.len() > left;
+            for numbered in lines.iter().take(left) {
+                // Read back as an outsider would: the hub's own value is never evidence.
+                let line: Line = serde_json::from_slice(&numbered.bytes).expect("a line reads back");
+                self.evidence.unequal.extend(
+                    (line != numbered.line).then(|| format!("line {} is another one once read back", line.seq)),
+                );
+                self.evidence.bytes.push(numbered.bytes.clone());
+                self.evidence.lines.push(line);
+            }
+            left -= lines.len().min(left);
+            let lines = from..self.evidence.lines.len();
+            self.evidence.outputs.push(Output { lines, kind, cut, life: self.life, besides });
+            if cut {
+                return;
+            }
+        }
+    }
+
+    fn effect(&mut self, seq: u64, event: &Event) {
+        match event {
+            Event::RunRequested { step, .. } => {
+                let gates = self.evidence.plan.step(step).map(|step| step.gates.clone()).unwrap_or_default();
+                self.jobs.asked.extend(gates.into_iter().map(|gate| (gate.watch, seq, self.now)));
+            }
+            Event::RunIntended { .. } if twin::broken(5) => {}
+            Event::RunIntended { step, attempt } => {
+                let (step, attempt) = (step.clone(), *attempt);
+                let why = match (self.session().line.is_stopped(), self.broken_spawn) {
+                    (true, _) => "the line was stopped",
+                    (_, true) => "no such file",
+                    _ => return self.spawn(&step, attempt),
+                };
+                self.broken_spawn = false;
+                self.jobs.starts.push(Fact::Ended { step, attempt, end: RunEnd::NotStarted { why: why.into() } });
+            }
+            Event::RunInterrupted { step, attempt, force } => {
+                let mut procs = self.procs.iter_mut();
+                if let Some(proc) = procs.find(|p| p.step == *step && p.attempt == *attempt && p.end.is_none()) {
+                    proc.interrupted = true;
+                    if *force {
+                        proc.end = Some(RunEnd::Signalled { signal: 9, asked: true });
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn spawn(&mut self, step: &StepId, attempt: u32) {
+        let Ok(ran) = self.freeze(step, attempt) else { return };
+        let durable = self.evidence.lines.len();
+        self.next += 1;
+        let pid = u32::try_from(self.next).unwrap_or(u32::MAX);
+        let step = step.clone();
+        self.evidence.spawns.push(Spawn { step: step.clone(), attempt, ran, durable, life: self.life });
+        self.procs.push(Proc { step: step.clone(), attempt, pid, interrupted: false, end: None, printed: 0 });
+        let process = Process { pid, start_time: self.next, boot_id: "boot".into() };
+        self.jobs.starts.push(Fact::Started { step, attempt, process, cols: 80, rows: 24 });
+    }
+
+    /// A starting step whose gates are all read anew is frozen once more.
+    fn want_recheck(&mut self) {
+        let session = self.sequencer.session();
+        let steps = session.plan.steps.iter().filter_map(|step| Some((&step.id, session.steps.get(&step.id)?)));
+        for (id, state) in steps.filter(|(_, state)| state.phase == Phase::Starting) {
+            let starting = state.armed.as_ref().and_then(|armed| armed.starting.as_ref());
+            let read = starting.is_some_and(|starting| starting.pending.is_empty());
+            let job = (id.clone(), state.attempt);
+            if (read || twin::broken(4)) && !self.jobs.rechecks.contains(&job) {
+                self.jobs.rechecks.push(job);
+            }
+        }
+    }
+
+    /// The hub dies and another one takes the session up again from what is durable.
+    fn recover(&mut self, torn_bytes: u64, broken: &mut Vec<(u8, String)>) {
+        self.check(broken);
+        self.jobs = Jobs::default();
+        self.connections.clear();
+        self.life += 1;
+        let durable = self.evidence.lines.len() as u64;
+        self.evidence.granted.retain(|seq, _| *seq <= durable);
+        let Some((session, head)) = refold(&self.evidence.bytes) else {
+            self.dead = true;
+            return;
+        };
+        self.clients.lose_hub();
+        let live = session.live_step().and_then(|(step, state)| {
+            let recorded = state.run.as_ref()?.process.as_ref()?.pid;
+            self.procs.iter().find(|p| p.step == step.id && p.pid == recorded)
+        });
+        let alive = live.is_some_and(|proc| proc.end.is_none());
+        self.sequencer = Sequencer::resume(session, head);
+        let note = HOSTILE[torn_bytes as usize % HOSTILE.len()].to_owned();
+        let fact = Fact::Recovered { version: "0".into(), torn_bytes, note, alive };
+        let lines = self.sequencer.observe(self.now, &fact).expect("events are plain data");
+        self.keep(vec![(Kind::Recover, lines, None)], usize::MAX);
+        self.check(broken);
+        let resumed = self.clients.resume(0, &self.evidence.bytes);
+        self.evidence.unequal.extend(resumed.err());
+        let (told, unequal) = self.clients.publish(&[], self.sequencer.session(), self.sequencer.head());
+        self.evidence.told.extend(told);
+        self.evidence.unequal.extend(unequal);
+        self.check(broken);
+        self.want_recheck();
+    }
+
+    fn check(&mut self, broken: &mut Vec<(u8, String)>) {
+        let e = &self.evidence;
+        let new = New {
+            lines: self.checked.lines.end..e.lines.len(),
+            outputs: self.checked.outputs.end..e.outputs.len(),
+            spawns: self.checked.spawns.end..e.spawns.len(),
+            told: self.checked.told.end..e.told.len(),
+        };
+        broken.extend(invariants::check(e, &new));
+        self.evidence.unequal.clear();
+        self.checked = new;
+    }
+
+    fn key(&self, who: &Principal) -> String {
+        self.keys.get(who).cloned().unwrap_or_else(|| "SHA256:nobody".into())
+    }
+}
+
+/// What the durable bytes say, checked as a hub that starts checks them.
+pub fn refold(bytes: &[bytes::Bytes]) -> Option<(Session, Head)> {
+    let (first, mut head) = Line::decode(bytes.first()?, Head::START).ok()?;
+    let mut session = Session::open(&first).ok()?;
+    for bytes in &bytes[1..] {
+        let (line, next) = Line::decode(bytes, head).ok()?;
+        session.apply(&line);
+        head = next;
+    }
+    Some((session, head))
+}

@@ -1,0 +1,477 @@
+//! One test per refusal that the crew relies on. The desk below numbers and folds what `decide` and `observe` say.
+
+use super::request::{Author, Refusal, Request};
+use super::steps::Phase;
+use super::{Fact, Session, decide, observe};
+use crate::clock::At;
+use crate::event::{Covers, Event, FileSeen, Process, Reading, Role, RunEnd, Settled, Status};
+use crate::hash::Hash;
+use crate::name::{Principal, StepId, WatchId};
+use crate::transcript::record::{FORMAT, Line};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const PLAN: &str = r#"
+crosscheck = 1
+name = "test"
+environment = "test"
+shadow_grace = "90s"
+[crew]
+lead = ["ana", "bo"]
+shadow = ["ana", "bo", "cy", "dan"]
+observer = "link"
+[[watch]]
+id = "api"
+kind = "tcp"
+address = "127.0.0.1:1"
+stale_after = "60s"
+[[step]]
+id = "drop"
+class = "irreversible"
+run = ["./drop"]
+gates = ["api"]
+[[step]]
+id = "clean"
+run = ["./clean"]
+"#;
+
+struct Desk {
+    session: Session,
+    now: At,
+}
+
+fn who(name: &str) -> Principal {
+    Principal::new(name).unwrap()
+}
+fn drop_step() -> StepId {
+    StepId::new("drop").unwrap()
+}
+
+impl Desk {
+    /// Everyone is here, the gate is ok.
+    fn new() -> Desk {
+        let now = At::from_micros(1_795_219_200_000_000);
+        let opened = Event::SessionOpened {
+            session: "s".into(),
+            plan_name: "test".into(),
+            environment: "test".into(),
+            plan: PLAN.into(),
+            plan_digest: Hash::of(PLAN.as_bytes()),
+            params: BTreeMap::new(),
+            host: "h".into(),
+            user: "u".into(),
+            folder: "/".into(),
+            version: "0".into(),
+        };
+        let session = Session::open(&line(1, now, &Principal::hub(), opened)).unwrap();
+        let mut desk = Desk { session, now };
+        for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan", "olga"]) {
+            desk.join(name, name, connection);
+        }
+        desk.read(Status::Ok);
+        desk
+    }
+    fn fold(&mut self, by: &Principal, events: Vec<Event>) -> Vec<&'static str> {
+        let kinds = events.iter().map(Event::kind).collect();
+        for event in events {
+            self.session.apply(&line(self.session.seq + 1, self.now, by, event));
+        }
+        kinds
+    }
+    fn see(&mut self, fact: Fact) -> Vec<&'static str> {
+        let ticked = observe(&self.session, self.now, &Fact::Tick);
+        self.fold(&Principal::hub(), ticked);
+        let events = observe(&self.session, self.now, &fact);
+        self.fold(&Principal::hub(), events)
+    }
+    fn join(&mut self, name: &str, key: &str, connection: u64) {
+        let role = self.session.role(&who(name));
+        self.see(Fact::Joined { principal: who(name), role, key: key.into(), connection });
+    }
+    fn leave(&mut self, name: &str, connection: u64) {
+        self.see(Fact::Left { principal: who(name), connection, why: String::new() });
+    }
+    fn read(&mut self, status: Status) -> Vec<&'static str> {
+        let reading = Reading { status, value: None, unit: String::new(), why: "it says so".into() };
+        let asked = self.session.open_step().and_then(|(_, _, armed)| armed.starting.as_ref()).map(|s| s.seq);
+        self.see(Fact::Reading { watch: WatchId::new("api").unwrap(), reading, began: self.now, asked })
+    }
+    fn wait(&mut self, seconds: u64) {
+        self.now = self.now.after(Duration::from_secs(seconds));
+        self.see(Fact::Tick);
+    }
+    fn ask(&mut self, name: &str, request: Request) -> Result<Vec<&'static str>, Refusal> {
+        self.ask_with_key(name, name, request)
+    }
+    fn ask_with_key(&mut self, name: &str, key: &str, request: Request) -> Result<Vec<&'static str>, Refusal> {
+        self.see(Fact::Tick);
+        let author = Author { principal: who(name), key: key.into() };
+        let events = decide(&self.session, self.now, &author, &request)?;
+        Ok(self.fold(&who(name), events))
+    }
+    fn arm(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {
+        let covers = self.covers("one");
+        self.ask(name, Request::Arm { step: drop_step(), covers: Some(Box::new(covers)) })
+    }
+    fn covers(&self, bytes: &str) -> Covers {
+        let state = &self.session.steps["drop"];
+        let exe = FileSeen { path: "/drop".into(), sha256: Hash::of(bytes.as_bytes()), size: 1, text: None };
+        Covers {
+            step: drop_step(),
+            attempt: state.attempt + u32::from(!state.phase.is_open()),
+            title: "drop".into(),
+            class: "irreversible".into(),
+            checks: 2,
+            argv: vec!["./drop".into()],
+            exe,
+            interpreter: None,
+            env: BTreeMap::new(),
+            cwd: "/".into(),
+            stdin: None,
+            io: "pty".into(),
+            timeout_ms: None,
+            files: vec![],
+            host: "h".into(),
+            user: "u".into(),
+            plan: self.session.plan.digest,
+            gates: vec![],
+            words: BTreeMap::new(),
+            point_of_no_return: false,
+        }
+    }
+    fn state(&self) -> (Phase, u32) {
+        let state = &self.session.steps["drop"];
+        (state.phase, state.attempt)
+    }
+    fn check(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {
+        let (_, attempt) = self.state();
+        let digest = self.session.open_step().map_or(Hash::ZERO, |(_, _, armed)| armed.digest());
+        self.ask(name, Request::OpenCheck { step: drop_step(), attempt }).ok();
+        self.ask(name, Request::Check { step: drop_step(), attempt, digest })
+    }
+    fn run(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {
+        let (_, attempt) = self.state();
+        self.ask(name, Request::Run { step: drop_step(), attempt })
+    }
+    fn clear(&mut self) {
+        self.arm("ana").unwrap();
+        self.check("cy").unwrap();
+        assert_eq!(self.check("dan").unwrap(), ["CrossChecked", "StepCleared"]);
+    }
+    fn recheck(&mut self) -> Vec<&'static str> {
+        let (step, attempt, now) = (drop_step(), self.state().1, Ok(Box::new(self.covers("one"))));
+        self.see(Fact::Rechecked { step, attempt, now })
+    }
+    fn intend(&mut self) {
+        self.clear();
+        self.run("ana").unwrap();
+        self.read(Status::Ok);
+        assert_eq!(self.recheck(), ["RunIntended"]);
+    }
+    fn start(&mut self) {
+        self.intend();
+        let process = Process { pid: 1, start_time: 1, boot_id: "b".into() };
+        let started = Fact::Started { step: drop_step(), attempt: self.state().1, process, cols: 80, rows: 24 };
+        assert_eq!(self.see(started), ["RunStarted"]);
+    }
+    fn end(&mut self, code: i32) {
+        self.see(Fact::Ended { step: drop_step(), attempt: self.state().1, end: RunEnd::Exited { code } });
+    }
+    fn recover(&mut self, alive: bool) -> Vec<&'static str> {
+        self.see(Fact::Recovered { version: "0".into(), torn_bytes: 0, note: String::new(), alive })
+    }
+    fn settle(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {
+        self.ask(name, Request::Settle { step: drop_step(), outcome: Settled::Failed, why: "looked".into() })
+    }
+    fn andon(&mut self, name: &str) {
+        self.ask(name, Request::Andon { why: "stop".into() }).unwrap();
+    }
+    fn handover(&mut self, from: &str, to: &str) -> Result<Vec<&'static str>, Refusal> {
+        self.ask(from, Request::Handover { to: who(to) })?;
+        self.ask(to, Request::Handover { to: who(to) })
+    }
+}
+
+fn line(seq: u64, at: At, by: &Principal, event: Event) -> Line {
+    Line { v: FORMAT, seq, prev: Hash::ZERO, at, by: by.clone(), event }
+}
+
+#[test]
+fn the_lead_checks_no_step_of_their_own() {
+    let mut desk = Desk::new();
+    desk.arm("ana").unwrap();
+    assert!(matches!(desk.check("ana"), Err(Refusal::OwnStep { .. })));
+}
+
+#[test]
+fn one_person_counts_once_over_two_connections_and_one_key_counts_once_over_two_names() {
+    let mut desk = Desk::new();
+    desk.join("cy", "cy", 12);
+    desk.arm("ana").unwrap();
+    assert_eq!(desk.check("cy").unwrap(), ["CrossChecked"]);
+    assert!(matches!(desk.check("cy"), Err(Refusal::CheckedAlready { .. })));
+    let (attempt, digest) = (1, desk.session.open_step().unwrap().2.digest());
+    desk.ask("dan", Request::OpenCheck { step: drop_step(), attempt }).unwrap();
+    for key in ["cy", "ana"] {
+        let again = desk.ask_with_key("dan", key, Request::Check { step: drop_step(), attempt, digest });
+        assert!(matches!(again, Err(Refusal::SameKey { other }) if other == who(key)));
+    }
+    assert!(matches!(desk.run("ana"), Err(Refusal::Quorum { missing: 1 })));
+}
+
+#[test]
+fn nothing_runs_before_its_quorum_and_nobody_but_the_lead_runs_it() {
+    let mut desk = Desk::new();
+    desk.arm("ana").unwrap();
+    assert!(matches!(desk.run("ana"), Err(Refusal::Quorum { missing: 2 })));
+    desk.check("cy").unwrap();
+    desk.check("dan").unwrap();
+    assert!(matches!(desk.run("cy"), Err(Refusal::LeadOnly { .. })));
+    assert_eq!(desk.run("ana").unwrap(), ["RunRequested"]);
+}
+
+#[test]
+fn a_gate_that_turns_voids_and_a_check_has_to_be_given_anew() {
+    let mut desk = Desk::new();
+    desk.clear();
+    assert_eq!(desk.read(Status::Warn), ["ReadingTaken", "GateTurned", "StepVoided"]);
+    desk.read(Status::Ok);
+    assert!(matches!(desk.run("ana"), Err(Refusal::NotArmedAnyMore { .. })));
+    desk.arm("ana").unwrap();
+    assert!(matches!(desk.run("ana"), Err(Refusal::Quorum { missing: 2 })));
+}
+
+#[test]
+fn a_gate_is_read_again_between_run_and_intent() {
+    let mut desk = Desk::new();
+    desk.clear();
+    desk.run("ana").unwrap();
+    assert_eq!(desk.recheck(), ["StepVoided"], "nobody read the gate again");
+    desk.clear();
+    desk.run("ana").unwrap();
+    assert!(desk.read(Status::Fail).contains(&"StepVoided"));
+    assert_eq!(desk.recheck(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_periodic_reading_that_overtakes_the_one_asked_for_counts_in_its_place() {
+    let mut desk = Desk::new();
+    desk.clear();
+    desk.run("ana").unwrap();
+    let (watch, asked) = (WatchId::new("api").unwrap(), desk.session.seq);
+    let (first, reading) = (desk.now, Reading { why: "fine".into(), status: Status::Ok, ..Reading::unknown("") });
+    desk.wait(1);
+    let overtakes = Fact::Reading { watch: watch.clone(), reading: reading.clone(), began: desk.now, asked: None };
+    assert_eq!(desk.see(overtakes), ["ReadingTaken"]);
+    assert!(desk.see(Fact::Reading { watch, reading, began: first, asked: Some(asked) }).is_empty());
+    assert_eq!(desk.recheck(), ["RunIntended"]);
+}
+
+#[test]
+fn a_check_of_an_earlier_digest_or_attempt_is_refused() {
+    let mut desk = Desk::new();
+    desk.arm("ana").unwrap();
+    let earlier = desk.session.open_step().unwrap().2.digest();
+    desk.ask("ana", Request::Disarm { step: drop_step(), attempt: 1 }).unwrap();
+    desk.arm("ana").unwrap();
+    desk.ask("cy", Request::OpenCheck { step: drop_step(), attempt: 2 }).unwrap();
+    let check = |attempt| Request::Check { step: drop_step(), attempt, digest: earlier };
+    assert!(matches!(desk.ask("cy", check(2)), Err(Refusal::Digest { .. })));
+    assert!(matches!(desk.ask("cy", check(1)), Err(Refusal::Attempt { asked: 1, now: 2, .. })));
+}
+
+#[test]
+fn a_check_after_the_step_lapsed_is_refused() {
+    let mut desk = Desk::new();
+    desk.arm("ana").unwrap();
+    for _ in 0..6 {
+        desk.wait(50);
+        desk.read(Status::Ok);
+    }
+    assert!(matches!(desk.check("cy"), Err(Refusal::NotArmedAnyMore { why, .. }) if why == "it lapsed"));
+}
+
+#[test]
+fn nothing_runs_during_an_andon_and_what_was_cleared_before_it_is_gone() {
+    let mut desk = Desk::new();
+    desk.clear();
+    desk.andon("olga");
+    assert!(matches!(desk.run("ana"), Err(Refusal::NotArmedAnyMore { .. })));
+    assert!(matches!(desk.arm("ana"), Err(Refusal::LineStopped { .. })));
+    desk.ask("olga", Request::Release).unwrap();
+    desk.ask("ana", Request::Release).unwrap();
+    assert!(matches!(desk.run("ana"), Err(Refusal::NotArmedAnyMore { .. })));
+}
+
+#[test]
+fn an_andon_between_request_and_intent_voids() {
+    let mut desk = Desk::new();
+    desk.clear();
+    desk.run("ana").unwrap();
+    desk.andon("dan");
+    assert_eq!(desk.state().0, Phase::Planned);
+    assert!(desk.recheck().is_empty());
+}
+
+#[test]
+fn one_clearance_starts_one_run() {
+    let mut desk = Desk::new();
+    desk.clear();
+    // Two requests in one batch: the second is decided on what the first became.
+    desk.run("ana").unwrap();
+    assert!(matches!(desk.run("ana"), Err(Refusal::Phase { phase: Phase::Starting, .. })));
+    desk.read(Status::Ok);
+    assert_eq!(desk.recheck(), ["RunIntended"]);
+    assert!(desk.recheck().is_empty(), "a second report of the same look");
+    assert!(matches!(desk.run("ana"), Err(Refusal::Phase { phase: Phase::Intended, .. })));
+}
+
+#[test]
+fn an_observer_may_stop_the_line_and_nothing_else() {
+    let mut desk = Desk::new();
+    desk.arm("ana").unwrap();
+    let (step, attempt, digest) = (drop_step(), 1, desk.session.open_step().unwrap().2.digest());
+    let why = || "why".to_owned();
+    for request in [
+        Request::Arm { step: step.clone(), covers: None },
+        Request::Disarm { step: step.clone(), attempt },
+        Request::OpenCheck { step: step.clone(), attempt },
+        Request::Check { step: step.clone(), attempt, digest },
+        Request::Object { step: step.clone(), attempt, digest, why: why() },
+        Request::Withdraw { step: step.clone(), attempt },
+        Request::Run { step: step.clone(), attempt },
+        Request::Interrupt { step: step.clone(), force: true },
+        Request::Ack { step: step.clone(), why: why() },
+        Request::Settle { step, outcome: Settled::Done, why: why() },
+        Request::Say { text: why() },
+        Request::Mark { text: why() },
+        Request::Resize { cols: 80, rows: 24 },
+        Request::Close { note: why() },
+    ] {
+        assert!(matches!(desk.ask("olga", request.clone()), Err(Refusal::Observer { .. })), "{request:?}");
+    }
+    let handover = desk.ask("olga", Request::Handover { to: who("bo") });
+    assert!(matches!(handover, Err(Refusal::NotYours { .. })));
+    desk.andon("bo");
+    assert!(matches!(desk.ask("olga", Request::Release), Err(Refusal::Observer { .. })));
+}
+
+#[test]
+fn a_lost_step_is_not_settled_while_its_process_may_be_alive() {
+    let mut desk = Desk::new();
+    desk.start();
+    assert_eq!(desk.recover(true), ["Recovered", "OutcomeUnknown"]);
+    assert!(matches!(desk.settle("cy"), Err(Refusal::StillRunning { .. })));
+    desk.read(Status::Ok);
+    assert!(matches!(desk.arm("ana"), Err(Refusal::Phase { phase: Phase::Unknown, .. })));
+    let gone = Fact::ProcessGone { step: drop_step(), attempt: 1 };
+    assert_eq!(desk.see(gone), ["ProcessGone"]);
+    assert_eq!(desk.settle("cy").unwrap(), ["Acknowledged"]);
+}
+
+#[test]
+fn whoever_armed_a_step_settles_it_no_more_than_the_lead_does() {
+    let mut desk = Desk::new();
+    desk.start();
+    desk.end(1);
+    assert!(matches!(desk.settle("ana"), Err(Refusal::LeadMayNot { .. })));
+    desk.handover("ana", "bo").unwrap();
+    assert!(matches!(desk.settle("bo"), Err(Refusal::LeadMayNot { .. })), "leads now");
+    assert!(matches!(desk.settle("ana"), Err(Refusal::LeadMayNot { .. })), "led it");
+    desk.settle("cy").unwrap();
+}
+
+#[test]
+fn nobody_who_checked_a_running_step_becomes_its_lead() {
+    let mut desk = Desk::new();
+    desk.start();
+    assert!(matches!(desk.handover("ana", "cy"), Err(Refusal::CheckedRunning { .. })));
+    desk.recover(true);
+    assert!(matches!(desk.handover("ana", "cy"), Err(Refusal::CheckedRunning { .. })), "unknown, still running");
+    assert_eq!(desk.handover("ana", "bo").unwrap(), ["LeadHandedOver"]);
+}
+
+#[test]
+fn a_hand_over_voids_what_is_cleared() {
+    let mut desk = Desk::new();
+    desk.clear();
+    assert_eq!(desk.handover("ana", "cy").unwrap(), ["LeadHandedOver", "StepVoided"]);
+    assert!(matches!(desk.run("cy"), Err(Refusal::NotArmedAnyMore { .. })));
+}
+
+#[test]
+fn a_restart_ends_what_was_armed_since_a_crash_may_have_cut_off_its_void() {
+    let mut desk = Desk::new();
+    desk.clear();
+    // The objection reached the disk, the void after it did not.
+    let digest = desk.session.open_step().unwrap().2.digest();
+    let objected = Event::Objected { step: drop_step(), attempt: 1, digest, why: "no".into() };
+    desk.fold(&who("cy"), vec![objected]);
+    assert_eq!(desk.recover(false), ["Recovered", "StepVoided"]);
+    assert!(matches!(desk.run("ana"), Err(Refusal::NotArmedAnyMore { .. })));
+}
+
+#[test]
+fn releasing_takes_the_puller_and_the_lead() {
+    let mut desk = Desk::new();
+    let release =
+        |desk: &mut Desk, name: &str| desk.ask(name, Request::Release).map(|_| desk.session.line.is_stopped()).ok();
+    desk.andon("cy");
+    assert_eq!(release(&mut desk, "ana"), Some(true), "the lead alone cannot");
+    assert_eq!(release(&mut desk, "dan"), Some(true), "nor with a shadow while the puller is here");
+    assert_eq!(release(&mut desk, "cy"), Some(false));
+    desk.andon("ana");
+    assert_eq!(release(&mut desk, "ana"), Some(true), "the lead pulled it: a second person is needed");
+    assert_eq!(release(&mut desk, "dan"), Some(false));
+    desk.andon("cy");
+    desk.andon("olga");
+    assert_eq!(release(&mut desk, "ana"), Some(true));
+    assert_eq!(release(&mut desk, "cy"), Some(true), "every puller releases");
+    assert_eq!(release(&mut desk, "olga"), Some(false));
+    assert_eq!(release(&mut desk, "olga"), None, "nothing is stopped");
+}
+
+#[test]
+fn a_puller_gone_for_two_minutes_is_not_waited_for_even_where_all_others_released_before() {
+    let mut desk = Desk::new();
+    desk.andon("olga");
+    desk.ask("ana", Request::Release).unwrap();
+    desk.ask("cy", Request::Release).unwrap();
+    desk.leave("olga", 5);
+    desk.wait(119);
+    assert_eq!(desk.ask("ana", Request::Release).unwrap(), Vec::<&str>::new());
+    desk.wait(1);
+    assert_eq!(desk.ask("ana", Request::Release).unwrap(), ["AndonReleased"]);
+    assert!(!desk.session.line.is_stopped());
+}
+
+#[test]
+fn shadows_that_stay_away_hold_the_line_and_one_who_comes_back_frees_it() {
+    let mut desk = Desk::new();
+    desk.arm("ana").unwrap();
+    desk.check("cy").unwrap();
+    for (name, connection) in [("bo", 2), ("cy", 3)] {
+        desk.leave(name, connection);
+    }
+    desk.wait(45);
+    desk.read(Status::Ok);
+    desk.wait(44);
+    desk.read(Status::Ok);
+    assert_eq!(desk.state().0, Phase::Armed, "a check stands when its giver leaves");
+    desk.wait(1);
+    assert!(desk.session.line.is_stopped());
+    assert_eq!(desk.state().0, Phase::Planned);
+    desk.join("cy", "cy", 9);
+    desk.wait(0);
+    assert!(!desk.session.line.is_stopped());
+}
+
+#[test]
+fn a_value_that_is_no_number_leaves_a_snapshot_readable() {
+    let mut desk = Desk::new();
+    let reading = Reading { value: Some(f64::NAN), ..Reading::unknown("nan") };
+    desk.see(Fact::Reading { watch: WatchId::new("api").unwrap(), reading, began: desk.now, asked: None });
+    let text = serde_json::to_string(&desk.session).unwrap();
+    assert_eq!(serde_json::from_str::<Session>(&text).unwrap(), desk.session);
+    assert_eq!(desk.session.role(&who("olga")), Role::Observer);
+}

@@ -1,0 +1,335 @@
+//! What only this screen knows: focus, scroll, the open overlay, typed text, and what of a panel was really seen.
+
+use crate::clock::At;
+use crate::event::{Attention, Settled};
+use crate::hash::Hash;
+use crate::name::{Principal, StepId};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use tui_input::Input;
+
+/// Answers on a panel are dead for so long after it was first drawn: a prompt must not eat keys in flight.
+pub const GRACE: Duration = Duration::from_millis(300);
+/// After so long without a key a person counts as away.
+pub const AWAY_AFTER: Duration = Duration::from_secs(180);
+/// How long a toast stays.
+const TOAST: Duration = Duration::from_secs(8);
+
+/// Both clocks a screen needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// This machine's wall clock: with the view's offset it is the hub's time, which ages and gates are told in.
+    pub wall: At,
+    /// Time since the screen opened, which nobody can step: dwell, grace and being away are measured in it.
+    pub mono: Duration,
+}
+
+/// A pane of the main screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[allow(missing_docs)] // their titles say it
+pub enum Pane {
+    #[default]
+    Plan,
+    Command,
+    Lag,
+    Health,
+    Crew,
+    Chat,
+    Events,
+}
+impl Pane {
+    /// In the order of their numbers.
+    pub const ALL: [Pane; 7] =
+        [Pane::Plan, Pane::Command, Pane::Lag, Pane::Health, Pane::Crew, Pane::Chat, Pane::Events];
+    /// The word on its border.
+    pub fn title(self) -> &'static str {
+        match self {
+            Pane::Plan => "Plan",
+            Pane::Command => "Command",
+            Pane::Lag => "Kafka lag",
+            Pane::Health => "Health, backup",
+            Pane::Crew => "Crew",
+            Pane::Chat => "Chat",
+            Pane::Events => "Events",
+        }
+    }
+    /// From 1.
+    pub fn number(self) -> usize {
+        Pane::ALL.iter().position(|pane| *pane == self).map_or(1, |index| index + 1)
+    }
+}
+
+/// What lies over the main screen; one at a time, so exactly one mode is active.
+#[derive(Debug, Clone, Default)]
+pub enum Overlay {
+    /// Nothing.
+    #[default]
+    None,
+    /// The list of keys, scrolled so far.
+    Help(u16),
+    /// The cross-check panel.
+    Panel(Box<Panel>),
+    /// A line of text.
+    Field(Field),
+    /// Leave?
+    Quit,
+}
+
+/// What a typed line is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Purpose {
+    /// Say something.
+    Say,
+    /// Mark the timeline.
+    Mark,
+    /// Confirm a run by the step's number.
+    Run { step: StepId, attempt: u32, number: usize },
+    /// Interrupt by the step's id; `kill ID` forces.
+    Interrupt { step: StepId },
+    /// Object to what is shown.
+    Object { step: StepId, attempt: u32, digest: Hash },
+    /// Settle a step; `outcome` is asked for first where nobody can tell.
+    Settle { step: StepId, outcome: Option<Settled> },
+    /// Hand the lead over to a typed name.
+    Handover { names: Vec<Principal> },
+    /// End the session by typing `close`.
+    Close,
+}
+impl Purpose {
+    /// Whether pasted text is welcome. What confirms an act has to be typed.
+    pub fn takes_paste(&self) -> bool {
+        matches!(self, Purpose::Say | Purpose::Mark | Purpose::Object { .. } | Purpose::Settle { outcome: Some(_), .. })
+    }
+}
+
+/// A line being typed.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// What for.
+    pub purpose: Purpose,
+    /// The text so far.
+    pub input: Input,
+    /// What was wrong with what was sent.
+    pub error: Option<String>,
+}
+impl Field {
+    /// An empty one.
+    pub fn new(purpose: Purpose) -> Self {
+        Field { purpose, input: Input::default(), error: None }
+    }
+}
+
+/// Sections of the cross-check panel.
+pub const SECTIONS: usize = 5;
+
+/// What was seen of one section.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Which lines were on screen.
+    lines: Vec<bool>,
+    /// For how long a part of it was.
+    dwell: Duration,
+    /// Once it was seen whole for long enough it stays so for this digest.
+    done: bool,
+}
+impl Seen {
+    /// How long a section of so many lines has to be on screen. Bounded: a file of thousands of lines still has to be
+    /// scrolled through, but nobody is made to wait for minutes.
+    pub fn needed(lines: usize) -> Duration {
+        let per_line = Duration::from_millis(100).saturating_mul(u32::try_from(lines).unwrap_or(u32::MAX));
+        (Duration::from_millis(300) + per_line).min(Duration::from_secs(20))
+    }
+    /// Whether it counts as seen.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+    /// The first line that was not on screen yet.
+    pub fn first_unseen_line(&self) -> Option<usize> {
+        self.lines.iter().position(|line| !line).filter(|_| !self.done)
+    }
+}
+
+/// The part of a section that a drawn frame showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shown {
+    /// Its first line on screen.
+    pub from: usize,
+    /// The line after its last one on screen.
+    pub to: usize,
+    /// How many it has.
+    pub of: usize,
+}
+
+/// The cross-check panel on what is armed.
+#[derive(Debug, Clone)]
+pub struct Panel {
+    /// The step.
+    pub step: StepId,
+    /// The attempt.
+    pub attempt: u32,
+    /// What is shown: a yes goes to this digest and no other.
+    pub digest: Hash,
+    /// When it was first drawn.
+    pub drawn: Option<Duration>,
+    /// What was seen of each section.
+    pub seen: [Seen; SECTIONS],
+    /// The section in front, from 0.
+    pub section: usize,
+    /// Lines scrolled: of the whole where all is one page, else of the section.
+    pub scroll: usize,
+    /// What the last frame showed, and when.
+    pub last: Option<(Duration, [Shown; SECTIONS])>,
+    /// Whether the yes was sent and is on its way.
+    pub sent: bool,
+    /// Why not, or a question: a line typed on the panel.
+    pub field: Option<Field>,
+}
+impl Panel {
+    /// Freshly opened.
+    pub fn new(step: StepId, attempt: u32, digest: Hash) -> Self {
+        Panel {
+            step,
+            attempt,
+            digest,
+            drawn: None,
+            seen: Default::default(),
+            section: 0,
+            scroll: 0,
+            last: None,
+            sent: false,
+            field: None,
+        }
+    }
+    /// Whether both are on the same bytes.
+    pub fn is_on(&self, other: &Panel) -> bool {
+        (&self.step, self.attempt, self.digest) == (&other.step, other.attempt, other.digest)
+    }
+    /// Opened again: what was seen stays so, but answers wait for a frame and the grace time once more.
+    pub fn reopened(self) -> Self {
+        Panel { drawn: None, last: None, sent: false, field: None, ..self }
+    }
+    /// Whether an answer may be taken: drawn, and long enough ago.
+    pub fn answers_alive(&self, now: Duration) -> bool {
+        self.drawn.is_some_and(|drawn| now.saturating_sub(drawn) >= GRACE)
+    }
+    /// Sections not seen yet, from 1.
+    pub fn unseen(&self) -> Vec<usize> {
+        (0..SECTIONS).filter(|index| !self.seen[*index].done).map(|index| index + 1).collect()
+    }
+    /// Time went by with the last frame on screen.
+    pub fn dwell(&mut self, now: Duration) {
+        let Some((since, shown)) = self.last else { return };
+        // A terminal that was suspended shows nothing: at most one second counts per frame.
+        let time = now.saturating_sub(since).min(Duration::from_secs(1));
+        self.last = Some((now.max(since), shown));
+        for (seen, shown) in self.seen.iter_mut().zip(shown) {
+            if shown.to > shown.from {
+                seen.dwell += time;
+            }
+            seen.settle(shown.of);
+        }
+    }
+    /// A frame with this on it is on screen from now on.
+    pub fn drawn(&mut self, now: Duration, shown: [Shown; SECTIONS]) {
+        self.dwell(now);
+        self.drawn.get_or_insert(now);
+        for (seen, shown) in self.seen.iter_mut().zip(shown) {
+            if seen.lines.len() != shown.of && !seen.done {
+                // Other lines than before (another width, something new): what was seen of the old ones says nothing.
+                *seen = Seen { lines: vec![false; shown.of], ..Seen::default() };
+            }
+            for line in seen.lines.iter_mut().take(shown.to).skip(shown.from) {
+                *line = true;
+            }
+        }
+        self.last = Some((now, shown));
+    }
+}
+impl Seen {
+    fn settle(&mut self, of: usize) {
+        let whole = of > 0 && self.lines.len() == of && self.lines.iter().all(|line| *line);
+        self.done |= whole && self.dwell >= Seen::needed(of);
+    }
+}
+
+/// A passing message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toast {
+    /// The sentence.
+    pub text: String,
+    /// Whether it is bad news.
+    pub bad: bool,
+    /// Until when it is shown.
+    pub until: Duration,
+}
+
+/// The state of this screen.
+#[derive(Debug, Clone, Default)]
+pub struct App {
+    /// The pane that takes the arrows.
+    pub focus: Pane,
+    /// Whether it fills the screen.
+    pub zoom: bool,
+    /// Lines scrolled per pane.
+    pub scroll: BTreeMap<Pane, u16>,
+    /// The step the lead picked in the plan, where it is not the current one.
+    pub selected: Option<StepId>,
+    /// What lies over the main screen.
+    pub overlay: Overlay,
+    /// The panel that was closed without an answer.
+    pub later: Option<Box<Panel>>,
+    /// Messages, newest last.
+    pub toasts: VecDeque<Toast>,
+    /// The screen's size.
+    pub size: (u16, u16),
+    /// Size of the output pane as last drawn, and as last told to the hub.
+    pub output: (u16, u16),
+    /// See [`App::output`]; with the run it was told for.
+    pub output_told: Option<(StepId, u32, u16, u16)>,
+    /// When a key was last pressed.
+    pub last_key: Duration,
+    /// What the hub was last told this person looks at.
+    pub attention: Option<Attention>,
+    /// The check the bell was rung for.
+    pub rung: Option<(StepId, u32)>,
+    /// Whether the bell was rung for the andon that is pulled.
+    pub rung_andon: bool,
+    /// Number of the newest thing said that was on screen.
+    pub chat_read: usize,
+    /// Whether a replay plays.
+    pub playing: bool,
+}
+
+impl App {
+    /// A fresh screen of that size.
+    pub fn new(cols: u16, rows: u16) -> Self {
+        App { size: (cols, rows), ..App::default() }
+    }
+    /// Shows a message for a while.
+    pub fn toast(&mut self, text: impl Into<String>, bad: bool, now: Duration) {
+        if self.toasts.len() >= 5 {
+            self.toasts.pop_front();
+        }
+        self.toasts.push_back(Toast { text: crate::name::shown(&text.into()), bad, until: now + TOAST });
+    }
+    /// How far a pane is scrolled.
+    pub fn scrolled(&self, pane: Pane) -> u16 {
+        self.scroll.get(&pane).copied().unwrap_or(0)
+    }
+    /// The panel, if it is open.
+    pub fn panel(&self) -> Option<&Panel> {
+        match &self.overlay {
+            Overlay::Panel(panel) => Some(panel),
+            _ => None,
+        }
+    }
+    /// The line being typed, if one is.
+    pub fn field(&self) -> Option<&Field> {
+        match &self.overlay {
+            Overlay::Field(field) => Some(field),
+            Overlay::Panel(panel) => panel.field.as_ref(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! What a screen says about a session, in words: pure functions that every pane, the panel and the tests share.
+
+use super::app::{Now, Panel};
+use super::theme::Ink;
+use crate::client::view::{Link, View};
+use crate::clock::{At, age, human};
+use crate::event::{Covers, Role, Status};
+use crate::name::{Principal, StepId, WatchId, shown};
+use crate::plan::{Class, Step, WatchKind};
+use crate::session::Session;
+use crate::session::steps::{Armed, Phase, StepState};
+use std::time::Duration;
+
+/// A sentence with its loudness.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    /// How it is drawn.
+    pub ink: Ink,
+    /// The word in front.
+    pub word: &'static str,
+    /// The sentence.
+    pub text: String,
+    /// Whether it fills its row from edge to edge.
+    pub loud: bool,
+}
+
+/// Number for people and title: `07 drop the index`.
+pub fn numbered(session: &Session, id: &StepId) -> String {
+    session.plan.number(id).map_or_else(|| id.to_string(), |number| format!("{number:02}"))
+}
+
+/// The sign, the word and the ink of a phase. The sign alone never says it.
+pub fn phase(phase: Phase) -> (&'static str, &'static str, Ink) {
+    match phase {
+        Phase::Planned => ("◦", "planned", Ink::Waiting),
+        Phase::Armed => ("◇", "ARMED", Ink::Hold),
+        Phase::Cleared => ("◆", "CLEARED", Ink::Pass),
+        Phase::Starting => ("▸", "STARTING", Ink::Running),
+        Phase::Intended => ("▸", "STARTS", Ink::Running),
+        Phase::Running => ("▶", "RUNNING", Ink::Running),
+        Phase::Done => ("✓", "done", Ink::Done),
+        Phase::Failed => ("✗", "FAILED", Ink::Fail),
+        Phase::Unknown => ("?", "UNKNOWN", Ink::Unknown),
+        Phase::SettledDone => ("✓", "settled done", Ink::Done),
+        Phase::SettledFailed => ("✗", "settled not done", Ink::Skipped),
+    }
+}
+
+/// The sign, the word and the ink of a watch at that time. A watch that is too old is STALE, whatever it read last.
+pub fn watch(session: &Session, id: &WatchId, at: At) -> (&'static str, &'static str, Ink) {
+    let read = session.watches.get(id).and_then(|state| state.reading.as_ref());
+    match (session.status(id, at), read) {
+        (Status::Ok, _) => ("✓", "ok", Ink::Pass),
+        (Status::Warn, _) => ("!", "WARN", Ink::Warn),
+        (Status::Fail, _) => ("✗", "FAIL", Ink::Fail),
+        (Status::Unknown, Some(reading)) if reading.status != Status::Unknown => ("?", "STALE", Ink::Stale),
+        (Status::Unknown, _) => ("?", "unknown", Ink::Unknown),
+    }
+}
+
+/// The value of a watch as it may be shown at that time: `?` once it is too old or was never read.
+pub fn watch_value(session: &Session, id: &WatchId, at: At) -> String {
+    let reading = session.watches.get(id).and_then(|state| state.reading.as_ref());
+    match reading {
+        Some(reading) if session.status(id, at) != Status::Unknown => {
+            reading.value.map_or_else(String::new, |value| super::text::value(value, &reading.unit))
+        }
+        _ => "?".into(),
+    }
+}
+
+/// The age of a watch's latest reading in a word; `-` where there is none.
+pub fn watch_age(session: &Session, id: &WatchId, at: At) -> String {
+    session.age(id, at).map_or_else(|| "-".into(), age)
+}
+
+/// PASS or HOLD, and its ink: how a gate stands for its step at that time.
+pub fn gate(session: &Session, gate: &crate::plan::Gate, at: At) -> (&'static str, &'static str, Ink) {
+    let (_, word, ink) = watch(session, &gate.watch, at);
+    match (session.gate_holds(gate, at), session.status(&gate.watch, at)) {
+        (true, Status::Ok) => ("✓", "PASS", Ink::Pass),
+        (true, _) => ("!", "PASS", Ink::Warn),
+        (false, Status::Unknown) => ("?", word, ink),
+        (false, _) => ("✗", "HOLD", Ink::Hold),
+    }
+}
+
+/// Whether a watch belongs in the lag pane.
+pub fn is_kafka(kind: &WatchKind) -> bool {
+    matches!(kind, WatchKind::KafkaLag { .. })
+}
+
+/// Whether a watch is about a backup.
+pub fn is_backup(kind: &WatchKind) -> bool {
+    matches!(kind, WatchKind::File { .. })
+}
+
+/// The argument vector that a step would run or did run, and whether it is frozen. Where a parameter is missing the
+/// template is shown as it stands, marked as not frozen.
+pub fn argv(session: &Session, step: &Step) -> (Vec<String>, bool) {
+    if let Some(armed) = session.steps.get(&step.id).and_then(|state| state.armed.as_ref()) {
+        return (armed.covers.covers().argv.clone(), true);
+    }
+    let argv = step.run.argv(&session.params).unwrap_or_else(|_| match &step.run {
+        crate::plan::Run::Argv(words) => words.iter().map(|word| word.text().to_owned()).collect(),
+        crate::plan::Run::Shell(text) => vec!["sh".into(), "-eu".into(), "-c".into(), text.text().to_owned()],
+    });
+    (argv, false)
+}
+
+/// Names and values of the parameters that a step's command, environment and input use.
+pub fn params_used(session: &Session, step: &Step) -> Vec<(String, String)> {
+    let mut names: Vec<String> = match &step.run {
+        crate::plan::Run::Argv(words) => words.iter().flat_map(|word| word.names()).collect(),
+        crate::plan::Run::Shell(text) => text.names(),
+    };
+    names.extend(step.env.values().chain(&step.stdin).chain(&step.cwd).chain(&step.files).flat_map(|t| t.names()));
+    names.sort();
+    names.dedup();
+    let value = |name: &String| session.params.get(name).cloned().unwrap_or_else(|| "(no value yet)".into());
+    names.iter().map(|name| (name.clone(), value(name))).collect()
+}
+
+/// `PROD-…` environments are drawn louder.
+pub fn environment(session: &Session) -> (String, Ink) {
+    let name = shown(&session.plan.environment);
+    let ink = if name.to_lowercase().contains("prod") { Ink::EnvProd } else { Ink::EnvOther };
+    (name.to_uppercase(), ink)
+}
+
+/// What that person is to this session, in a word.
+pub fn role_word(session: &Session, who: &Principal) -> (&'static str, Ink) {
+    match session.role(who) {
+        Role::Lead => ("LEAD", Ink::Lead),
+        Role::Shadow => ("SHADOW", Ink::Shadow),
+        Role::Observer => ("OBSERVER", Ink::Observer),
+    }
+}
+
+/// The class of a step where it is worth a word, and its ink.
+pub fn class(class: Class) -> (&'static str, Ink) {
+    match class {
+        Class::Routine => ("", Ink::Dim),
+        Class::Critical => ("CRITICAL", Ink::Changed),
+        Class::Irreversible => ("IRREVERSIBLE", Ink::Destructive),
+    }
+}
+
+/// Shadows who could still check what is armed: those who have the panel open first, then those who are here.
+pub fn awaited(session: &Session, armed: &Armed) -> Vec<String> {
+    let open = |who: &&Principal| !armed.checks.contains_key(*who) && session.may_check(who);
+    let mut names: Vec<&Principal> = armed.opened.keys().filter(open).collect();
+    let here: Vec<&Principal> = session.shadows_here().filter(open).filter(|who| !names.contains(who)).collect();
+    names.extend(here);
+    names.into_iter().map(|who| who.short().to_owned()).collect()
+}
+
+/// Everything that keeps the lead from running the current step at that time; empty where `r` would be granted.
+pub fn locks(session: &Session, at: At) -> Vec<String> {
+    let mut missing = vec![];
+    if session.closed.is_some() {
+        return vec!["the session is closed".into()];
+    }
+    let Some((step, state)) = session.current_step() else { return vec!["no step is left".into()] };
+    missing.extend(line_locks(session));
+    if let Some((owing, state)) = session.owing_step() {
+        let (_, word, _) = phase(state.phase);
+        missing.push(format!("{} is {word}: a shadow has to settle it", numbered(session, &owing.id)));
+    }
+    if let Some((live, _)) = session.live_step() {
+        missing.push(format!("{} runs", numbered(session, &live.id)));
+    }
+    for after in step.after.iter().filter(|after| {
+        session.owing_step().is_none() && session.steps.get(*after).is_some_and(|after| !after.phase.is_over())
+    }) {
+        missing.push(format!("{} is not over", numbered(session, after)));
+    }
+    missing.extend(gate_locks(session, step, at));
+    match (state.phase, &state.armed) {
+        (Phase::Armed, Some(armed)) if armed.missing() > 0 => {
+            let names = awaited(session, armed);
+            let who = match names.is_empty() {
+                true => "no shadow is here".to_owned(),
+                false => names.join(", "),
+            };
+            let count = armed.missing();
+            missing.push(format!("{count} check{} missing ({who})", if count == 1 { "" } else { "s" }));
+        }
+        (Phase::Starting, _) => missing.push("starting: gates and bytes are read again".into()),
+        (Phase::Planned, _) => missing.push("not armed".into()),
+        _ => {}
+    }
+    missing
+}
+
+/// What stops the line, in words; empty where it is free.
+pub fn line_locks(session: &Session) -> Vec<String> {
+    let mut locks = vec![];
+    if !session.line.pulled.is_empty() {
+        let who: Vec<_> = session.line.pulled.keys().map(Principal::short).collect();
+        locks.push(format!("andon pulled by {}", who.join(", ")));
+    }
+    if let Some(why) = &session.line.held {
+        locks.push(format!("line held: {}", shown(why)));
+    }
+    locks
+}
+
+/// The gates of a step that do not hold at that time, with what they read.
+pub fn gate_locks(session: &Session, step: &Step, at: At) -> Vec<String> {
+    let failing = step.gates.iter().filter(|gate| !session.gate_holds(gate, at));
+    failing
+        .map(|failing| {
+            let (_, word, _) = gate(session, failing, at);
+            format!("gate {} {word}", failing.watch)
+        })
+        .collect()
+}
+
+/// The worst thing there is to say at that time; what the second row shows.
+pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
+    let session = &*view.session;
+    let say = |ink, word, text: String, loud| Alarm { ink, word, text, loud };
+    if let Some(why) = &view.dying {
+        return say(Ink::Fail, "HUB LOST ITS TRANSCRIPT", format!("nothing can start any more: {}", shown(why)), true);
+    }
+    if !session.line.pulled.is_empty() {
+        return say(Ink::Andon, "ANDON", andon_text(session, now), true);
+    }
+    if let Link::Lost { since, why, tries } = &view.link {
+        let text = format!("for {}: {} (try {tries}); what is shown is that old", age(wall.since(*since)), shown(why));
+        return say(Ink::Stale, "LINK LOST", text, true);
+    }
+    if let Some(why) = &session.line.held {
+        return say(Ink::Hold, "LINE HELD", format!("{}. It frees itself once that is over.", shown(why)), true);
+    }
+    if let Some(outcome) = session.closed {
+        let text = match outcome {
+            crate::event::Outcome::Complete => "complete: every step is done",
+            crate::event::Outcome::Partial => "with steps left",
+        };
+        return say(Ink::Strong, "SESSION CLOSED", text.into(), false);
+    }
+    if let Some((step, state)) = session.owing_step() {
+        let (_, word, ink) = phase(state.phase);
+        let alive = state.run.as_ref().is_some_and(|run| run.still_running);
+        let text = match alive {
+            true => format!("{}: its process is still alive; nothing starts", numbered(session, &step.id)),
+            false => format!(
+                "{} {}: nothing starts until a shadow settles it (k)",
+                numbered(session, &step.id),
+                run_result(state).unwrap_or_default()
+            ),
+        };
+        return say(ink, word, text, false);
+    }
+    if let Some((step, _)) = session.current_step()
+        && let Some(held) = step.gates.iter().find(|gate| !session.gate_holds(gate, now))
+    {
+        let (_, word, ink) = gate(session, held, now);
+        let why = shown(&session.why(&held.watch, now));
+        return say(ink, word, format!("{} gate {}: {why}", numbered(session, &step.id), held.watch), false);
+    }
+    let bad = session.plan.watches.iter().map(|watch| (watch, session.status(&watch.id, now)));
+    let worst = bad.filter(|(_, status)| matches!(status, Status::Fail)).chain(
+        session.plan.watches.iter().map(|w| (w, session.status(&w.id, now))).filter(|(_, s)| *s == Status::Unknown),
+    );
+    if let Some((bad, _)) = worst.into_iter().next() {
+        let (_, word, ink) = watch(session, &bad.id, now);
+        return say(ink, word, format!("{}: {}", bad.id, shown(&session.why(&bad.id, now))), false);
+    }
+    no_return(session)
+}
+
+/// Where the session stands towards its point of no return.
+pub fn no_return(session: &Session) -> Alarm {
+    let say = |ink, text: String| Alarm { ink, word: "POINT OF NO RETURN", text, loud: false };
+    let marked: Vec<_> = session.plan.steps.iter().filter(|step| step.point_of_no_return).collect();
+    let begun =
+        |step: &&&Step| session.steps.get(&step.id).is_some_and(|state| state.run.is_some() || state.phase.is_done());
+    if let Some(step) = marked.iter().rev().find(begun) {
+        let text = format!("passed with step {}; nothing from there on can be undone", numbered(session, &step.id));
+        return say(Ink::Destructive, text);
+    }
+    let Some(step) = marked.first() else {
+        return Alarm { ink: Ink::Dim, word: "no point of no return", text: "in this plan".into(), loud: false };
+    };
+    let here = session.current_step().and_then(|(step, _)| session.plan.number(&step.id)).unwrap_or(0);
+    let there = session.plan.number(&step.id).unwrap_or(0);
+    let number = numbered(session, &step.id);
+    match there.saturating_sub(here) {
+        0 => say(Ink::Destructive, format!("this step, {number}: after it nothing can be undone")),
+        1 => say(Ink::Hold, format!("next: before step {number}")),
+        ahead => say(Ink::Text, format!("{ahead} steps ahead, before step {number}")),
+    }
+}
+
+/// Who pulled the andon, why, and what releases it.
+pub fn andon_text(session: &Session, now: At) -> String {
+    let who: Vec<_> =
+        session.line.pulled.iter().map(|(who, at)| format!("{} {} ago", who.short(), age(now.since(*at)))).collect();
+    let needs = session.release_needs(now, &session.line.released);
+    let needs = match needs.is_empty() {
+        true => "a second person".to_owned(),
+        false => shorten(session, &needs.join(" and ")),
+    };
+    let why = andon_why(session).map_or_else(String::new, |why| format!(" · {why}"));
+    format!("line stopped by {} · to go on, A by {needs}{why}", who.join(", "))
+}
+
+/// A sentence with the crew's names short, where those are unique: in a narrow column they tell as much.
+pub fn shorten(session: &Session, text: &str) -> String {
+    let crew = session.plan.principals();
+    let unique = |who: &&&Principal| crew.iter().filter(|other| other.short() == who.short()).count() == 1;
+    crew.iter().filter(unique).fold(text.to_owned(), |text, who| text.replace(who.as_str(), who.short()))
+}
+
+/// The reason given with the latest pull, as the story tells it; the session keeps no other copy.
+fn andon_why(session: &Session) -> Option<String> {
+    let told = session.recent.iter().rev().find(|told| told.text.starts_with("ANDON: "))?;
+    let (_, why) = told.text.split_once("stopped the line: ")?;
+    Some(shown(why))
+}
+
+/// How the latest run of a step stands: `exit 0 after 0:31`, `running 12 s`.
+pub fn run_result(state: &StepState) -> Option<String> {
+    let run = state.run.as_ref()?;
+    let took = run.ended.map(|ended| ended.since(run.started.unwrap_or(run.intended)));
+    let after = took.map_or_else(String::new, |took| format!(" after {}", human(took)));
+    Some(match (&run.end, state.phase) {
+        (Some(end), _) => format!("{}{after}", shown(&end.to_string())),
+        (None, Phase::Unknown | Phase::SettledDone | Phase::SettledFailed) => {
+            "outcome unknown: the hub died while it ran".into()
+        }
+        (None, _) => "runs".into(),
+    })
+}
+
+/// How long a step has been in what it is in, where that is worth a column.
+pub fn step_time(state: &StepState, now: At) -> Option<Duration> {
+    match (&state.run, &state.armed, state.phase) {
+        (_, Some(armed), phase) if phase.is_open() => Some(now.since(armed.at)),
+        (Some(run), _, _) => Some(run.ended.unwrap_or(now).since(run.started.unwrap_or(run.intended))),
+        _ => None,
+    }
+}
+
+/// Environment entries that differ from what every command gets.
+pub fn env_differences(covers: &Covers, step: Option<&Step>) -> Vec<(String, String)> {
+    let declared = |name: &str| step.is_some_and(|step| step.env.contains_key(name));
+    let usual = ["PATH", "HOME", "USER", "LANG", "TERM", "LC_ALL", "LOGNAME", "SHELL"];
+    let differs = |name: &&String| declared(name) || !usual.contains(&name.as_str());
+    covers.env.keys().filter(differs).map(|name| (name.clone(), covers.env[name].clone())).collect()
+}
+
+/// Everything that keeps this person from saying yes to what the panel shows; empty where `y` counts.
+pub fn check_locks(panel: &Panel, view: &View, now: Now) -> Vec<String> {
+    let session = &*view.session;
+    let at = view.now(now.wall);
+    let mut locks = vec![];
+    match &view.link {
+        Link::Replay { .. } => return vec!["this is a replay".into()],
+        Link::Lost { .. } => locks.push("the link is lost".into()),
+        Link::Live { .. } => {}
+    }
+    if view.dying.is_some() {
+        locks.push("the hub lost its transcript".into());
+    }
+    if session.closed.is_some() {
+        locks.push("the session is closed".into());
+    }
+    let Some((step, state, armed)) = session.open_step() else { return vec!["nothing is armed".into()] };
+    if step.id != panel.step || state.attempt != panel.attempt || armed.digest() != panel.digest {
+        return vec!["it was armed anew; read it again".into()];
+    }
+    if armed.by == view.me {
+        locks.push("you armed it, and nobody checks their own step".into());
+    } else if view.leads() {
+        locks.push("you lead, and the lead checks nothing".into());
+    } else if session.role(&view.me) != Role::Shadow {
+        locks.push("only a shadow may check".into());
+    }
+    if armed.checks.contains_key(&view.me) {
+        locks.push("you have checked it".into());
+    } else if state.phase != Phase::Armed {
+        locks.push(format!("it is {} already", state.phase.word()));
+    } else if at >= armed.lapses {
+        locks.push("it lapsed".into());
+    }
+    locks.extend(line_locks(session));
+    locks.extend(gate_locks(session, step, at));
+    let unseen = panel.unseen();
+    if !unseen.is_empty() {
+        let list: Vec<_> = unseen.iter().map(usize::to_string).collect();
+        let (s, numbers) = (if unseen.len() == 1 { "" } else { "s" }, list.join(", "));
+        locks.push(format!("section{s} {numbers} not seen"));
+    }
+    if panel.sent {
+        locks.push("your check is on its way".into());
+    }
+    locks
+}

@@ -1,0 +1,27 @@
+//! The cockpit's screen: a view of the session, and keys that become requests.
+//!
+//! [`update`](update::update) is pure: it takes one event, the view and the time, changes what only this screen knows
+//! ([`app::App`]) and says what to do. [`draw`](draw::draw) is pure as well: it draws a frame and tells what was on it.
+//! Only [`run`](run()) and [`terminal`] know a terminal. No rule of the session lives here; what is refused here early is
+//! refused by the hub again. Start at [`run()`].
+
+pub mod app;
+mod canvas;
+pub mod draw;
+pub mod facts;
+pub mod keymap;
+mod panel;
+mod panes;
+mod run;
+pub mod terminal;
+mod text;
+pub mod theme;
+mod typing;
+pub mod update;
+
+pub use draw::Glyphs;
+pub use run::{Depth, Exit, Options, run};
+pub use update::ReplayCommand;
+
+#[cfg(test)]
+mod tests;

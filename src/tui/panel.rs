@@ -1,0 +1,418 @@
+//! The cross-check panel: exactly what will run, against the plan, with gates, blast and crew; and what of it was shown.
+//!
+//! Where everything fits it is one page. Where it does not, the command and the worst gate are pinned and one section is
+//! shown at a time. Either way the frame reports which lines of which section were on screen: that is what "seen" is made of.
+
+use super::app::{Overlay, Panel, SECTIONS, Seen, Shown};
+use super::canvas::{Look, cut, lines, row, rule};
+use super::facts;
+use super::panes::{command, plan};
+use super::text::{pad, pad_left, sparkline, wrap};
+use super::theme::Ink;
+use crate::clock::human;
+use crate::event::{Covers, FileSeen};
+use crate::hash::Hash;
+use crate::name::{escaped, shown};
+use crate::plan::Step;
+use crate::session::steps::Armed;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::symbols::border;
+use ratatui::text::{Line, Span};
+
+/// Lines of a file shown whole; of a longer one the digest stands for the rest, and the section says so.
+const FILE_LINES_MAX: usize = 2000;
+
+const NAMES: [&str; SECTIONS] = ["COMMAND", "FILES AND PARAMETERS", "GATES", "BLAST AND UNDO", "CREW"];
+const SHORT: [&str; SECTIONS] = ["cmd", "files", "gates", "undo", "crew"];
+const NOTES: [&str; SECTIONS] =
+    ["exactly what will run", "against the plan", "live, as the hub reads them", "in the plan's words", ""];
+
+/// Draws it over the screen; gives what was on it.
+pub fn draw(look: &Look<'_>, buf: &mut Buffer, screen: Rect) -> Option<(u32, Hash, [Shown; SECTIONS])> {
+    let Overlay::Panel(panel) = &look.app.overlay else { return None };
+    let (step, _, armed) = look.session().open_step()?;
+    if armed.digest() != panel.digest {
+        return None; // another one since; the next event re-opens the panel on it
+    }
+    let covers = armed.covers.covers();
+    let width = screen.width.min(110);
+    let text_width = usize::from(width.saturating_sub(4)).max(1);
+    let sections = sections(look, step, armed, covers, text_width);
+    let whole: usize = sections.iter().map(|section| section.len() + 1).sum();
+    let bottom = bottom(look, panel, text_width);
+    let wanted = u16::try_from(whole + bottom.len() + 3).unwrap_or(u16::MAX);
+    let fits = wanted <= screen.height;
+    let height = if fits { wanted } else { screen.height };
+    let area =
+        Rect { x: screen.x + (screen.width - width) / 2, y: screen.y + (screen.height - height) / 2, width, height };
+    let inner = frame(look, buf, area, step, armed);
+    let inner = Rect { x: inner.x + u16::from(inner.width > 2), width: inner.width.saturating_sub(2), ..inner };
+    let below = u16::try_from(bottom.len()).unwrap_or(u16::MAX).min(inner.height.saturating_sub(1));
+    lines(buf, Rect { y: inner.bottom() - below, height: below, ..inner }, &bottom);
+    let room = Rect { height: inner.height - below, ..inner };
+    let shown =
+        if fits { page(look, buf, room, panel, &sections) } else { paged(look, buf, room, panel, step, &sections) };
+    Some((panel.attempt, panel.digest, shown))
+}
+
+fn frame(look: &Look<'_>, buf: &mut Buffer, area: Rect, step: &Step, armed: &Armed) -> Rect {
+    let session = look.session();
+    let at = look.at();
+    let (class, ink) = facts::class(step.class);
+    let of = session.plan.steps.len();
+    let number = facts::numbered(session, &step.id);
+    let left = armed.lapses.since(at);
+    let right =
+        format!("{} armed by {} {} ago · lapses in {}", "", armed.by.short(), human(at.since(armed.at)), human(left));
+    let short = format!("lapses in {}", human(left));
+    let room = usize::from(area.width).saturating_sub(8);
+    let right = if room > 90 { right.trim_start().to_owned() } else { short };
+    let head = vec![
+        look.span(format!(" CHECK {number} of {of:02} · "), Ink::Title),
+        look.span(&step.title, Ink::Title),
+        look.span(" · ", Ink::Dim),
+        look.span(class, ink),
+        Span::raw(" "),
+    ];
+    let head = Line::from(cut(head, room.saturating_sub(right.chars().count())));
+    look.boxed(buf, area, border::DOUBLE, Ink::Focus, head, vec![look.span(right, Ink::Dim)])
+}
+
+/// All sections on one page.
+fn page(
+    look: &Look<'_>,
+    buf: &mut Buffer,
+    area: Rect,
+    panel: &Panel,
+    sections: &[Vec<Line<'static>>; SECTIONS],
+) -> [Shown; SECTIONS] {
+    let mut shown = [Shown::default(); SECTIONS];
+    let mut y = area.y;
+    for (index, section) in sections.iter().enumerate() {
+        let room = usize::from(area.bottom().saturating_sub(y));
+        let mut all = vec![head(look, panel, index, usize::from(area.width))];
+        all.extend(section.iter().cloned());
+        lines(buf, Rect { y: y.min(area.bottom()), height: area.bottom().saturating_sub(y), ..area }, &all);
+        shown[index] = Shown { from: 0, to: section.len().min(room.saturating_sub(1)), of: section.len() };
+        y = y.saturating_add(u16::try_from(all.len()).unwrap_or(u16::MAX));
+    }
+    shown
+}
+
+fn head(look: &Look<'_>, panel: &Panel, index: usize, width: usize) -> Line<'static> {
+    let mut left = vec![look.span(format!("{} {}", index + 1, NAMES[index]), Ink::Title)];
+    if !NOTES[index].is_empty() {
+        left.push(look.span(format!("  {}", NOTES[index]), Ink::Dim));
+    }
+    rule(look, width, left, vec![seen_mark(look, &panel.seen[index])])
+}
+
+fn seen_mark(look: &Look<'_>, seen: &Seen) -> Span<'static> {
+    match seen.is_done() {
+        true => look.span("seen ✓", Ink::Dim),
+        false => look.span("NOT SEEN", Ink::Hold),
+    }
+}
+
+/// One section at a time; command and worst gate pinned above it.
+fn paged(
+    look: &Look<'_>,
+    buf: &mut Buffer,
+    area: Rect,
+    panel: &Panel,
+    step: &Step,
+    sections: &[Vec<Line<'static>>; SECTIONS],
+) -> [Shown; SECTIONS] {
+    let mut shown = [Shown::default(); SECTIONS];
+    for (index, section) in sections.iter().enumerate() {
+        shown[index].of = section.len();
+    }
+    if area.height == 0 {
+        return shown;
+    }
+    let width = usize::from(area.width);
+    let mut pinned = vec![];
+    if area.height >= 10 && panel.section != 0 {
+        let mut command = command::command_lines(look, step, width);
+        if command.len() > 2 {
+            command.truncate(2);
+            command.push(Line::from(look.span("… 1 shows all of it", Ink::Dim)));
+        }
+        pinned.extend(command);
+        let held = step.gates.iter().find(|gate| !look.session().gate_holds(gate, look.at()));
+        if let Some(gate) = held {
+            let (sign, word, ink) = facts::gate(look.session(), gate, look.at());
+            let why = look.session().why(&gate.watch, look.at());
+            let spans =
+                vec![look.span(format!("{sign} {word} "), ink), look.span(format!("{}: {why}", gate.watch), Ink::Text)];
+            pinned.push(Line::from(cut(spans, width)));
+        }
+    }
+    let mut tabs = vec![];
+    for (index, short) in SHORT.iter().enumerate() {
+        let mark = if panel.seen[index].is_done() { "✓" } else { "·" };
+        let name = format!("{} {} {mark}", index + 1, short);
+        let (name, ink) = match index == panel.section {
+            true => (format!("[{name}]"), Ink::Focus),
+            false => (format!(" {name} "), if panel.seen[index].is_done() { Ink::Dim } else { Ink::Hold }),
+        };
+        tabs.push(look.span(name, ink));
+    }
+    pinned.push(Line::from(cut(tabs, width)));
+    let above = u16::try_from(pinned.len()).unwrap_or(u16::MAX).min(area.height.saturating_sub(1));
+    lines(buf, Rect { height: above, ..area }, &pinned);
+    let room = Rect { y: area.y + above, height: area.height - above, ..area };
+    let section = &sections[panel.section.min(SECTIONS - 1)];
+    let rows = usize::from(room.height);
+    // The last row tells whether there is more, where there is.
+    let rows = if section.len() > rows { rows.saturating_sub(1) } else { rows };
+    let from = panel.scroll.min(section.len().saturating_sub(rows.max(1)));
+    let to = (from + rows).min(section.len());
+    lines(buf, room, &section[from..to]);
+    if section.len() > rows {
+        let text = format!("lines {}-{to} of {}; Space goes on", from + 1, section.len());
+        row(buf, room, room.height - 1, vec![], vec![look.span(text, Ink::Hold)]);
+    }
+    shown[panel.section.min(SECTIONS - 1)] = Shown { from, to, of: section.len() };
+    shown
+}
+
+fn sections(
+    look: &Look<'_>,
+    step: &Step,
+    armed: &Armed,
+    covers: &Covers,
+    width: usize,
+) -> [Vec<Line<'static>>; SECTIONS] {
+    let mut sections = [
+        what_runs(look, step, armed, covers, width),
+        files(look, step, covers, width),
+        gates(look, step, width),
+        blast(look, step, covers, width),
+        crew(look, armed, covers, width),
+    ];
+    for section in &mut sections {
+        if section.is_empty() {
+            section.push(Line::from(look.span("  nothing", Ink::Dim)));
+        }
+    }
+    sections
+}
+
+fn named(look: &Look<'_>, name: &str, text: Vec<Span<'static>>, width: usize) -> Vec<Line<'static>> {
+    let mut spans = vec![look.span(pad(name, 12), Ink::Dim)];
+    spans.extend(text);
+    wrap(&spans, width, 12)
+}
+
+fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width: usize) -> Vec<Line<'static>> {
+    let text = |text: String| vec![look.span(text, Ink::Text)];
+    let mut all = command::command_lines(look, step, width);
+    for (name, value) in facts::env_differences(covers, Some(step)) {
+        let spans = vec![
+            look.span(format!("{}=", escaped(&name)), Ink::Text),
+            look.span(super::text::quoted(&value), Ink::Param),
+        ];
+        all.extend(named(look, "env", spans, width));
+    }
+    let file =
+        |file: &FileSeen| format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
+    all.extend(named(look, "in", text(escaped(&covers.cwd)), width));
+    all.extend(named(look, "executes", text(file(&covers.exe)), width));
+    if let Some(interpreter) = &covers.interpreter {
+        all.extend(named(look, "by", text(file(interpreter)), width));
+    }
+    if let Some(stdin) = &covers.stdin {
+        for (index, line) in stdin.lines().enumerate() {
+            all.extend(named(look, if index == 0 { "stdin" } else { "" }, text(escaped(line)), width));
+        }
+    }
+    let limit = covers.timeout_ms.map_or_else(
+        || "no time limit".to_owned(),
+        |ms| format!("ended after {}", human(std::time::Duration::from_millis(ms))),
+    );
+    let host = vec![
+        look.span(format!("{} · ", facts::environment(look.session()).0), facts::environment(look.session()).1),
+        look.span(
+            format!("{} as {} · {} · {limit}", escaped(&covers.host), escaped(&covers.user), shown(&covers.io)),
+            Ink::Text,
+        ),
+    ];
+    all.extend(named(look, "on", host, width));
+    all.extend(named(look, "digest", vec![look.span(armed.digest().to_string(), Ink::Strong)], width));
+    all
+}
+
+fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
+    let session = look.session();
+    let mut all = vec![];
+    let rev = plan::rev(&session.plan.digest);
+    let same = covers.plan == session.plan.digest;
+    let (word, ink) = if same { ("as armed", Ink::Text) } else { ("ANOTHER PLAN THAN ARMED", Ink::Fail) };
+    let spans = vec![
+        look.span(format!("rev {rev}, step {} ", facts::numbered(session, &step.id)), Ink::Text),
+        look.span(word, ink),
+    ];
+    all.extend(named(look, "plan", spans, width));
+    for (name, value) in facts::params_used(session, step) {
+        let default = session.plan.params.get(&name).and_then(|param| param.default.clone());
+        let mut spans = vec![look.span(super::text::quoted(&value), Ink::Param)];
+        match default {
+            Some(default) if default == value => spans.push(look.span("  the plan's default", Ink::Dim)),
+            Some(default) => {
+                spans.push(look.span("  CHANGED", Ink::Changed));
+                spans.push(look.span(format!(", plan says {}", super::text::quoted(&default)), Ink::Text));
+            }
+            None => spans.push(look.span("  given when the session opened", Ink::Dim)),
+        }
+        all.extend(named(look, &shown(&name), spans, width));
+    }
+    for file in &covers.files {
+        let head = format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
+        all.extend(named(look, "file", vec![look.span(head, Ink::Strong)], width));
+        let Some(text) = &file.text else {
+            all.push(Line::from(look.span("  not text, or longer than is kept: only the hash is checked", Ink::Hold)));
+            continue;
+        };
+        for (index, line) in text.lines().take(FILE_LINES_MAX).enumerate() {
+            let spans = [
+                look.span(format!("{} ", pad_left(&(index + 1).to_string(), 4)), Ink::Dim),
+                look.span(escaped(line), Ink::Text),
+            ];
+            all.extend(wrap(&spans, width, 5));
+        }
+        let more = text.lines().count().saturating_sub(FILE_LINES_MAX);
+        if more > 0 {
+            all.push(Line::from(look.span(format!("  {more} more lines are not shown"), Ink::Hold)));
+        }
+    }
+    all
+}
+
+fn gates(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
+    let session = look.session();
+    let at = look.at();
+    let mut all = vec![];
+    for gate in &step.gates {
+        let (sign, word, ink) = facts::gate(session, gate, at);
+        let age = facts::watch_age(session, &gate.watch, at);
+        let history: Vec<f64> = session
+            .watches
+            .get(&gate.watch)
+            .map_or_else(Vec::new, |state| state.history.iter().map(|(_, n)| *n).collect());
+        let stale = session.status(&gate.watch, at) == crate::event::Status::Unknown;
+        let mut spans = vec![
+            look.span(format!("{sign} {} ", pad(word, 7)), ink),
+            look.span(pad(gate.watch.as_str(), 18), Ink::Text),
+            look.span(pad_left(&facts::watch_value(session, &gate.watch, at), 10), ink),
+            look.span(format!("  {} old", pad_left(&age, 3)), Ink::Dim),
+        ];
+        if history.len() > 1 && !stale {
+            spans.push(look.span(format!("  {}", sparkline(&history, 8)), Ink::Spark));
+        }
+        if gate.allow_warn {
+            spans.push(look.span("  warn is allowed", Ink::Warn));
+        }
+        spans.push(look.span(format!("  {}", session.why(&gate.watch, at)), Ink::Text));
+        // One row per gate, so that a reading that changes its words does not change what was seen.
+        all.push(Line::from(cut(spans, width)));
+    }
+    all
+}
+
+fn blast(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
+    let mut all = vec![];
+    let order = ["touches", "undo", "half_way", "remains_in"];
+    let mut words: Vec<_> = covers.words.iter().collect();
+    words.sort_by_key(|(name, _)| order.iter().position(|known| known == name).unwrap_or(order.len()));
+    for (name, words) in words {
+        all.extend(named(look, &shown(&name.replace('_', "-")), vec![look.span(escaped(words), Ink::Text)], width));
+    }
+    if covers.words.is_empty() {
+        let text = "the plan says nothing on what it touches or how it is undone";
+        all.extend(wrap(&[look.span(text, Ink::Hold)], width, 0));
+    }
+    if covers.point_of_no_return || step.point_of_no_return {
+        all.extend(wrap(
+            &[look.span("POINT OF NO RETURN: after this step nothing can be undone", Ink::Destructive)],
+            width,
+            2,
+        ));
+    }
+    all
+}
+
+fn crew(look: &Look<'_>, armed: &Armed, covers: &Covers, width: usize) -> Vec<Line<'static>> {
+    let session = look.session();
+    let at = look.at();
+    let shadows: Vec<_> = session.plan.crew.shadow.iter().filter(|who| session.may_check(who)).collect();
+    let names: Vec<_> = shadows.iter().map(|who| who.short()).collect();
+    let head =
+        format!("needs {} of: {}. {} armed it and cannot check it.", covers.checks, names.join(", "), armed.by.short());
+    let mut all = wrap(&[look.span(head, Ink::Text)], width, 2);
+    // One row per shadow, whatever they do: what was seen of the section stays so while they open and check.
+    for who in shadows {
+        let you = if *who == look.view.me { " (you)" } else { "" };
+        let name = look.span(pad(&format!("{}{you}", who.short()), 18), Ink::Text);
+        let here = session.people.get(who).is_some_and(|person| !person.connections.is_empty());
+        let what = match (armed.checks.get(who), armed.opened.get(who), here) {
+            (Some(check), _, _) => {
+                let looked = human(std::time::Duration::from_millis(check.looked_ms));
+                look.span(format!("✓ checked, looked {looked}"), Ink::Pass)
+            }
+            (None, Some(opened), _) => look.span(format!("… has it open for {}", human(at.since(*opened))), Ink::Text),
+            (None, None, true) => look.span("here, has not opened it", Ink::Dim),
+            (None, None, false) => look.span("not here", Ink::Stale),
+        };
+        all.push(Line::from(cut(vec![name, what], width)));
+    }
+    all
+}
+
+/// What stands below the sections: what is missing, or the line being typed, and the keys.
+fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
+    let locks = facts::check_locks(panel, look.view, look.now);
+    let border = Line::from(look.span("─".repeat(width), Ink::Border));
+    let mut all = vec![border];
+    if let Some(field) = &panel.field {
+        all.extend(super::draw::field_lines(look, field, width));
+        return all;
+    }
+    let locked = !locks.is_empty();
+    match locked {
+        true => {
+            all.extend(wrap(&[look.span("NOT YET  ", Ink::Hold), look.span(locks.join(" · "), Ink::Text)], width, 9))
+        }
+        false => all.push(Line::from(vec![
+            look.span("READY  ", Ink::Pass),
+            look.span("y says yes to exactly this digest", Ink::Text),
+        ])),
+    }
+    let mut keys = vec![];
+    for (key, word) in [
+        ("y", if locked { "check (locked)" } else { "check" }),
+        ("n", "object + why"),
+        ("c", "ask"),
+        ("Tab/1-5", "section"),
+        ("Space", "next unseen"),
+        ("Esc", "later"),
+    ] {
+        let ink = if key == "y" && locked { Ink::Dim } else { Ink::Key };
+        keys.push(look.span(format!("{key} "), ink));
+        keys.push(look.span(format!("{word}   "), if key == "y" && locked { Ink::Dim } else { Ink::Text }));
+    }
+    all.push(Line::from(cut(keys, width)));
+    let andon = "! ANDON stops the line ";
+    let said = match look.app.toasts.back() {
+        Some(toast) => look.span(&toast.text, Ink::Warn),
+        None => look.span("Enter never checks. Anything new voids all checks.", Ink::Dim),
+    };
+    let left = cut(vec![said], width.saturating_sub(andon.len() + 1));
+    let used: usize = left.iter().map(Span::width).sum();
+    let mut last = left;
+    last.push(Span::raw(" ".repeat(width.saturating_sub(used + andon.len()))));
+    last.push(look.span(andon, Ink::Andon));
+    all.push(Line::from(cut(last, width)));
+    all
+}

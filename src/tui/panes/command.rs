@@ -1,0 +1,201 @@
+//! Pane 2: exactly what will run, what it prints, and what keeps it from running.
+
+use crate::clock::human;
+use crate::exec::{Color as EmulatedColor, Screen as Emulated, Size};
+use crate::plan::Step;
+use crate::session::steps::{Phase, StepState};
+use crate::tui::app::Pane;
+use crate::tui::canvas::{Look, lines, row, rule};
+use crate::tui::facts;
+use crate::tui::text::{command_line, marked, wrap};
+use crate::tui::theme::Ink;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+
+/// Draws it; gives the size that a command's terminal would have here.
+pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)> {
+    let session = look.session();
+    let picked = look.app.selected.as_ref();
+    let step =
+        picked.and_then(|id| session.plan.step(id).zip(session.steps.get(id))).or_else(|| session.current_step());
+    // Once everything is over the last step stays in sight.
+    let step = step.or_else(|| session.plan.steps.last().and_then(|step| Some((step, session.steps.get(&step.id)?))));
+    let inner = look.frame(buf, area, Pane::Command, step.map_or_else(Vec::new, |(s, state)| title(look, s, state)));
+    let (step, state) = step.filter(|_| inner.height > 0)?;
+    let width = usize::from(inner.width);
+    let mut command = command_lines(look, step, width);
+    let most = usize::from(inner.height / 2).max(1);
+    if command.len() > most {
+        command.truncate(most);
+        if let Some(last) = command.last_mut() {
+            let text = crate::tui::text::fit(&format!("{last}"), width.saturating_sub(14));
+            *last = Line::from(vec![Span::raw(text), look.span(" … x shows all", Ink::Dim)]);
+        }
+    }
+    lines(buf, inner, &command);
+    let mut y = u16::try_from(command.len()).unwrap_or(u16::MAX).min(inner.height);
+    let facts_line = digest_line(look, step, state);
+    if !facts_line.is_empty() && y < inner.height {
+        row(buf, inner, y, vec![], facts_line);
+        y += 1;
+    }
+    let locked = lock_lines(look, step, state, width);
+    let locked_rows = u16::try_from(locked.len()).unwrap_or(1).min(inner.height.saturating_sub(y));
+    let bottom = Rect { y: inner.bottom() - locked_rows, height: locked_rows, ..inner };
+    lines(buf, bottom, &locked);
+    let room = Rect { y: inner.y + y, height: inner.height - y - locked_rows, ..inner };
+    output(look, buf, room)
+}
+
+fn title(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'static>> {
+    let number = facts::numbered(look.session(), &step.id);
+    let (_, word, ink) = facts::phase(state.phase);
+    let time = facts::step_time(state, look.at()).map_or_else(String::new, |time| format!(" {}", human(time)));
+    let running = if state.phase.is_live() { "" } else { " · not running" };
+    let mut spans = vec![look.span(format!("{number} · "), Ink::Text), look.span(format!("{word}{time}"), ink)];
+    if state.run.as_ref().is_none_or(|run| run.ended.is_some()) {
+        spans.push(look.span(running, Ink::Dim));
+    }
+    spans
+}
+
+/// The command line, quoted and wrapped, parameters marked.
+pub fn command_lines(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
+    let (argv, _) = facts::argv(look.session(), step);
+    let values: Vec<String> = facts::params_used(look.session(), step).into_iter().map(|(_, value)| value).collect();
+    let spans = marked(&command_line(&argv), &values, look.ink(Ink::Text), look.ink(Ink::Param));
+    wrap(&spans, width, 2)
+}
+
+fn digest_line(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'static>> {
+    match &state.armed {
+        Some(armed) => {
+            let covers = armed.covers.covers();
+            let text = format!("{}@{} · digest {}", covers.user, covers.host, armed.digest().short());
+            vec![look.span(text, Ink::Dim)]
+        }
+        None => {
+            let missing = facts::params_used(look.session(), step).into_iter().any(|(_, v)| v == "(no value yet)");
+            let text = if missing { "not armed; a parameter has no value" } else { "not armed; as planned" };
+            vec![look.span(text, Ink::Dim)]
+        }
+    }
+}
+
+fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec<Line<'static>> {
+    let session = look.session();
+    let at = look.at();
+    if session.closed.is_some() || session.current_step().is_none_or(|(current, _)| current.id != step.id) {
+        return vec![];
+    }
+    let number = facts::numbered(session, &step.id);
+    let say = |word: &str, ink: Ink, text: String| {
+        wrap(&[look.span(format!("{word}   "), ink), look.span(text, Ink::Text)], width, 3)
+    };
+    if state.phase.is_live() {
+        let process = state.run.as_ref().and_then(|run| run.process.as_ref());
+        let pid = process.map_or_else(String::new, |process| format!("process {}, ", process.pid));
+        let bytes = state.run.as_ref().map_or(0, |run| run.output_bytes);
+        let asked = state.run.as_ref().and_then(|run| run.interrupted.as_ref());
+        let asked = asked.map_or_else(String::new, |who| format!(", interrupted by {}", who.short()));
+        let printed = crate::tui::text::value(bytes as f64, "B"); // a rounded number of bytes is all that is shown
+        return say("RUNS", Ink::Running, format!("{pid}{printed} printed{asked}"));
+    }
+    if state.phase == Phase::Starting {
+        let pending = state.armed.as_ref().and_then(|armed| armed.starting.as_ref());
+        let pending: Vec<_> =
+            pending.map_or_else(Vec::new, |starting| starting.pending.iter().map(|w| w.to_string()).collect());
+        let waits = if pending.is_empty() { String::new() } else { format!(", waiting for {}", pending.join(", ")) };
+        return say("STARTING", Ink::Running, format!("gates and bytes are read again{waits}"));
+    }
+    let locks = facts::locks(session, at);
+    match locks.is_empty() {
+        true => {
+            let who = if look.view.leads() { "r runs it".into() } else { format!("{} runs it", session.lead.short()) };
+            say("READY", Ink::Pass, format!("{number} is cleared: {who}"))
+        }
+        false => say("RUN LOCKED", Ink::Hold, locks.join(" · ")),
+    }
+}
+
+fn output(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)> {
+    if area.height < 2 || area.width < 2 {
+        return None;
+    }
+    let session = look.session();
+    let size = Some((area.width, area.height - 1));
+    let screen = look.view.screen.as_deref();
+    let id = screen.map(|screen| &screen.step).or_else(|| session.live_step().map(|(step, _)| &step.id));
+    let Some(id) = id else { return size };
+    let state = session.steps.get(id);
+    let back = look.app.scrolled(Pane::Command);
+    let mut left = vec![look.span(format!("output of {}", facts::numbered(session, id)), Ink::Dim)];
+    if let Some(state) = state.filter(|state| !state.phase.is_live())
+        && let Some(result) = facts::run_result(state)
+    {
+        let (_, _, ink) = facts::phase(state.phase);
+        left.push(look.span(format!("  {result}"), ink));
+    }
+    let live = state.is_some_and(|state| state.phase.is_live());
+    let right = match (back, live) {
+        (0, true) => look.span("following", Ink::Dim),
+        (0, false) => look.span("ended", Ink::Dim),
+        _ => look.span("PAUSED", Ink::Hold),
+    };
+    let head = rule(look, usize::from(area.width), left, vec![right]);
+    lines(buf, area, &[head]);
+    let room = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    if let Some(screen) = screen {
+        cells(buf, room, screen, back, look);
+    }
+    size
+}
+
+/// The newest screen of the command, its last rows where it is taller than the room.
+fn cells(buf: &mut Buffer, area: Rect, screen: &crate::protocol::Screen, back: u16, look: &Look<'_>) {
+    let mut emulated = Emulated::new(Size { cols: screen.cols, rows: screen.rows });
+    emulated.feed(&screen.bytes);
+    let rows = emulated.size().rows;
+    let used: u16 = (0..rows).rev().find(|row| !emulated.row(*row).is_empty()).map_or(0, |row| row + 1);
+    let from = used.saturating_sub(area.height).saturating_sub(back);
+    // Colours of the command are kept only where the theme has colours at all.
+    let colours = look.theme.name != "mono";
+    for y in 0..area.height.min(rows.saturating_sub(from)) {
+        let mut x = 0;
+        for cell in emulated.cells(from + y) {
+            if x + cell.width > area.width {
+                break;
+            }
+            let mut style = Style::new();
+            if colours {
+                style.fg = colour(cell.style.fg);
+                style.bg = colour(cell.style.bg);
+            }
+            for (on, modifier) in [
+                (cell.style.bold, Modifier::BOLD),
+                (cell.style.dim, Modifier::DIM),
+                (cell.style.italic, Modifier::ITALIC),
+                (cell.style.underline, Modifier::UNDERLINED),
+                (cell.style.inverse, Modifier::REVERSED),
+            ] {
+                if on {
+                    style = style.add_modifier(modifier);
+                }
+            }
+            if let Some(target) = buf.cell_mut((area.x + x, area.y + y)) {
+                target.set_symbol(&cell.text).set_style(style);
+            }
+            x += cell.width;
+        }
+    }
+}
+
+fn colour(colour: EmulatedColor) -> Option<Color> {
+    match colour {
+        EmulatedColor::Default => None,
+        EmulatedColor::Idx(index) => Some(Color::Indexed(index)),
+        EmulatedColor::Rgb(r, g, b) => Some(Color::Rgb(r, g, b)),
+    }
+}

@@ -1,0 +1,214 @@
+//! Pane 1: the steps in order, the current one opened up, the point of no return, and the current step's gates.
+
+use crate::clock::human;
+use crate::name::shown;
+use crate::plan::Step;
+use crate::session::steps::StepState;
+use crate::tui::app::Pane;
+use crate::tui::canvas::{Look, cut, lines, row};
+use crate::tui::facts;
+use crate::tui::text::{pad, pad_left};
+use crate::tui::theme::Ink;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+/// Draws it.
+pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
+    let session = look.session();
+    let done = session.steps.values().filter(|state| state.phase.is_done()).count();
+    let right = vec![
+        look.span(format!("rev {} · {done}/{} done", rev(&session.plan.digest), session.plan.steps.len()), Ink::Dim),
+    ];
+    let inner = look.frame(buf, area, Pane::Plan, right);
+    if inner.height == 0 {
+        return;
+    }
+    let current = session.current_step().map(|(step, _)| step.clone());
+    let gates = current.as_ref().map_or(0, |step| step.gates.len());
+    let total = session.plan.steps.len() + 6;
+    // The table of gates stands below where there is room for both.
+    let table = match gates > 0 && usize::from(inner.height) >= (gates + 2 + total.min(14)) {
+        true => u16::try_from(gates + 1).unwrap_or(0),
+        false => 0,
+    };
+    let list = Rect { height: inner.height - table - u16::from(table > 0), ..inner };
+    let (rows, focus) = steps(look, usize::from(list.width));
+    let from = window(focus, rows.len(), usize::from(list.height));
+    lines(buf, list, &rows[from.min(rows.len())..]);
+    if table > 0
+        && let Some(step) = &current
+    {
+        gate_table(look, buf, Rect { y: inner.bottom() - table, height: table, ..inner }, step);
+    }
+}
+
+/// First digits of a digest: which revision of the plan this is.
+pub fn rev(digest: &crate::hash::Hash) -> String {
+    digest.to_string().chars().take(4).collect()
+}
+
+/// The first row to draw so that the row in focus is well in sight.
+fn window(focus: usize, rows: usize, height: usize) -> usize {
+    focus.saturating_sub(height / 2).min(rows.saturating_sub(height))
+}
+
+fn steps(look: &Look<'_>, width: usize) -> (Vec<Line<'static>>, usize) {
+    let session = look.session();
+    let current = session.current_step().map(|(step, _)| &step.id);
+    let mut rows = vec![];
+    let mut focus = 0;
+    for step in &session.plan.steps {
+        let Some(state) = session.steps.get(&step.id) else { continue };
+        if step.point_of_no_return {
+            rows.push(no_return(look, width));
+        }
+        let is_current = current == Some(&step.id);
+        let is_picked = look.app.selected.as_ref() == Some(&step.id);
+        if is_picked || (is_current && look.app.selected.is_none()) {
+            focus = rows.len();
+        }
+        rows.push(step_row(look, step, state, width, is_current, is_picked));
+        if is_current {
+            rows.extend(details(look, step, state, width));
+        }
+    }
+    (rows, focus)
+}
+
+fn no_return(look: &Look<'_>, width: usize) -> Line<'static> {
+    let rest = width.saturating_sub(3 + 19 + 1);
+    Line::from(cut(
+        vec![
+            look.span("══ ", Ink::Focus),
+            look.span("POINT OF NO RETURN ", Ink::Destructive),
+            look.span("═".repeat(rest), Ink::Focus),
+        ],
+        width,
+    ))
+}
+
+fn step_row(
+    look: &Look<'_>,
+    step: &Step,
+    state: &StepState,
+    width: usize,
+    current: bool,
+    picked: bool,
+) -> Line<'static> {
+    let (mut sign, word, ink) = facts::phase(state.phase);
+    let planned = state.phase == crate::session::steps::Phase::Planned;
+    let (class, class_ink) = facts::class(step.class);
+    let mut right = vec![];
+    if planned {
+        right.push(look.span(class, class_ink));
+        if current {
+            sign = "▸";
+        }
+    } else {
+        right.push(look.span(word, ink));
+    }
+    if let Some(time) = facts::step_time(state, look.at()) {
+        right.push(look.span(format!(" {}", pad_left(&human(time), 5)), Ink::Dim));
+    }
+    let right_width: usize = right.iter().map(Span::width).sum();
+    let number = facts::numbered(look.session(), &step.id);
+    let mut title = look.ink(if current { Ink::Strong } else { Ink::Text });
+    if picked {
+        title = title.add_modifier(ratatui::style::Modifier::REVERSED);
+    }
+    let sign_ink = if current && planned { Ink::Focus } else { ink };
+    let left = vec![
+        look.span(format!("{sign} "), sign_ink),
+        look.span(format!("{number} "), if current { Ink::Strong } else { Ink::Text }),
+        Span::styled(shown(&step.title), title),
+    ];
+    let mut spans = cut(left, width.saturating_sub(right_width + 1));
+    let used: usize = spans.iter().map(Span::width).sum();
+    spans.push(Span::raw(" ".repeat(width.saturating_sub(used + right_width))));
+    spans.extend(right);
+    Line::from(spans)
+}
+
+fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec<Line<'static>> {
+    let mut rows = vec![];
+    let mut detail = |name: &str, spans: Vec<Span<'static>>| {
+        let mut all = vec![look.span("  │ ", Ink::Border), look.span(pad(name, 8), Ink::Dim)];
+        all.extend(spans);
+        rows.push(Line::from(cut(all, width)));
+    };
+    let (class, ink) = facts::class(step.class);
+    if !class.is_empty() && state.phase != crate::session::steps::Phase::Planned {
+        detail("class", vec![look.span(class, ink)]);
+    }
+    if !step.gates.is_empty() {
+        detail("gates", gate_summary(look, step));
+    }
+    if let Some(armed) = state.armed.as_ref().filter(|_| !state.phase.is_over()) {
+        let covers = armed.covers.covers();
+        let mut spans = vec![look.span(format!("{} of {}", armed.checks.len(), covers.checks), Ink::Text)];
+        for who in armed.checks.keys() {
+            spans.push(look.span(format!("  {} ", who.short()), Ink::Text));
+            spans.push(look.span("✓", Ink::Pass));
+        }
+        for (who, opened) in armed.opened.iter().filter(|(who, _)| !armed.checks.contains_key(*who)) {
+            let time = human(look.at().since(*opened));
+            spans.push(look.span(format!("  {} … {time}", who.short()), Ink::Dim));
+        }
+        if covers.checks > 0 {
+            detail("checks", spans);
+        }
+    } else if step.checks > 0 && state.run.is_none() {
+        let s = if step.checks == 1 { "" } else { "s" };
+        detail("needs", vec![look.span(format!("{} check{s}", step.checks), Ink::Text)]);
+    }
+    if let Some(why) = &state.voided {
+        detail("voided", vec![look.span(why, Ink::Hold)]);
+    }
+    if let Some(result) = facts::run_result(state) {
+        let (_, _, ink) = facts::phase(state.phase);
+        detail("run", vec![look.span(result, ink)]);
+    }
+    if let Some(undo) = &step.undo {
+        detail("undo", vec![look.span(undo, Ink::Text)]);
+    }
+    rows
+}
+
+/// `3 PASS · 1 HOLD`.
+pub fn gate_summary(look: &Look<'_>, step: &Step) -> Vec<Span<'static>> {
+    let mut counts: Vec<(&'static str, Ink, usize)> = vec![];
+    for gate in &step.gates {
+        let (_, word, ink) = facts::gate(look.session(), gate, look.at());
+        match counts.iter_mut().find(|(known, _, _)| *known == word) {
+            Some((_, _, count)) => *count += 1,
+            None => counts.push((word, ink, 1)),
+        }
+    }
+    let mut spans = vec![];
+    for (index, (word, ink, count)) in counts.into_iter().enumerate() {
+        if index > 0 {
+            spans.push(look.span(" · ", Ink::Dim));
+        }
+        spans.push(look.span(format!("{count} "), Ink::Text));
+        spans.push(look.span(word, ink));
+    }
+    spans
+}
+
+fn gate_table(look: &Look<'_>, buf: &mut Buffer, area: Rect, step: &Step) {
+    let number = facts::numbered(look.session(), &step.id);
+    let head = vec![look.span(format!("gates for {number}"), Ink::Dim)];
+    row(buf, area, 0, head, vec![look.span("    value   age", Ink::Dim)]);
+    for (gate, y) in step.gates.iter().zip(1..) {
+        let (sign, word, ink) = facts::gate(look.session(), gate, look.at());
+        let value = facts::watch_value(look.session(), &gate.watch, look.at());
+        let left =
+            vec![look.span(format!("  {sign} {} ", pad(word, 5)), ink), look.span(gate.watch.as_str(), Ink::Text)];
+        let right = vec![
+            look.span(value, ink),
+            look.span(pad_left(&facts::watch_age(look.session(), &gate.watch, look.at()), 6), Ink::Dim),
+        ];
+        row(buf, area, y, left, right);
+    }
+}

@@ -1,0 +1,371 @@
+//! A session for tests of the screen: a plan with everything a pane shows, driven through the real sequencer.
+
+use super::app::{App, Now};
+use super::draw::{Glyphs, draw};
+use super::theme::{Theme, dusk};
+use super::update::{Action, Drawn, Event as Happened, update};
+use crate::client::view::{Link, View};
+use crate::clock::At;
+use crate::event::{Covers, Event, FileSeen, GateSeen, Process, Reading, Role, RunEnd, Status};
+use crate::hash::Hash;
+use crate::hub::sequencer::Sequencer;
+use crate::name::{Principal, StepId, WatchId};
+use crate::session::{Author, Fact, Request, Session};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+mod properties;
+mod screens;
+
+const PLAN: &str = r#"
+crosscheck = 1
+name = "Orders v42 cutover"
+environment = "prod-eu1"
+[crew]
+lead = ["dana@example.org"]
+shadow = ["sam@example.org", "ivo@example.org", "mei@example.org"]
+observer = "link"
+[params.index]
+default = "orders_v41"
+[params.backup_dir]
+default = "/srv/backup"
+[[watch]]
+id = "orders.in"
+kind = "kafka-lag"
+brokers = "kafka-1:9092"
+group = "ingest"
+topics = ["orders.in"]
+warn_above = 1000
+fail_above = 100000
+[[watch]]
+id = "audit.log"
+kind = "kafka-lag"
+brokers = "kafka-1:9092"
+group = "audit"
+topics = ["audit.log"]
+[[watch]]
+id = "api-gw"
+kind = "http"
+url = "https://api.example.org/health"
+[[watch]]
+id = "pg-01"
+kind = "tcp"
+address = "eu1-pg-01:5432"
+[[watch]]
+id = "nightly"
+kind = "file"
+path = "{{ backup_dir }}/*.dump"
+max_age = "26h"
+[[step]]
+id = "freeze"
+title = "Freeze writes and drain the gateway"
+run = ["./freeze", "--all"]
+[[step]]
+id = "swap"
+title = "Point the readers at v42"
+class = "critical"
+run = ["./swap", "swap.json"]
+gates = ["api-gw"]
+files = ["swap.json"]
+[[step]]
+id = "drop"
+title = "Drop the old index"
+class = "irreversible"
+point_of_no_return = true
+run = ["psql", "-h", "eu1-pg-01", "-c", "DROP INDEX CONCURRENTLY {{ index }}"]
+gates = ["api-gw", "nightly", { watch = "orders.in", allow = "warn" }]
+touches = "1 index, 18.4 GB; reads may stall for a second"
+undo = "not a rollback: create the index again, about 14 min"
+half_way = "an INVALID index stays behind; drop it again"
+remains_in = "the dump of the night"
+[[step]]
+id = "contract"
+title = "Contract the schema"
+class = "critical"
+run = "echo contract"
+gates = ["api-gw"]
+[[step]]
+id = "thaw"
+title = "Take writes again"
+run = ["./thaw"]
+"#;
+
+pub(super) struct Flight {
+    pub sequencer: Sequencer,
+    pub at: At,
+}
+
+fn who(name: &str) -> Principal {
+    Principal::new(&format!("{name}@example.org")).unwrap()
+}
+fn step(id: &str) -> StepId {
+    StepId::new(id).unwrap()
+}
+fn watch(id: &str) -> WatchId {
+    WatchId::new(id).unwrap()
+}
+
+impl Flight {
+    /// 2026-07-12, 15:21 UTC: everyone is here, everything reads ok but one old topic.
+    pub fn start() -> Flight {
+        let mut flight = Flight::open(PLAN);
+        for lag in [200.0, 180.0, 400.0, 900.0, 650.0, 418.0] {
+            flight.pass(2);
+            flight.read("orders.in", Status::Ok, Some((lag, "messages")), "418 behind, fine to 1 000");
+        }
+        flight.read("audit.log", Status::Ok, Some((12.0, "messages")), "12 behind");
+        flight.pass(94);
+        flight.fresh();
+        flight
+    }
+    /// The crew is here; nothing else is known.
+    pub fn open(plan: &str) -> Flight {
+        let at = At::try_from("2026-07-12T15:21:00.000000Z".to_owned()).unwrap();
+        let opened = Event::SessionOpened {
+            session: "s1".into(),
+            plan_name: "Orders v42 cutover".into(),
+            environment: "prod-eu1".into(),
+            plan: plan.into(),
+            plan_digest: Hash::of(plan.as_bytes()),
+            params: BTreeMap::from([
+                ("index".to_owned(), "orders_v40".to_owned()),
+                ("backup_dir".to_owned(), "/srv/backup".to_owned()),
+            ]),
+            host: "bastion-1".into(),
+            user: "release".into(),
+            folder: "/srv/plan".into(),
+            version: "0.1.0".into(),
+        };
+        let (sequencer, _) = Sequencer::open(at, opened).unwrap();
+        let mut flight = Flight { sequencer, at };
+        for (connection, name) in ["dana", "sam", "ivo"].into_iter().enumerate() {
+            let role = if name == "dana" { Role::Lead } else { Role::Shadow };
+            let key = format!("SHA256:{name}");
+            flight.saw(Fact::Joined { principal: who(name), role, key, connection: connection as u64 });
+        }
+        flight
+    }
+    /// Reads every watch but the old one.
+    pub fn fresh(&mut self) {
+        self.read("orders.in", Status::Ok, Some((418.0, "messages")), "418 behind, fine to 1 000");
+        self.read("api-gw", Status::Ok, Some((32.0, "ms")), "200 after 32 ms");
+        self.read("pg-01", Status::Ok, Some((4.0, "ms")), "connected after 4 ms");
+        self.read("nightly", Status::Ok, Some((1860.0, "s")), "nightly-0712.dump, 31 min old, 18.4 GB");
+    }
+    pub fn pass(&mut self, seconds: u64) {
+        self.at = self.at.after(Duration::from_secs(seconds));
+    }
+    pub fn saw(&mut self, fact: Fact) {
+        self.sequencer.observe(self.at, &fact).unwrap();
+    }
+    pub fn read(&mut self, id: &str, status: Status, value: Option<(f64, &str)>, why: &str) {
+        let (value, unit) = value.map_or((None, String::new()), |(value, unit)| (Some(value), unit.to_owned()));
+        let reading = Reading { status, value, unit, why: why.into() };
+        self.saw(Fact::Reading { watch: watch(id), reading, began: self.at, asked: None });
+    }
+    pub fn ask(&mut self, name: &str, request: Request) -> Option<String> {
+        let author = Author { principal: who(name), key: format!("SHA256:{name}") };
+        self.sequencer.request(self.at, &author, &request).unwrap().refusal.map(|refusal| refusal.to_string())
+    }
+    pub fn session(&self) -> &Session {
+        self.sequencer.session()
+    }
+    pub fn arm(&mut self, id: &str) {
+        let session = self.session();
+        let step = session.plan.step(&step(id)).unwrap().clone();
+        let attempt = session.steps[&step.id].attempt + 1;
+        let seen = |path: &str, text: Option<&str>| FileSeen {
+            path: path.into(),
+            sha256: Hash::of(path.as_bytes()),
+            size: 42,
+            text: text.map(Into::into),
+        };
+        let words = [
+            ("half_way", &step.half_way),
+            ("remains_in", &step.remains_in),
+            ("touches", &step.touches),
+            ("undo", &step.undo),
+        ];
+        let covers = Covers {
+            step: step.id.clone(),
+            attempt,
+            title: step.title.clone(),
+            class: step.class.word().into(),
+            checks: step.checks,
+            argv: step.run.argv(&session.params).unwrap(),
+            exe: seen("/usr/bin/psql", None),
+            interpreter: None,
+            env: BTreeMap::from([
+                ("PATH".into(), "/usr/bin".into()),
+                ("PGOPTIONS".into(), "-c lock_timeout=2s".into()),
+            ]),
+            cwd: "/srv/plan".into(),
+            stdin: None,
+            io: "pty".into(),
+            timeout_ms: Some(60_000),
+            files: match id {
+                "swap" => vec![seen(
+                    "/srv/plan/swap.json",
+                    Some("{\n  \"alias\": \"orders\",\n  \"to\": \"orders_v42\"\n}\n"),
+                )],
+                _ => vec![],
+            },
+            host: "bastion-1".into(),
+            user: "release".into(),
+            plan: session.plan.digest,
+            gates: step
+                .gates
+                .iter()
+                .map(|gate| GateSeen {
+                    watch: gate.watch.clone(),
+                    reading: session.watches[&gate.watch].reading.clone().unwrap(),
+                    age_ms: 0,
+                })
+                .collect(),
+            words: words.iter().filter_map(|(k, v)| Some(((*k).to_owned(), v.as_ref()?.clone()))).collect(),
+            point_of_no_return: step.point_of_no_return,
+        };
+        let refusal = self.ask("dana", Request::Arm { step: step.id.clone(), covers: Some(Box::new(covers)) });
+        assert_eq!(refusal, None, "{id}");
+    }
+    pub fn check(&mut self, name: &str) {
+        let (id, attempt, digest) = {
+            let (step, state, armed) = self.session().open_step().unwrap();
+            (step.id.clone(), state.attempt, armed.digest())
+        };
+        self.ask(name, Request::OpenCheck { step: id.clone(), attempt });
+        for _ in 0..5 {
+            self.pass(8);
+            self.fresh();
+        }
+        assert_eq!(self.ask(name, Request::Check { step: id, attempt, digest }), None);
+    }
+    /// From cleared to running.
+    pub fn go(&mut self) {
+        let (id, attempt, covers, gates) = {
+            let (step, state, armed) = self.session().open_step().unwrap();
+            (step.id.clone(), state.attempt, armed.covers.covers().clone(), step.gates.clone())
+        };
+        assert_eq!(self.ask("dana", Request::Run { step: id.clone(), attempt }), None);
+        let asked = self.session().open_step().unwrap().2.starting.as_ref().unwrap().seq;
+        for gate in gates {
+            let reading = self.session().watches[&gate.watch].reading.clone().unwrap();
+            self.saw(Fact::Reading { watch: gate.watch, reading, began: self.at, asked: Some(asked) });
+        }
+        self.saw(Fact::Rechecked { step: id.clone(), attempt, now: Ok(Box::new(covers)) });
+        let process = Process { pid: 4711, start_time: 1, boot_id: "b".into() };
+        self.saw(Fact::Started { step: id, attempt, process, cols: 80, rows: 24 });
+    }
+    pub fn end(&mut self, code: i32) {
+        let (id, attempt) = {
+            let (step, state) = self.session().live_step().unwrap();
+            (step.id.clone(), state.attempt)
+        };
+        self.pass(4);
+        self.fresh();
+        self.saw(Fact::Ended { step: id, attempt, end: RunEnd::Exited { code } });
+    }
+    /// Two steps done, the irreversible one armed, checked by one of two, the other one reading.
+    pub fn armed() -> Flight {
+        let mut flight = Flight::start();
+        flight.arm("freeze");
+        flight.go();
+        flight.end(0);
+        flight.arm("swap");
+        flight.check("sam");
+        flight.go();
+        flight.end(0);
+        flight.ask("ivo", Request::Say { text: "readers on v42 are flat, but is lock_timeout meant to be 2s?".into() });
+        flight.ask("dana", Request::Mark { text: "dual-read start".into() });
+        flight.arm("drop");
+        flight.check("sam");
+        flight.ask("ivo", Request::OpenCheck { step: step("drop"), attempt: 1 });
+        flight.pass(2);
+        flight
+    }
+    pub fn view(&self, me: &str) -> View {
+        let session = Arc::new(self.session().clone());
+        let role = session.role(&who(me));
+        View {
+            session,
+            me: who(me),
+            role,
+            link: Link::Live { rtt: Duration::from_millis(38) },
+            screen: Some(Arc::new(crate::protocol::Screen {
+                step: step("swap"),
+                attempt: 1,
+                number: 1,
+                cols: 80,
+                rows: 24,
+                bytes: "\x1b[1;1Hcompare batch 119/120  \x1b[32m0 diffs\x1b[m\r\ncompare batch 120/120  \x1b[32m0 diffs\x1b[m\r\nok: 1194182 rows"
+                    .as_bytes()
+                    .into(),
+            })),
+            dying: None,
+            hub_ahead_micros: 0,
+        }
+    }
+    pub fn now(&self) -> Now {
+        Now { wall: self.at, mono: Duration::from_secs(60) }
+    }
+}
+
+pub(super) fn rendered(
+    app: &App,
+    view: &View,
+    theme: &Theme,
+    glyphs: Glyphs,
+    now: Now,
+    size: (u16, u16),
+) -> (Buffer, Drawn) {
+    let mut buf = Buffer::empty(Rect::new(0, 0, size.0, size.1));
+    let drawn = draw(&mut buf, app, view, theme, glyphs, now);
+    (buf, drawn)
+}
+
+pub(super) fn text_of(buf: &Buffer) -> String {
+    let mut out = String::new();
+    for y in 0..buf.area.height {
+        let mut line = String::new();
+        let mut skip = 0;
+        for x in 0..buf.area.width {
+            let symbol = buf[(x, y)].symbol();
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            skip = super::text::columns(symbol).saturating_sub(1);
+            line.push_str(symbol);
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+pub(super) fn key(c: char) -> Happened {
+    Happened::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE))
+}
+pub(super) fn code(code: KeyCode) -> Happened {
+    Happened::Key(KeyEvent::new(code, KeyModifiers::NONE))
+}
+
+pub(super) fn asked(actions: &[Action]) -> Vec<&Request> {
+    actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Ask(request) if !matches!(request, Request::Attend { .. }) => Some(request),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Draws at that size and tells the app so; the time is then so many milliseconds later.
+pub(super) fn frame(app: &mut App, view: &View, now: Now, size: (u16, u16)) {
+    let (_, drawn) = rendered(app, view, &dusk(), Glyphs::Unicode, now, size);
+    update(app, Happened::Drawn(drawn), view, now);
+}

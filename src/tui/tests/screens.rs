@@ -1,0 +1,217 @@
+//! What is on screen, as text and as runs of style.
+
+use super::*;
+use crate::session::steps::Phase;
+use crate::tui::app::{Overlay, Panel};
+use crate::tui::theme::Ink;
+
+fn screen(flight: &Flight, me: &str, size: (u16, u16), glyphs: Glyphs, app: &App) -> String {
+    text_of(&rendered(app, &flight.view(me), &dusk(), glyphs, flight.now(), size).0)
+}
+
+/// The panel as that shadow sees it once everything on it was on screen for long enough.
+fn panel(flight: &Flight, me: &str, size: (u16, u16), looked: Duration) -> App {
+    let mut app = App::new(size.0, size.1);
+    let view = flight.view(me);
+    let mut now = flight.now();
+    update(&mut app, key('x'), &view, now);
+    frame(&mut app, &view, now, size);
+    let until = now.mono + looked;
+    while now.mono < until {
+        now.mono += Duration::from_millis(250);
+        update(&mut app, Happened::Tick, &view, now);
+        frame(&mut app, &view, now, size);
+    }
+    app
+}
+
+#[test]
+fn lead_sees_the_whole_release() {
+    let flight = Flight::armed();
+    let app = App::new(120, 40);
+    for (cols, rows) in [(120, 40), (80, 24), (60, 16)] {
+        for (name, glyphs) in [("unicode", Glyphs::Unicode), ("ascii", Glyphs::Ascii)] {
+            let text = screen(&flight, "dana", (cols, rows), glyphs, &app);
+            insta::assert_snapshot!(format!("lead-{cols}x{rows}-{name}"), text);
+        }
+    }
+}
+
+#[test]
+fn a_shadow_is_asked_and_reads_the_panel() {
+    let flight = Flight::armed();
+    insta::assert_snapshot!("asked-120x40", screen(&flight, "ivo", (120, 40), Glyphs::Unicode, &App::new(120, 40)));
+    for (size, looked) in [((120, 40), 0), ((120, 40), 6), ((80, 24), 2), ((60, 16), 2)] {
+        let app = panel(&flight, "ivo", size, Duration::from_secs(looked));
+        let text = screen(&flight, "ivo", size, Glyphs::Unicode, &app);
+        insta::assert_snapshot!(format!("panel-{}x{}-after-{looked}s", size.0, size.1), text);
+    }
+    let app = panel(&flight, "ivo", (120, 40), Duration::from_secs(6));
+    insta::assert_snapshot!("panel-120x40-ascii", screen(&flight, "ivo", (120, 40), Glyphs::Ascii, &app));
+}
+
+#[test]
+fn the_andon_fills_its_row_and_says_what_releases_it() {
+    let mut flight = Flight::armed();
+    flight.ask("ivo", Request::Andon { why: "p99 climbs".into() });
+    flight.pass(3);
+    for size in [(120, 40), (80, 24), (40, 8)] {
+        let text = screen(&flight, "dana", size, Glyphs::Unicode, &App::new(size.0, size.1));
+        insta::assert_snapshot!(format!("andon-{}x{}", size.0, size.1), text);
+    }
+}
+
+#[test]
+fn what_failed_is_owed_a_word() {
+    let mut flight = Flight::start();
+    flight.arm("freeze");
+    flight.go();
+    insta::assert_snapshot!("running-80x24", screen(&flight, "dana", (80, 24), Glyphs::Unicode, &App::new(80, 24)));
+    flight.end(3);
+    let mut app = App::new(80, 24);
+    update(&mut app, key('k'), &flight.view("sam"), flight.now());
+    insta::assert_snapshot!("failed-80x24", screen(&flight, "sam", (80, 24), Glyphs::Unicode, &app));
+}
+
+#[test]
+fn old_values_are_never_shown_as_if_they_were_good() {
+    let mut flight = Flight::armed();
+    flight.pass(60);
+    let text = screen(&flight, "dana", (120, 40), Glyphs::Unicode, &App::new(120, 40));
+    assert!(text.lines().all(|line| !line.contains("32 ms") || line.contains("stale for")), "{text}");
+    assert!(text.matches("STALE").count() >= 5, "{text}");
+    insta::assert_snapshot!("stale-120x40", text);
+}
+
+#[test]
+fn a_lost_link_and_a_replay_are_told_in_words() {
+    let flight = Flight::armed();
+    let mut view = flight.view("dana");
+    view.link = Link::Lost { since: flight.at, why: "connection refused".into(), tries: 4 };
+    let mut now = flight.now();
+    now.wall = now.wall.after(Duration::from_secs(12));
+    let text = text_of(&rendered(&App::new(120, 40), &view, &dusk(), Glyphs::Unicode, now, (120, 40)).0);
+    assert!(text.contains("LINK LOST 12s") && text.contains("connection refused"), "{text}");
+    view.link = Link::Replay { at: 84, of: 1207, verdict: "chain verified".into() };
+    let text = text_of(&rendered(&App::new(120, 40), &view, &dusk(), Glyphs::Unicode, now, (120, 40)).0);
+    assert!(!text.contains("ANDON"), "nothing acts in a replay:\n{text}");
+    insta::assert_snapshot!("replay-120x40", text);
+}
+
+#[test]
+fn the_help_lists_what_cannot_be_done_with_its_reason() {
+    let flight = Flight::armed();
+    let app = App { overlay: Overlay::Help(0), ..App::new(120, 40) };
+    insta::assert_snapshot!("help-120x40", screen(&flight, "sam", (120, 40), Glyphs::Unicode, &app));
+    let app = App { overlay: Overlay::Quit, ..App::new(80, 24) };
+    insta::assert_snapshot!("quit-80x24", screen(&flight, "dana", (80, 24), Glyphs::Unicode, &app));
+}
+
+/// Runs of one style in a row, as `from-to role`.
+fn runs(buf: &Buffer, y: u16, theme: &Theme) -> String {
+    let name = |x: u16| {
+        let cell = &buf[(x, y)];
+        let base = theme.style(Ink::Base);
+        let fits = |ink: &&Ink| {
+            let style = theme.style(**ink);
+            let fg = style.fg.or(base.fg).unwrap_or_default();
+            let bg = style.bg.or(base.bg).unwrap_or_default();
+            cell.fg == fg && cell.bg == bg && cell.modifier == style.add_modifier
+        };
+        Ink::ALL.iter().find(fits).map_or("other", |ink| ink.name())
+    };
+    let mut out = vec![];
+    let mut from = 0;
+    for x in 1..=buf.area.width {
+        if x == buf.area.width || name(x) != name(from) {
+            let text: String = (from..x).map(|x| buf[(x, y)].symbol()).collect();
+            if !text.trim().is_empty() {
+                out.push(format!("{from:>3}-{:<3} {:<12} {}", x - 1, name(from), text.trim()));
+            }
+            from = x;
+        }
+    }
+    out.join("\n")
+}
+
+#[test]
+fn rows_that_matter_have_their_roles() {
+    let mut flight = Flight::armed();
+    let theme = Theme::built_in("harbour").unwrap();
+    let app = App::new(120, 40);
+    let (buf, _) = rendered(&app, &flight.view("ivo"), &theme, Glyphs::Unicode, flight.now(), (120, 40));
+    let mut out = String::new();
+    for y in [0, 1, 3, 5, 6, 8, 19, 38, 39] {
+        out.push_str(&format!("row {y}\n{}\n", runs(&buf, y, &theme)));
+    }
+    flight.ask("sam", Request::Andon { why: String::new() });
+    let (buf, _) = rendered(&app, &flight.view("ivo"), &theme, Glyphs::Unicode, flight.now(), (120, 40));
+    out.push_str(&format!("andon, row 1\n{}\n", runs(&buf, 1, &theme)));
+    insta::assert_snapshot!("styles-120x40", out);
+}
+
+#[test]
+fn states_differ_without_any_colour() {
+    let signs: Vec<_> = [
+        Phase::Planned,
+        Phase::Armed,
+        Phase::Cleared,
+        Phase::Starting,
+        Phase::Intended,
+        Phase::Running,
+        Phase::Done,
+        Phase::Failed,
+        Phase::Unknown,
+        Phase::SettledDone,
+        Phase::SettledFailed,
+    ]
+    .into_iter()
+    .map(|phase| {
+        let (sign, word, _) = super::super::facts::phase(phase);
+        (sign, word)
+    })
+    .collect();
+    for (index, a) in signs.iter().enumerate() {
+        assert!(signs[index + 1..].iter().all(|b| a.1 != b.1), "{a:?}");
+    }
+    let flight = Flight::armed();
+    let mut stopped = Flight::armed();
+    stopped.ask("ivo", Request::Andon { why: String::new() });
+    let mono = |flight: &Flight| {
+        let app = App::new(80, 24);
+        text_of(&rendered(&app, &flight.view("dana"), &Theme::mono(), Glyphs::Ascii, flight.now(), (80, 24)).0)
+    };
+    assert_ne!(mono(&flight), mono(&stopped));
+    let ascii = mono(&flight);
+    assert!(ascii.is_ascii(), "{ascii}");
+}
+
+#[test]
+fn the_andon_is_on_screen_from_20x3() {
+    let flight = Flight::armed();
+    let view = flight.view("ivo");
+    for (cols, rows) in [(20, 3), (20, 4), (35, 3), (59, 15), (60, 16), (79, 23), (200, 60)] {
+        for overlay in [Overlay::None, Overlay::Help(0), Overlay::Quit, Overlay::Panel(Box::new(open_panel(&flight)))] {
+            let app = App { overlay, ..App::new(cols, rows) };
+            let text = text_of(&rendered(&app, &view, &dusk(), Glyphs::Unicode, flight.now(), (cols, rows)).0);
+            assert!(text.contains("! ANDON"), "{cols}x{rows}\n{text}");
+        }
+    }
+}
+
+fn open_panel(flight: &Flight) -> Panel {
+    let (step, state, armed) = flight.session().open_step().unwrap();
+    Panel::new(step.id.clone(), state.attempt, armed.digest())
+}
+
+#[test]
+fn hostile_text_reaches_no_cell() {
+    let mut flight = Flight::armed();
+    flight.ask("ivo", Request::Say { text: "a\u{1b}[2Jb\u{202e}c\u{200b}d\u{9b}31m".into() });
+    flight.ask("ivo", Request::Andon { why: "\u{1b}]0;x\u{7}\u{202e}".into() });
+    let (buf, _) =
+        rendered(&App::new(120, 40), &flight.view("dana"), &dusk(), Glyphs::Unicode, flight.now(), (120, 40));
+    for cell in &buf.content {
+        assert!(!cell.symbol().chars().any(crate::name::is_hidden), "{:?}", cell.symbol());
+    }
+}

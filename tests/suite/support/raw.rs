@@ -1,0 +1,161 @@
+//! A participant without the program's own client: what somebody else's client, or an attacker's, could send.
+
+use super::wait::PATIENCE;
+use crosscheck::client::connect::{Socket, connect};
+use crosscheck::identity::{Key, random_hex};
+use crosscheck::link::Link;
+use crosscheck::name::Principal;
+use crosscheck::protocol::{Binary, FromClient, FromHub, Refused, VERSIONS, join_statement};
+use crosscheck::session::{Request, Session};
+use crosscheck::transcript::record::{Head, Line};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+
+/// One connection that folds what it hears.
+pub struct Raw {
+    pub socket: Socket,
+    /// The session, from the snapshot and the lines after it.
+    pub session: Session,
+    /// The last line heard.
+    pub head: Head,
+    /// Every line heard, as its bytes came.
+    pub lines: Vec<(u64, String)>,
+    answers: Vec<(u64, Option<Refused>)>,
+    next: u64,
+}
+
+/// What ended a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// A close frame with its code.
+    Closed(u16),
+    /// The end of the stream, or an error.
+    Lost,
+}
+
+pub async fn send(socket: &mut Socket, message: &FromClient) {
+    let text = serde_json::to_string(message).expect("plain data");
+    socket.send(Message::text(text)).await.expect("the hub takes it");
+}
+
+/// The next message of a hub that is no line.
+pub async fn hear(socket: &mut Socket) -> Result<FromHub, End> {
+    loop {
+        match timeout(PATIENCE, socket.next()).await.expect("the hub says something in time") {
+            Some(Ok(Message::Binary(bytes))) => match Binary::decode(&bytes).expect("the hub keeps to the protocol") {
+                Binary::Message(message) => return Ok(message),
+                Binary::Screen(_) => {}
+            },
+            Some(Ok(Message::Close(frame))) => return Err(End::Closed(frame.map_or(0, |frame| frame.code.into()))),
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return Err(End::Lost),
+        }
+    }
+}
+
+/// Reads on until the connection ends.
+pub async fn end(socket: &mut Socket) -> End {
+    loop {
+        if let Err(end) = hear(socket).await {
+            return end;
+        }
+    }
+}
+
+/// Up to the welcome; the refusal's text where there is none.
+pub async fn enter(link: &str, key: &Key, name: Option<&str>) -> Result<(Socket, Head), String> {
+    let link: Link = link.parse().expect("a link");
+    let mut socket = connect(&link, None).await.map_err(|error| error.to_string())?;
+    send(&mut socket, &FromClient::Knock { versions: VERSIONS.to_vec(), token: link.token.clone() }).await;
+    let (session, named, hub_nonce) = match hear(&mut socket).await {
+        Ok(FromHub::Hello { session, principal, nonce, .. }) => (session, principal, nonce),
+        Ok(FromHub::Refuse { reason, .. }) => return Err(reason),
+        other => return Err(format!("{other:?}")),
+    };
+    let principal = named.unwrap_or_else(|| Principal::new(&format!("observer:{}", name.unwrap_or("raw"))).unwrap());
+    let nonce = random_hex(32).unwrap();
+    let statement = join_statement(&session, &hub_nonce, &nonce, &principal, None);
+    let signature = key.sign(&statement);
+    let auth = FromClient::Auth { key: key.public().to_string(), principal, nonce, have: None, signature };
+    send(&mut socket, &auth).await;
+    match hear(&mut socket).await {
+        Ok(FromHub::Welcome { head, .. }) => Ok((socket, head)),
+        Ok(FromHub::Refuse { reason, .. }) => Err(reason),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+impl Raw {
+    /// Joins and takes the snapshot.
+    pub async fn join(link: &str, key: &Key) -> Result<Raw, String> {
+        let (mut socket, head) = enter(link, key, None).await?;
+        let mut text = String::new();
+        loop {
+            match hear(&mut socket).await {
+                Ok(FromHub::Snapshot { part, parts, text: piece, .. }) => {
+                    text.push_str(&piece);
+                    if part + 1 == parts {
+                        break;
+                    }
+                }
+                other => return Err(format!("{other:?}")),
+            }
+        }
+        let session = serde_json::from_str(&text).expect("a snapshot is a session");
+        Ok(Raw { socket, session, head, lines: vec![], answers: vec![], next: 0 })
+    }
+
+    /// Sends a request without waiting for anything.
+    pub async fn ask(&mut self, request: Request) -> u64 {
+        self.next += 1;
+        send(&mut self.socket, &FromClient::Ask { id: self.next, request }).await;
+        self.next
+    }
+
+    /// The answer to it, read on for.
+    pub async fn answer(&mut self, id: u64) -> Option<Refused> {
+        loop {
+            if let Some(index) = self.answers.iter().position(|(answered, _)| *answered == id) {
+                return self.answers.remove(index).1;
+            }
+            self.read().await.expect("the connection holds until the answer");
+        }
+    }
+
+    /// Asks and waits; the reason where it is refused.
+    pub async fn refusal(&mut self, request: Request) -> Option<String> {
+        let id = self.ask(request).await;
+        self.answer(id).await.map(|refused| refused.reason)
+    }
+
+    /// Reads on until the session is so.
+    pub async fn until(&mut self, what: &str, so: impl Fn(&Session) -> bool) {
+        while !so(&self.session) {
+            if let Err(end) = self.read().await {
+                panic!("{end:?} before {what}");
+            }
+        }
+    }
+
+    /// One message; a line must follow from the one before.
+    pub async fn read(&mut self) -> Result<(), End> {
+        match timeout(PATIENCE, self.socket.next()).await.expect("the hub says something in time") {
+            Some(Ok(Message::Text(text))) => {
+                let (line, head) = Line::decode(text.as_str().as_bytes(), self.head).expect("the next line");
+                self.session.apply(&line);
+                self.head = head;
+                self.lines.push((head.seq, text.as_str().to_owned()));
+            }
+            Some(Ok(Message::Binary(bytes))) => {
+                if let Ok(Binary::Message(FromHub::Answer { id, refusal, .. })) = Binary::decode(&bytes) {
+                    self.answers.push((id, refusal));
+                }
+            }
+            Some(Ok(Message::Close(frame))) => return Err(End::Closed(frame.map_or(0, |frame| frame.code.into()))),
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return Err(End::Lost),
+        }
+        Ok(())
+    }
+}
