@@ -68,8 +68,11 @@ struct Chain {
 }
 impl Chain {
     fn new(folder: &Path) -> Chain {
-        let mut chain =
-            Chain { transcript: Transcript::create(folder, "bench").expect("a transcript"), head: Head::START, text: String::new() };
+        let mut chain = Chain {
+            transcript: Transcript::create(folder, "bench").expect("a transcript"),
+            head: Head::START,
+            text: String::new(),
+        };
         let around = chain.line().1.seq; // the first line tells how long the rest of one is
         assert_eq!(around, 1);
         let spare = BYTES - chain.line().0.len();
@@ -123,8 +126,7 @@ impl Database {
         for _ in 0..batches {
             let transaction = self.connection.transaction().expect("a transaction");
             {
-                let mut insert =
-                    transaction.prepare_cached("insert into lines values (?, ?)").expect("a statement");
+                let mut insert = transaction.prepare_cached("insert into lines values (?, ?)").expect("a statement");
                 for _ in 0..batch {
                     insert.execute((self.next, &line[..])).expect("a disk");
                     self.next += 1;

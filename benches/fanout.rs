@@ -42,7 +42,10 @@ fn main() {
         Some(role) => panic!("no role {role}"),
         None => {}
     }
-    support::headline("fanout", "1000 participants on loopback, 200 B a line, deliveries per core-second of the sender");
+    support::headline(
+        "fanout",
+        "1000 participants on loopback, 200 B a line, deliveries per core-second of the sender",
+    );
     if !support::open_files(4 * PARTICIPANTS as u64) {
         println!("fanout: skipped, this machine does not let a process open {} files", 4 * PARTICIPANTS);
         return;
@@ -92,8 +95,16 @@ fn main() {
         thousands(&race[0]),
         thousands(&race[1])
     );
-    support::report("fanout at 50k deliveries/s, ring / raw loop", &support::ratios(&calm[1], &calm[0]), Goal::AtLeast(0.8));
-    support::report("fanout as fast as possible, ring / raw loop", &support::ratios(&race[1], &race[0]), Goal::AtLeast(3.0));
+    support::report(
+        "fanout at 50k deliveries/s, ring / raw loop",
+        &support::ratios(&calm[1], &calm[0]),
+        Goal::AtLeast(0.8),
+    );
+    support::report(
+        "fanout as fast as possible, ring / raw loop",
+        &support::ratios(&race[1], &race[0]),
+        Goal::AtLeast(3.0),
+    );
 }
 
 fn per_core((cpu, sent): (Duration, u64), now: u64) -> f64 {
@@ -168,7 +179,8 @@ impl Shared {
                 let (outbox, (feed, fed)) = (Arc::new(Outbox::default()), tokio::sync::oneshot::channel());
                 let counted = Counted { stream, taken: taken.clone(), number };
                 runtime.spawn(write_all(counted, outbox.clone(), fed));
-                let all = Feed { ring: ring.clone(), past: Arc::new(NoPast), cursor: 0, screens: seen.clone() };
+                let (ring, past, screens) = (ring.clone(), Arc::new(NoPast), seen.clone());
+                let all = Feed { first: vec![], ring, past, cursor: 0, screens };
                 assert!(feed.send(all).is_ok());
                 outbox
             });

@@ -68,7 +68,11 @@ fn main() {
         rate(&ours)
     );
     support::report("replay with chain check, without fold / bare decode", &support::ratios(&bare, &read), Goal::None);
-    support::report("replay with chain check and fold / bare decode", &support::ratios(&bare, &ours), Goal::AtLeast(0.6));
+    support::report(
+        "replay with chain check and fold / bare decode",
+        &support::ratios(&bare, &ours),
+        Goal::AtLeast(0.6),
+    );
 }
 
 /// Seconds of processor time: neighbours disturb it less than the clock on the wall.
@@ -124,13 +128,22 @@ fn generate(path: &Path) -> u64 {
         let (by, event) = match n % 10 {
             _ if n == 0 => (Principal::hub(), opened(&plan, &params)),
             0 => match n / 10 % 5 {
-                0 => (dana.clone(), Event::Noted { text: format!("shard {} of 4000 is copied, all as it should be", n / 10) }),
-                1 => (kim.clone(), Event::Noted { text: "I see the same on the dashboard; \"green\" since 14:02".into() }),
+                0 => (
+                    dana.clone(),
+                    Event::Noted { text: format!("shard {} of 4000 is copied, all as it should be", n / 10) },
+                ),
+                1 => (
+                    kim.clone(),
+                    Event::Noted { text: "I see the same on the dashboard; \"green\" since 14:02".into() },
+                ),
                 2 => {
                     attempt += 1;
                     (dana.clone(), Event::RunIntended { step: build.clone(), attempt })
                 }
-                3 => (Principal::hub(), Event::RunEnded { step: build.clone(), attempt, end: RunEnd::Exited { code: 0 } }),
+                3 => (
+                    Principal::hub(),
+                    Event::RunEnded { step: build.clone(), attempt, end: RunEnd::Exited { code: 0 } },
+                ),
                 _ => (kim.clone(), Event::Marked { text: "half of it".into() }),
             },
             1..=6 => {
@@ -142,8 +155,14 @@ fn generate(path: &Path) -> u64 {
             }
             _ => {
                 let hash = Hash::of(&n.to_le_bytes());
-                let event =
-                    Event::OutputWritten { step: build.clone(), attempt, part: Part::Step, offset: n * 100, length: 812, hash };
+                let event = Event::OutputWritten {
+                    step: build.clone(),
+                    attempt,
+                    part: Part::Step,
+                    offset: n * 100,
+                    length: 812,
+                    hash,
+                };
                 (Principal::hub(), event)
             }
         };

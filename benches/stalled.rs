@@ -78,7 +78,11 @@ fn main() {
     let cpu = |seen: &[Seen]| support::median(&seen.iter().map(|seen| seen.cpu).collect::<Vec<_>>());
     println!("stalled: the hub's processor time {:.0} / {:.0} / {:.0} ms", cpu(&one), cpu(&stalled), cpu(&fast));
     let ratios = |seen: &[Seen], to: &[f64]| support::ratios(&took(seen), to);
-    support::report(&format!("{MANY} stalled viewers / one viewer"), &ratios(&stalled, &took(&one)), Goal::AtMost(1.05));
+    support::report(
+        &format!("{MANY} stalled viewers / one viewer"),
+        &ratios(&stalled, &took(&one)),
+        Goal::AtMost(1.05),
+    );
     support::report(&format!("{MANY} fast viewers / one viewer"), &ratios(&fast, &took(&one)), Goal::AtMost(1.25));
     support::report("one viewer / bare terminal", &ratios(&one, &bare), Goal::AtMost(1.25));
     let last: Vec<f64> = fast.iter().map(|seen| seen.last_after).collect();
