@@ -12,4 +12,5 @@ mod reconnect;
 mod refusals;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;
+mod tmux;
 mod wire;
