@@ -23,6 +23,8 @@ pub async fn run(args: Serve) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
+    // A limit on the size of files shall be a write that fails, and is told to everyone, not a signal that kills.
+    let _handled = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(nix::libc::SIGXFSZ));
     let hub = start(plan, &args.plan, &args.hub).await?;
     let action = if hub.resumed { "took up the unfinished session" } else { "opened session" };
     say(&format!(

@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use view::{Link, View};
 
 /// How often the hub is pinged.
@@ -478,8 +479,11 @@ impl Run {
                 }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None if self.state.session.closed.is_some() => return End::Closed,
+                // What a hub that died or a network that broke looks like; the library's words for it are about frames.
+                Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) | None => {
+                    return End::Lost("the connection broke off".to_owned());
+                }
                 Some(Err(error)) => return End::Lost(error.to_string()),
-                None => return End::Lost("the hub closed the connection".to_owned()),
             }
             // An answer counts once everything it led to is folded and shown.
             while let Some(index) = answers.iter().position(|(_, head, _)| *head <= self.state.head.seq) {

@@ -5,23 +5,27 @@
 //! Nothing is shown or started before the sync returned. A failed sync ends the hub's right to run commands: the loop
 //! goes on only to read out a command that runs, then ends.
 
+mod dying;
+mod freezing;
+mod running;
+
 use super::crash::{self, Moment};
 use super::fanout::{Outbox, Ring, binary_frame};
 use super::journal::{Journal, JournalError};
 use super::peer::Welcome;
 use super::sequencer::{Numbered, Sequencer, SequencerError};
 use crate::clock::{At, Clock};
-use crate::event::{Covers, Event, GateSeen, Part, Role, RunEnd};
-use crate::exec::{self, Emulator, Frame, Report, Running, Size};
+use crate::event::{Covers, Event, Part};
+use crate::exec::{Emulator, Report, Running, Size};
 use crate::monitor::{Monitor, Sample};
 use crate::name::{Principal, StepId};
-use crate::plan::Step;
-use crate::protocol::{FromHub, Refused, Screen};
+use crate::protocol::{FromHub, Refused};
 use crate::session::steps::Phase;
-use crate::session::{Author, Fact, Refusal, Request, Session};
+use crate::session::{Author, Fact, Refusal, Request};
 use crate::transcript::output::OutputPiece;
 use crate::transcript::record::Head;
 use bytes::Bytes;
+use freezing::frozen;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -500,86 +504,6 @@ impl Driver {
         }
     }
 
-    fn start(&mut self, step: &StepId, attempt: u32) -> Fact {
-        let not_started = |why: String| Fact::Ended { step: step.clone(), attempt, end: RunEnd::NotStarted { why } };
-        let session = self.sequencer.session();
-        if session.line.is_stopped() {
-            return not_started("the line was stopped before it started".to_owned());
-        }
-        let Some(covers) =
-            session.steps.get(step).and_then(|state| state.armed.as_ref()).map(|armed| armed.covers.covers())
-        else {
-            return not_started("nothing is armed".to_owned());
-        };
-        let (reports, mut reported) = mpsc::channel(16);
-        let running = match exec::start(covers, self.size, reports) {
-            Ok(running) => running,
-            Err(error) => return not_started(error.to_string()),
-        };
-        let (inputs, id) = (self.inputs.clone(), step.clone());
-        // The only wait between a PTY and the journal: its bytes queue here while a sync is under way.
-        std::thread::spawn(move || {
-            while let Some(report) = reported.blocking_recv() {
-                if inputs.blocking_send(Input::Run { step: id.clone(), attempt, report }).is_err() {
-                    return;
-                }
-            }
-        });
-        let process = running.process.clone();
-        let emulator = self.emulate(step, attempt);
-        self.live = Some(Live { step: step.clone(), attempt, running, emulator, written: 0 });
-        Fact::Started { step: step.clone(), attempt, process, cols: self.size.cols, rows: self.size.rows }
-    }
-
-    /// An emulator whose screens go to everyone; without one (no thread to be had) the command runs all the same.
-    fn emulate(&mut self, step: &StepId, attempt: u32) -> Option<Emulator> {
-        let (frames, mut framed) = watch::channel::<Option<Frame>>(None);
-        let (shared, step) = (self.shared.clone(), step.clone());
-        self.screens += 1;
-        let base = self.screens << 32;
-        self.runtime.spawn(async move {
-            while framed.changed().await.is_ok() {
-                let Some(frame) = framed.borrow_and_update().clone() else { continue };
-                let screen = Screen {
-                    step: step.clone(),
-                    attempt,
-                    number: base + frame.number,
-                    cols: frame.size.cols,
-                    rows: frame.size.rows,
-                    bytes: frame.bytes,
-                };
-                shared.screens.send_replace(Some(binary_frame(&screen.encode())));
-            }
-        });
-        Emulator::start(self.size, frames)
-            .inspect_err(|error| tracing::warn!("no screen for this command: {error}"))
-            .ok()
-    }
-
-    fn interrupt(&self, step: &StepId, force: bool) {
-        let result = match &self.live {
-            Some(live) if live.step == *step => live.running.interrupt(force),
-            _ => {
-                let state = self.sequencer.session().steps.get(step);
-                match state.and_then(|state| state.run.as_ref()).and_then(|run| run.process.as_ref()) {
-                    Some(process) => exec::signal_orphan(process, force),
-                    None => Ok(()),
-                }
-            }
-        };
-        if let Err(error) = result {
-            tracing::warn!("step {step} cannot be interrupted: {error}");
-        }
-    }
-
-    /// The step whose process outlived an earlier hub, once it is gone.
-    fn vanished(&self) -> Option<(StepId, u32)> {
-        let (step, state) = self.sequencer.session().owing_step()?;
-        let run = state.run.as_ref().filter(|run| run.still_running)?;
-        let gone = run.process.as_ref().is_none_or(|process| !exec::is_alive(process));
-        gone.then(|| (step.id.clone(), state.attempt))
-    }
-
     /// Once every gate of a starting step was read anew, its bytes are, last.
     fn recheck_if_ready(&mut self) {
         let Some((step, state, armed)) = self.sequencer.session().open_step() else { return };
@@ -596,107 +520,4 @@ impl Driver {
             let _ = inputs.send(Input::Rechecked { step: id, attempt, now }).await;
         });
     }
-
-    fn freezing(&self, step: &StepId, attempt: impl Fn(&crate::session::steps::StepState) -> u32) -> Option<Freezing> {
-        let session = self.sequencer.session();
-        let at = self.shared.now();
-        let (state, step) = (session.steps.get(step)?, session.plan.step(step)?.clone());
-        let gates = step.gates.iter().filter_map(|gate| gate_seen(session, gate, at)).collect();
-        Some(Freezing {
-            session: (session.plan.clone(), session.params.clone()),
-            folder: self.folder.clone(),
-            attempt: attempt(state),
-            step,
-            gates,
-        })
-    }
-
-    /// The transcript failed. Says so to everyone, reads out what runs, and ends.
-    fn die(&mut self, error: &JournalError, batch: Batch, mut inputs: mpsc::Receiver<Input>) {
-        tracing::error!("{error}");
-        let dying = binary_frame(&FromHub::Dying { why: error.to_string() }.encode());
-        for outbox in
-            self.shared.outboxes.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade)
-        {
-            outbox.push(&dying);
-        }
-        let refuse = |outbox: &Weak<Outbox>, id, request: String| {
-            let refusal = Some(Refused { request, reason: error.to_string(), hint: None });
-            let answer = FromHub::Answer { id, head: self.shared.ring.head(), refusal };
-            if let Some(outbox) = outbox.upgrade() {
-                outbox.push(&binary_frame(&answer.encode()));
-            }
-        };
-        // What was decided in this batch never happened. Who asked is told so, or would wait for an answer for as long as
-        // the command runs, and could not ask to have it interrupted.
-        for (outbox, id, request, _) in batch.answers {
-            refuse(&outbox, id, request);
-        }
-        drop(batch.joins);
-        let mut lost = 0_u64;
-        while let Some(live) = &self.live {
-            match inputs.blocking_recv() {
-                Some(Input::Run { report: Report::Output(bytes), .. }) => lost += bytes.len() as u64,
-                Some(Input::Run { step, report: Report::Ended(end), .. }) if step == live.step => {
-                    tracing::error!("step {step}: {end}; {lost} bytes of its output are not in the transcript");
-                    self.live = None;
-                }
-                Some(Input::Join(joining)) => {
-                    let reason = "the hub lost its transcript and is ending".to_owned();
-                    let _ = joining.reply.send(Err(NotIn { reason, retry: true }));
-                }
-                Some(Input::Ask { author, id, request, outbox, .. }) => match &request {
-                    // Interrupting what runs stays possible for the crew: it needs no transcript to be right.
-                    Request::Interrupt { step, force }
-                        if *step == live.step && self.sequencer.session().role(&author.principal) != Role::Observer =>
-                    {
-                        self.interrupt(step, *force);
-                        let answer = FromHub::Answer { id, head: self.shared.ring.head(), refusal: None };
-                        if let Some(outbox) = outbox.upgrade() {
-                            outbox.push(&binary_frame(&answer.encode()));
-                        }
-                    }
-                    request => refuse(&outbox, id, request.describe()),
-                },
-                // What runs is left alone until somebody insists, as in a hub that is well.
-                Some(Input::Stop { force: true }) => return,
-                Some(Input::Stop { force: false }) => {
-                    tracing::warn!(
-                        "step {} runs; the hub ends when it has ended, or at once when asked again",
-                        live.step
-                    );
-                }
-                Some(_) => {}
-                None => return,
-            }
-        }
-    }
-}
-
-struct Freezing {
-    session: (Arc<crate::plan::Plan>, crate::plan::Params),
-    folder: PathBuf,
-    step: Step,
-    attempt: u32,
-    gates: Vec<GateSeen>,
-}
-
-/// Freezes off the driver's thread: hashing a large file must not hold up the session.
-async fn frozen(work: Option<Freezing>) -> Result<Box<Covers>, String> {
-    let Some(work) = work else { return Err("the plan has no such step".to_owned()) };
-    let frozen = tokio::task::spawn_blocking(move || {
-        let (plan, params) = &work.session;
-        exec::freeze(plan, &work.step, params, &work.folder, work.attempt, work.gates)
-    });
-    match frozen.await {
-        Ok(Ok(covers)) => Ok(Box::new(covers)),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(error) => Err(format!("freezing failed: {error}")),
-    }
-}
-
-fn gate_seen(session: &Session, gate: &crate::plan::Gate, at: At) -> Option<GateSeen> {
-    let reading = session.watches.get(&gate.watch)?.reading.clone()?;
-    let age_ms = u64::try_from(session.age(&gate.watch, at)?.as_millis()).unwrap_or(u64::MAX);
-    Some(GateSeen { watch: gate.watch.clone(), reading, age_ms })
 }

@@ -6,6 +6,7 @@
 //! whole frame by whole frame.
 
 use super::sequencer::Numbered;
+use crate::event::Event;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io;
@@ -87,17 +88,32 @@ impl Segment {
 /// The newest published lines.
 #[derive(Debug)]
 pub struct Ring {
-    inner: RwLock<(VecDeque<Segment>, usize)>,
-    published: watch::Sender<u64>,
+    inner: RwLock<Kept>,
+    published: watch::Sender<()>,
+    quiet: Notify,
 }
+
+#[derive(Debug)]
+struct Kept {
+    segments: VecDeque<Segment>,
+    bytes: usize,
+    /// The last line published.
+    head: u64,
+}
+
+/// How often lines that are no news wake everybody: a command that prints as fast as it can makes some thousand batches
+/// a second, and waking a hundred writers for each costs more than the command does.
+const QUIET: Duration = Duration::from_millis(33);
 
 impl Ring {
     /// An empty ring; `head` is the last line published before.
     pub fn new(head: u64) -> Arc<Ring> {
-        Arc::new(Ring { inner: RwLock::default(), published: watch::Sender::new(head) })
+        let kept = Kept { segments: VecDeque::new(), bytes: 0, head };
+        Arc::new(Ring { inner: RwLock::new(kept), published: watch::Sender::new(()), quiet: Notify::new() })
     }
 
-    /// Shows a batch of durable lines to everyone. Never waits.
+    /// Shows a batch of durable lines to everyone. Never waits. Where all of them only say that a command printed or a
+    /// watch was read, those who wait are woken by [`pace`](Self::pace), a moment later.
     pub fn publish(&self, lines: &[Numbered]) {
         let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return };
         let mut frames = BytesMut::with_capacity(lines.iter().map(|line| line.bytes.len() + 10).sum());
@@ -108,39 +124,52 @@ impl Ring {
         }
         let segment = Segment { first: first.line.seq, starts, frames: frames.freeze() };
         {
-            let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-            inner.1 += segment.frames.len();
-            inner.0.push_back(segment);
-            while inner.1 > RING_BYTES_MAX && inner.0.len() > 1 {
-                let gone = inner.0.pop_front().map_or(0, |segment| segment.frames.len());
-                inner.1 -= gone;
+            let mut kept = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+            kept.bytes += segment.frames.len();
+            kept.segments.push_back(segment);
+            kept.head = last.line.seq;
+            while kept.bytes > RING_BYTES_MAX && kept.segments.len() > 1 {
+                let gone = kept.segments.pop_front().map_or(0, |segment| segment.frames.len());
+                kept.bytes -= gone;
             }
         }
-        // After the ring holds it: a writer that wakes finds the line. `watch` keeps the newest value, so a wake-up
-        // cannot be lost between a writer's look and its wait.
-        self.published.send_replace(last.line.seq);
+        // After the ring holds it: a writer that wakes finds the line. Both remember a wake-up that nobody waited for, so
+        // none is lost between a writer's look and its wait.
+        match lines.iter().all(|line| is_quiet(&line.line.event)) {
+            true => self.quiet.notify_one(),
+            false => _ = self.published.send_replace(()),
+        }
     }
 
-    /// Wakes on every publication.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
+    /// Wakes participants for quiet lines: at once for the first, then at most every [`QUIET`]. Never ends.
+    pub async fn pace(&self) {
+        loop {
+            self.quiet.notified().await;
+            self.published.send_replace(());
+            tokio::time::sleep(QUIET).await;
+        }
+    }
+
+    /// Wakes when there are lines to send. What the ring holds by then may be more.
+    pub fn subscribe(&self) -> watch::Receiver<()> {
         self.published.subscribe()
     }
 
     /// Number of the last published line.
     pub fn head(&self) -> u64 {
-        *self.published.borrow()
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).head
     }
 
     /// Framed lines after `cursor`, up to some [`TAKE_BYTES`], and the new cursor. `None` where the ring no longer (or not
     /// yet) holds the next line.
     pub fn after(&self, cursor: u64, out: &mut Vec<Bytes>) -> Option<u64> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let index = inner.0.partition_point(|segment| segment.last() <= cursor);
-        let first = inner.0.get(index).filter(|segment| segment.first <= cursor + 1)?;
+        let index = inner.segments.partition_point(|segment| segment.last() <= cursor);
+        let first = inner.segments.get(index).filter(|segment| segment.first <= cursor + 1)?;
         let start = first.starts.get(usize::try_from(cursor + 1 - first.first).ok()?)?;
         out.push(first.frames.slice(*start as usize..));
         let (mut last, mut bytes) = (first.last(), first.frames.len());
-        for segment in inner.0.iter().skip(index + 1) {
+        for segment in inner.segments.iter().skip(index + 1) {
             if bytes >= TAKE_BYTES {
                 break;
             }
@@ -150,6 +179,11 @@ impl Ring {
         }
         Some(last)
     }
+}
+
+/// Whether a line is nothing that anybody waits for: the screen shows what was printed, and its command's end is loud.
+fn is_quiet(event: &Event) -> bool {
+    matches!(event, Event::OutputWritten { .. } | Event::ReadingTaken { asked: None, .. })
 }
 
 /// What one connection alone gets, whole frames only.
@@ -258,7 +292,7 @@ pub async fn write_all<W: AsyncWrite + Unpin>(
     feed: tokio::sync::oneshot::Receiver<Feed>,
 ) -> io::Result<()> {
     let mut waiting_feed = Some(feed);
-    let mut feed: Option<(Feed, watch::Receiver<u64>)> = None;
+    let mut feed: Option<(Feed, watch::Receiver<()>)> = None;
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut next_screen = tokio::time::Instant::now();
     loop {
@@ -269,7 +303,8 @@ pub async fn write_all<W: AsyncWrite + Unpin>(
         let mut screen_later = None;
         if let Some((feed, published)) = &mut feed {
             send(&mut to, &mut std::mem::take(&mut feed.first)).await?;
-            let head = *published.borrow_and_update();
+            published.borrow_and_update(); // before the look, so that what comes after it wakes again
+            let head = feed.ring.head();
             while feed.cursor < head {
                 feed.next(&mut pieces).await?;
                 send(&mut to, &mut pieces).await?;

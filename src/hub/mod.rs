@@ -196,6 +196,10 @@ impl Hub {
         let tasks = vec![
             tokio::spawn(accept(listener, door, places.clone())),
             tokio::spawn({
+                let ring = shared.ring.clone();
+                async move { ring.pace().await }
+            }),
+            tokio::spawn({
                 let inputs = inputs.clone();
                 async move {
                     while let Some(sample) = sampled.recv().await {

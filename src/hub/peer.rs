@@ -4,7 +4,7 @@ use super::driver::{Input, Joining, NotIn};
 use super::fanout::{self, Feed, Outbox, Past, Ring, Screens, binary_frame, close_frame, ping_frame};
 use crate::event::Role;
 use crate::identity::{PublicKey, random_hex};
-use crate::name::Principal;
+use crate::name::{NameError, Principal};
 use crate::protocol::{
     CLIENT_BYTES_MAX, FromClient, FromHub, PATH, PRE_AUTH_BYTES_MAX, SUBPROTOCOL, VERSIONS, join_statement, snapshot,
 };
@@ -151,7 +151,7 @@ pub async fn serve(door: Arc<Door>, stream: TcpStream, from: SocketAddr, pending
 
 /// Reads until the other side closes.
 async fn drain(from: &mut (impl AsyncRead + Unpin)) {
-    let mut nothing = [0; 4096];
+    let mut nothing = vec![0; 4096]; // not in the task itself, which would hold it from the start
     while tokio::io::AsyncReadExt::read(from, &mut nothing).await.is_ok_and(|count| count > 0) {}
 }
 
@@ -167,6 +167,14 @@ pub async fn turn_away(mut stream: TcpStream) {
     .await;
 }
 
+/// A connection whose client is known and let in.
+struct Entered<'a> {
+    socket: WebSocketStream<&'a mut Io>,
+    author: Author,
+    departure: Departure,
+    welcome: Welcome,
+}
+
 /// The conversation; returns the close frame to end it with.
 async fn converse(
     door: &Arc<Door>,
@@ -177,6 +185,31 @@ async fn converse(
     accepted: Instant,
     pending: tokio::sync::OwnedSemaphorePermit,
 ) -> bytes::Bytes {
+    // Boxed, because a task keeps room for the largest thing it ever waited for: the way in takes several times what all
+    // the hours take in which somebody only looks, and is given back.
+    let (mut socket, author, mut departure) = match Box::pin(arrive(door, io, outbox, from, accepted)).await {
+        Ok(Entered { socket, author, departure, welcome }) => {
+            drop(pending);
+            match greet(door, outbox, feed, &author, departure.connection, welcome) {
+                Ok(()) => (socket, author, departure),
+                Err(close) => return close,
+            }
+        }
+        Err(close) => return close,
+    };
+    let (why, close) = listen(door, &mut socket, outbox, &author, departure.connection).await;
+    departure.why = Some(why);
+    close
+}
+
+/// From the upgrade request to the driver's yes, or the close frame.
+async fn arrive<'a>(
+    door: &Arc<Door>,
+    io: &'a mut Io,
+    outbox: &Arc<Outbox>,
+    from: SocketAddr,
+    accepted: Instant,
+) -> Result<Entered<'a>, bytes::Bytes> {
     let mut config = WebSocketConfig::default();
     config.read_buffer_size = 4096; // the defaults touch 128 KiB a client
     config.write_buffer_size = 4096;
@@ -186,45 +219,48 @@ async fn converse(
     let upgrade = tokio_tungstenite::accept_hdr_async_with_config(io, gatekeeper, Some(config));
     let mut socket = match timeout_at(accepted + UPGRADE, upgrade).await {
         Ok(Ok(socket)) => socket,
-        _ => return bytes::Bytes::new(), // no websocket: no close frame to send
+        _ => return Err(bytes::Bytes::new()), // no websocket: no close frame to send
     };
-    let entered = timeout_at(accepted + AUTH, enter(door, &mut socket, outbox, from)).await;
-    let (author, mut departure, welcome) = match entered {
-        Ok(Ok(entered)) => entered,
+    match timeout_at(accepted + AUTH, enter(door, &mut socket, outbox, from)).await {
+        Ok(Ok((author, departure, welcome))) => Ok(Entered { socket, author, departure, welcome }),
         Ok(Err(refusal)) => {
             outbox.push(&binary_frame(&refusal.encode()));
-            return close_frame(1008, "refused");
+            Err(close_frame(1008, "refused"))
         }
-        Err(_) => return close_frame(1008, "no proof of a key within 10 s"),
+        Err(_) => Err(close_frame(1008, "no proof of a key within 10 s")),
+    }
+}
+
+/// Tells a client as what it is let in, gives it the session where it holds none, and starts its lines.
+fn greet(
+    door: &Door,
+    outbox: &Outbox,
+    feed: oneshot::Sender<Feed>,
+    author: &Author,
+    connection: u64,
+    welcome: Welcome,
+) -> Result<(), bytes::Bytes> {
+    let cursor = welcome.resume.map_or(welcome.head.seq, |have| have.seq);
+    let message = FromHub::Welcome {
+        principal: author.principal.clone(),
+        role: welcome.role,
+        connection,
+        at: (door.now)(),
+        head: welcome.head,
+        from: cursor + 1,
+        snapshot: welcome.resume.is_none(),
     };
-    drop(pending);
-    let mut cursor = welcome.head.seq;
+    outbox.push(&binary_frame(&message.encode()));
     let mut first = vec![];
-    outbox.push(&binary_frame(
-        &FromHub::Welcome {
-            principal: author.principal.clone(),
-            role: welcome.role,
-            connection: departure.connection,
-            at: (door.now)(),
-            head: welcome.head,
-            from: welcome.resume.map_or(welcome.head.seq, |have| have.seq) + 1,
-            snapshot: welcome.resume.is_none(),
-        }
-        .encode(),
-    ));
-    match welcome.resume {
-        Some(have) => cursor = have.seq,
-        None => match snapshot(&welcome.session, welcome.head) {
-            // Not through the outbox: its limit is for clients that ask without reading, and a session may be larger.
-            Ok(parts) => first.extend(parts.iter().map(|part| binary_frame(&part.encode()))),
-            Err(_) => return close_frame(1011, "the session cannot be written"),
-        },
+    if welcome.resume.is_none() {
+        let parts = snapshot(&welcome.session, welcome.head);
+        let parts = parts.map_err(|_| close_frame(1011, "the session cannot be written"))?;
+        // Not through the outbox: its limit is for clients that ask without reading, and a session may be larger.
+        first.extend(parts.iter().map(|part| binary_frame(&part.encode())));
     }
     let (ring, past, screens) = (door.ring.clone(), door.past.clone(), door.screens.clone());
     let _ = feed.send(Feed { first, ring, past, cursor, screens });
-    let (why, close) = listen(door, &mut socket, outbox, &author, departure.connection).await;
-    departure.why = Some(why);
-    close
+    Ok(())
 }
 
 /// The rules of the upgrade request: no browser, no query, our path and subprotocol.
@@ -296,12 +332,7 @@ async fn enter(
     // A personal link says who it is; an observer's name is chosen, and marked so that it can be nobody else's.
     let principal = match owner {
         Some(owner) => owner,
-        None => {
-            // The client sends the marked name already: it is part of what it signs.
-            let name = principal.short();
-            let name = name.strip_prefix("observer:").unwrap_or(name);
-            Principal::new(&format!("observer:{name}")).map_err(|error| refuse(&error.to_string()))?
-        }
+        None => observer(&principal).map_err(|error| refuse(&error.to_string()))?,
     };
     let statement = join_statement(&door.session, &nonce, &client_nonce, &principal, have);
     if !public.verify(&statement, &signature) {
@@ -320,6 +351,12 @@ async fn enter(
         answered.await.map_err(|_| gone())?.map_err(|NotIn { reason, retry }| FromHub::Refuse { reason, retry })?;
     let departure = Departure { inputs: door.inputs.clone(), outbox: outbox.clone(), principal, connection, why: None };
     Ok((author, departure, welcome))
+}
+
+/// The name of an observer who goes by that one, marked or not yet.
+fn observer(chosen: &Principal) -> Result<Principal, NameError> {
+    let name = chosen.short();
+    Principal::new(&format!("observer:{}", name.strip_prefix("observer:").unwrap_or(name)))
 }
 
 fn gone() -> FromHub {
@@ -414,5 +451,19 @@ async fn listen(
                 );
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_observer_is_marked_once_and_cannot_be_anybody_else() {
+        let named = |name: &str| observer(&Principal::new(name).unwrap()).unwrap().to_string();
+        assert_eq!(named("kim"), "observer:kim");
+        assert_eq!(named("kim@example.org"), "observer:kim");
+        // What a client that marks its name itself has signed.
+        assert_eq!(named("observer:kim"), "observer:kim");
     }
 }

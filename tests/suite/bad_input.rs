@@ -221,7 +221,8 @@ fn a_damaged_transcript_is_refused_by_line_or_taken_up_whole() {
             }
             false => {
                 assert_eq!(hub.wait().code(), Some(3), "{what}: {said}");
-                assert!(said.contains("cannot be continued: line ") && said.contains("hint: "), "{what}: {said}");
+                hub.expect("cannot be continued: line ");
+                hub.expect("hint: keep the file, it is evidence");
             }
         }
         tried += 1;
@@ -270,8 +271,8 @@ fn a_full_disk_lets_the_command_end_and_says_so_to_everyone() {
     std::fs::write(stage.path("stop"), "").unwrap();
     assert_eq!(hub.wait().code(), Some(3), "{}", hub.printed());
     assert_eq!(std::fs::read_to_string(stage.path("ended.txt")).unwrap(), "whole\n", "the command came to its end");
-    assert!(hub.printed().contains("the transcript can no longer be written"), "{}", hub.printed());
-    assert!(hub.printed().contains("step a: exit 0;"), "{}", hub.printed());
+    hub.expect("step a: exit 0; ");
+    hub.expect("the transcript can no longer be written, so nothing may run: no space left for line");
 
     // With room again everything that was shown is there, and nobody knows how it ended.
     let _hub = stage.serve(&[]);
@@ -285,6 +286,41 @@ fn a_full_disk_lets_the_command_end_and_says_so_to_everyone() {
     let torn: Vec<PathBuf> = std::fs::read_dir(stage.path("transcripts")).unwrap().map(|e| e.unwrap().path()).collect();
     assert!(torn.iter().any(|path| path.to_string_lossy().contains(".torn-1")), "{torn:?}");
     assert!(lead.refused("arm a").contains("unknown"));
+}
+
+#[test]
+fn a_limit_on_file_sizes_is_a_full_disk_and_no_sudden_death() {
+    let run = "head -c 3000000 /dev/zero; while test ! -e stop; do sleep 0.05; done; echo whole > ended.txt";
+    let stage = Stage::new(&plan(&format!("[[step]]\nid = \"a\"\nio = \"pipe\"\nrun = \"{run}\"\n")));
+    // In units of 512 bytes: the transcript's first megabyte fits, so much output does not.
+    let mut hub = stage.serve_limited(4096);
+    stage.wait_for_links();
+    let lead = stage.join(LEAD);
+    lead.ok("arm a");
+    lead.ok("run");
+    lead.expect("HUB: nothing can start any more: no space left for line");
+    assert!(!hub.has_ended(), "it reads the command out");
+    std::fs::write(stage.path("stop"), "").unwrap();
+    assert_eq!(hub.wait().code(), Some(3), "{}", hub.printed());
+    assert_eq!(std::fs::read_to_string(stage.path("ended.txt")).unwrap(), "whole\n");
+    let _hub = stage.serve(&[]);
+    lead.expect("a is unknown");
+}
+
+/// From the first line on: a hub whose disk is full at once says so and leaves nothing that stands in the way.
+#[test]
+fn a_disk_that_is_full_from_the_start() {
+    for kind in ["enospc", "eio"] {
+        let stage = Stage::new(&plan("[[step]]\nid = \"a\"\nrun = \"true\"\n"));
+        let mut hub = stage.serve_with(&[("CROSSCHECK_FAULT", &format!("{kind}:1"))], &[]);
+        assert_eq!(hub.wait().code(), Some(3), "{}", hub.printed());
+        hub.expect("error: the session could not be opened: ");
+        let _hub = stage.serve(&[]);
+        let lead = stage.join(LEAD);
+        lead.ok("arm a");
+        lead.ok("run");
+        lead.expect("a done");
+    }
 }
 
 #[test]

@@ -13,3 +13,4 @@ mod refusals;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;
 mod tmux;
+mod wire;

@@ -85,6 +85,17 @@ impl Stage {
         Hub { process: Process::start("hub", command), transcripts: self.path("transcripts") }
     }
 
+    /// Starts a hub that may write no file larger than so many times 512 bytes, and does not wait for it.
+    pub fn serve_limited(&self, blocks: u32) -> Hub {
+        let _ = std::fs::remove_file(self.path("links.json"));
+        let plain = self.serve_command(&[]);
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("ulimit -f {blocks}; exec \"$@\"")).arg("sh").arg(plain.get_program());
+        command.args(plain.get_args()).env_clear();
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+        Hub { process: Process::start("hub", command), transcripts: self.path("transcripts") }
+    }
+
     /// Waits until a hub wrote its links.
     pub fn wait_for_links(&self) {
         poll(PATIENCE, || self.path("links.json").exists().then_some(())).expect("the hub comes up");

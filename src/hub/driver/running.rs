@@ -1,0 +1,93 @@
+//! The process of the step that runs.
+
+use super::super::fanout::binary_frame;
+use super::{Driver, Input, Live};
+use crate::event::RunEnd;
+use crate::exec::{self, Emulator, Frame};
+use crate::name::StepId;
+use crate::protocol::Screen;
+use crate::session::Fact;
+use tokio::sync::{mpsc, watch};
+
+impl Driver {
+    /// Starts what was intended; what became of it.
+    pub(super) fn start(&mut self, step: &StepId, attempt: u32) -> Fact {
+        let not_started = |why: String| Fact::Ended { step: step.clone(), attempt, end: RunEnd::NotStarted { why } };
+        let session = self.sequencer.session();
+        if session.line.is_stopped() {
+            return not_started("the line was stopped before it started".to_owned());
+        }
+        let Some(covers) =
+            session.steps.get(step).and_then(|state| state.armed.as_ref()).map(|armed| armed.covers.covers())
+        else {
+            return not_started("nothing is armed".to_owned());
+        };
+        let (reports, mut reported) = mpsc::channel(16);
+        let running = match exec::start(covers, self.size, reports) {
+            Ok(running) => running,
+            Err(error) => return not_started(error.to_string()),
+        };
+        let (inputs, id) = (self.inputs.clone(), step.clone());
+        // The only wait between a PTY and the journal: its bytes queue here while a sync is under way.
+        std::thread::spawn(move || {
+            while let Some(report) = reported.blocking_recv() {
+                if inputs.blocking_send(Input::Run { step: id.clone(), attempt, report }).is_err() {
+                    return;
+                }
+            }
+        });
+        let process = running.process.clone();
+        let emulator = self.emulate(step, attempt);
+        self.live = Some(Live { step: step.clone(), attempt, running, emulator, written: 0 });
+        Fact::Started { step: step.clone(), attempt, process, cols: self.size.cols, rows: self.size.rows }
+    }
+
+    /// An emulator whose screens go to everyone; without one (no thread to be had) the command runs all the same.
+    fn emulate(&mut self, step: &StepId, attempt: u32) -> Option<Emulator> {
+        let (frames, mut framed) = watch::channel::<Option<Frame>>(None);
+        let (shared, step) = (self.shared.clone(), step.clone());
+        self.screens += 1;
+        let base = self.screens << 32;
+        self.runtime.spawn(async move {
+            while framed.changed().await.is_ok() {
+                let Some(frame) = framed.borrow_and_update().clone() else { continue };
+                let screen = Screen {
+                    step: step.clone(),
+                    attempt,
+                    number: base + frame.number,
+                    cols: frame.size.cols,
+                    rows: frame.size.rows,
+                    bytes: frame.bytes,
+                };
+                shared.screens.send_replace(Some(binary_frame(&screen.encode())));
+            }
+        });
+        Emulator::start(self.size, frames)
+            .inspect_err(|error| tracing::warn!("no screen for this command: {error}"))
+            .ok()
+    }
+
+    pub(super) fn interrupt(&self, step: &StepId, force: bool) {
+        let result = match &self.live {
+            Some(live) if live.step == *step => live.running.interrupt(force),
+            _ => {
+                let state = self.sequencer.session().steps.get(step);
+                match state.and_then(|state| state.run.as_ref()).and_then(|run| run.process.as_ref()) {
+                    Some(process) => exec::signal_orphan(process, force),
+                    None => Ok(()),
+                }
+            }
+        };
+        if let Err(error) = result {
+            tracing::warn!("step {step} cannot be interrupted: {error}");
+        }
+    }
+
+    /// The step whose process outlived an earlier hub, once it is gone.
+    pub(super) fn vanished(&self) -> Option<(StepId, u32)> {
+        let (step, state) = self.sequencer.session().owing_step()?;
+        let run = state.run.as_ref().filter(|run| run.still_running)?;
+        let gone = run.process.as_ref().is_none_or(|process| !exec::is_alive(process));
+        gone.then(|| (step.id.clone(), state.attempt))
+    }
+}
