@@ -12,5 +12,6 @@ mod reconnect;
 mod refusals;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;
+mod tidy;
 mod tmux;
 mod wire;

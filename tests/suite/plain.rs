@@ -29,8 +29,8 @@ run = "test ! -e exports"
 fn a_release_is_flown_without_any_terminal() {
     let stage = Stage::new(PLAN);
     let mut hub = stage.serve(&[]);
-    let lead = stage.join("lead@example.org");
-    let mut shadows = [stage.join("dba@example.org"), stage.join("search@example.org")];
+    let lead = stage.join_without_terminal("lead@example.org");
+    let mut shadows = ["dba@example.org", "search@example.org"].map(|who| stage.join_without_terminal(who));
 
     lead.ok("arm fill");
     lead.ok("run");

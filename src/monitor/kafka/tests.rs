@@ -1,3 +1,5 @@
+//! Cycles against scripted sources: what becomes of offsets that are known, unknown, lost and contradictory.
+
 use super::*;
 use crate::monitor::worker::Worker;
 use crate::name::WatchId;

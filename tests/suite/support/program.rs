@@ -145,6 +145,17 @@ impl Stage {
         Plain::start("host", command)
     }
 
+    /// Joins as a service would: in a session of its own without any terminal, which is reason enough for plain mode.
+    pub fn join_without_terminal(&self, who: &str) -> Plain {
+        let environment = program(&self.home(who));
+        let mut command = Command::new("setsid");
+        command.args([env!("CARGO_BIN_EXE_crosscheck"), "join", &self.links()[who]]);
+        command.env_clear().envs(environment.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let plain = Plain::start(who, command);
+        plain.expect("joined session");
+        plain
+    }
+
     /// The home of a participant.
     pub fn home(&self, who: &str) -> PathBuf {
         let home = self.path(format!("home-{who}"));

@@ -1,0 +1,248 @@
+//! Reads the sources: what a reader relies on holds for every file, and stays so.
+
+use crate::support::program::run;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Lines of a file, tests left out. Past 500 look for the noun that hides in it; past this it is no longer read.
+const LINES_MAX: usize = 700;
+
+/// What each part of the program may use; dependencies run one way. `record` is `transcript::record`, the bytes of a line,
+/// on which more depends than on the files they are kept in.
+const MAY_USE: &[(&str, &str)] = &[
+    ("name", ""),
+    ("hash", ""),
+    ("clock", ""),
+    ("link", "name"),
+    ("identity", "hash"),
+    ("plan", "name hash"),
+    ("event", "name hash clock record"), // the text of a frozen step is that of a line
+    ("record", "name hash clock event"),
+    ("session", "name hash clock plan event record protocol"), // of the protocol only its limits: what fits in a message
+    ("transcript", "name hash clock plan event session record"),
+    ("protocol", "name hash clock event session record"),
+    ("exec", "name hash plan event"),
+    ("monitor", "name clock plan event"),
+    ("hub", "name hash clock link identity plan event session transcript record protocol exec monitor"),
+    ("client", "name hash clock link identity event session record protocol"),
+    ("report", "name hash clock plan event session transcript record"),
+    ("tui", "name hash clock plan event session record protocol exec client"),
+    (
+        "cli",
+        "name hash clock link identity plan event session transcript record protocol exec monitor hub client report tui",
+    ),
+];
+
+/// The core: a pure state machine and what it is made of.
+const CORE: &[&str] =
+    &["name.rs", "hash.rs", "plan", "event.rs", "session", "protocol.rs", "transcript/record.rs", "hub/sequencer.rs"];
+/// What the core knows nothing of: a runtime, files, processes, the environment, a clock, chance.
+const OUTSIDE: &[&str] = &[
+    "tokio",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::env",
+    "std::thread",
+    "Instant",
+    "SystemTime",
+    "clock::wall",
+    "ring::rand",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Sources by their path below a folder, in order; test modules left out.
+fn program_sources() -> BTreeMap<String, String> {
+    let all = sources(&root().join("src"));
+    let mut tests: BTreeSet<PathBuf> = BTreeSet::new();
+    for (path, text) in &all {
+        // A module's children lie in the folder of its name; those of `mod.rs`, `lib.rs` and `main.rs` lie beside it.
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a source has a name");
+        let folder = path.parent().expect("a source lies in a folder");
+        let children = if matches!(stem, "mod" | "lib" | "main") { folder.to_owned() } else { folder.join(stem) };
+        let lines: Vec<&str> = text.lines().collect();
+        for pair in lines.windows(2).filter(|pair| pair[0].trim() == "#[cfg(test)]") {
+            let named = pair[1].trim().strip_suffix(';').and_then(|line| line.rsplit_once("mod "));
+            tests.extend(named.map(|(_, name)| children.join(name)));
+        }
+    }
+    let is_test = |path: &Path| tests.iter().any(|test| path.starts_with(test) || path.with_extension("") == *test);
+    let below = |path: &Path| path.strip_prefix(root().join("src")).expect("below src").display().to_string();
+    let kept = all.iter().filter(|(path, _)| !is_test(path));
+    kept.map(|(path, text)| (below(path), without_tests(text).to_owned())).collect()
+}
+
+/// Unit tests sit at the end of their file.
+fn without_tests(text: &str) -> &str {
+    text.find("#[cfg(test)]\nmod tests {").map_or(text, |at| &text[..at])
+}
+
+/// The code of a line, its comment left out.
+fn code(line: &str) -> &str {
+    line.split("//").next().unwrap_or(line)
+}
+
+#[test]
+fn every_source_says_what_it_holds() {
+    let mut silent = vec![];
+    for folder in ["src", "tests/suite"] {
+        let says = |text: &str| text.starts_with("//! ") || text.starts_with("#![doc = include_str!");
+        let all = sources(&root().join(folder));
+        assert!(!all.is_empty());
+        silent.extend(all.into_iter().filter(|(_, text)| !says(text)).map(|(path, _)| path));
+    }
+    assert!(silent.is_empty(), "no module comment in the first line: {silent:?}");
+}
+
+#[test]
+fn every_source_can_be_read_in_one_sitting() {
+    let mut long: Vec<_> = program_sources().into_iter().map(|(path, text)| (text.lines().count(), path)).collect();
+    long.retain(|(lines, _)| *lines > LINES_MAX);
+    assert!(long.is_empty(), "more than {LINES_MAX} lines, tests left out: {long:?}");
+}
+
+#[test]
+fn dependencies_run_one_way() {
+    let may_use: BTreeMap<&str, BTreeSet<&str>> =
+        MAY_USE.iter().map(|(part, uses)| (*part, uses.split(' ').collect())).collect();
+    let mut wrong = vec![];
+    for (path, text) in program_sources() {
+        let part = match path.as_str() {
+            "main.rs" | "lib.rs" => continue,
+            "transcript/record.rs" => "record",
+            path => path.split('/').next().expect("a first part").trim_end_matches(".rs"),
+        };
+        let uses = may_use.get(part).unwrap_or_else(|| panic!("src/{path}: say in MAY_USE what `{part}` may use"));
+        for (number, line) in text.lines().enumerate() {
+            for (at, _) in code(line).match_indices("crate::") {
+                let rest = &line[at + "crate::".len()..];
+                assert!(!rest.starts_with('{'), "src/{path}:{}: one `use crate::…` a part", number + 1);
+                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+                let used = if rest.starts_with("transcript::record") { "record" } else { &rest[..end] };
+                if used != part && !uses.contains(used) {
+                    wrong.push(format!("src/{path}:{}: {part} may not use {used}", number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_core_knows_no_runtime_file_or_clock() {
+    let sources = program_sources();
+    let mut wrong = vec![];
+    for core in CORE {
+        let folder = format!("{core}/");
+        let of_it: Vec<_> = sources.iter().filter(|(path, _)| *path == core || path.starts_with(&folder)).collect();
+        assert!(!of_it.is_empty(), "src/{core} is not there any more");
+        for (path, text) in of_it {
+            for (number, line) in text.lines().enumerate() {
+                let words = OUTSIDE.iter().filter(|word| mentions(code(line), word));
+                wrong.extend(words.map(|word| format!("src/{path}:{}: {word}", number + 1)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Whether the word stands there as a word: `Instantly` is no `Instant`.
+fn mentions(line: &str, word: &str) -> bool {
+    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    line.match_indices(word)
+        .any(|(at, _)| !part(line[..at].chars().next_back()) && !part(line[at + word.len()..].chars().next()))
+}
+
+#[test]
+fn every_plan_in_sessions_can_be_flown() {
+    let home = tempfile::tempdir().expect("a folder");
+    let plans = files(&root().join("sessions"), "toml");
+    assert!(plans.len() >= 2, "{plans:?}");
+    for plan in plans {
+        let (status, out, err) = run(home.path(), &["lint", plan.to_str().expect("a path of text")]);
+        assert_eq!(status, Some(0), "{}: {out}{err}", plan.display());
+    }
+}
+
+#[test]
+fn every_theme_can_be_loaded() {
+    let themes = files(&root().join("src/tui/themes"), "toml");
+    assert!(!themes.is_empty());
+    for path in themes {
+        let text = std::fs::read_to_string(&path).expect("it can be read");
+        if let Err(error) = crosscheck::tui::theme::Theme::parse(&path.display().to_string(), &text) {
+            panic!("{}: {error}", path.display());
+        }
+    }
+}
+
+/// Whoever copies a command out of the README gets what it promises: its subcommands and options exist.
+#[test]
+fn the_readme_s_commands_exist() {
+    let text = std::fs::read_to_string(root().join("README.md")).expect("there is a README");
+    let home = tempfile::tempdir().expect("a folder");
+    let mut helps: BTreeMap<String, String> = BTreeMap::new();
+    let mut missing = vec![];
+    for command in commands(&text) {
+        let mut words = command.split_whitespace().skip(1);
+        let Some(name) = words.next() else { continue };
+        let help = helps.entry(name.to_owned()).or_insert_with(|| {
+            let (status, out, err) = run(home.path(), &[name, "--help"]);
+            assert_eq!(status, Some(0), "the README says `{command}`: {err}");
+            out
+        });
+        let options = words.map(|word| word.split(['=', ',', '.', ';']).next().unwrap_or(word));
+        let unknown = options.filter(|word| word.starts_with("--") && !mentions(help, word));
+        missing.extend(unknown.map(|option| format!("{command}: no {option}")));
+    }
+    assert!(helps.len() >= 4, "the README shows more commands than {:?}", helps.keys());
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+    for script in ["tests/run", ".ci/run"] {
+        assert_eq!(text.contains(script), root().join(script).is_file(), "{script} and the README");
+    }
+}
+
+/// Command lines of the program in code blocks and in inline code.
+fn commands(text: &str) -> Vec<String> {
+    let mut found = vec![];
+    let mut in_block = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        } else if in_block {
+            found.push(line.split('#').next().unwrap_or(line).trim().to_owned());
+        } else {
+            // Every second piece stands between two backticks.
+            found.extend(line.split('`').skip(1).step_by(2).map(|span| span.trim().to_owned()));
+        }
+    }
+    found.retain(|command| command.starts_with("crosscheck "));
+    found
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut found: Vec<_> = entries.map(|entry| entry.expect("it can be listed").path()).collect();
+    found.retain(|path| path.extension().is_some_and(|found| found == extension));
+    found.sort();
+    found
+}
+
+/// Every Rust source in a folder and below.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = vec![];
+    for entry in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).expect("a source is text");
+            found.push((path, text));
+        }
+    }
+    found.sort();
+    found
+}
