@@ -137,11 +137,11 @@ impl Ring {
         // none is lost between a writer's look and its wait.
         match lines.iter().all(|line| is_quiet(&line.line.event)) {
             true => self.quiet.notify_one(),
-            false => _ = self.published.send_replace(()),
+            false => self.published.send_modify(|()| ()),
         }
     }
 
-    /// Wakes participants for quiet lines: at once for the first, then at most every [`QUIET`]. Never ends.
+    /// Wakes participants for quiet lines: at once for the first, then at most every `QUIET`. Never ends.
     pub async fn pace(&self) {
         loop {
             self.quiet.notified().await;
@@ -160,7 +160,7 @@ impl Ring {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).head
     }
 
-    /// Framed lines after `cursor`, up to some [`TAKE_BYTES`], and the new cursor. `None` where the ring no longer (or not
+    /// Framed lines after `cursor`, up to some `TAKE_BYTES`, and the new cursor. `None` where the ring no longer (or not
     /// yet) holds the next line.
     pub fn after(&self, cursor: u64, out: &mut Vec<Bytes>) -> Option<u64> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);

@@ -45,7 +45,7 @@ impl LineState {
 impl Session {
     /// Who has still to release, in words; empty where `released` is enough.
     ///
-    /// Every puller who is here (or was until less than [`PULLER_GONE`] ago) releases, and the lead does; where that
+    /// Every puller who is here (or was until less than `PULLER_GONE` ago) releases, and the lead does; where that
     /// would be one person only, any shadow is the second.
     pub fn release_needs(&self, at: At, released: &BTreeSet<Principal>) -> Vec<String> {
         let mut needs = vec![];
