@@ -17,7 +17,7 @@ mod spawn;
 
 pub use emulator::{Emulator, Frame};
 pub use freeze::{FreezeError, freeze, host, user};
-pub use process::{is_alive, signal_orphan};
+pub use process::{is_alive, noted, signal_orphan};
 pub use pty::{Report, Running, Size, StartError, start};
 pub use screen::{Cell, Color, Screen, Style};
 pub use spawn::in_own_session;

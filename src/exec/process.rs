@@ -56,6 +56,32 @@ pub fn is_alive(process: &Process) -> bool {
     boot_id().is_ok_and(|id| id == process.boot_id) && stat_of(process.pid).is_ok_and(|stat| same(&stat))
 }
 
+/// The process that wrote its number into that note just before it became its command, if it still lives: its session's
+/// leader, and as old as the note. The note tells of a command whose start no line records, because the hub died first.
+pub fn noted(note: &std::path::Path) -> Option<Process> {
+    /// The two ages are read one after the other, and one counts in ticks.
+    const APART: std::time::Duration = std::time::Duration::from_secs(3);
+    let pid: u32 = std::fs::read_to_string(note).ok()?.trim().parse().ok()?;
+    let stat = stat_of(pid).ok()?;
+    let process = identity(pid).ok()?;
+    let note_age = std::fs::metadata(note).ok()?.modified().ok()?.elapsed().ok()?;
+    let own_age = age(&stat)?;
+    let same = stat.session == i32::try_from(pid).ok()? && own_age.abs_diff(note_age) <= APART;
+    (same && is_alive(&process)).then_some(process)
+}
+
+/// How long ago that process started.
+fn age(stat: &Stat) -> Option<std::time::Duration> {
+    let ticks = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
+    let started = std::time::Duration::from_secs_f64(stat.start_time as f64 / ticks as f64);
+    #[cfg(target_os = "linux")]
+    let clock = nix::time::ClockId::CLOCK_BOOTTIME;
+    #[cfg(not(target_os = "linux"))]
+    let clock = nix::time::ClockId::CLOCK_MONOTONIC;
+    let now: std::time::Duration = nix::time::clock_gettime(clock).ok()?.into();
+    now.checked_sub(started)
+}
+
 /// Interrupts (`force`: kills) a command that an earlier hub started: its whole process group, as its own hub would
 /// have. Does nothing once exactly that process is gone.
 pub fn signal_orphan(process: &Process, force: bool) -> io::Result<()> {

@@ -187,7 +187,12 @@ impl State {
 /// Blocks while the executable is hashed again. The bytes of the executable and its interpreter are compared right
 /// before the exec; between that and the kernel's own opening of the file remains a moment in which it could be
 /// exchanged by somebody who may write to it.
-pub fn start(covers: &Covers, size: Size, reports: tokio::sync::mpsc::Sender<Report>) -> Result<Running, StartError> {
+pub fn start(
+    covers: &Covers,
+    size: Size,
+    reports: tokio::sync::mpsc::Sender<Report>,
+    note: Option<&Path>,
+) -> Result<Running, StartError> {
     let terminal = match covers.io.as_str() {
         "pty" => true,
         "pipe" => false,
@@ -204,8 +209,12 @@ pub fn start(covers: &Covers, size: Size, reports: tokio::sync::mpsc::Sender<Rep
     let ends = if terminal { in_terminal(covers, size.clamped()) } else { behind_pipes(covers) };
     let Ends { stdio, output, input, keep } = ends.map_err(resource)?;
     let (wake, woken) = io::pipe().map_err(resource)?;
-    let child =
-        spawn::spawn(&image, stdio, terminal).map_err(|source| StartError::Exec { path: file.clone(), source })?;
+    let note = note
+        .map(std::fs::File::create)
+        .transpose()
+        .map_err(|source| StartError::Resource { what: "note of the process", source })?;
+    let child = spawn::spawn(&image, stdio, terminal, note)
+        .map_err(|source| StartError::Exec { path: file.clone(), source })?;
 
     let pid = child.id();
     let state = State { pid: number(pid), gone: false, asked: false, timed_out: false, terminal: keep };

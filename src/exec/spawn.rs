@@ -99,9 +99,16 @@ pub(super) struct Image<'a> {
     pub cwd: &'a Path,
 }
 
-/// Starts a child in its own session, with all signals at their defaults and no descriptor but its three. With `terminal`, its standard input is a
-/// terminal that becomes the controlling one. A failed exec is an error here, not an exit code later.
-pub(super) fn spawn(image: &Image<'_>, stdio: [Stdio; 3], terminal: bool) -> io::Result<Child> {
+/// Starts a child in its own session, with all signals at their defaults and no descriptor but its three. With `terminal`,
+/// its standard input is a terminal that becomes the controlling one. A failed exec is an error here, not an exit code
+/// later. Before the child becomes the program it writes its number into `note`: from then on it can be found, even if
+/// this process dies before it could tell anyone.
+pub(super) fn spawn(
+    image: &Image<'_>,
+    stdio: [Stdio; 3],
+    terminal: bool,
+    note: Option<std::fs::File>,
+) -> io::Result<Child> {
     use std::os::unix::ffi::OsStrExt;
     let file = CString::new(image.file.as_os_str().as_bytes())?;
     let argv = Strings::new(image.argv.iter().cloned())?;
@@ -112,6 +119,10 @@ pub(super) fn spawn(image: &Image<'_>, stdio: [Stdio; 3], terminal: bool) -> io:
     let before_exec = move || {
         // As a field of a closure only what is named is captured; the strings must come along with their pointers.
         let (argv, envp): (&Strings, &Strings) = (&argv, &envp);
+        if let Some(note) = &note {
+            let mut digits = [0; 10];
+            write_all(note, decimal(std::process::id(), &mut digits))?;
+        }
         // SAFETY: between fork and exec of a process with threads only async-signal-safe calls are allowed. These are;
         // everything they point to was allocated before the fork.
         unsafe {
@@ -139,6 +150,28 @@ pub(super) fn spawn(image: &Image<'_>, stdio: [Stdio; 3], terminal: bool) -> io:
     // SAFETY: the closure allocates nothing and takes no lock; `last_os_error` only reads errno.
     unsafe { command.pre_exec(before_exec) };
     command.spawn()
+}
+
+/// A number's digits, without allocating.
+fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8; // below 10
+        number /= 10;
+        if number == 0 {
+            return &digits[first..];
+        }
+    }
+}
+
+/// `write(2)`, and nothing else: what it is used for happens between fork and exec.
+fn write_all(mut file: &std::fs::File, bytes: &[u8]) -> io::Result<()> {
+    use io::Write as _;
+    match file.write(bytes)? {
+        written if written == bytes.len() => Ok(()),
+        _ => Err(io::Error::from_raw_os_error(libc::EIO)),
+    }
 }
 
 /// Makes the program that `command` will start the leader of a process session of its own: the hang-up of the terminal

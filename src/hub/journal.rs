@@ -2,9 +2,11 @@
 
 use super::sequencer::Numbered;
 use crate::hash::Hash;
+use crate::name::StepId;
 use crate::transcript::file::Transcript;
-use crate::transcript::output::OutputPiece;
+use crate::transcript::output::{self, OutputPiece};
 use bytes::Bytes;
+use std::path::PathBuf;
 
 /// A batch that is not durable; no further one will be.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +19,8 @@ pub trait Journal: Send {
     fn append(&mut self, lines: &[Numbered], pieces: &[OutputPiece]) -> Result<(), JournalError>;
     /// The hash of output as a line states it.
     fn salted_hash(&self, bytes: &[u8]) -> Hash;
+    /// Where a command notes its process, beside its output, so that a hub that dies at once leaves a trace of it.
+    fn note(&self, step: &StepId, attempt: u32) -> Option<PathBuf>;
     /// Nothing more will come.
     fn close(self: Box<Self>) -> Result<(), JournalError>;
 }
@@ -28,6 +32,9 @@ impl Journal for Transcript {
     }
     fn salted_hash(&self, bytes: &[u8]) -> Hash {
         Transcript::salted_hash(self, bytes)
+    }
+    fn note(&self, step: &StepId, attempt: u32) -> Option<PathBuf> {
+        Some(output::note(self.path(), step, attempt))
     }
     fn close(self: Box<Self>) -> Result<(), JournalError> {
         Transcript::close(*self).map_err(told)

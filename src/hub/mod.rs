@@ -24,6 +24,7 @@ use crate::session::steps::Phase;
 use crate::transcript::file::{FileError, Transcript};
 use crate::transcript::found::{Found, unfinished, unreadable};
 use crate::transcript::index::Index;
+use crate::transcript::output;
 use bytes::{Bytes, BytesMut};
 use driver::{Driver, DriverError, Ended, INPUTS, Input, Shared, TICK};
 use links::{Kept, Secrets};
@@ -338,8 +339,10 @@ fn resume(path: &Path, params: Params) -> Result<Opened, HubError> {
         return Err(HubError::OtherParams { path: path.to_owned(), was: was.join(" ") });
     }
     let clock = Clock::start(Some(session.at));
-    let live = session.live_step().and_then(|(_, state)| state.run.as_ref()).and_then(|run| run.process.clone());
-    let alive = live.as_ref().is_some_and(exec::is_alive);
+    let alive = session.live_step().and_then(|(step, state)| match state.run.as_ref()?.process.clone() {
+        Some(process) => Some(process).filter(exec::is_alive),
+        None => exec::noted(&output::note(path, &step.id, state.attempt)),
+    });
     let lost = session.steps.values().any(|state| matches!(state.phase, Phase::Intended | Phase::Running));
     let note = match (lost, resumed.torn_bytes) {
         (false, 0) => "nothing was under way".to_owned(),

@@ -35,8 +35,9 @@ pub enum Fact {
     Ended { step: StepId, attempt: u32, end: RunEnd },
     /// The wall clock stepped.
     ClockJumped { by_ms: i64 },
-    /// A hub takes the session up again. `alive`: whether the recorded process of a live step still is.
-    Recovered { version: String, torn_bytes: u64, note: String, alive: bool },
+    /// A hub takes the session up again. `alive`: the process of a live step, if it still is; found by other means where
+    /// the crash cut off its `RunStarted`.
+    Recovered { version: String, torn_bytes: u64, note: String, alive: Option<Process> },
     /// The process of an unknown run is gone.
     ProcessGone { step: StepId, attempt: u32 },
 }
@@ -106,7 +107,7 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
         Fact::Recovered { version, torn_bytes, note, alive } => recovered(
             session,
             Event::Recovered { version: version.clone(), torn_bytes: *torn_bytes, note: note.clone() },
-            *alive,
+            alive.as_ref(),
         ),
         Fact::ProcessGone { step, attempt } => match session.steps.get(step) {
             Some(state) if state.attempt == *attempt && state.run.as_ref().is_some_and(|run| run.still_running) => {
@@ -219,7 +220,7 @@ fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<
     }
 }
 
-fn recovered(session: &Session, recovered: Event, alive: bool) -> Vec<Event> {
+fn recovered(session: &Session, recovered: Event, alive: Option<&Process>) -> Vec<Event> {
     let mut events = vec![recovered];
     // Without an intent on disk no process exists. Armed and cleared steps end too: the crash may have cut off the very
     // StepVoided that followed an objection, a withdrawal, an andon or a hand-over, and what stands in its place would run.
@@ -229,12 +230,12 @@ fn recovered(session: &Session, recovered: Event, alive: bool) -> Vec<Event> {
     if let Some((step, state)) = session.live_step()
         && !twin::broken(12)
     {
-        let process = state.run.as_ref().and_then(|run| run.process.clone());
+        let process = state.run.as_ref().and_then(|run| run.process.clone()).or_else(|| alive.cloned());
         events.push(Event::OutcomeUnknown {
             step: step.id.clone(),
             attempt: state.attempt,
             process,
-            still_running: alive,
+            still_running: alive.is_some(),
         });
     }
     events

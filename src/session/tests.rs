@@ -178,6 +178,7 @@ impl Desk {
         self.see(Fact::Ended { step: drop_step(), attempt: self.state().1, end: RunEnd::Exited { code } });
     }
     fn recover(&mut self, alive: bool) -> Vec<&'static str> {
+        let alive = alive.then(|| Process { pid: 1, start_time: 1, boot_id: "b".into() });
         self.see(Fact::Recovered { version: "0".into(), torn_bytes: 0, note: String::new(), alive })
     }
     fn settle(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {

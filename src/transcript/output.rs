@@ -42,6 +42,11 @@ pub fn path(transcript: &Path, step: &StepId, attempt: u32, part: Part) -> PathB
     folder(transcript).join(file_name(step, attempt, part))
 }
 
+/// The file in which a command of a transcript notes its process before it starts.
+pub fn note(transcript: &Path, step: &StepId, attempt: u32) -> PathBuf {
+    folder(transcript).join(format!("{step}-{attempt}.pid"))
+}
+
 /// `<step>-<attempt>-<part>`; a step's id holds nothing that means something in a path, and `salt` has no dash.
 fn file_name(step: &StepId, attempt: u32, part: Part) -> String {
     format!("{step}-{attempt}-{}", part.word())

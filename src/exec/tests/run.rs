@@ -20,7 +20,7 @@ struct Watched {
 impl Watched {
     fn start(covers: &Covers) -> Result<Self, StartError> {
         let (sender, reports) = tokio::sync::mpsc::channel(4);
-        Ok(Self { running: start(covers, SIZE, sender)?, reports, output: vec![], chunks: vec![], end: None })
+        Ok(Self { running: start(covers, SIZE, sender, None)?, reports, output: vec![], chunks: vec![], end: None })
     }
     fn step(step: &Step) -> Self {
         let covers = frozen(step, &std::env::temp_dir()).unwrap();
@@ -309,4 +309,23 @@ async fn a_hub_that_stopped_listening_does_not_stop_the_command() {
         std::fs::remove_file(folder.path().join("fifo")).unwrap();
         std::fs::remove_file(folder.path().join("witness")).unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_command_can_be_found_by_its_note_while_it_lives_and_not_afterwards() {
+    let dir = tempfile::tempdir().unwrap();
+    let note = dir.path().join("go-1.pid");
+    let step = shell(Io::Pty, "read -r line; echo \"$line\"");
+    let covers = frozen(&step, dir.path()).unwrap();
+    let (sender, mut reports) = tokio::sync::mpsc::channel(16);
+    let running = start(&covers, SIZE, sender, Some(&note)).unwrap();
+    assert_eq!(crate::exec::noted(&note), Some(running.process.clone()));
+    running.interrupt(true).unwrap();
+    while reports.recv().await.is_some() {}
+    assert_eq!(crate::exec::noted(&note), None);
+    // Another process that happens to have the number now is somebody else: it is no session of its own, or not as old.
+    std::fs::write(&note, "1").unwrap();
+    assert_eq!(crate::exec::noted(&note), None);
+    std::fs::write(&note, "no number").unwrap();
+    assert_eq!(crate::exec::noted(&note), None);
 }

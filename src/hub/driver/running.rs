@@ -23,7 +23,8 @@ impl Driver {
             return not_started("nothing is armed".to_owned());
         };
         let (reports, mut reported) = mpsc::channel(16);
-        let running = match exec::start(covers, self.size, reports) {
+        let note = self.journal.note(step, attempt);
+        let running = match exec::start(covers, self.size, reports, note.as_deref()) {
             Ok(running) => running,
             Err(error) => return not_started(error.to_string()),
         };

@@ -443,11 +443,13 @@ impl World {
             return;
         };
         self.clients.lose_hub();
-        let live = session.live_step().and_then(|(step, state)| {
-            let recorded = state.run.as_ref()?.process.as_ref()?.pid;
-            self.procs.iter().find(|p| p.step == step.id && p.pid == recorded)
+        // Recorded or not: a command leaves its number where the next hub looks, before it does anything.
+        let alive = session.live_step().and_then(|(step, state)| {
+            let ours = |p: &&Proc| p.step == step.id && p.attempt == state.attempt && p.end.is_none();
+            let recorded = state.run.as_ref().and_then(|run| run.process.clone());
+            let found = |p: &Proc| Process { pid: p.pid, start_time: 0, boot_id: "boot".into() };
+            self.procs.iter().find(ours).map(|p| recorded.unwrap_or_else(|| found(p)))
         });
-        let alive = live.is_some_and(|proc| proc.end.is_none());
         self.sequencer = Sequencer::resume(session, head);
         let note = HOSTILE[torn_bytes as usize % HOSTILE.len()].to_owned();
         let fact = Fact::Recovered { version: "0".into(), torn_bytes, note, alive };
