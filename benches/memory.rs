@@ -92,5 +92,5 @@ async fn clients() {
     });
     let _reading: Vec<_> = joining.buffer_unordered(AT_ONCE).collect().await;
     println!("joined");
-    std::future::pending::<()>().await;
+    support::until_alone().await;
 }

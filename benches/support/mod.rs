@@ -141,3 +141,8 @@ impl Drop for Other {
         let _ = self.child.wait();
     }
 }
+
+/// Waits until the bench has ended, however it ends: nothing of it stays behind.
+pub async fn until_alone() {
+    let _ = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await;
+}

@@ -12,8 +12,9 @@ use tokio::sync::watch;
 
 /// At most 30 a second: more than anybody reads, few enough that a hundred participants cost little.
 const FRAME_TIME: Duration = Duration::from_micros(33_334);
-/// More unread output than this is skipped: 64 chunks of the reader are a second behind at most.
-const BACKLOG_MAX: usize = 256 * 1024;
+/// More output than this between two states is skipped: 15 MB a second are drawn whole. Drawing all that a terminal can
+/// carry takes a core, which the command then lacks.
+const BACKLOG_MAX: usize = 512 * 1024;
 /// What is kept then; more than the largest screen shows of plain text.
 const BACKLOG_KEPT: usize = 64 * 1024;
 /// CAN: ends whatever escape sequence was cut off in front of a gap, or it would swallow what follows.
@@ -68,9 +69,13 @@ impl Emulator {
     /// Output to draw. Never waits.
     pub fn push(&self, bytes: &[u8]) {
         let mut waiting = self.shared.waiting();
+        let idle = waiting.bytes.is_empty();
         waiting.push(bytes);
         drop(waiting);
-        self.shared.changed.notify_one();
+        // Where something waited already, the thread knows, and sleeps until the next state is due.
+        if idle {
+            self.shared.changed.notify_one();
+        }
     }
     /// A new size; the newest one counts.
     pub fn resize(&self, size: Size) {
@@ -113,18 +118,18 @@ impl Waiting {
 
 fn run(mut screen: Screen, shared: &Shared, frames: &watch::Sender<Option<Frame>>) {
     let mut due = Instant::now();
-    let mut changed = false;
     loop {
         let mut waiting = shared.waiting();
-        while waiting.bytes.is_empty() && waiting.size.is_none() && !waiting.finish {
+        // What is not shown yet need not be drawn yet: of what a flood brings between two states, only the newest is.
+        while !waiting.finish {
             let now = Instant::now();
-            waiting = match changed {
-                true if due <= now => break,
-                true => {
+            waiting = match waiting.bytes.is_empty() && waiting.size.is_none() {
+                true => shared.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                false if due <= now => break,
+                false => {
                     let result = shared.changed.wait_timeout(waiting, due - now);
                     result.unwrap_or_else(PoisonError::into_inner).0
                 }
-                false => shared.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
             };
         }
         let (bytes, size, finish) = (std::mem::take(&mut waiting.bytes), waiting.size.take(), waiting.finish);
@@ -133,10 +138,8 @@ fn run(mut screen: Screen, shared: &Shared, frames: &watch::Sender<Option<Frame>
             screen.resize(size);
         }
         screen.feed(&bytes);
-        changed |= size.is_some() || !bytes.is_empty();
-        if changed && (finish || due <= Instant::now()) {
+        if size.is_some() || !bytes.is_empty() {
             publish(&screen, frames);
-            changed = false;
             due = Instant::now() + FRAME_TIME;
         }
         if finish {

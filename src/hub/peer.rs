@@ -211,7 +211,7 @@ async fn arrive<'a>(
     accepted: Instant,
 ) -> Result<Entered<'a>, bytes::Bytes> {
     let mut config = WebSocketConfig::default();
-    config.read_buffer_size = 4096; // the defaults touch 128 KiB a client
+    config.read_buffer_size = 1024; // the default is 128 KiB a client; nearly all it sends is far below one
     config.write_buffer_size = 4096;
     config.max_write_buffer_size = 256 * 1024;
     config.max_message_size = Some(CLIENT_BYTES_MAX);
