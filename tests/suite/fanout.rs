@@ -98,9 +98,10 @@ async fn much_output_before_people_who_read_nothing() {
         observers.filter(|(_, person)| person.gone.is_some()).count() >= STALLED + FAST
     };
     timeout(LONG, lead.until("the stalled ones to leave", gone)).await.expect("they are let go");
-    let why: Vec<_> =
-        lead.lines.iter().filter(|(_, line)| line.contains("it took nothing for 10 s")).map(|(seq, _)| *seq).collect();
-    assert!(why.len() >= STALLED, "{} of {STALLED} were let go for taking nothing", why.len());
+    // What one connection is let go for depends on how much of it the kernel took: nothing taken for 10 s, or no pong.
+    let why = |words: &str| lead.lines.iter().filter(|(_, line)| line.contains(words)).count();
+    let (stalled, silent) = (why("it took nothing for 10 s"), why("silent for 25 s"));
+    assert!(stalled > 0 && stalled + silent >= STALLED, "{stalled} for taking nothing, {silent} for saying nothing");
     drop(sleepers);
     hub.stop().await;
     hub.wait().await.unwrap();
