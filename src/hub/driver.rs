@@ -216,16 +216,10 @@ impl Driver {
                 let lines = self.sequencer.observe(self.shared.now(), &fact)?;
                 batch.lines.extend(lines);
             }
-            let mut stop = false;
+            let mut stop = None;
             for input in waiting.drain(..) {
                 if let Input::Stop { force } = input {
-                    stop |= force || self.live.is_none();
-                    if let Some(live) = self.live.as_ref().filter(|_| !force) {
-                        tracing::warn!(
-                            "step {} is running; ask again to end the hub all the same (its outcome will be unknown)",
-                            live.step
-                        );
-                    }
+                    stop = Some(force || stop == Some(true));
                 }
                 self.take(input, &mut batch)?;
             }
@@ -239,8 +233,14 @@ impl Driver {
                 self.journal.close()?;
                 return Ok(Ended::Closed);
             }
-            if stop {
-                return Ok(Ended::Stopped);
+            // Asked only now: the batch may just have started something.
+            match (stop, &self.live) {
+                (Some(true), _) | (Some(false), None) => return Ok(Ended::Stopped),
+                (Some(false), Some(live)) => tracing::warn!(
+                    "step {} is running; ask again to end the hub all the same (its outcome will be unknown)",
+                    live.step
+                ),
+                (None, _) => {}
             }
         }
     }
