@@ -88,9 +88,9 @@ async fn clients() {
     let link = &link;
     let joining = stream::iter(0..PARTICIPANTS).map(|number| async move {
         let mut raw = Raw::join(link, &format!("idle{number}"), None).await.expect("let in");
-        tokio::spawn(async move { while raw.frame().await.is_ok() {} })
+        tokio::spawn(async move { while raw.frame().await.is_ok() {} }); // it ends with this process
     });
-    let _reading: Vec<_> = joining.buffer_unordered(AT_ONCE).collect().await;
+    joining.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
     println!("joined");
     support::until_alone().await;
 }

@@ -142,9 +142,10 @@ impl Ring {
         self.head.store(last.line.seq, Ordering::Release);
         // After the ring holds it: a writer that wakes finds the line. Both remember a wake-up that nobody waited for, so
         // none is lost between a writer's look and its wait.
-        match lines.iter().all(|line| is_quiet(&line.line.event)) {
-            true => self.quiet.notify_one(),
-            false => _ = self.published.send_replace(()),
+        if lines.iter().all(|line| is_quiet(&line.line.event)) {
+            self.quiet.notify_one();
+        } else {
+            self.published.send_replace(());
         }
     }
 
