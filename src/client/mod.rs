@@ -23,9 +23,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use view::{Link, View};
 
 /// How often the hub is pinged.
-const PING: Duration = Duration::from_secs(5);
+const PING: Duration = Duration::from_secs(3);
 /// A hub that says nothing for so long is lost; it answers every ping.
-const SILENT: Duration = Duration::from_secs(15);
+const SILENT: Duration = Duration::from_secs(9);
 /// From connecting to the first state.
 const GREETING: Duration = Duration::from_secs(20);
 /// The shortest time between two published states, but for the last of a burst, which is never held back longer.
