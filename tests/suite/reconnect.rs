@@ -247,7 +247,7 @@ fn a_hub_that_stands_still_is_shown_as_lost() {
     let lead = stage.join(LEAD);
     lead.ok("say before");
     hub.signal(Signal::SIGSTOP);
-    lead.expect("link: LOST (the hub said nothing for 15 s); what is shown is old until it is back");
+    lead.expect("link: LOST (the hub said nothing for 9 s); what is shown is old until it is back");
     hub.signal(Signal::SIGCONT);
     lead.expect("link: connected again");
     lead.ok("say after");
