@@ -4,6 +4,7 @@
 //! then listens. [`driver`] is the one loop that decides and performs, [`peer`] one connection, [`fanout`] the way out.
 
 mod crash;
+mod direct;
 pub mod driver;
 pub mod fanout;
 #[cfg(test)]
@@ -199,6 +200,10 @@ impl Hub {
             tokio::spawn({
                 let ring = shared.ring.clone();
                 async move { ring.pace().await }
+            }),
+            tokio::spawn({
+                let ring = shared.ring.clone();
+                async move { ring.deliver().await }
             }),
             tokio::spawn({
                 let inputs = inputs.clone();
