@@ -13,10 +13,13 @@ use crosscheck::name::Principal;
 use crosscheck::transcript::record::Line;
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use support::{Goal, Other};
+use tokio::io::AsyncWrite;
 
 const PARTICIPANTS: usize = 1000;
 const PAYLOAD: usize = 200;
@@ -156,6 +159,7 @@ impl Raw {
 struct Shared {
     runtime: tokio::runtime::Runtime,
     ring: Arc<Ring>,
+    taken: Arc<Vec<AtomicU64>>,
     _outboxes: Vec<Arc<Outbox>>,
     sent: u64,
 }
@@ -163,17 +167,18 @@ impl Shared {
     fn new(streams: Vec<TcpStream>) -> Shared {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let ring = Ring::new(0);
+        let taken: Arc<Vec<AtomicU64>> = Arc::new((0..streams.len()).map(|_| AtomicU64::new(0)).collect());
         // A value and a sender that is never used: these participants have no screen.
         let (screens, seen) = tokio::sync::watch::channel(None);
         std::mem::forget(screens);
         let outboxes = {
             let _inside = runtime.enter();
-            let outboxes = streams.into_iter().map(|stream| {
+            let outboxes = streams.into_iter().enumerate().map(|(number, stream)| {
                 stream.set_nonblocking(true).expect("a live socket");
-                let direct = Some(stream.try_clone().expect("a file descriptor"));
                 let stream = tokio::net::TcpStream::from_std(stream).expect("a live socket");
                 let (outbox, (feed, fed)) = (Arc::new(Outbox::default()), tokio::sync::oneshot::channel());
-                runtime.spawn(write_all(stream, direct, outbox.clone(), fed));
+                let counted = Counted { stream, taken: taken.clone(), number };
+                runtime.spawn(write_all(counted, outbox.clone(), fed));
                 let (ring, past, screens) = (ring.clone(), Arc::new(NoPast), seen.clone());
                 let all = Feed { first: vec![], ring, past, cursor: 0, screens };
                 assert!(feed.send(all).is_ok());
@@ -181,9 +186,7 @@ impl Shared {
             });
             outboxes.collect()
         };
-        let delivering = ring.clone();
-        runtime.spawn(async move { delivering.deliver().await });
-        Shared { runtime, ring, _outboxes: outboxes, sent: 0 }
+        Shared { runtime, ring, taken, _outboxes: outboxes, sent: 0 }
     }
     fn publish(&mut self, count: u64) {
         let event = Event::Noted { text: String::new() };
@@ -201,9 +204,10 @@ impl Shared {
     }
     /// Lets the writers work until the slowest is at most so many lines behind.
     fn until_behind(&self, lines: u64) {
-        let (wanted, ring) = (self.sent.saturating_sub(lines), self.ring.clone());
+        let wanted = self.sent.saturating_sub(lines) * FRAME;
+        let taken = self.taken.clone();
         self.runtime.block_on(async move {
-            while ring.slowest() < wanted {
+            while taken.iter().any(|bytes| bytes.load(Ordering::Relaxed) < wanted) {
                 tokio::task::yield_now().await;
             }
         });
@@ -223,6 +227,44 @@ impl Shared {
             self.until_behind(RACE_BEHIND);
         }
         self.until_behind(0);
+    }
+}
+
+/// Counts what a connection has taken, so that the race can go as fast as the slowest.
+struct Counted {
+    stream: tokio::net::TcpStream,
+    taken: Arc<Vec<AtomicU64>>,
+    number: usize,
+}
+impl Counted {
+    fn count(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = &result {
+            self.taken[self.number].fetch_add(*bytes as u64, Ordering::Relaxed);
+        }
+        result
+    }
+}
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.count(result)
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.count(result)
+    }
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

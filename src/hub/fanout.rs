@@ -5,7 +5,6 @@
 //! connection alone gets (answers, pongs, the handshake) goes through its [`Outbox`]; the same one writer sends both,
 //! whole frame by whole frame.
 
-use super::direct::Direct;
 use super::sequencer::Numbered;
 use crate::event::Event;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -13,7 +12,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -97,8 +96,6 @@ pub struct Ring {
     head: AtomicU64,
     published: watch::Sender<()>,
     quiet: Notify,
-    /// Connections that one task sends to while they keep up.
-    direct: Mutex<Vec<Weak<Direct>>>,
 }
 
 #[derive(Debug, Default)]
@@ -119,7 +116,6 @@ impl Ring {
             head: head.into(),
             published: watch::Sender::new(()),
             quiet: Notify::new(),
-            direct: Mutex::default(),
         })
     }
 
@@ -161,34 +157,6 @@ impl Ring {
         }
     }
 
-    /// Has that connection served by [`deliver`](Self::deliver) while it keeps up.
-    pub(super) fn serve(&self, direct: &Arc<Direct>) {
-        let mut all = self.direct.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|direct| direct.strong_count() > 0);
-        all.push(Arc::downgrade(direct));
-    }
-
-    /// The last line that every connection served so was sent whole; all of them, where there is none.
-    pub fn slowest(&self) -> u64 {
-        let all = self.direct.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().filter_map(Weak::upgrade).map(|direct| direct.sent()).min().unwrap_or(u64::MAX)
-    }
-
-    /// Sends new lines to every connection that waits for nothing else, one after the other. Never ends, and never waits for
-    /// one of them: what a connection does not take at once its own writer goes on with.
-    pub async fn deliver(&self) {
-        let mut published = self.subscribe();
-        while published.changed().await.is_ok() {
-            let all: Vec<_> = {
-                let all = self.direct.lock().unwrap_or_else(PoisonError::into_inner);
-                all.iter().filter_map(Weak::upgrade).collect()
-            };
-            // Those that keep up all want the same lines: they are looked up once.
-            let mut same = Looked::default();
-            all.iter().for_each(|direct| direct.offer(self, &mut same));
-        }
-    }
-
     /// Wakes when there are lines to send. What the ring holds by then may be more.
     pub fn subscribe(&self) -> watch::Receiver<()> {
         self.published.subscribe()
@@ -220,26 +188,6 @@ impl Ring {
     }
 }
 
-/// The lines after a cursor, as last looked up.
-#[derive(Debug, Default)]
-pub(super) struct Looked {
-    after: Option<u64>,
-    pieces: Vec<Bytes>,
-    last: u64,
-}
-impl Looked {
-    /// The pieces after `cursor` and the new cursor; `None` as [`Ring::after`].
-    pub(super) fn up(&mut self, ring: &Ring, cursor: u64) -> Option<(&[Bytes], u64)> {
-        if self.after != Some(cursor) {
-            self.pieces.clear();
-            self.after = None;
-            self.last = ring.after(cursor, &mut self.pieces)?;
-            self.after = Some(cursor);
-        }
-        Some((&self.pieces, self.last))
-    }
-}
-
 /// Whether a line is nothing that anybody waits for: the screen shows what was printed, and its command's end is loud.
 fn is_quiet(event: &Event) -> bool {
     matches!(event, Event::OutputWritten { .. } | Event::ReadingTaken { asked: None, .. })
@@ -249,7 +197,7 @@ fn is_quiet(event: &Event) -> bool {
 #[derive(Debug, Default)]
 pub struct Outbox {
     inner: Mutex<Waiting>,
-    pub(super) wake: Notify,
+    wake: Notify,
 }
 #[derive(Debug, Default)]
 struct Waiting {
@@ -344,27 +292,17 @@ impl Feed {
 const SCREEN_PERIOD: Duration = Duration::from_millis(33);
 
 /// Sends what stands in the outbox, and from the moment a feed arrives also lines and screens, until the outbox is
-/// closed or the connection takes nothing for [`STALL`]. `same` is the same socket once more: with it, lines go the
-/// shortest way while the connection keeps up.
+/// closed or the connection takes nothing for [`STALL`].
 pub async fn write_all<W: AsyncWrite + Unpin>(
     mut to: W,
-    mut same: Option<std::net::TcpStream>,
     outbox: Arc<Outbox>,
     feed: tokio::sync::oneshot::Receiver<Feed>,
 ) -> io::Result<()> {
     let mut waiting_feed = Some(feed);
     let mut feed: Option<(Feed, watch::Receiver<()>)> = None;
-    let mut direct: Option<Arc<Direct>> = None;
-    let mut handed_over = false;
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut next_screen = tokio::time::Instant::now();
     loop {
-        // From here until it rests again the connection is this writer's alone.
-        if let (Some(direct), Some((feed, _)), true) = (&direct, &mut feed, std::mem::take(&mut handed_over)) {
-            let (cursor, rest) = direct.take_back()?;
-            feed.cursor = cursor;
-            send(&mut to, &mut vec![rest]).await?;
-        }
         let (own, closing) = outbox.take()?;
         if !closing && !own.is_empty() {
             send(&mut to, &mut vec![own.clone()]).await?;
@@ -402,12 +340,6 @@ pub async fn write_all<W: AsyncWrite + Unpin>(
             }
             screen_later = Some(next_screen);
         }
-        if let (Some(direct), Some((feed, _))) = (&direct, &feed) {
-            handed_over = true;
-            if !direct.rest(feed.cursor, &feed.ring) {
-                continue;
-            }
-        }
         match &mut feed {
             None => tokio::select! {
                 () = outbox.wake.notified() => {}
@@ -415,10 +347,6 @@ pub async fn write_all<W: AsyncWrite + Unpin>(
                     waiting_feed = None;
                     feed = arrived.map(|mut feed| {
                         feed.screens.mark_changed(); // a newcomer wants the screen as it is
-                        direct = same.take().map(|stream| Direct::new(stream, outbox.clone(), feed.cursor));
-                        if let Some(direct) = &direct {
-                            feed.ring.serve(direct);
-                        }
                         let published = feed.ring.subscribe();
                         (feed, published)
                     });
@@ -428,7 +356,7 @@ pub async fn write_all<W: AsyncWrite + Unpin>(
             Some((feed, published)) => tokio::select! {
                 biased;
                 () = outbox.wake.notified() => {}
-                changed = published.changed(), if direct.is_none() => changed.map_err(|_| io::Error::other("the hub ended"))?,
+                changed = published.changed() => changed.map_err(|_| io::Error::other("the hub ended"))?,
                 () = async { match screen_later { Some(at) => tokio::time::sleep_until(at).await, None => std::future::pending().await } } => {}
                 changed = feed.screens.changed(), if screen_later.is_none() => {
                     changed.map_err(|_| io::Error::other("the hub ended"))?;

@@ -4,7 +4,6 @@
 //! then listens. [`driver`] is the one loop that decides and performs, [`peer`] one connection, [`fanout`] the way out.
 
 mod crash;
-mod direct;
 pub mod driver;
 pub mod fanout;
 #[cfg(test)]
@@ -200,10 +199,6 @@ impl Hub {
             tokio::spawn({
                 let ring = shared.ring.clone();
                 async move { ring.pace().await }
-            }),
-            tokio::spawn({
-                let ring = shared.ring.clone();
-                async move { ring.deliver().await }
             }),
             tokio::spawn({
                 let inputs = inputs.clone();

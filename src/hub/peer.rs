@@ -13,7 +13,6 @@ use crate::transcript::record::Head;
 use futures_util::StreamExt as _;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -121,15 +120,13 @@ impl Drop for Departure {
 pub async fn serve(door: Arc<Door>, stream: TcpStream, from: SocketAddr, pending: tokio::sync::OwnedSemaphorePermit) {
     let accepted = Instant::now();
     let _ = stream.set_nodelay(true);
-    // The same socket once more, for lines while the participant keeps up. Without a descriptor to be had its writer sends all.
-    let direct = stream.as_fd().try_clone_to_owned().ok().map(std::net::TcpStream::from);
     let (read, write) = stream.into_split();
     let outbox = Arc::new(Outbox::default());
     let (feed, fed) = oneshot::channel();
     let mut writer = tokio::spawn({
         let outbox = outbox.clone();
         async move {
-            if let Err(error) = fanout::write_all(write, direct, outbox.clone(), fed).await {
+            if let Err(error) = fanout::write_all(write, outbox.clone(), fed).await {
                 outbox.fail(error.to_string());
             }
         }
