@@ -24,7 +24,7 @@ use tokio::io::AsyncWrite;
 const PARTICIPANTS: usize = 1000;
 const PAYLOAD: usize = 200;
 const FRAME: u64 = PAYLOAD as u64 + 4;
-const RUNS: usize = 5;
+const RUNS: usize = 9;
 /// 50,000 deliveries a second in all.
 const RATE: Duration = Duration::from_millis(20);
 const RATE_MESSAGES: u64 = 75;
@@ -168,20 +168,16 @@ impl Shared {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let ring = Ring::new(0);
         let taken: Arc<Vec<AtomicU64>> = Arc::new((0..streams.len()).map(|_| AtomicU64::new(0)).collect());
-        // A value and a sender that is never used: these participants have no screen.
-        let (screens, seen) = tokio::sync::watch::channel(None);
-        std::mem::forget(screens);
         let outboxes = {
             let _inside = runtime.enter();
             let outboxes = streams.into_iter().enumerate().map(|(number, stream)| {
                 stream.set_nonblocking(true).expect("a live socket");
                 let stream = tokio::net::TcpStream::from_std(stream).expect("a live socket");
-                let (outbox, (feed, fed)) = (Arc::new(Outbox::default()), tokio::sync::oneshot::channel());
+                let outbox = Arc::new(Outbox::default());
                 let counted = Counted { stream, taken: taken.clone(), number };
-                runtime.spawn(write_all(counted, outbox.clone(), fed));
-                let (ring, past, screens) = (ring.clone(), Arc::new(NoPast), seen.clone());
-                let all = Feed { first: vec![], ring, past, cursor: 0, screens };
-                assert!(feed.send(all).is_ok());
+                runtime.spawn(write_all(counted, outbox.clone()));
+                ring.admit(Arc::downgrade(&outbox));
+                outbox.feed(Feed::new(vec![], ring.clone(), Arc::new(NoPast), 0));
                 outbox
             });
             outboxes.collect()

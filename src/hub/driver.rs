@@ -30,7 +30,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 /// Inputs that may wait. The PTY reader waits here for the journal, and only here.
 pub const INPUTS: usize = 256;
@@ -114,12 +114,8 @@ pub enum Ended {
 pub struct Shared {
     /// Live lines.
     pub ring: Arc<Ring>,
-    /// The newest screen, framed.
-    pub screens: watch::Sender<Option<Bytes>>,
     /// The hub's clock.
     pub clock: Arc<Mutex<Clock>>,
-    /// Outboxes of those who are in, for what is no event.
-    pub outboxes: Mutex<Vec<Weak<Outbox>>>,
     /// Times a PTY reader waited for anything but the journal. Must stay 0.
     pub reader_waits: std::sync::atomic::AtomicU64,
 }
@@ -464,11 +460,9 @@ impl Driver {
         }
         let session = Arc::new(self.sequencer.session().clone());
         let head = self.sequencer.head();
-        let mut outboxes = self.shared.outboxes.lock().unwrap_or_else(PoisonError::into_inner);
-        outboxes.retain(|outbox| outbox.strong_count() > 0);
         for (joining, connection) in joins {
             let role = session.role(&joining.author.principal);
-            outboxes.push(joining.outbox);
+            self.shared.ring.admit(joining.outbox);
             let welcome = Welcome { role, head, resume: joining.have, session: session.clone() };
             // A client that is gone already is told off by its own departure.
             let _ = joining.reply.send(Ok((connection, welcome)));

@@ -8,15 +8,18 @@
 use super::sequencer::Numbered;
 use crate::event::Event;
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::task::AtomicWaker;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Bytes of framed lines kept in memory. Who falls further behind reads from the transcript. 4 MiB hold some 10,000
 /// lines: minutes of a busy session.
@@ -88,13 +91,20 @@ impl Segment {
     }
 }
 
-/// The newest published lines.
+/// What everyone sees: the newest published lines, and the newest screen.
 #[derive(Debug)]
 pub struct Ring {
     inner: RwLock<Kept>,
     /// The last line published; set once `inner` holds it.
     head: AtomicU64,
-    published: watch::Sender<()>,
+    /// The last line that participants are to be woken for.
+    announced: AtomicU64,
+    /// The newest screen, framed; `None` before the first command.
+    screen: Mutex<Option<Bytes>>,
+    /// How many screens were shown.
+    screens: AtomicU64,
+    /// Those who are in.
+    present: Mutex<Vec<Weak<Outbox>>>,
     quiet: Notify,
 }
 
@@ -114,9 +124,25 @@ impl Ring {
         Arc::new(Ring {
             inner: RwLock::default(),
             head: head.into(),
-            published: watch::Sender::new(()),
+            announced: head.into(),
+            screen: Mutex::default(),
+            screens: 0.into(),
+            present: Mutex::default(),
             quiet: Notify::new(),
         })
+    }
+
+    /// Wakes that participant's writer from now on. Forgotten when the outbox is.
+    pub fn admit(&self, outbox: Weak<Outbox>) {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        present.retain(|outbox| outbox.strong_count() > 0);
+        present.push(outbox);
+    }
+
+    /// Calls with everyone who is in.
+    pub fn everyone(&self, each: impl FnMut(Arc<Outbox>)) {
+        let present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        present.iter().filter_map(Weak::upgrade).for_each(each);
     }
 
     /// Shows a batch of durable lines to everyone. Never waits. Where all of them only say that a command printed or a
@@ -140,26 +166,33 @@ impl Ring {
             }
         }
         self.head.store(last.line.seq, Ordering::Release);
-        // After the ring holds it: a writer that wakes finds the line. Both remember a wake-up that nobody waited for, so
-        // none is lost between a writer's look and its wait.
         match lines.iter().all(|line| is_quiet(&line.line.event)) {
             true => self.quiet.notify_one(),
-            false => self.published.send_modify(|()| ()),
+            false => self.announce(),
         }
     }
 
-    /// Wakes participants for quiet lines: at once for the first, then at most every `QUIET`. Never ends.
+    /// Shows a screen to everyone in place of the last one.
+    pub fn show(&self, screen: Bytes) {
+        *self.screen.lock().unwrap_or_else(PoisonError::into_inner) = Some(screen);
+        self.screens.fetch_add(1, Ordering::Release);
+        self.everyone(|outbox| outbox.waker.wake());
+    }
+
+    /// Announces quiet lines: at once the first, then at most every `QUIET`. Never ends.
     pub async fn pace(&self) {
         loop {
             self.quiet.notified().await;
-            self.published.send_replace(());
+            self.announce();
             tokio::time::sleep(QUIET).await;
         }
     }
 
-    /// Wakes when there are lines to send. What the ring holds by then may be more.
-    pub fn subscribe(&self) -> watch::Receiver<()> {
-        self.published.subscribe()
+    /// Wakes everyone for all that is published. A writer registers to be woken and looks then, and this tells and wakes
+    /// then: whichever is first, the line is seen.
+    fn announce(&self) {
+        self.announced.fetch_max(self.head(), Ordering::AcqRel);
+        self.everyone(|outbox| outbox.waker.wake());
     }
 
     /// Number of the last published line.
@@ -171,7 +204,11 @@ impl Ring {
     /// yet) holds the next line.
     pub fn after(&self, cursor: u64, out: &mut Vec<Bytes>) -> Option<u64> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let index = inner.segments.partition_point(|segment| segment.last() <= cursor);
+        let newest = inner.segments.len().saturating_sub(1);
+        let index = match inner.segments.get(newest) {
+            Some(segment) if segment.first == cursor + 1 => newest, // as for all who keep up
+            _ => inner.segments.partition_point(|segment| segment.last() <= cursor),
+        };
         let first = inner.segments.get(index).filter(|segment| segment.first <= cursor + 1)?;
         let start = first.starts.get(usize::try_from(cursor + 1 - first.first).ok()?)?;
         out.push(first.frames.slice(*start as usize..));
@@ -193,20 +230,24 @@ fn is_quiet(event: &Event) -> bool {
     matches!(event, Event::OutputWritten { .. } | Event::ReadingTaken { asked: None, .. })
 }
 
-/// What one connection alone gets, whole frames only.
+/// What one connection alone gets, whole frames only, and what wakes its writer.
 #[derive(Debug, Default)]
+#[repr(C)] // what is looked at for every line stands together: with a thousand participants each cache line counts
 pub struct Outbox {
+    waker: AtomicWaker,
+    /// Whether `inner` holds anything for the writer; set after it does.
+    filled: AtomicBool,
     inner: Mutex<Waiting>,
-    wake: Notify,
 }
 #[derive(Debug, Default)]
 struct Waiting {
     frames: BytesMut,
+    /// Lines and screens too from now on; until the writer takes it.
+    feed: Option<Feed>,
     closing: bool,
     overflow: bool,
     failure: Option<String>,
 }
-
 impl Outbox {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -223,13 +264,22 @@ impl Outbox {
             waiting.frames.extend_from_slice(frames);
         }
         drop(waiting);
-        self.wake.notify_one();
+        self.fill();
+    }
+    fn fill(&self) {
+        self.filled.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+    /// Has the writer send lines and screens from now on.
+    pub fn feed(&self, feed: Feed) {
+        self.lock().feed = Some(feed);
+        self.fill();
     }
     /// Queues last frames; the writer sends them and ends.
     pub fn close(&self, frames: &[u8]) {
         self.push(frames);
         self.lock().closing = true;
-        self.wake.notify_one();
+        self.fill();
     }
     /// Keeps why the writer gave the connection up.
     pub fn fail(&self, why: String) {
@@ -239,17 +289,7 @@ impl Outbox {
     pub fn failure(&self) -> Option<String> {
         self.lock().failure.clone()
     }
-    fn take(&self) -> io::Result<(Bytes, bool)> {
-        let mut waiting = self.lock();
-        if waiting.overflow {
-            return Err(io::Error::other("it asked faster than it read the answers"));
-        }
-        Ok((std::mem::take(&mut waiting.frames).freeze(), waiting.closing))
-    }
 }
-
-/// The newest screen, framed; `None` before the first command.
-pub type Screens = watch::Receiver<Option<Bytes>>;
 
 /// Where lines that the ring has lost come from.
 pub trait Past: Send + Sync {
@@ -259,21 +299,32 @@ pub trait Past: Send + Sync {
 
 /// What a writer sends besides its outbox, once its client is welcome.
 pub struct Feed {
-    /// Frames that come before every line: a newcomer's snapshot.
-    pub first: Vec<Bytes>,
-    /// Live lines.
-    pub ring: Arc<Ring>,
-    /// Older ones.
-    pub past: Arc<dyn Past>,
+    first: Vec<Bytes>,
+    ring: Arc<Ring>,
+    past: Arc<dyn Past>,
     /// The last line the client has.
-    pub cursor: u64,
-    /// Screens.
-    pub screens: Screens,
+    cursor: u64,
+    /// The last screen it has, of those counted by the ring.
+    screen: u64,
+    /// When it may have the next one.
+    next_screen: Instant,
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Feed {{ cursor: {}, screen: {} }}", self.cursor, self.screen)
+    }
 }
 
 impl Feed {
+    /// The newest screen and every line after `cursor`: from the ring, and from the past where the ring has lost them.
+    /// `first` are frames that come before every line: a newcomer's snapshot.
+    pub fn new(first: Vec<Bytes>, ring: Arc<Ring>, past: Arc<dyn Past>, cursor: u64) -> Feed {
+        Feed { first, ring, past, cursor, screen: 0, next_screen: Instant::now() }
+    }
+
     /// The next framed lines, from the ring or, where it has lost them, from the transcript.
-    async fn next(&mut self, pieces: &mut Vec<Bytes>) -> io::Result<()> {
+    async fn lines(&mut self, pieces: &mut Vec<Bytes>) -> io::Result<()> {
         self.cursor = match self.ring.after(self.cursor, pieces) {
             Some(last) => last,
             None => {
@@ -286,6 +337,21 @@ impl Feed {
         };
         Ok(())
     }
+
+    fn has_lines(&self) -> bool {
+        self.cursor < self.ring.announced.load(Ordering::Acquire)
+    }
+
+    fn has_screen(&self) -> bool {
+        self.screen < self.ring.screens.load(Ordering::Acquire)
+    }
+
+    /// The newest screen. Counted first: a screen that comes in between is sent now and once more.
+    fn screen(&mut self) -> Option<Bytes> {
+        self.screen = self.ring.screens.load(Ordering::Acquire);
+        self.next_screen = Instant::now() + SCREEN_PERIOD;
+        self.ring.screen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// At most so many screens a second to one participant.
@@ -293,84 +359,73 @@ const SCREEN_PERIOD: Duration = Duration::from_millis(33);
 
 /// Sends what stands in the outbox, and from the moment a feed arrives also lines and screens, until the outbox is
 /// closed or the connection takes nothing for [`STALL`].
-pub async fn write_all<W: AsyncWrite + Unpin>(
-    mut to: W,
-    outbox: Arc<Outbox>,
-    feed: tokio::sync::oneshot::Receiver<Feed>,
-) -> io::Result<()> {
-    let mut waiting_feed = Some(feed);
-    let mut feed: Option<(Feed, watch::Receiver<()>)> = None;
+pub async fn write_all<W: AsyncWrite + Unpin>(mut to: W, outbox: Arc<Outbox>) -> io::Result<()> {
+    let mut feed: Option<Feed> = None;
     let mut pieces: Vec<Bytes> = Vec::new();
-    let mut next_screen = tokio::time::Instant::now();
     loop {
-        let (own, closing) = outbox.take()?;
-        if !closing && !own.is_empty() {
-            send(&mut to, &mut vec![own.clone()]).await?;
-        }
-        let mut screen_later = None;
-        if let Some((feed, published)) = &mut feed {
-            send(&mut to, &mut std::mem::take(&mut feed.first)).await?;
-            published.borrow_and_update(); // before the look, so that what comes after it wakes again
-            let head = feed.ring.head();
-            while feed.cursor < head {
-                feed.next(&mut pieces).await?;
-                send(&mut to, &mut pieces).await?;
-                if !closing {
-                    break; // own answers first, then further lines
-                }
+        let mut closing = false;
+        if outbox.filled.swap(false, Ordering::AcqRel) {
+            let mut waiting = outbox.lock();
+            if waiting.overflow {
+                return Err(io::Error::other("it asked faster than it read the answers"));
             }
-            if feed.cursor < head {
-                continue;
+            closing = waiting.closing;
+            pieces.push(std::mem::take(&mut waiting.frames).freeze());
+            if let Some(mut new) = waiting.feed.take() {
+                pieces.append(&mut new.first);
+                feed = Some(new);
             }
         }
         if closing {
-            send(&mut to, &mut vec![own]).await?; // the close frame comes after the last line
+            // What it is closed with comes after the last line and the last screen.
+            let mut last = std::mem::take(&mut pieces);
+            if let Some(feed) = &mut feed {
+                let head = feed.ring.head();
+                while feed.cursor < head {
+                    feed.lines(&mut pieces).await?;
+                    send(&mut to, &mut pieces).await?;
+                }
+                pieces.extend(feed.has_screen().then(|| feed.screen()).flatten());
+            }
+            pieces.append(&mut last);
+            send(&mut to, &mut pieces).await?;
             return to.shutdown().await;
         }
-        if let Some((feed, _)) = &mut feed
-            && feed.screens.has_changed().unwrap_or(false)
-        {
-            if tokio::time::Instant::now() >= next_screen {
-                next_screen = tokio::time::Instant::now() + SCREEN_PERIOD;
-                let screen = feed.screens.borrow_and_update().clone();
-                if let Some(screen) = screen {
-                    send(&mut to, &mut vec![screen]).await?;
+        let mut screen_at = None;
+        if let Some(feed) = &mut feed {
+            if feed.has_lines() {
+                feed.lines(&mut pieces).await?;
+            } else if feed.has_screen() {
+                match feed.next_screen {
+                    due if due <= Instant::now() => pieces.extend(feed.screen()),
+                    later => screen_at = Some(later),
                 }
-                continue;
             }
-            screen_later = Some(next_screen);
         }
-        match &mut feed {
-            None => tokio::select! {
-                () = outbox.wake.notified() => {}
-                arrived = async { match &mut waiting_feed { Some(feed) => feed.await.ok(), None => std::future::pending().await } } => {
-                    waiting_feed = None;
-                    feed = arrived.map(|mut feed| {
-                        feed.screens.mark_changed(); // a newcomer wants the screen as it is
-                        let published = feed.ring.subscribe();
-                        (feed, published)
-                    });
-                }
-            },
-            // Biased, because a fair draw costs each of many writers more than it gives: after every branch all is looked at.
-            Some((feed, published)) => tokio::select! {
-                biased;
-                () = outbox.wake.notified() => {}
-                changed = published.changed() => changed.map_err(|_| io::Error::other("the hub ended"))?,
-                () = async { match screen_later { Some(at) => tokio::time::sleep_until(at).await, None => std::future::pending().await } } => {}
-                changed = feed.screens.changed(), if screen_later.is_none() => {
-                    changed.map_err(|_| io::Error::other("the hub ended"))?;
-                    feed.screens.mark_changed(); // waiting for it counts as having seen it; it is yet to be sent
-                }
-            },
+        send(&mut to, &mut pieces).await?;
+        let news = poll_fn(|cx| {
+            outbox.waker.register(cx.waker());
+            let lines = feed.as_ref().is_some_and(|feed| feed.has_lines());
+            let screen = screen_at.is_none() && feed.as_ref().is_some_and(|feed| feed.has_screen());
+            match lines || screen || outbox.filled.load(Ordering::Acquire) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        });
+        match screen_at {
+            None => news.await,
+            Some(at) => _ = tokio::time::timeout_at(at, news).await,
         }
     }
 }
 
 /// Writes pieces in order, in as few calls as the system takes them.
 async fn send<W: AsyncWrite + Unpin>(to: &mut W, pieces: &mut Vec<Bytes>) -> io::Result<()> {
-    let mut first = 0;
     pieces.retain(|piece| !piece.is_empty());
+    if pieces.is_empty() {
+        return Ok(());
+    }
+    let mut first = 0;
     while first < pieces.len() {
         let mut written = match &pieces[first..] {
             // By far the most frequent: the system takes one piece a little faster than a list of one.
@@ -405,4 +460,120 @@ async fn patiently<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T
     }
     let stalled = |_| io::Error::new(io::ErrorKind::TimedOut, "it took nothing for 10 s");
     tokio::time::timeout(STALL, work).await.map_err(stalled)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::At;
+    use crate::hash::Hash;
+    use crate::name::Principal;
+    use crate::transcript::record::Line;
+    use tokio::io::AsyncReadExt as _;
+
+    struct NoPast;
+    impl Past for NoPast {
+        fn after(&self, _: u64) -> io::Result<(Bytes, u64)> {
+            Err(io::Error::other("all of it fits into the ring"))
+        }
+    }
+
+    fn line(seq: u64, event: Event) -> Numbered {
+        let line = Line { v: 1, seq, prev: Hash::ZERO, at: At::from_micros(0), by: Principal::hub(), event };
+        Numbered { line, bytes: Bytes::from(format!("{seq} {}", "x".repeat(100 + (seq % 50) as usize))) }
+    }
+    fn loud(seq: u64) -> Numbered {
+        line(seq, Event::Noted { text: String::new() })
+    }
+    fn quiet(seq: u64) -> Numbered {
+        let step = crate::name::StepId::new("print").unwrap();
+        let part = crate::event::Part::Step;
+        line(seq, Event::OutputWritten { step, attempt: 1, part, offset: 0, length: 0, hash: Hash::ZERO })
+    }
+
+    /// One frame: its kind and payload.
+    async fn frame(from: &mut tokio::io::DuplexStream) -> (u8, Vec<u8>) {
+        let head = [from.read_u8().await.unwrap(), from.read_u8().await.unwrap()];
+        let length = match head[1] {
+            126 => usize::from(from.read_u16().await.unwrap()),
+            short => usize::from(short),
+        };
+        let mut payload = vec![0; length];
+        from.read_exact(&mut payload).await.unwrap();
+        (head[0], payload)
+    }
+
+    fn writer(room: usize) -> (Arc<Ring>, Arc<Outbox>, tokio::io::DuplexStream) {
+        let (near, far) = tokio::io::duplex(room);
+        let (ring, outbox) = (Ring::new(0), Arc::new(Outbox::default()));
+        ring.admit(Arc::downgrade(&outbox));
+        tokio::spawn(write_all(near, outbox.clone()));
+        outbox.feed(Feed::new(vec![], ring.clone(), Arc::new(NoPast), 0));
+        (ring, outbox, far)
+    }
+
+    /// A reader that is now faster and now slower than what comes gets every line once, in order, between them its own
+    /// answers whole, and the last line and the last screen without anything after them.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whatever_the_pace_the_last_line_and_the_last_screen_come() {
+        const LINES: u64 = 3000;
+        let (ring, outbox, mut far) = writer(2000);
+        let paced = ring.clone();
+        tokio::spawn(async move { paced.pace().await });
+        let publishing = tokio::spawn(async move {
+            for seq in 1..=LINES {
+                ring.publish(&[if seq % 3 == 0 || seq == LINES { quiet(seq) } else { loud(seq) }]);
+                if seq % 7 == 0 {
+                    outbox.push(&ping_frame());
+                }
+                if seq % 10 == 0 {
+                    ring.show(binary_frame(format!("screen {seq}").as_bytes()));
+                }
+                if seq % 50 == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            (ring, outbox)
+        });
+        let (mut next, mut pings, mut screen) = (1, 0, String::new());
+        let last = format!("screen {LINES}");
+        while next <= LINES || pings < LINES / 7 || screen != last {
+            let read = tokio::time::timeout(Duration::from_secs(20), frame(&mut far)).await;
+            let (kind, payload) = read.unwrap_or_else(|_| panic!("line {next}, {pings} pings, {screen}: then nothing"));
+            match kind {
+                0x81 => {
+                    assert!(payload.starts_with(format!("{next} ").as_bytes()), "line {next} comes next");
+                    next += 1;
+                }
+                0x82 => screen = String::from_utf8(payload).unwrap(),
+                _ => pings += 1,
+            }
+        }
+        assert_eq!(pings, LINES / 7);
+        publishing.await.unwrap();
+    }
+
+    /// Who is closed still gets the last line and the last screen, before the close frame.
+    #[tokio::test]
+    async fn closing_comes_after_the_last_line_and_screen() {
+        let (ring, outbox, mut far) = writer(64 * 1024);
+        ring.publish(&[loud(1)]);
+        assert_eq!(frame(&mut far).await.0, 0x81);
+        ring.publish(&[quiet(2)]); // nobody announces it
+        ring.show(binary_frame(b"one"));
+        outbox.close(&close_frame(1000, "over"));
+        ring.show(binary_frame(b"last"));
+        let mut kinds = vec![];
+        let mut shown = vec![];
+        loop {
+            let (kind, payload) = frame(&mut far).await;
+            kinds.push(kind);
+            match kind {
+                0x82 => shown = payload,
+                0x88 => break,
+                _ => {}
+            }
+        }
+        assert_eq!((kinds.as_slice(), shown.as_slice()), (&[0x81, 0x82, 0x88][..], &b"last"[..]));
+    }
 }

@@ -32,10 +32,10 @@ use sequencer::{Numbered, Sequencer, SequencerError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 
 /// Connections that have not proved a key yet.
 const UNAUTHENTICATED: usize = 32;
@@ -150,9 +150,7 @@ impl Hub {
 
         let shared = Arc::new(Shared {
             ring: fanout::Ring::new(opened.sequencer.head().seq),
-            screens: watch::Sender::new(None),
             clock: opened.clock,
-            outboxes: Mutex::default(),
             reader_waits: 0.into(),
         });
         let (inputs, input) = mpsc::channel(INPUTS);
@@ -173,7 +171,6 @@ impl Hub {
                 let index = opened.index.clone();
                 Arc::new(move |have| holds(&index, have))
             },
-            screens: shared.screens.subscribe(),
             now,
         });
         let (session, transcript) = (session.id.clone(), opened.transcript.path().to_owned());
@@ -257,8 +254,7 @@ impl Hub {
             Ok(Ok(Ended::Closed)) => fanout::close_frame(1000, "the session is closed"),
             _ => fanout::close_frame(1001, "the hub ended"),
         };
-        let outboxes = std::mem::take(&mut *self.shared.outboxes.lock().unwrap_or_else(PoisonError::into_inner));
-        outboxes.iter().filter_map(std::sync::Weak::upgrade).for_each(|outbox| outbox.close(&close));
+        self.shared.ring.everyone(|outbox| outbox.close(&close));
         // Every connection gives its place back when its writer has sent everything. One that does not read is not
         // waited for longer than it takes to be sure of that.
         let everyone = self.places.acquire_many(self.participants_max);

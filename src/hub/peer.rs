@@ -1,7 +1,7 @@
 //! One websocket: the door, then requests in and answers out. Everything a client sends is bounded before it is read.
 
 use super::driver::{Input, Joining, NotIn};
-use super::fanout::{self, Feed, Outbox, Past, Ring, Screens, binary_frame, close_frame, ping_frame};
+use super::fanout::{self, Feed, Outbox, Past, Ring, binary_frame, close_frame, ping_frame};
 use crate::event::Role;
 use crate::identity::{PublicKey, random_hex};
 use crate::name::{NameError, Principal};
@@ -59,8 +59,6 @@ pub struct Door {
     pub past: Arc<dyn Past>,
     /// Tells whether a client's last line is one of ours.
     pub holds: Arc<dyn Fn(Head) -> bool + Send + Sync>,
-    /// Screens.
-    pub screens: Screens,
     /// The hub's time.
     pub now: Arc<dyn Fn() -> crate::clock::At + Send + Sync>,
 }
@@ -122,18 +120,17 @@ pub async fn serve(door: Arc<Door>, stream: TcpStream, from: SocketAddr, pending
     let _ = stream.set_nodelay(true);
     let (read, write) = stream.into_split();
     let outbox = Arc::new(Outbox::default());
-    let (feed, fed) = oneshot::channel();
     let mut writer = tokio::spawn({
         let outbox = outbox.clone();
         async move {
-            if let Err(error) = fanout::write_all(write, outbox.clone(), fed).await {
+            if let Err(error) = fanout::write_all(write, outbox.clone()).await {
                 outbox.fail(error.to_string());
             }
         }
     });
     let mut io = Io { read, outbox: outbox.clone() };
     let ended = tokio::select! {
-        close = converse(&door, &mut io, &outbox, feed, from, accepted, pending) => Some(close),
+        close = converse(&door, &mut io, &outbox, from, accepted, pending) => Some(close),
         _ = &mut writer => None, // the departure's drop has told the driver
     };
     if let Some(close) = ended {
@@ -180,7 +177,6 @@ async fn converse(
     door: &Arc<Door>,
     io: &mut Io,
     outbox: &Arc<Outbox>,
-    feed: oneshot::Sender<Feed>,
     from: SocketAddr,
     accepted: Instant,
     pending: tokio::sync::OwnedSemaphorePermit,
@@ -190,7 +186,7 @@ async fn converse(
     let (mut socket, author, mut departure) = match Box::pin(arrive(door, io, outbox, from, accepted)).await {
         Ok(Entered { socket, author, departure, welcome }) => {
             drop(pending);
-            match greet(door, outbox, feed, &author, departure.connection, welcome) {
+            match greet(door, outbox, &author, departure.connection, welcome) {
                 Ok(()) => (socket, author, departure),
                 Err(close) => return close,
             }
@@ -235,7 +231,6 @@ async fn arrive<'a>(
 fn greet(
     door: &Door,
     outbox: &Outbox,
-    feed: oneshot::Sender<Feed>,
     author: &Author,
     connection: u64,
     welcome: Welcome,
@@ -258,8 +253,7 @@ fn greet(
         // Not through the outbox: its limit is for clients that ask without reading, and a session may be larger.
         first.extend(parts.iter().map(|part| binary_frame(&part.encode())));
     }
-    let (ring, past, screens) = (door.ring.clone(), door.past.clone(), door.screens.clone());
-    let _ = feed.send(Feed { first, ring, past, cursor, screens });
+    outbox.feed(Feed::new(first, door.ring.clone(), door.past.clone(), cursor));
     Ok(())
 }
 

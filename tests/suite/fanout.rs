@@ -24,9 +24,10 @@ observer = "link"
 [[step]]
 id = "go"
 title = "Print 24 MB"
-run = "yes 'a line of output that is neither short nor very long, sixty-four.' | head -c 24000000"
+run = "yes 'a line of output that is neither short nor very long, sixty-four.' | head -c 24000000; echo; echo THE-LAST-LINE"
 "#;
 const BYTES: u64 = 24_000_000;
+const LAST: &[u8] = b"THE-LAST-LINE";
 const STALLED: usize = 20;
 const FAST: usize = 4;
 /// Long: a debug build on a busy machine hashes and draws all of it.
@@ -73,6 +74,9 @@ async fn much_output_before_people_who_read_nothing() {
         let ended = ended.clone();
         fast.push(tokio::spawn(async move {
             raw.until("the end of the command", ended).await;
+            while !raw.screen.windows(LAST.len()).any(|text| text == LAST) {
+                raw.read().await.expect("the last screen comes without any further event");
+            }
             raw
         }));
     }

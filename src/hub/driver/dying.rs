@@ -7,7 +7,7 @@ use crate::event::Role;
 use crate::exec::Report;
 use crate::protocol::{FromHub, Refused};
 use crate::session::Request;
-use std::sync::{PoisonError, Weak};
+use std::sync::Weak;
 use tokio::sync::mpsc;
 
 impl Driver {
@@ -15,11 +15,7 @@ impl Driver {
     pub(super) fn die(&mut self, error: &JournalError, batch: Batch, mut inputs: mpsc::Receiver<Input>) {
         tracing::error!("{error}");
         let dying = binary_frame(&FromHub::Dying { why: error.to_string() }.encode());
-        for outbox in
-            self.shared.outboxes.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade)
-        {
-            outbox.push(&dying);
-        }
+        self.shared.ring.everyone(|outbox| outbox.push(&dying));
         let refuse = |outbox: &Weak<Outbox>, id, request: String| {
             let refusal = Some(Refused { request, reason: error.to_string(), hint: None });
             let answer = FromHub::Answer { id, head: self.shared.ring.head(), refusal };

@@ -60,7 +60,7 @@ impl Driver {
                     rows: frame.size.rows,
                     bytes: frame.bytes,
                 };
-                shared.screens.send_replace(Some(binary_frame(&screen.encode())));
+                shared.ring.show(binary_frame(&screen.encode()));
             }
         });
         Emulator::start(self.size, frames)

@@ -22,6 +22,8 @@ pub struct Raw {
     pub head: Head,
     /// Every line heard, as its bytes came.
     pub lines: Vec<(u64, String)>,
+    /// What draws the newest screen.
+    pub screen: bytes::Bytes,
     answers: Vec<(u64, Option<Refused>)>,
     next: u64,
 }
@@ -130,7 +132,7 @@ impl Raw {
             }
         }
         let session = serde_json::from_str(&text).expect("a snapshot is a session");
-        Ok(Raw { socket, session, head, lines: vec![], answers: vec![], next: 0 })
+        Ok(Raw { socket, session, head, lines: vec![], screen: bytes::Bytes::new(), answers: vec![], next: 0 })
     }
 
     /// Sends a request without waiting for anything.
@@ -174,11 +176,11 @@ impl Raw {
                 self.head = head;
                 self.lines.push((head.seq, text.as_str().to_owned()));
             }
-            Some(Ok(Message::Binary(bytes))) => {
-                if let Ok(Binary::Message(FromHub::Answer { id, refusal, .. })) = Binary::decode(&bytes) {
-                    self.answers.push((id, refusal));
-                }
-            }
+            Some(Ok(Message::Binary(bytes))) => match Binary::decode(&bytes) {
+                Ok(Binary::Message(FromHub::Answer { id, refusal, .. })) => self.answers.push((id, refusal)),
+                Ok(Binary::Screen(screen)) => self.screen = screen.bytes,
+                _ => {}
+            },
             Some(Ok(Message::Close(frame))) => return Err(End::Closed(frame.map_or(0, |frame| frame.code.into()))),
             Some(Ok(_)) => {}
             Some(Err(_)) | None => return Err(End::Lost),
