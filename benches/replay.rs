@@ -100,10 +100,10 @@ fn check(path: &Path) -> u64 {
 fn replay(path: &Path) -> u64 {
     let mut session: Option<Session> = None;
     for next in Reader::open(path).expect("the file") {
-        let (line, _, _) = next.expect("a line");
+        let (line, _, head) = next.expect("a line");
         match &mut session {
-            Some(session) => session.apply(&line),
-            None => session = Some(Session::open(&line).expect("a first line")),
+            Some(session) => session.apply(&line, head.hash),
+            None => session = Some(Session::open(&line, head.hash).expect("a first line")),
         }
     }
     session.map_or(0, |session| session.seq)
@@ -192,5 +192,6 @@ fn opened(plan: &Plan, params: &Params) -> Event {
         user: "bench".into(),
         folder: "/".into(),
         version: env!("CARGO_PKG_VERSION").into(),
+        hub_key: None,
     }
 }

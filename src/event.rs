@@ -6,6 +6,8 @@
 use crate::clock::At;
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
+use crate::trust::key::PublicKey;
+use crate::trust::statement::Signed;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -30,13 +32,26 @@ pub enum Event {
         /// The folder the plan lies in: where relative paths start.
         folder: String,
         version: String,
+        /// The session's own key, `ssh-ed25519 AAAA…`, which signs checkpoints. In a session that has one, every act listed
+        /// at [`crate::session::signing`] carries its author's signature.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hub_key: Option<PublicKey>,
     },
     /// A hub took the session up again after another one stopped.
     Recovered { version: String, torn_bytes: u64, note: String },
     /// The wall clock stepped against the boot clock.
     ClockJumped { by_ms: i64 },
-    /// The last line.
-    SessionClosed { outcome: Outcome, note: String },
+    /// The lead called the end: nothing may happen any more but that those who are here sign it.
+    CloseCalled { outcome: Outcome, note: String },
+    /// Somebody who was here at the end signed it.
+    CloseSigned { signed: Signed },
+    /// The last line; signed by the hub.
+    SessionClosed {
+        outcome: Outcome,
+        note: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
 
     // ── people ───────────────────────────────────────────────────────────────────────────────────────────────────
     /// A connection proved who it is. The first one of a principal binds their key for the session.
@@ -76,11 +91,30 @@ pub enum Event {
     /// A shadow opened the cross-check panel.
     CheckOpened { step: StepId, attempt: u32 },
     /// A shadow's yes to exactly that digest.
-    CrossChecked { step: StepId, attempt: u32, digest: Hash, key: String },
+    CrossChecked {
+        step: StepId,
+        attempt: u32,
+        digest: Hash,
+        key: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
     /// A shadow's no.
-    Objected { step: StepId, attempt: u32, digest: Hash, why: String },
+    Objected {
+        step: StepId,
+        attempt: u32,
+        digest: Hash,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
     /// A shadow took their yes back.
-    Withdrawn { step: StepId, attempt: u32 },
+    Withdrawn {
+        step: StepId,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
     /// What was armed is so no longer; checks on it are gone.
     StepVoided { step: StepId, attempt: u32, cause: Cause },
     /// Quorum is reached (or none is asked).
@@ -106,17 +140,34 @@ pub enum Event {
     /// The process of an unknown run was seen to be gone.
     ProcessGone { step: StepId, attempt: u32 },
     /// Somebody other than the lead took note of how a step ended, and says how it counts.
-    Acknowledged { step: StepId, attempt: u32, outcome: Settled, why: String },
+    Acknowledged {
+        step: StepId,
+        attempt: u32,
+        outcome: Settled,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
 
     // ── line ─────────────────────────────────────────────────────────────────────────────────────────────────────
     /// Somebody stopped the line.
     AndonPulled { why: String },
     /// Somebody agreed to go on; `freed` where that was the last one needed.
-    AndonReleased { freed: bool },
+    AndonReleased {
+        freed: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
     /// The hub stopped the line.
     LineHeld { why: String },
     /// What made the hub stop it is over.
     LineFreed { why: String },
+
+    // ── evidence ─────────────────────────────────────────────────────────────────────────────────────────────────
+    /// The lead vouched for the hub's key with their own.
+    HubVouched { signed: Signed },
+    /// The hub signed how far the transcript goes: `size` lines, the last of which hashes to `head`.
+    CheckpointSigned { size: u64, head: Hash, signed: Signed },
 }
 
 /// Declares [`Event::kind`]: the name that stands in the line.
@@ -136,6 +187,8 @@ kinds!(
     SessionOpened,
     Recovered,
     ClockJumped,
+    CloseCalled,
+    CloseSigned,
     SessionClosed,
     Joined,
     Left,
@@ -168,6 +221,8 @@ kinds!(
     AndonReleased,
     LineHeld,
     LineFreed,
+    HubVouched,
+    CheckpointSigned,
 );
 
 /// How a session ended.
@@ -311,6 +366,9 @@ pub struct Covers {
     /// Nothing after it can be undone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub point_of_no_return: bool,
+    /// Only a security key that was touched may check it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_touch: bool,
 }
 
 impl Covers {

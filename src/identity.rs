@@ -1,19 +1,20 @@
 //! Keys: who a connection proves to be. Written and read as OpenSSH does, so that a key's line can go into
 //! `allowed_signers` and its fingerprint can be compared with `ssh-keygen -l`.
 
-use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
-use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use crate::trust::key::PublicKey;
+use crate::trust::sshsig;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-
-const KIND: &str = "ssh-ed25519";
+use std::sync::Arc;
 
 /// A key pair kept for one session and principal.
+#[derive(Clone)]
 pub struct Key {
-    pair: Ed25519KeyPair,
+    pair: Arc<Ed25519KeyPair>,
+    public: PublicKey,
 }
 
 /// Why there is no key.
@@ -91,19 +92,20 @@ impl Key {
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Key> {
-        Ed25519KeyPair::from_pkcs8(bytes).ok().map(|pair| Key { pair })
+        let pair = Ed25519KeyPair::from_pkcs8(bytes).ok()?;
+        let public = PublicKey::ed25519(pair.public_key().as_ref());
+        Some(Key { pair: pair.into(), public })
     }
 
     /// `ssh-ed25519 AAAA…`.
-    pub fn public(&self) -> PublicKey {
-        let mut raw = [0; 32];
-        raw.copy_from_slice(self.pair.public_key().as_ref()); // an Ed25519 public key is 32 bytes
-        PublicKey(raw)
+    pub fn public(&self) -> &PublicKey {
+        &self.public
     }
 
-    /// A signature, base64.
-    pub fn sign(&self, message: &str) -> String {
-        BASE64_STANDARD.encode(self.pair.sign(message.as_bytes()))
+    /// An armored SSHSIG.
+    pub fn sign_sshsig(&self, namespace: &str, message: &[u8]) -> String {
+        let raw = self.pair.sign(&sshsig::signed_data(namespace, message));
+        sshsig::armor(&self.public, namespace, raw.as_ref())
     }
 }
 
@@ -111,49 +113,6 @@ impl Key {
 pub fn private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// An Ed25519 public key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PublicKey([u8; 32]);
-
-impl PublicKey {
-    fn blob(&self) -> Vec<u8> {
-        let mut blob = Vec::with_capacity(51);
-        for part in [KIND.as_bytes(), &self.0] {
-            blob.extend(u32::try_from(part.len()).unwrap_or(0).to_be_bytes()); // 11 and 32
-            blob.extend(part);
-        }
-        blob
-    }
-    /// As `ssh-keygen -l` prints it.
-    pub fn fingerprint(&self) -> String {
-        format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(crate::hash::Hash::of(&self.blob()).bytes()))
-    }
-    /// Whether this key made that signature (base64) of that message.
-    pub fn verify(&self, message: &str, signature: &str) -> bool {
-        BASE64_STANDARD.decode(signature).is_ok_and(|signature| {
-            UnparsedPublicKey::new(&ED25519, self.0).verify(message.as_bytes(), &signature).is_ok()
-        })
-    }
-}
-impl std::fmt::Display for PublicKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{KIND} {}", BASE64_STANDARD.encode(self.blob()))
-    }
-}
-impl std::str::FromStr for PublicKey {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let blob = text
-            .strip_prefix(KIND)
-            .and_then(|rest| rest.strip_prefix(' '))
-            .ok_or("only ssh-ed25519 keys are in this version")?;
-        let blob = BASE64_STANDARD.decode(blob.trim()).map_err(|_| "the key is not base64")?;
-        let raw: [u8; 32] = blob.get(19..).and_then(|raw| raw.try_into().ok()).ok_or("the key has the wrong length")?;
-        let key = PublicKey(raw);
-        if key.blob() == blob { Ok(key) } else { Err("the key is not in OpenSSH's form") }
-    }
 }
 
 #[cfg(test)]
@@ -168,9 +127,10 @@ mod tests {
         let again = Key::load_or_make(&path).unwrap();
         assert_eq!(key.public(), again.public());
         let public: PublicKey = key.public().to_string().parse().unwrap();
-        assert!(public.verify("m", &again.sign("m")));
-        assert!(!public.verify("n", &again.sign("m")));
-        assert!(!public.verify("m", "not base64"));
+        let signature = again.sign_sshsig("crosscheck-join", b"m");
+        assert_eq!(sshsig::verify(&signature, "crosscheck-join", b"m").unwrap().key, public);
+        assert!(sshsig::verify(&signature, "crosscheck-join", b"n").is_err());
+        assert!(sshsig::verify(&signature, "crosscheck-approve", b"m").is_err());
         assert!("ssh-ed25519 AAAA".parse::<PublicKey>().is_err());
         fs::write(&path, "garbage").unwrap();
         assert!(matches!(Key::load_or_make(&path), Err(KeyError::Damaged { .. })));

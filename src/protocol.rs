@@ -11,6 +11,7 @@ use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::{Request, Session};
 use crate::transcript::record::Head;
+use crate::trust::statement::Signed;
 use serde::{Deserialize, Serialize};
 
 /// The versions of this protocol that this program speaks.
@@ -50,7 +51,7 @@ pub enum FromClient {
         nonce: String,
         /// The last line it holds, where it comes back.
         have: Option<Head>,
-        /// Over [`join_statement`], base64.
+        /// Over [`join_statement`]: an armored SSHSIG.
         signature: String,
     },
     /// A wish.
@@ -59,6 +60,9 @@ pub enum FromClient {
         id: u64,
         /// The wish.
         request: Request,
+        /// What its author signed for it, where it is one that is signed ([`crate::session::signing`]).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
     },
     /// Still there; the hub answers with its time.
     Ping {
@@ -94,8 +98,11 @@ pub enum FromHub {
         connection: u64,
         /// The hub's time.
         at: At,
-        /// The last line on disk.
+        /// The line that the snapshot includes last: one that the hub has signed a checkpoint on. Where there is none, the
+        /// last line on disk.
         head: Head,
+        /// Number of the last line on disk: there the client is up to date.
+        upto: u64,
         /// The first line that will be sent; a snapshot of the one before precedes it where the client cannot go on
         /// from what it holds.
         from: u64,

@@ -7,6 +7,7 @@ use crosscheck::identity::Key;
 use crosscheck::link::Link;
 use crosscheck::name::Principal;
 use crosscheck::protocol::{Binary, FromClient, FromHub, PATH, SUBPROTOCOL, VERSIONS, join_statement};
+use crosscheck::trust::statement::Purpose;
 use std::io;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
@@ -69,7 +70,8 @@ impl Raw {
         let principal = Principal::new(&format!("observer:{name}")).map_err(io::Error::other)?;
         let nonce = Hash::of(name.as_bytes()).to_string();
         let statement = join_statement(&session, &hub_nonce, &nonce, &principal, None);
-        let (public, signature) = (key.public().to_string(), key.sign(&statement));
+        let signature = key.sign_sshsig(Purpose::Join.namespace(), statement.as_bytes());
+        let public = key.public().to_string();
         self.say(&FromClient::Auth { key: public, principal, nonce, have: None, signature }).await?;
         match self.hear().await? {
             FromHub::Welcome { snapshot: false, .. } => return Ok(()),

@@ -6,7 +6,9 @@ use crate::client::{Client, Options};
 use crate::identity::Key;
 use crate::link::Link;
 use crate::name::Principal;
+use crate::trust::signer::Signer;
 use anyhow::Context as _;
+use std::sync::Arc;
 
 /// Joins and stays until the person leaves or the session is over.
 pub async fn run(args: Join) -> anyhow::Result<()> {
@@ -30,7 +32,8 @@ pub fn read_link(text: &str) -> anyhow::Result<Link> {
 pub async fn join(link: Link, name: Option<Principal>, via: Option<String>) -> anyhow::Result<Client> {
     let who = link.principal.as_ref().or(name.as_ref()).map_or("observer".to_owned(), ToString::to_string);
     let key = Key::load_or_make(&key_path(&link.session, &who)?)?;
-    Ok(Client::join(Options { link, name, key, via }).await?)
+    let signer = Arc::new(Signer::Own(key));
+    Ok(Client::join(Options { link, name, signer, via }).await?)
 }
 
 /// Shows the session until it is left or over. `hub` is what the lead may find again after leaving.

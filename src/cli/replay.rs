@@ -44,8 +44,8 @@ pub async fn run(args: Replay) -> anyhow::Result<()> {
 /// Prints the story, one event a line.
 fn plainly(mut player: Player) -> anyhow::Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let first = player.line(1)?;
-    let mut session = Session::open(&first)?;
+    let (first, hash) = player.line(1)?;
+    let mut session = Session::open(&first, hash)?;
     writeln!(
         out,
         "{} #1 session {} opened: {} on {}",
@@ -55,11 +55,11 @@ fn plainly(mut player: Player) -> anyhow::Result<()> {
         crate::name::shown(&session.plan.environment)
     )?;
     for n in 2..=player.len() {
-        let line = player.line(n)?;
+        let (line, hash) = player.line(n)?;
         if let Some(told) = story(&session, &line) {
             writeln!(out, "{} #{n} {told}", line.at.clock())?;
         }
-        session.apply(&line);
+        session.apply(&line, hash);
         if let (crate::event::Event::StepArmed { .. }, Some((_, _, armed))) = (&line.event, session.open_step()) {
             plain::panel(armed, &view_of(&session, player.len(), player.verdict(), None), &mut out)?;
         }

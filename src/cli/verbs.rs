@@ -122,7 +122,7 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
 /// voided before its author joined no digest is known, and none is needed to be told why.
 fn last(view: &View) -> Option<Read> {
     let ran = view.session.steps.iter().filter_map(|(id, state)| Some((state.armed.as_ref()?, id, state)));
-    let ran = ran.max_by_key(|(armed, _, _)| armed.seq).map(|(armed, id, state)| (id, state, armed.digest()));
+    let ran = ran.max_by_key(|(armed, _, _)| armed.line.seq).map(|(armed, id, state)| (id, state, armed.digest()));
     let voided = view.session.steps.iter().find(|(_, state)| state.voided.is_some());
     let (id, state, digest) = voided.map(|(id, state)| (id, state, Hash::ZERO)).or(ran)?;
     Some((id.clone(), state.attempt, digest))

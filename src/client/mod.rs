@@ -7,16 +7,21 @@ pub mod connect;
 pub mod view;
 
 use crate::clock::{self, At};
-use crate::identity::{Key, random_hex};
+use crate::event::Event;
+use crate::identity::random_hex;
 use crate::name::Principal;
 use crate::protocol::{Binary, FromClient, FromHub, Refused, VERSIONS, join_statement};
+use crate::session::signing::{self, Act};
 use crate::session::{Request, Session, story};
-use crate::transcript::record::{Head, Line};
+use crate::transcript::record::{Head, Line, LinkError};
+use crate::trust::signer::Signer;
+use crate::trust::statement::{Purpose, Signed, Statement};
 use connect::{ConnectError, Socket};
 use futures_util::{SinkExt as _, StreamExt as _};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -39,8 +44,8 @@ pub struct Options {
     pub link: crate::link::Link,
     /// The name an observer goes by.
     pub name: Option<Principal>,
-    /// The key to prove.
-    pub key: Key,
+    /// Who signs.
+    pub signer: Arc<Signer>,
     /// `USER@BASTION`: reach the hub through `ssh -W`.
     pub via: Option<String>,
 }
@@ -82,6 +87,8 @@ pub enum JoinError {
     Protocol(String),
     #[error("the hub shows another history than before: {0}\nhint: do not go on; compare transcripts with the crew")]
     Fork(String),
+    #[error("{0}")]
+    Signature(String),
     #[error(transparent)]
     Key(#[from] crate::identity::KeyError),
 }
@@ -119,7 +126,7 @@ impl Client {
         let (view_out, view) = watch::channel(welcomed.view());
         let (notice, notices) = mpsc::channel(NOTICES);
         let (asks, asked) = mpsc::channel(64);
-        let run = Run { options, state: welcomed, view: view_out, notice, asked };
+        let run = Run { options, state: welcomed, view: view_out, notice, asked, offered: (None, false) };
         let task = tokio::spawn(run.run(socket));
         Ok(Client { view, notices, asks, next_id: 0, task })
     }
@@ -154,6 +161,20 @@ struct State {
     hub_ahead_micros: i64,
 }
 impl State {
+    /// Folds the next line in, and tells it: its link, its number and its signature hold, or it does not count.
+    fn fold(&mut self, bytes: &[u8]) -> Result<(Line, Option<String>), String> {
+        let (line, head) = Line::decode(bytes, self.head).map_err(|error| match error {
+            LinkError::UnknownKind { .. } => error.to_string(),
+            _ => format!("the hub sent a line that does not follow from the ones before: {error}"),
+        })?;
+        signing::verify_line(&self.session, &line)
+            .map_err(|error| format!("the hub sent line {}, a {}, and {error}", line.seq, line.event.kind()))?;
+        let told = story(&self.session, &line);
+        self.session.apply(&line, head.hash);
+        self.head = head;
+        Ok((line, told))
+    }
+
     fn view(&self) -> View {
         View {
             session: Arc::new(self.session.clone()),
@@ -222,7 +243,7 @@ async fn greet_in_time(options: &Options, before: Option<&State>) -> Result<(Soc
         let reason = "the hub at this address flies another session than the link names".to_owned();
         return Err(JoinError::Refused { reason, retry: false });
     }
-    let public = options.key.public();
+    let public = options.signer.public();
     let chosen = options.name.clone().or_else(|| options.link.principal.clone());
     let principal = match (named, chosen) {
         (Some(named), Some(chosen)) if named != chosen => {
@@ -246,11 +267,11 @@ async fn greet_in_time(options: &Options, before: Option<&State>) -> Result<(Soc
         principal: principal.clone(),
         nonce,
         have,
-        signature: options.key.sign(&statement),
+        signature: sign(&options.signer, Purpose::Join, &statement).await?,
     };
     say(&mut socket, &auth).await?;
-    let (role, at, head, snapshot, from) = match hear(&mut socket).await? {
-        FromHub::Welcome { role, at, head, snapshot, from, .. } => (role, at, head, snapshot, from),
+    let (role, at, head, upto, snapshot, from) = match hear(&mut socket).await? {
+        FromHub::Welcome { role, at, head, upto, snapshot, from, .. } => (role, at, head, upto, snapshot, from),
         other => return Err(unexpected(&other)),
     };
     let hub_ahead_micros = at.micros() - clock::wall().micros();
@@ -269,10 +290,44 @@ async fn greet_in_time(options: &Options, before: Option<&State>) -> Result<(Soc
         })),
         (true, None) => {
             let session = receive_snapshot(&mut socket, head).await?;
-            Ok((socket, state(session, head)))
+            if session.hub_key.is_none() {
+                return Err(JoinError::Protocol("its session is one whose acts are not signed".to_owned()));
+            }
+            let mut state = state(session, head);
+            catch_up(&mut socket, &mut state, upto).await?;
+            Ok((socket, state))
         }
         (false, _) => Err(JoinError::Protocol("it goes on from a line nobody named".to_owned())),
     }
+}
+
+/// Reads every line from the snapshot, which ends where the hub has signed that it ends, to the one that was the last when
+/// this client came. What it may be asked to sign lies in there, or comes later.
+async fn catch_up(socket: &mut Socket, state: &mut State, upto: u64) -> Result<(), JoinError> {
+    let lost = || JoinError::from(ConnectError::Lost("the hub closed the connection".to_owned()));
+    let mut first = true;
+    while state.head.seq < upto {
+        match timeout(GREETING, socket.next()).await.map_err(|_| lost())? {
+            Some(Ok(Message::Text(text))) => {
+                let (line, _) = state.fold(text.as_str().as_bytes()).map_err(JoinError::Protocol)?;
+                if std::mem::take(&mut first) && !matches!(line.event, Event::CheckpointSigned { .. }) {
+                    return Err(JoinError::Protocol("it has not signed the state it begins with".to_owned()));
+                }
+            }
+            Some(Ok(Message::Binary(bytes))) => {
+                if let Ok(Binary::Screen(screen)) = Binary::decode(&bytes) {
+                    state.screen = Some(Arc::new(screen));
+                }
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            _ => return Err(lost()),
+        }
+    }
+    Ok(())
+}
+
+async fn sign(signer: &Signer, purpose: Purpose, text: &str) -> Result<String, JoinError> {
+    signer.sign(purpose.namespace(), text.as_bytes()).await.map_err(|error| JoinError::Signature(error.to_string()))
 }
 
 async fn receive_snapshot(socket: &mut Socket, expected: Head) -> Result<Session, JoinError> {
@@ -315,6 +370,8 @@ struct Run {
     view: watch::Sender<View>,
     notice: mpsc::Sender<Notice>,
     asked: mpsc::Receiver<(u64, Request)>,
+    /// What was signed on this connection without being asked for: for which lead the hub's key, and the end.
+    offered: (Option<Principal>, bool),
 }
 
 impl Run {
@@ -399,6 +456,7 @@ impl Run {
     /// One connection, until it ends.
     async fn stay(&mut self, mut socket: Socket) -> End {
         let mut pending: Vec<(u64, Request)> = vec![];
+        self.offered = (None, false);
         let end = self.exchange(&mut socket, &mut pending).await;
         self.publish();
         for (id, request) in pending {
@@ -412,7 +470,12 @@ impl Run {
         let (mut pinged, mut pings) = (Instant::now(), 0);
         let (mut heard, mut published, mut dirty) = (Instant::now(), Instant::now(), false);
         let mut answers: Vec<(u64, u64, Option<Refused>)> = vec![];
+        // A key may be in an agent that asks its person first: the session goes on meanwhile.
+        let mut signing: JoinSet<(u64, Request, Result<Option<Signed>, String>)> = JoinSet::new();
         loop {
+            if let Some(request) = self.owed() {
+                self.start_signing(&mut signing, 0, request);
+            }
             let message = tokio::select! {
                 message = socket.next() => message,
                 () = sleep_until(published + PUBLISH), if dirty => {
@@ -422,13 +485,29 @@ impl Run {
                 }
                 ask = self.asked.recv() => {
                     let Some((id, request)) = ask else { return End::Dropped };
-                    if let Err(error) = say(socket, &FromClient::Ask { id, request: request.clone() }).await {
-                        pending.push((id, request));
-                        return End::Lost(error.to_string());
-                    }
                     // Nobody waits for the answer of number 0.
                     if id != 0 {
-                        pending.push((id, request));
+                        pending.push((id, request.clone()));
+                    }
+                    if Act::of_request(&request).is_some() {
+                        self.start_signing(&mut signing, id, request);
+                    } else if let Err(error) = say(socket, &FromClient::Ask { id, request, signed: None }).await {
+                        return End::Lost(error.to_string());
+                    }
+                    continue;
+                }
+                Some(Ok((id, request, signed))) = signing.join_next() => {
+                    match signed {
+                        Ok(signed) => {
+                            let ask = FromClient::Ask { id, request, signed };
+                            if let Err(error) = say(socket, &ask).await {
+                                return End::Lost(error.to_string());
+                            }
+                        }
+                        Err(why) => {
+                            pending.retain(|(waiting, _)| *waiting != id);
+                            self.answer_unsigned(id, &request, why).await;
+                        }
                     }
                     continue;
                 }
@@ -511,17 +590,49 @@ impl Run {
         self.state.hub_ahead_micros = hub.micros() + half - clock::wall().micros();
     }
 
+    /// What this person signs without being asked: the lead vouches for the hub's key, the crew who are here sign the end.
+    fn owed(&mut self) -> Option<Request> {
+        let session = &self.state.session;
+        let me = &self.state.me;
+        if *me == session.lead && session.vouched.as_ref() != Some(me) && self.offered.0.as_ref() != Some(me) {
+            self.offered.0 = Some(me.clone());
+            return Some(Request::Vouch);
+        }
+        if !self.offered.1 && session.owes_close().contains(&me) {
+            self.offered.1 = true;
+            return Some(Request::SignClose);
+        }
+        None
+    }
+
+    /// Signs what this client itself has folded and shows: never what the hub says is to be signed.
+    fn start_signing(
+        &self,
+        signing: &mut JoinSet<(u64, Request, Result<Option<Signed>, String>)>,
+        id: u64,
+        request: Request,
+    ) {
+        let (session, me, signer) = (&self.state.session, &self.state.me, self.options.signer.clone());
+        let at = At::from_micros(clock::wall().micros() + self.state.hub_ahead_micros);
+        let statement = Act::of_request(&request)
+            .and_then(|act| signing::statement(session, act, me, &signer.public().fingerprint(), at));
+        signing.spawn(async move {
+            let signed = match statement {
+                Some(statement) => made(&signer, &statement).await.map(Some),
+                None => Ok(None), // there is nothing to answer, and the hub says why better than this client
+            };
+            (id, request, signed)
+        });
+    }
+
+    async fn answer_unsigned(&self, id: u64, request: &Request, why: String) {
+        let hint = Some("nothing was sent; try again once the key can sign".to_owned());
+        let refusal = Refused { request: request.describe(), reason: crate::name::shown(&why), hint };
+        let _ = self.notice.send(Notice::Answer { id, refusal: Some(refusal) }).await;
+    }
+
     async fn fold(&mut self, bytes: &[u8]) -> Result<(), End> {
-        let (line, head) = Line::decode(bytes, self.state.head).map_err(|error| {
-            let text = error.to_string();
-            match error {
-                crate::transcript::record::LinkError::UnknownKind { .. } => End::Final(text),
-                _ => End::Final(format!("the hub sent a line that does not follow from the ones before: {text}")),
-            }
-        })?;
-        let told = story(&self.state.session, &line);
-        self.state.session.apply(&line);
-        self.state.head = head;
+        let (line, told) = self.state.fold(bytes).map_err(End::Final)?;
         match told {
             Some(told) => {
                 let notice = Notice::Line { line: Arc::new(line), told };
@@ -539,6 +650,12 @@ impl Run {
             None => Ok(()),
         }
     }
+}
+
+async fn made(signer: &Signer, statement: &Statement) -> Result<Signed, String> {
+    let signature = signer.sign(statement.purpose().namespace(), statement.text().as_bytes()).await;
+    let signature = signature.map_err(|error| error.to_string())?;
+    Ok(Signed { statement: statement.text().to_owned(), signature })
 }
 
 /// A number from 0 to 1.

@@ -161,6 +161,7 @@ pub fn freeze(
         gates,
         words: words(step),
         point_of_no_return: step.point_of_no_return,
+        require_touch: step.require_touch,
     })
 }
 

@@ -17,13 +17,15 @@ use super::sequencer::{Numbered, Sequencer, SequencerError};
 use crate::clock::{At, Clock};
 use crate::event::{Covers, Event, Part};
 use crate::exec::{Emulator, Report, Running, Size};
+use crate::identity::Key;
 use crate::monitor::{Monitor, Sample};
 use crate::name::{Principal, StepId};
 use crate::protocol::{FromHub, Refused};
 use crate::session::steps::Phase;
-use crate::session::{Author, Fact, Refusal, Request};
+use crate::session::{Author, Fact, Refusal, Request, Session, signing};
 use crate::transcript::output::OutputPiece;
 use crate::transcript::record::Head;
+use crate::trust::statement::{Signed, Statement};
 use bytes::Bytes;
 use freezing::frozen;
 use std::collections::VecDeque;
@@ -74,7 +76,7 @@ pub enum Input {
     /// Somebody was not let in.
     DoorRefused { principal: Principal, reason: String },
     /// A request.
-    Ask { author: Author, connection: u64, id: u64, request: Request, outbox: Weak<Outbox> },
+    Ask { author: Box<Author>, connection: u64, id: u64, request: Request, outbox: Weak<Outbox> },
     /// A step was frozen for arming.
     Frozen { author: Author, id: u64, step: StepId, covers: Result<Box<Covers>, String>, outbox: Weak<Outbox> },
     /// What would run was frozen once more.
@@ -143,6 +145,11 @@ pub struct Driver {
     runtime: tokio::runtime::Handle,
     monitor: Monitor,
     folder: PathBuf,
+    /// The session's own key.
+    key: Key,
+    /// What newcomers get: the session as the latest checkpoint made while nothing was armed has it. From there on they
+    /// read every line themselves, and so the very line that they may be asked to sign.
+    base: Arc<Session>,
     live: Option<Live>,
     /// The `RunRequested` whose bytes are being read again.
     rechecking: Option<u64>,
@@ -172,12 +179,16 @@ impl Driver {
         inputs: mpsc::Sender<Input>,
         runtime: tokio::runtime::Handle,
         monitor: Monitor,
+        key: Key,
     ) -> Driver {
         let folder = PathBuf::from(&sequencer.session().folder);
         // Connection numbers go on above every one the transcript knows.
         let connections = sequencer.head().seq;
         let size = Size { cols: 80, rows: 24 };
+        let base = Arc::new(sequencer.session().clone());
         Driver {
+            key,
+            base,
             sequencer,
             journal,
             shared,
@@ -220,6 +231,7 @@ impl Driver {
                 self.take(input, &mut batch)?;
             }
             self.look_at_clock(&mut batch)?;
+            self.sign_what_is_due(&mut batch)?;
             if let Err(error) = self.journal_batch(&batch) {
                 self.die(&error, batch, inputs);
                 return Err(error.into());
@@ -251,7 +263,7 @@ impl Driver {
             Input::DoorRefused { principal, reason } => {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::DoorRefused { principal, reason })?);
             }
-            Input::Ask { author, id, request, outbox, .. } => self.ask(author, id, request, outbox, now, batch)?,
+            Input::Ask { author, id, request, outbox, .. } => self.ask(*author, id, request, outbox, now, batch)?,
             Input::Frozen { author, id, step, covers, outbox } => match covers {
                 Ok(covers) => {
                     let request = Request::Arm { step, covers: Some(covers) };
@@ -454,16 +466,41 @@ impl Driver {
         facts
     }
 
+    /// Checkpoints, and the end: the last line of a batch, durable with it and shown before anything acts on the batch.
+    fn sign_what_is_due(&mut self, batch: &mut Batch) -> Result<(), SequencerError> {
+        let (key, base, now) = (&self.key, &mut self.base, self.shared.now());
+        let sign = |statement: Statement| Signed {
+            signature: key.sign_sshsig(statement.purpose().namespace(), statement.text().as_bytes()),
+            statement: statement.text().to_owned(),
+        };
+        let lines = self.sequencer.sign(now, |session, at| {
+            if session.close_due(at) {
+                let closing = session.closing.as_ref()?;
+                return Some(Fact::Close { signed: sign(signing::close(session, closing.outcome, &closing.note, at)) });
+            }
+            if !session.checkpoint_due(at) {
+                return None;
+            }
+            if session.open_step().is_none() {
+                *base = Arc::new(session.clone());
+            }
+            Some(Fact::Checkpoint { signed: sign(signing::checkpoint(session, at)) })
+        })?;
+        batch.lines.extend(lines);
+        Ok(())
+    }
+
     fn let_in(&mut self, joins: Vec<(Joining, u64)>) {
         if joins.is_empty() {
             return;
         }
-        let session = Arc::new(self.sequencer.session().clone());
-        let head = self.sequencer.head();
+        let session = self.sequencer.session();
+        let head = Head { seq: self.base.seq, hash: self.base.hash };
+        let upto = session.seq;
         for (joining, connection) in joins {
             let role = session.role(&joining.author.principal);
             self.shared.ring.admit(joining.outbox);
-            let welcome = Welcome { role, head, resume: joining.have, session: session.clone() };
+            let welcome = Welcome { role, head, upto, resume: joining.have, session: self.base.clone() };
             // A client that is gone already is told off by its own departure.
             let _ = joining.reply.send(Ok((connection, welcome)));
         }

@@ -16,7 +16,7 @@ pub mod sequencer;
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::exec;
-use crate::identity::random_hex;
+use crate::identity::{Key, random_hex};
 use crate::monitor::Monitor;
 use crate::plan::{Params, Plan};
 use crate::session::Fact;
@@ -43,6 +43,8 @@ const UNAUTHENTICATED: usize = 32;
 const SEND_BUFFER: u32 = 256 * 1024;
 /// Connections wanted by default at most.
 pub const PARTICIPANTS: usize = 256;
+/// Ending of the file with the session's own key, beside the transcript; gone once the session is closed.
+const KEY: &str = "key";
 /// Bytes of old lines read for a laggard at a time.
 const PAST_BYTES: usize = 256 * 1024;
 
@@ -95,6 +97,8 @@ pub enum HubError {
     Links { path: PathBuf, source: io::Error },
     #[error("{path} does not hold the links of this session: {why}\nhint: move it away, and new links are made; everyone's key stays what it was", path = path.display())]
     LinksDamaged { path: PathBuf, why: String },
+    #[error("the session's own key, {path}, is missing or another one: what the hub would sign would not hold\nhint: put the file back, or start another session with --new", path = path.display())]
+    KeyGone { path: PathBuf },
     #[error(transparent)]
     Key(#[from] crate::identity::KeyError),
     #[error(transparent)]
@@ -181,6 +185,7 @@ impl Hub {
             inputs.clone(),
             tokio::runtime::Handle::current(),
             monitor,
+            opened.key,
         );
         let (end, ended) = tokio::sync::oneshot::channel();
         std::thread::Builder::new()
@@ -250,6 +255,9 @@ impl Hub {
     pub async fn wait(mut self) -> Result<Ended, HubError> {
         let ended = (&mut self.ended).await;
         self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        if let Ok(Ok(Ended::Closed)) = &ended {
+            let _ = std::fs::remove_file(self.transcript.with_extension(KEY)); // nothing is signed any more
+        }
         let close = match &ended {
             Ok(Ok(Ended::Closed)) => fanout::close_frame(1000, "the session is closed"),
             _ => fanout::close_frame(1001, "the hub ended"),
@@ -281,6 +289,8 @@ struct Opened {
     sequencer: Sequencer,
     transcript: Transcript,
     index: Arc<Index>,
+    /// The session's own key.
+    key: Key,
     clock: Arc<Mutex<Clock>>,
     resumed: bool,
 }
@@ -307,6 +317,9 @@ fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubErr
     let clock = Clock::start(None);
     let at = clock.now();
     let session = random_hex(16)?;
+    let name = format!("{}-{}-{}", at.compact(), slug(&config.plan.name), &session[..8]);
+    // Before the first line, which names it: a line without its key could never be followed by a signed one.
+    let key = Key::load_or_make(&config.transcripts.join(&name).with_extension(KEY))?;
     let event = Event::SessionOpened {
         session: session.clone(),
         plan_name: config.plan.name.clone(),
@@ -318,13 +331,13 @@ fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubErr
         user: exec::user(),
         folder: folder.display().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        hub_key: Some(key.public().clone()),
     };
     let (sequencer, first) = Sequencer::open(at, event)?;
-    let name = format!("{}-{}-{}", at.compact(), slug(&config.plan.name), &session[..8]);
     let mut transcript = Transcript::create(&config.transcripts, &name)?;
     durable(&mut transcript, &[first])?;
     let index = transcript.index();
-    Ok(Opened { sequencer, transcript, index, clock: Arc::new(Mutex::new(clock)), resumed: false })
+    Ok(Opened { sequencer, transcript, index, key, clock: Arc::new(Mutex::new(clock)), resumed: false })
 }
 
 fn resume(path: &Path, params: Params) -> Result<Opened, HubError> {
@@ -334,6 +347,15 @@ fn resume(path: &Path, params: Params) -> Result<Opened, HubError> {
         let was: Vec<_> = session.params.iter().map(|(name, value)| format!("--param {name}={value}")).collect();
         return Err(HubError::OtherParams { path: path.to_owned(), was: was.join(" ") });
     }
+    let key_path = path.with_extension(KEY);
+    let key = match &session.hub_key {
+        Some(_) if !key_path.exists() => return Err(HubError::KeyGone { path: key_path }),
+        Some(public) => match Key::load_or_make(&key_path)? {
+            key if key.public() == public => key,
+            _ => return Err(HubError::KeyGone { path: key_path }),
+        },
+        None => Key::fresh()?,
+    };
     let clock = Clock::start(Some(session.at));
     let alive = session.live_step().and_then(|(step, state)| match state.run.as_ref()?.process.clone() {
         Some(process) => Some(process).filter(exec::is_alive),
@@ -351,7 +373,7 @@ fn resume(path: &Path, params: Params) -> Result<Opened, HubError> {
     let lines = sequencer.observe(clock.now(), &recovered)?;
     durable(&mut transcript, &lines)?;
     let index = transcript.index();
-    Ok(Opened { sequencer, transcript, index, clock: Arc::new(Mutex::new(clock)), resumed: true })
+    Ok(Opened { sequencer, transcript, index, key, clock: Arc::new(Mutex::new(clock)), resumed: true })
 }
 
 fn durable(transcript: &mut Transcript, lines: &[Numbered]) -> Result<(), HubError> {

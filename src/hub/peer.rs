@@ -3,13 +3,16 @@
 use super::driver::{Input, Joining, NotIn};
 use super::fanout::{self, Feed, Outbox, Past, Ring, binary_frame, close_frame, ping_frame};
 use crate::event::Role;
-use crate::identity::{PublicKey, random_hex};
+use crate::identity::random_hex;
 use crate::name::{NameError, Principal};
 use crate::protocol::{
     CLIENT_BYTES_MAX, FromClient, FromHub, PATH, PRE_AUTH_BYTES_MAX, SUBPROTOCOL, VERSIONS, join_statement, snapshot,
 };
 use crate::session::Author;
 use crate::transcript::record::Head;
+use crate::trust::key::PublicKey;
+use crate::trust::sshsig;
+use crate::trust::statement::Purpose;
 use futures_util::StreamExt as _;
 use std::io;
 use std::net::SocketAddr;
@@ -236,6 +239,7 @@ fn greet(door: &Door, outbox: &Outbox, author: &Author, connection: u64, welcome
         connection,
         at: (door.now)(),
         head: welcome.head,
+        upto: welcome.upto,
         from: cursor + 1,
         snapshot: welcome.resume.is_none(),
     };
@@ -277,8 +281,10 @@ fn gatekeeper(request: &Request, mut response: Response) -> Result<Response, Err
 pub struct Welcome {
     /// As what.
     pub role: Role,
-    /// The last line on disk at that moment.
+    /// The last line in `session`.
     pub head: Head,
+    /// The last line on disk at that moment.
+    pub upto: u64,
     /// The line the client goes on from, where it can.
     pub resume: Option<Head>,
     /// The session at `head`.
@@ -316,18 +322,19 @@ async fn enter(
     let FromClient::Auth { key, principal, nonce: client_nonce, have, signature } = hear(socket).await? else {
         return Err(refuse("the second message must be Auth"));
     };
-    let public: PublicKey = key.parse().map_err(refuse)?;
+    let public: PublicKey = key.parse().map_err(|error| refuse(&format!("{error}")))?;
     // A personal link says who it is; an observer's name is chosen, and marked so that it can be nobody else's.
     let principal = match owner {
         Some(owner) => owner,
         None => observer(&principal).map_err(|error| refuse(&error.to_string()))?,
     };
     let statement = join_statement(&door.session, &nonce, &client_nonce, &principal, have);
-    if !public.verify(&statement, &signature) {
+    let proof = sshsig::verify(&signature, Purpose::Join.namespace(), statement.as_bytes());
+    if !proof.is_ok_and(|proof| proof.key == public) {
         door.note_refusal(principal, "the key was not proved".to_owned()).await;
         return Err(refuse("not let in: the key was not proved"));
     }
-    let author = Author { principal: principal.clone(), key: public.fingerprint() };
+    let author = Author::new(principal.clone(), public.fingerprint());
     let have = match have {
         Some(have) if (door.holds)(have) => Some(have),
         _ => None,
@@ -421,9 +428,9 @@ async fn listen(
         }
         tokens -= 1.0;
         match serde_json::from_str(text.as_str()) {
-            Ok(FromClient::Ask { id, request }) => {
-                let ask =
-                    Input::Ask { author: author.clone(), connection, id, request, outbox: Arc::downgrade(outbox) };
+            Ok(FromClient::Ask { id, request, signed }) => {
+                let author = Box::new(Author { signed, ..author.clone() });
+                let ask = Input::Ask { author, connection, id, request, outbox: Arc::downgrade(outbox) };
                 if door.inputs.send(ask).await.is_err() {
                     return ("the hub ended".to_owned(), close_frame(1001, "the hub ended"));
                 }

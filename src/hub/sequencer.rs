@@ -54,7 +54,7 @@ impl Sequencer {
     /// Opens a session with its first line.
     pub fn open(at: At, opened: Event) -> Result<(Sequencer, Numbered), SequencerError> {
         let numbered = number(Head::START, at, Principal::hub(), opened)?;
-        let session = Session::open(&numbered.0.line)?;
+        let session = Session::open(&numbered.0.line, numbered.1.hash)?;
         Ok((Sequencer { session, head: numbered.1, at }, numbered.0))
     }
 
@@ -131,6 +131,21 @@ impl Sequencer {
         Ok(lines)
     }
 
+    /// The hub signs something, where something is due. What time alone does comes first, so that nothing comes between
+    /// what is signed and its line.
+    pub fn sign(
+        &mut self,
+        at: At,
+        due: impl FnOnce(&Session, At) -> Option<Fact>,
+    ) -> Result<Vec<Numbered>, SequencerError> {
+        let mut lines = self.observe(at, &Fact::Tick)?;
+        if let Some(fact) = due(&self.session, self.at) {
+            let events = observe(&self.session, self.at, &fact);
+            self.number_all(&Principal::hub(), events, &mut lines)?;
+        }
+        Ok(lines)
+    }
+
     fn number_all(
         &mut self,
         by: &Principal,
@@ -139,11 +154,11 @@ impl Sequencer {
     ) -> Result<(), SequencerError> {
         for event in events {
             let (numbered, head) = number(self.head, self.at, by.clone(), event)?;
+            self.session.apply(&numbered.line, head.hash);
             self.head = head;
             if twin::broken(8) && self.head.seq.is_multiple_of(7) {
                 self.head.seq += 1; // a gap
             }
-            self.session.apply(&numbered.line);
             lines.push(numbered);
         }
         Ok(())

@@ -286,6 +286,8 @@ pub struct Step {
     pub point_of_no_return: bool,
     /// The last cross-check starts it.
     pub run_on_clear: bool,
+    /// Only a signature of a security key that was touched counts as a cross-check.
+    pub require_touch: bool,
     /// What it touches, in words.
     pub touches: Option<String>,
     /// How it could be undone, in words.

@@ -257,16 +257,16 @@ impl Report {
         let verdict = verify(Reader::new(source), None);
         let mut folded: Option<(Session, Report)> = None;
         for next in Reader::new(source) {
-            let Ok((line, ..)) = next else { break }; // the verdict says why
+            let Ok((line, _, head)) = next else { break }; // the verdict says why
             match &mut folded {
                 None => {
-                    let session = Session::open(&line)?;
+                    let session = Session::open(&line, head.hash)?;
                     let report = Report::open(&session, &line, verdict.clone());
                     folded = Some((session, report));
                 }
                 Some((session, report)) => {
                     report.take(session, &line);
-                    session.apply(&line);
+                    session.apply(&line, head.hash);
                 }
             }
         }
@@ -336,7 +336,7 @@ impl Report {
         }
         let said = |text: &str| Said { at, by: by.clone(), text: text.to_owned() };
         match &line.event {
-            Event::SessionClosed { outcome, note } => {
+            Event::SessionClosed { outcome, note, .. } => {
                 self.closed = Some(Closed { at, by, outcome: *outcome, note: note.clone() });
             }
             Event::Joined { principal, role, key, .. } => {
@@ -373,7 +373,7 @@ impl Report {
                 Some(stop) => stop.pulls.push(said(why)),
                 None => self.stops.push(Stop { pulls: vec![said(why)], releases: vec![], freed: None }),
             },
-            Event::AndonReleased { freed } => {
+            Event::AndonReleased { freed, .. } => {
                 let held = before.line.held.is_some();
                 if let Some(stop) = self.open_stop() {
                     stop.releases.push((at, by));

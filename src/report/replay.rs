@@ -6,6 +6,7 @@
 use super::ReportError;
 use crate::clock::At;
 use crate::event::{Event, Part};
+use crate::hash::Hash;
 use crate::name::StepId;
 use crate::session::Session;
 use crate::transcript::output;
@@ -97,8 +98,8 @@ impl Player {
         let verdict = verify(Reader::open(path)?, None);
         let lines = File::open(path).map_err(|source| ReadError::Open { path: path.to_owned(), source })?;
         let mut reader = Reader::open(path)?;
-        let Some(Ok((line, ..))) = reader.next() else { return Err(ReportError::Empty(verdict)) };
-        let session = Session::open(&line)?;
+        let Some(Ok((line, _, head))) = reader.next() else { return Err(ReportError::Empty(verdict)) };
+        let session = Session::open(&line, head.hash)?;
         let mut player = Player {
             path: path.to_owned(),
             marks: vec![Mark { ends: reader.offset(), at: line.at, jump: None }],
@@ -118,8 +119,8 @@ impl Player {
         let before = self.len();
         // Folding goes on from the last line, wherever the caller looked meanwhile.
         let Ok(mut session) = self.at(before) else { return 0 };
-        while let Some(Ok((line, ..))) = self.reader.next() {
-            session.apply(&line);
+        while let Some(Ok((line, _, head))) = self.reader.next() {
+            session.apply(&line, head.hash);
             if line.seq % EVERY == 1 {
                 self.kept.push(session.clone());
             }
@@ -155,21 +156,23 @@ impl Player {
             _ => kept.clone(),
         };
         for seq in session.seq + 1..=n {
-            session.apply(&self.line(seq)?);
+            let (line, hash) = self.line(seq)?;
+            session.apply(&line, hash);
         }
         self.latest = session.clone();
         Ok(session)
     }
 
-    /// Line `n` (the nearest one there is). Its link was checked when it was loaded.
-    pub fn line(&self, n: u64) -> Result<Line, ReportError> {
+    /// Line `n` (the nearest one there is) and its hash. Its link was checked when it was loaded.
+    pub fn line(&self, n: u64) -> Result<(Line, Hash), ReportError> {
         let n = self.within(n);
         let index = usize::try_from(n - 1).unwrap_or(usize::MAX);
         let begins = index.checked_sub(1).map_or(0, |before| self.marks[before].ends);
         let mut bytes = vec![0; usize::try_from(self.marks[index].ends - begins).unwrap_or(0)];
         let malformed = |why: String| ReadError::from(LinkError::Malformed { seq: n, why });
         self.lines.read_exact_at(&mut bytes, begins).map_err(|error| malformed(error.to_string()))?;
-        Ok(serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?)
+        let line = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
+        Ok((line, Hash::of(&bytes)))
     }
 
     /// When line `n` was written.
@@ -259,16 +262,16 @@ mod tests {
         let mut player = Player::load(transcript.path()).unwrap();
         let lines = flight.lines();
         assert_eq!(player.len(), lines.len() as u64);
-        let mut session = Session::open(&lines[0].line).unwrap();
+        let mut session = Session::open(&lines[0].line, Hash::of(&lines[0].bytes)).unwrap();
         let mut moments = vec![session.clone()];
         for line in &lines[1..] {
-            session.apply(&line.line);
+            session.apply(&line.line, Hash::of(&line.bytes));
             moments.push(session.clone());
         }
         for n in (1..=player.len()).chain((1..=player.len()).rev()).chain([40, 3, 41, 0, 99]) {
             let want = &moments[(n.clamp(1, player.len()) - 1) as usize];
             assert_eq!(player.at(n).unwrap(), *want, "line {n}");
-            assert_eq!((player.line(n).unwrap().seq, player.time(n)), (want.seq, want.at));
+            assert_eq!((player.line(n).unwrap().0.seq, player.time(n)), (want.seq, want.at));
         }
         assert_eq!(player.line_at(player.time(20)), 20.max(player.line_at(player.time(20))));
         assert_eq!(player.line_at(At::from_micros(0)), 1);
@@ -279,7 +282,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (transcript, _) = write(folder.path(), "t");
         let player = Player::load(transcript.path()).unwrap();
-        let kind = |n: Option<u64>| n.map(|n| player.line(n).unwrap().event.kind());
+        let kind = |n: Option<u64>| n.map(|n| player.line(n).unwrap().0.event.kind());
         let first = player.next(1, Jump::Step);
         assert_eq!(kind(first), Some("StepArmed"));
         let ended = player.next(first.unwrap(), Jump::Step);

@@ -1,6 +1,7 @@
 //! What a request becomes: events or a refusal. Pure, like the fold.
 
 use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
+use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
 use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, twin};
 use crate::clock::At;
@@ -21,6 +22,10 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
     let who = &author.principal;
     if session.closed.is_some() {
         return Err(Refusal::Closed);
+    }
+    let goes_on = matches!(request, Request::SignClose | Request::Attend { .. } | Request::Say { .. } | Request::Vouch);
+    if session.closing.is_some() && !goes_on {
+        return Err(Refusal::Closing);
     }
     if let Some(text) = request.text() {
         let length = text.chars().count();
@@ -54,7 +59,7 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
                 false => vec![Event::CheckOpened { step: step.clone(), attempt: *attempt }],
             })
         }
-        Request::Check { step, attempt, digest } => check(session, at, author, step, *attempt, *digest),
+        Request::Check { step, attempt, digest } => check(session, at, author, request, (step, *attempt, *digest)),
         Request::Object { step, attempt, digest, why } => {
             let armed = open_attempt(session, step, *attempt)?;
             if *digest != armed.digest() {
@@ -63,8 +68,9 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             if role != Role::Shadow {
                 return Err(Refusal::ShadowOnly { who: who.clone() });
             }
+            let signed = accept(session, at, author, request)?;
             Ok(vec![
-                Event::Objected { step: step.clone(), attempt: *attempt, digest: *digest, why: why.clone() },
+                Event::Objected { step: step.clone(), attempt: *attempt, digest: *digest, why: why.clone(), signed },
                 void(step, *attempt, Cause::Objected { by: who.clone() }),
             ])
         }
@@ -73,8 +79,9 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             if !armed.checks.contains_key(who) {
                 return Err(Refusal::NotChecked { who: who.clone() });
             }
+            let signed = accept(session, at, author, request)?;
             Ok(vec![
-                Event::Withdrawn { step: step.clone(), attempt: *attempt },
+                Event::Withdrawn { step: step.clone(), attempt: *attempt, signed },
                 void(step, *attempt, Cause::Withdrawn { by: who.clone() }),
             ])
         }
@@ -95,9 +102,9 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             if state_of(session, step)?.phase == Phase::Unknown {
                 return Err(Refusal::SayWhich { step: step.clone() });
             }
-            settle(session, who, step, Settled::Failed, why)
+            settle(session, at, author, request, (step, Settled::Failed, why))
         }
-        Request::Settle { step, outcome, why } => settle(session, who, step, *outcome, why),
+        Request::Settle { step, outcome, why } => settle(session, at, author, request, (step, *outcome, why)),
         Request::Andon { why } => {
             if session.line.pulled.contains_key(who) && !session.line.released.contains(who) {
                 return Ok(vec![]); // pressed twice: the line is stopped already
@@ -108,7 +115,7 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             }
             Ok(events)
         }
-        Request::Release => release(session, at, who, role),
+        Request::Release => release(session, at, author, request, role),
         Request::Handover { to } => handover(session, who, to),
         Request::Say { text } => Ok(vec![Event::Noted { text: text.clone() }]),
         Request::Mark { text } => Ok(vec![Event::Marked { text: text.clone() }]),
@@ -126,6 +133,22 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         Request::Close { note } => {
             lead_only(session, who)?;
             close(session, note)
+        }
+        Request::SignClose => match &session.closing {
+            Some(closing) if closing.signed.contains(who) => Ok(vec![]),
+            Some(_) => {
+                let signed = accept(session, at, author, request)?;
+                signed.map(|signed| vec![Event::CloseSigned { signed }]).ok_or(Refusal::NotCalled)
+            }
+            None => Err(Refusal::NotCalled),
+        },
+        Request::Vouch => {
+            lead_only(session, who)?;
+            if session.vouched.as_ref() == Some(who) {
+                return Ok(vec![]); // said already
+            }
+            let signed = accept(session, at, author, request)?;
+            Ok(signed.map(|signed| Event::HubVouched { signed }).into_iter().collect())
         }
     }
 }
@@ -199,9 +222,8 @@ fn check(
     session: &Session,
     at: At,
     author: &Author,
-    id: &StepId,
-    attempt: u32,
-    digest: Hash,
+    request: &Request,
+    (id, attempt, digest): (&StepId, u32, Hash),
 ) -> Result<Vec<Event>, Refusal> {
     let who = &author.principal;
     let armed = open_attempt(session, id, attempt)?;
@@ -230,8 +252,9 @@ fn check(
     line_free(session)?;
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
     gates_hold(session, step, at)?;
-    let mut events =
-        vec![Event::CrossChecked { step: id.clone(), attempt, digest: armed.digest(), key: author.key.clone() }];
+    let signed = accept(session, at, author, request)?;
+    let key = author.key.clone();
+    let mut events = vec![Event::CrossChecked { step: id.clone(), attempt, digest: armed.digest(), key, signed }];
     if armed.missing() <= 1 {
         events.push(Event::StepCleared { step: id.clone(), attempt });
         if step.run_on_clear {
@@ -265,7 +288,14 @@ fn run(session: &Session, at: At, id: &StepId, attempt: u32) -> Result<Vec<Event
     Ok(vec![Event::RunRequested { step: id.clone(), attempt }])
 }
 
-fn settle(session: &Session, who: &Principal, id: &StepId, outcome: Settled, why: &str) -> Result<Vec<Event>, Refusal> {
+fn settle(
+    session: &Session,
+    at: At,
+    author: &Author,
+    request: &Request,
+    (id, outcome, why): (&StepId, Settled, &str),
+) -> Result<Vec<Event>, Refusal> {
+    let who = &author.principal;
     let state = state_of(session, id)?;
     // Whoever armed it stays its lead, handed over or not: nobody is lead and shadow of one step.
     if *who == session.lead || state.armed.as_ref().is_some_and(|armed| armed.by == *who) {
@@ -280,10 +310,12 @@ fn settle(session: &Session, who: &Principal, id: &StepId, outcome: Settled, why
     if state.run.as_ref().is_some_and(|run| run.still_running) {
         return Err(Refusal::StillRunning { step: id.clone() });
     }
-    Ok(vec![Event::Acknowledged { step: id.clone(), attempt: state.attempt, outcome, why: why.to_owned() }])
+    let signed = accept(session, at, author, request)?;
+    Ok(vec![Event::Acknowledged { step: id.clone(), attempt: state.attempt, outcome, why: why.to_owned(), signed }])
 }
 
-fn release(session: &Session, at: At, who: &Principal, role: Role) -> Result<Vec<Event>, Refusal> {
+fn release(session: &Session, at: At, author: &Author, request: &Request, role: Role) -> Result<Vec<Event>, Refusal> {
+    let who = &author.principal;
     if session.line.pulled.is_empty() {
         return Err(match &session.line.held {
             Some(why) => Refusal::LineStopped { why: why.clone() },
@@ -297,7 +329,11 @@ fn release(session: &Session, at: At, who: &Principal, role: Role) -> Result<Vec
     let again = !released.insert(who.clone());
     let freed = session.release_needs(at, &released).is_empty() && released.len() >= 2;
     // Said twice it is no news, unless it has become enough meanwhile: the puller who was waited for is gone by now.
-    Ok(if again && !freed { vec![] } else { vec![Event::AndonReleased { freed }] })
+    if again && !freed {
+        return Ok(vec![]);
+    }
+    let signed = accept(session, at, author, request)?;
+    Ok(vec![Event::AndonReleased { freed, signed }])
 }
 
 fn handover(session: &Session, who: &Principal, to: &Principal) -> Result<Vec<Event>, Refusal> {
@@ -346,9 +382,11 @@ fn close(session: &Session, note: &str) -> Result<Vec<Event>, Refusal> {
     }
     let complete = session.steps.values().all(|state| state.phase.is_done());
     let mut events: Vec<_> = void_open(session, Cause::Disarmed).into_iter().collect();
-    events.push(Event::SessionClosed {
-        outcome: if complete { Outcome::Complete } else { Outcome::Partial },
-        note: note.to_owned(),
+    let outcome = if complete { Outcome::Complete } else { Outcome::Partial };
+    let note = note.to_owned();
+    events.push(match session.hub_key {
+        Some(_) => Event::CloseCalled { outcome, note },
+        None => Event::SessionClosed { outcome, note, signed: None },
     });
     Ok(events)
 }

@@ -4,6 +4,7 @@ use crate::clock::At;
 use crate::event::Role;
 use crate::name::Principal;
 use crate::session::Session;
+use crate::transcript::record::Head;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub struct LineState {
     pub pulled: BTreeMap<Principal, At>,
     /// Who agreed to go on since the latest pull.
     pub released: BTreeSet<Principal>,
+    /// The latest pull: what a release answers.
+    pub latest: Option<Head>,
     /// Why the hub holds it.
     pub held: Option<String>,
 }
@@ -29,7 +32,8 @@ impl LineState {
         !self.pulled.is_empty() || self.held.is_some()
     }
     /// A pull takes back every release given before it: they answered another question.
-    pub(super) fn pull(&mut self, by: &Principal, at: At) {
+    pub(super) fn pull(&mut self, by: &Principal, at: At, line: Head) {
+        self.latest = Some(line);
         self.pulled.entry(by.clone()).or_insert(at);
         self.released.clear();
     }

@@ -8,6 +8,7 @@ mod decide;
 mod line;
 mod observe;
 pub mod request;
+pub mod signing;
 pub mod steps;
 mod story;
 #[cfg(test)]
@@ -23,9 +24,11 @@ pub use story::story;
 
 use crate::clock::At;
 use crate::event::{Attention, Event, Outcome, Reading, Role, RunEnd, Settled, Status};
+use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Gate, Params, Plan, Step};
-use crate::transcript::record::Line;
+use crate::transcript::record::{Head, Line};
+use crate::trust::key::PublicKey;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -47,6 +50,8 @@ pub const REFUSAL_WINDOW: Duration = Duration::from_secs(60);
 pub struct Session {
     /// Number of the last event folded.
     pub seq: u64,
+    /// The hash of its line.
+    pub hash: Hash,
     /// Its time.
     pub at: At,
     /// The session's id.
@@ -78,6 +83,14 @@ pub struct Session {
     pub line: LineState,
     /// Since when fewer eligible shadows are connected than the next critical step needs.
     pub short_since: Option<At>,
+    /// The hub's own key, in a session whose acts are signed.
+    pub hub_key: Option<PublicKey>,
+    /// Who vouched for it, as lead.
+    pub vouched: Option<Principal>,
+    /// The latest checkpoint.
+    pub checkpoint: Checkpoint,
+    /// Set once the lead called the end.
+    pub closing: Option<Closing>,
     /// What was said, newest last.
     pub notes: VecDeque<Said>,
     /// The story in short sentences, newest last.
@@ -86,6 +99,34 @@ pub struct Session {
     pub refusals: BTreeMap<Principal, (At, u32)>,
     /// Set once it is over.
     pub closed: Option<Outcome>,
+}
+
+/// How far the hub has signed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Number of the `CheckpointSigned` line; 0 before the first.
+    pub seq: u64,
+    /// Its time.
+    pub at: At,
+    /// Whether something happened since that calls for the next one at once.
+    pub wanted: bool,
+}
+
+/// The end, being signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Closing {
+    /// The `CloseCalled` line: what everyone signs.
+    pub line: Head,
+    /// When.
+    pub at: At,
+    /// How it ends.
+    pub outcome: Outcome,
+    /// The lead's words.
+    pub note: String,
+    /// Who has signed.
+    pub signed: BTreeSet<Principal>,
 }
 
 /// Somebody who joined.
@@ -167,14 +208,19 @@ pub enum OpenError {
 
 impl Session {
     /// The session that a first line opens.
-    pub fn open(line: &Line) -> Result<Session, OpenError> {
-        let Event::SessionOpened { session, plan, params, host, user, folder, .. } = &line.event else {
+    pub fn open(line: &Line, hash: Hash) -> Result<Session, OpenError> {
+        let Event::SessionOpened { session, plan, params, host, user, folder, hub_key, .. } = &line.event else {
             return Err(OpenError::Kind(line.event.kind()));
         };
         let plan = Arc::new(Plan::parse("plan in the transcript", plan)?);
         let mut state = Session {
             seq: line.seq,
+            hash,
             at: line.at,
+            hub_key: hub_key.clone(),
+            vouched: None,
+            checkpoint: Checkpoint { wanted: true, ..Checkpoint::default() },
+            closing: None,
             id: session.clone(),
             opened: line.at,
             lead: plan.crew.lead.first().cloned().unwrap_or_else(Principal::hub), // a plan without a lead does not parse
@@ -199,10 +245,12 @@ impl Session {
         Ok(state)
     }
 
-    /// Folds one event in. Always succeeds: what may happen was decided before it was numbered.
-    pub fn apply(&mut self, line: &Line) {
+    /// Folds one event in; `hash` is that of its line. Always succeeds: what may happen was decided before it was numbered.
+    pub fn apply(&mut self, line: &Line, hash: Hash) {
         self.tell(line);
         self.seq = line.seq;
+        self.hash = hash;
+        self.checkpoint.wanted |= signing::calls_for_checkpoint(&line.event);
         self.at = line.at;
         let (at, by) = (line.at, &line.by);
         match &line.event {
@@ -215,6 +263,24 @@ impl Session {
             }
             Event::ClockJumped { .. } => {}
             Event::SessionClosed { outcome, .. } => self.closed = Some(*outcome),
+            Event::CloseCalled { outcome, note } => {
+                self.closing = Some(Closing {
+                    line: Head { seq: line.seq, hash },
+                    at,
+                    outcome: *outcome,
+                    note: note.clone(),
+                    signed: BTreeSet::new(),
+                });
+            }
+            Event::CloseSigned { .. } => {
+                if let Some(closing) = &mut self.closing {
+                    closing.signed.insert(by.clone());
+                }
+            }
+            Event::HubVouched { .. } => self.vouched = Some(by.clone()),
+            Event::CheckpointSigned { .. } => {
+                self.checkpoint = Checkpoint { seq: line.seq, at, wanted: false };
+            }
             Event::Joined { principal, role, key, connection } => {
                 let person = self.people.entry(principal.clone()).or_insert_with(|| Person {
                     role: *role,
@@ -273,8 +339,8 @@ impl Session {
             Event::GateTurned { watch, to, .. } => {
                 self.watches.entry(watch.clone()).or_default().status = Some(*to);
             }
-            Event::AndonPulled { .. } => self.line.pull(by, at),
-            Event::AndonReleased { freed } => self.line.release(by, *freed),
+            Event::AndonPulled { .. } => self.line.pull(by, at, Head { seq: line.seq, hash }),
+            Event::AndonReleased { freed, .. } => self.line.release(by, *freed),
             Event::LineHeld { why } => self.line.held = Some(why.clone()),
             Event::LineFreed { .. } => self.line.held = None,
             Event::Resized { cols, rows } => {
@@ -284,13 +350,13 @@ impl Session {
                     run.size = (*cols, *rows);
                 }
             }
-            event => self.apply_to_step(line, event),
+            event => self.apply_to_step(line, hash, event),
         }
         let short = self.shadows_short();
         self.short_since = if short { self.short_since.or(Some(at)) } else { None };
     }
 
-    fn apply_to_step(&mut self, line: &Line, event: &Event) {
+    fn apply_to_step(&mut self, line: &Line, hash: Hash, event: &Event) {
         let (at, by) = (line.at, &line.by);
         let gates: BTreeSet<WatchId> = match event {
             Event::RunRequested { step, .. } => self
@@ -312,7 +378,7 @@ impl Session {
                 state.voided = None;
                 state.run = None;
                 state.armed = Some(Armed {
-                    seq: line.seq,
+                    line: Head { seq: line.seq, hash },
                     at,
                     lapses: *lapses,
                     by: by.clone(),
@@ -358,6 +424,7 @@ impl Session {
                     process: None,
                     started: None,
                     ended: None,
+                    ended_by: None,
                     end: None,
                     still_running: false,
                     interrupted: None,
@@ -390,6 +457,7 @@ impl Session {
             Event::RunEnded { end, .. } => {
                 if let Some(run) = &mut state.run {
                     run.ended = Some(at);
+                    run.ended_by = Some(Head { seq: line.seq, hash });
                     run.end = Some(end.clone());
                 }
                 go(
@@ -405,6 +473,7 @@ impl Session {
                 if let Some(run) = &mut state.run {
                     run.process = run.process.take().or_else(|| process.clone());
                     run.ended = Some(at);
+                    run.ended_by = Some(Head { seq: line.seq, hash });
                     run.still_running = *still_running;
                 }
                 go(state, Move::Lose);

@@ -3,12 +3,13 @@
 
 use super::decide::{refused, void, void_open};
 use super::steps::{Phase, StepState};
-use super::{Session, twin};
+use super::{Closing, Session, twin};
 use crate::clock::At;
 use crate::event::{Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{ShadowLost, Step};
+use crate::trust::statement::Signed;
 use std::time::Duration;
 
 /// Something the hub saw or did, as far as a session cares.
@@ -40,6 +41,10 @@ pub enum Fact {
     Recovered { version: String, torn_bytes: u64, note: String, alive: Option<Process> },
     /// The process of an unknown run is gone.
     ProcessGone { step: StepId, attempt: u32 },
+    /// The hub signed how far the transcript goes, as [`Session::checkpoint_due`] asked for.
+    Checkpoint { signed: Signed },
+    /// The hub signed the end, as [`Session::close_due`] asked for.
+    Close { signed: Signed },
 }
 /// What something the hub saw becomes at that time. Never fails: what the session does not care about is no event.
 pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
@@ -114,6 +119,15 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
                 vec![Event::ProcessGone { step: step.clone(), attempt: *attempt }]
             }
             _ => vec![],
+        },
+        Fact::Checkpoint { signed } => {
+            vec![Event::CheckpointSigned { size: session.seq, head: session.hash, signed: signed.clone() }]
+        }
+        Fact::Close { signed } => match &session.closing {
+            Some(Closing { outcome, note, .. }) => {
+                vec![Event::SessionClosed { outcome: *outcome, note: note.clone(), signed: Some(signed.clone()) }]
+            }
+            None => vec![],
         },
     }
 }

@@ -4,6 +4,7 @@ use crate::event::{Attention, Covers, Settled};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId, shown};
 use crate::session::steps::Phase;
+use crate::trust::statement::Signed;
 use serde::{Deserialize, Serialize};
 
 /// The longest text a person may send in one request: chat, reasons, marks.
@@ -55,6 +56,10 @@ pub enum Request {
     Resize { cols: u16, rows: u16 },
     /// End the session.
     Close { note: String },
+    /// Sign the end.
+    SignClose,
+    /// Vouch for the hub's key.
+    Vouch,
 }
 
 impl Request {
@@ -79,6 +84,8 @@ impl Request {
             Request::Attend { .. } => "attend",
             Request::Resize { .. } => "resize",
             Request::Close { .. } => "close",
+            Request::SignClose => "sign the end",
+            Request::Vouch => "vouch",
         }
     }
     /// What the refusal of it names: verb and step.
@@ -118,6 +125,14 @@ pub struct Author {
     pub principal: Principal,
     /// Fingerprint of the key that the connection proved.
     pub key: String,
+    /// What they signed for this request, where it is one that is signed.
+    pub signed: Option<Signed>,
+}
+impl Author {
+    /// Somebody who signs nothing.
+    pub fn new(principal: Principal, key: impl Into<String>) -> Author {
+        Author { principal, key: key.into(), signed: None }
+    }
 }
 
 /// An answer that is not yes. Nothing changed. Its text goes to terminals as it is, so what a watch or a file said is
@@ -127,6 +142,12 @@ pub struct Author {
 pub enum Refusal {
     #[error("the session is closed")]
     Closed,
+    #[error("the lead called the end; nothing else happens any more")]
+    Closing,
+    #[error("the lead has not called the end")]
+    NotCalled,
+    #[error("its signature does not count: {}", shown(.0))]
+    Signature(String),
     #[error("{who} is an observer here, and observers only watch and pull the andon")]
     Observer { who: Principal },
     #[error("only the lead ({lead}) may do that")]

@@ -4,6 +4,7 @@ use crate::clock::At;
 use crate::event::{Frozen, Process, RunEnd, Settled};
 use crate::hash::Hash;
 use crate::name::Principal;
+use crate::transcript::record::Head;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -160,8 +161,8 @@ impl Default for StepState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Armed {
-    /// Number of the `StepArmed` line.
-    pub seq: u64,
+    /// The `StepArmed` line: what checks are given on.
+    pub line: Head,
     /// When.
     pub at: At,
     /// Until when.
@@ -231,6 +232,8 @@ pub struct RunState {
     pub started: Option<At>,
     /// When it ended, or was lost.
     pub ended: Option<At>,
+    /// The line that says so.
+    pub ended_by: Option<Head>,
     /// How it ended.
     pub end: Option<RunEnd>,
     /// After a crash of the hub: whether its process was still alive.

@@ -23,12 +23,19 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         }
         Event::Recovered { note, .. } => format!("the hub took the session up again: {}", shown(note)),
         Event::ClockJumped { by_ms } => format!("the clock jumped by {by_ms} ms"),
-        Event::SessionClosed { outcome, note } => {
+        Event::CloseCalled { note, .. } => format!("{by} called the end{}; those who are here sign it", quoted(note)),
+        Event::CloseSigned { .. } => format!("{by} signed the end"),
+        Event::HubVouched { .. } => format!("{by} vouched for the hub's key"),
+        Event::CheckpointSigned { .. } => return None,
+        Event::SessionClosed { outcome, note, .. } => {
             let word = match outcome {
                 Outcome::Complete => "complete",
                 Outcome::Partial => "with steps left",
             };
-            format!("session closed by {by}, {word}{}", quoted(note))
+            match by.is_hub() {
+                true => format!("session closed, {word}{}", quoted(note)),
+                false => format!("session closed by {by}, {word}{}", quoted(note)),
+            }
         }
         Event::Joined { principal, role, key, .. } => {
             format!("{principal} joined as {} with {}", role.word(), shown(key))
@@ -84,8 +91,8 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("{by} settled {step} as {word}{}", quoted(why))
         }
         Event::AndonPulled { why } => format!("ANDON: {by} stopped the line{}", quoted(why)),
-        Event::AndonReleased { freed: true } => format!("{by} released the line; it goes on"),
-        Event::AndonReleased { freed: false } => format!("{by} released the line; not everyone has yet"),
+        Event::AndonReleased { freed: true, .. } => format!("{by} released the line; it goes on"),
+        Event::AndonReleased { freed: false, .. } => format!("{by} released the line; not everyone has yet"),
         Event::LineHeld { why } => format!("the line is held: {}", shown(why)),
         Event::LineFreed { why } => format!("the line is free: {}", shown(why)),
     })

@@ -62,8 +62,9 @@ impl Desk {
             user: "u".into(),
             folder: "/".into(),
             version: "0".into(),
+            hub_key: None,
         };
-        let session = Session::open(&line(1, now, &Principal::hub(), opened)).unwrap();
+        let session = Session::open(&line(1, now, &Principal::hub(), opened), Hash::ZERO).unwrap();
         let mut desk = Desk { session, now };
         for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan", "olga"]) {
             desk.join(name, name, connection);
@@ -74,7 +75,7 @@ impl Desk {
     fn fold(&mut self, by: &Principal, events: Vec<Event>) -> Vec<&'static str> {
         let kinds = events.iter().map(Event::kind).collect();
         for event in events {
-            self.session.apply(&line(self.session.seq + 1, self.now, by, event));
+            self.session.apply(&line(self.session.seq + 1, self.now, by, event), Hash::ZERO);
         }
         kinds
     }
@@ -105,7 +106,7 @@ impl Desk {
     }
     fn ask_with_key(&mut self, name: &str, key: &str, request: Request) -> Result<Vec<&'static str>, Refusal> {
         self.see(Fact::Tick);
-        let author = Author { principal: who(name), key: key.into() };
+        let author = Author::new(who(name), key);
         let events = decide(&self.session, self.now, &author, &request)?;
         Ok(self.fold(&who(name), events))
     }
@@ -137,6 +138,7 @@ impl Desk {
             gates: vec![],
             words: BTreeMap::new(),
             point_of_no_return: false,
+            require_touch: false,
         }
     }
     fn state(&self) -> (Phase, u32) {
@@ -406,7 +408,7 @@ fn a_restart_ends_what_was_armed_since_a_crash_may_have_cut_off_its_void() {
     desk.clear();
     // The objection reached the disk, the void after it did not.
     let digest = desk.session.open_step().unwrap().2.digest();
-    let objected = Event::Objected { step: drop_step(), attempt: 1, digest, why: "no".into() };
+    let objected = Event::Objected { step: drop_step(), attempt: 1, digest, why: "no".into(), signed: None };
     desk.fold(&who("cy"), vec![objected]);
     assert_eq!(desk.recover(false), ["Recovered", "StepVoided"]);
     assert!(matches!(desk.run("ana"), Err(Refusal::NotArmedAnyMore { .. })));

@@ -189,9 +189,9 @@ impl Transcript {
             match next {
                 Ok((line, _, head)) => {
                     match &mut session {
-                        Some(session) => session.apply(&line),
+                        Some(session) => session.apply(&line, head.hash),
                         None => {
-                            let opened = Session::open(&line);
+                            let opened = Session::open(&line, head.hash);
                             session = Some(opened.map_err(|source| FileError::Open { path: path.to_owned(), source })?);
                         }
                     }

@@ -78,7 +78,7 @@ impl Pilot<'_> {
         self.batches.push((lines, vec![]));
     }
     fn ask(&mut self, name: &str, request: Request) {
-        let author = Author { principal: who(name), key: key(name) };
+        let author = Author::new(who(name), key(name));
         let answer = self.sequencer.request(self.at, &author, &request).unwrap();
         self.batches.push((answer.lines, vec![]));
     }
@@ -124,6 +124,7 @@ impl Pilot<'_> {
             gates: gates.collect(),
             words: [("undo".to_owned(), "restore from backup".to_owned())].into(),
             point_of_no_return: false,
+            require_touch: false,
         })
     }
     fn arm(&mut self, id: &str, attempt: u32) -> Hash {
@@ -171,6 +172,7 @@ pub(crate) fn fly(hash: &dyn Fn(&[u8]) -> Hash) -> Flight {
         user: "release".into(),
         folder: "/srv/plans".into(),
         version: "0.1.0".into(),
+        hub_key: None,
     };
     let (sequencer, first) = Sequencer::open(at, opened).unwrap();
     let mut pilot = Pilot { sequencer, at, batches: vec![(vec![first], vec![])], hash };

@@ -377,8 +377,8 @@ fn the_golden_file_of_format_1_is_still_read() {
         let (line, bytes, head) = next.unwrap();
         assert_eq!(line.encode().unwrap(), (bytes.to_vec(), head), "line {} is written as it was", line.seq);
         match &mut session {
-            Some(session) => session.apply(&line),
-            None => session = Some(Session::open(&line).unwrap()),
+            Some(session) => session.apply(&line, head.hash),
+            None => session = Some(Session::open(&line, head.hash).unwrap()),
         }
     }
     let session = session.unwrap();

@@ -139,6 +139,7 @@ impl Flight {
             user: "release".into(),
             folder: "/srv/plan".into(),
             version: "0.1.0".into(),
+            hub_key: None,
         };
         let (sequencer, _) = Sequencer::open(at, opened).unwrap();
         let mut flight = Flight { sequencer, at };
@@ -168,7 +169,7 @@ impl Flight {
         self.saw(Fact::Reading { watch: watch(id), reading, began: self.at, asked: None });
     }
     pub fn ask(&mut self, name: &str, request: Request) -> Option<String> {
-        let author = Author { principal: who(name), key: format!("SHA256:{name}") };
+        let author = Author::new(who(name), format!("SHA256:{name}"));
         self.sequencer.request(self.at, &author, &request).unwrap().refusal.map(|refusal| refusal.to_string())
     }
     pub fn session(&self) -> &Session {
@@ -228,6 +229,7 @@ impl Flight {
                 .collect(),
             words: words.iter().filter_map(|(k, v)| Some(((*k).to_owned(), v.as_ref()?.clone()))).collect(),
             point_of_no_return: step.point_of_no_return,
+            require_touch: step.require_touch,
         };
         let refusal = self.ask("dana", Request::Arm { step: step.id.clone(), covers: Some(Box::new(covers)) });
         assert_eq!(refusal, None, "{id}");

@@ -66,12 +66,12 @@ fn told(lines: &[String]) -> BTreeMap<u64, String> {
         let (line, next) = Line::decode(bytes.as_bytes(), head).expect("the chain holds");
         head = next;
         match &mut session {
-            None => session = Some(Session::open(&line).unwrap()),
+            None => session = Some(Session::open(&line, head.hash).unwrap()),
             Some(session) => {
                 told.extend(
                     story(session, &line).map(|text| (line.seq, format!("{} #{} {text}", line.at.clock(), line.seq))),
                 );
-                session.apply(&line);
+                session.apply(&line, head.hash);
             }
         }
     }

@@ -10,8 +10,10 @@ use crosscheck::identity::Key;
 use crosscheck::link::Link;
 use crosscheck::session::{Request, Session, story};
 use crosscheck::transcript::record::{Head, Line};
+use crosscheck::trust::signer::Signer;
 use nix::sys::signal::Signal;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -105,7 +107,7 @@ async fn carry(
 }
 
 fn options(link: Link) -> Options {
-    Options { link, name: None, key: Key::fresh().unwrap(), via: None }
+    Options { link, name: None, signer: Arc::new(Signer::Own(Key::fresh().unwrap())), via: None }
 }
 
 /// Reads notices until one is wanted; numbers of the lines told go to `seen`.
@@ -135,10 +137,10 @@ fn told(stage: &Stage, from: u64, to: u64) -> Vec<(u64, String)> {
         let (line, next) = Line::decode(bytes, head).expect("the chain holds");
         head = next;
         match &mut session {
-            None => session = Some(Session::open(&line).unwrap()),
+            None => session = Some(Session::open(&line, head.hash).unwrap()),
             Some(session) => {
                 told.extend(story(session, &line).map(|text| (line.seq, text)));
-                session.apply(&line);
+                session.apply(&line, head.hash);
             }
         }
     }

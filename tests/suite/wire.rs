@@ -78,7 +78,7 @@ async fn before_a_key_is_proved_nothing_else_is_heard() {
         let knock = FromClient::Knock { versions: VERSIONS.to_vec(), token: token.to_owned() };
         serde_json::to_string(&knock).unwrap()
     };
-    let ask = serde_json::to_string(&FromClient::Ask { id: 1, request: Request::Release }).unwrap();
+    let ask = serde_json::to_string(&FromClient::Ask { id: 1, request: Request::Release, signed: None }).unwrap();
     for (messages, words) in [
         (vec![Message::text("{}")], "a message that this protocol does not have"),
         (vec![Message::text("not json")], "a message that this protocol does not have"),
@@ -111,7 +111,7 @@ async fn before_a_key_is_proved_nothing_else_is_heard() {
         principal: LEAD.parse_principal(),
         nonce: "00".repeat(32),
         have: None,
-        signature: key.sign("something else"),
+        signature: key.sign_sshsig("crosscheck-join", b"something else"),
     };
     raw::send(&mut socket, &auth).await;
     assert!(

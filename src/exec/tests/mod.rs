@@ -36,6 +36,7 @@ fn step(io: Io, argv: &[&str]) -> Step {
         lapse: None,
         point_of_no_return: false,
         run_on_clear: false,
+        require_touch: false,
         touches: Some("index old".into()),
         undo: None,
         half_way: None,

@@ -142,12 +142,12 @@ impl Clients {
             }
         };
         if index > 0 {
-            client.session.apply(&line);
+            client.session.apply(&line, client.head.hash);
             return Ok(());
         }
         let phases = |session: &Session| session.steps.values().map(|state| state.phase).collect::<Vec<_>>();
         let before = phases(&client.session);
-        client.session.apply(&line);
+        client.session.apply(&line, client.head.hash);
         let after = phases(&client.session);
         let moved: Vec<_> = before.into_iter().zip(after).filter(|(before, after)| before != after).collect();
         let wanted = usize::from(moves(&line.event));

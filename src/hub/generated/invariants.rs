@@ -203,7 +203,7 @@ pub fn invariant_07_andon(e: &Evidence, new: &New) -> Result<(), String> {
                 ensure(e.pulled(index).is_none(), || format!("{} while the andon is pulled", line.event.kind()))?;
                 ensure(!e.held(index), || format!("{} while the line is held", line.event.kind()))?;
             }
-            Event::AndonReleased { freed } => {
+            Event::AndonReleased { freed, .. } => {
                 let pulled = e.pulled(index + 1);
                 ensure(*freed == pulled.is_none(), || format!("released, freed {freed}, but by the rule: {pulled:?}"))?;
             }

@@ -51,6 +51,7 @@ impl World {
             gates: step.gates.iter().map(|gate| seen(&gate.watch)).collect(),
             words: BTreeMap::new(),
             point_of_no_return: step.point_of_no_return,
+            require_touch: step.require_touch,
         })
     }
 }
@@ -59,6 +60,7 @@ impl World {
 pub fn besides_presence(mut before: Session, after: Session) -> Option<String> {
     before.people = after.people.clone();
     (before.seq, before.at, before.short_since) = (after.seq, after.at, after.short_since);
+    (before.hash, before.checkpoint) = (after.hash, after.checkpoint.clone());
     (before.recent, before.refusals) = (after.recent.clone(), after.refusals.clone());
     (before != after).then(|| {
         let names =

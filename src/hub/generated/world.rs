@@ -78,6 +78,7 @@ impl World {
             user: "user".into(),
             folder: "/".into(),
             version: "0".into(),
+            hub_key: None,
         };
         let (sequencer, first) = Sequencer::open(at, opened).expect("the plans of generated runs parse");
         let plan = sequencer.session().plan.clone();
@@ -263,7 +264,7 @@ impl World {
     }
 
     fn ask(&mut self, who: &Principal, request: &Request, covers: Option<Covers>) -> Vec<Numbered> {
-        let author = Author { principal: who.clone(), key: self.key(who) };
+        let author = Author::new(who.clone(), self.key(who));
         let mut request = request.clone();
         let armed = self.session().open_step().map(|(_, _, armed)| armed.digest());
         // Zeros stand for "whatever is armed", so that kept runs outlive a change of what a digest covers.
@@ -486,10 +487,10 @@ impl World {
 /// What the durable bytes say, checked as a hub that starts checks them.
 pub fn refold(bytes: &[bytes::Bytes]) -> Option<(Session, Head)> {
     let (first, mut head) = Line::decode(bytes.first()?, Head::START).ok()?;
-    let mut session = Session::open(&first).ok()?;
+    let mut session = Session::open(&first, head.hash).ok()?;
     for bytes in &bytes[1..] {
         let (line, next) = Line::decode(bytes, head).ok()?;
-        session.apply(&line);
+        session.apply(&line, next.hash);
         head = next;
     }
     Some((session, head))

@@ -6,8 +6,10 @@ use crosscheck::identity::{Key, random_hex};
 use crosscheck::link::Link;
 use crosscheck::name::Principal;
 use crosscheck::protocol::{Binary, FromClient, FromHub, PATH, Refused, SUBPROTOCOL, VERSIONS, join_statement};
+use crosscheck::session::signing::{self, Act};
 use crosscheck::session::{Request, Session};
 use crosscheck::transcript::record::{Head, Line};
+use crosscheck::trust::statement::{Purpose, Signed};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -24,6 +26,8 @@ pub struct Raw {
     pub lines: Vec<(u64, String)>,
     /// What draws the newest screen.
     pub screen: bytes::Bytes,
+    me: Principal,
+    key: Key,
     answers: Vec<(u64, Option<Refused>)>,
     next: u64,
 }
@@ -66,8 +70,17 @@ pub async fn end(socket: &mut Socket) -> End {
     }
 }
 
+/// As whom, and from where on.
+pub struct Entry {
+    pub me: Principal,
+    /// The line that a snapshot includes last.
+    pub head: Head,
+    /// The last line on disk.
+    pub upto: u64,
+}
+
 /// Up to the welcome; the refusal's text where there is none.
-pub async fn enter(link: &str, key: &Key, name: Option<&str>) -> Result<(Socket, Head), String> {
+pub async fn enter(link: &str, key: &Key, name: Option<&str>) -> Result<(Socket, Entry), String> {
     let link: Link = link.parse().expect("a link");
     let socket = connect(&link, None).await.map_err(|error| error.to_string())?;
     greet(socket, &link, key, name).await
@@ -79,7 +92,7 @@ pub async fn enter_over(
     link: &Link,
     key: &Key,
     name: Option<&str>,
-) -> Result<(Socket, Head), String> {
+) -> Result<(Socket, Entry), String> {
     greet(upgrade(stream, link).await, link, key, name).await
 }
 
@@ -90,7 +103,7 @@ pub async fn upgrade(stream: tokio::net::TcpStream, link: &Link) -> Socket {
     tokio_tungstenite::client_async(request, Way::Direct(stream)).await.expect("an upgrade").0
 }
 
-async fn greet(mut socket: Socket, link: &Link, key: &Key, name: Option<&str>) -> Result<(Socket, Head), String> {
+async fn greet(mut socket: Socket, link: &Link, key: &Key, name: Option<&str>) -> Result<(Socket, Entry), String> {
     send(&mut socket, &FromClient::Knock { versions: VERSIONS.to_vec(), token: link.token.clone() }).await;
     let (session, named, hub_nonce) = match hear(&mut socket).await {
         Ok(FromHub::Hello { session, principal, nonce, .. }) => (session, principal, nonce),
@@ -100,11 +113,11 @@ async fn greet(mut socket: Socket, link: &Link, key: &Key, name: Option<&str>) -
     let principal = named.unwrap_or_else(|| Principal::new(&format!("observer:{}", name.unwrap_or("raw"))).unwrap());
     let nonce = random_hex(32).unwrap();
     let statement = join_statement(&session, &hub_nonce, &nonce, &principal, None);
-    let signature = key.sign(&statement);
+    let signature = key.sign_sshsig(Purpose::Join.namespace(), statement.as_bytes());
     let auth = FromClient::Auth { key: key.public().to_string(), principal, nonce, have: None, signature };
     send(&mut socket, &auth).await;
     match hear(&mut socket).await {
-        Ok(FromHub::Welcome { head, .. }) => Ok((socket, head)),
+        Ok(FromHub::Welcome { principal, head, upto, .. }) => Ok((socket, Entry { me: principal, head, upto })),
         Ok(FromHub::Refuse { reason, .. }) => Err(reason),
         other => Err(format!("{other:?}")),
     }
@@ -118,7 +131,7 @@ impl Raw {
 
     /// The same, as an observer of that name.
     pub async fn join_as(link: &str, key: &Key, name: Option<&str>) -> Result<Raw, String> {
-        let (mut socket, head) = enter(link, key, name).await?;
+        let (mut socket, Entry { me, head, upto }) = enter(link, key, name).await?;
         let mut text = String::new();
         loop {
             match hear(&mut socket).await {
@@ -132,14 +145,30 @@ impl Raw {
             }
         }
         let session = serde_json::from_str(&text).expect("a snapshot is a session");
-        Ok(Raw { socket, session, head, lines: vec![], screen: bytes::Bytes::new(), answers: vec![], next: 0 })
+        let (lines, screen, key) = (vec![], bytes::Bytes::new(), key.clone());
+        let mut raw = Raw { socket, session, head, lines, screen, me, key, answers: vec![], next: 0 };
+        while raw.head.seq < upto {
+            raw.read().await.map_err(|end| format!("{end:?}"))?;
+        }
+        raw.lines.clear();
+        Ok(raw)
     }
 
     /// Sends a request without waiting for anything.
     pub async fn ask(&mut self, request: Request) -> u64 {
         self.next += 1;
-        send(&mut self.socket, &FromClient::Ask { id: self.next, request }).await;
+        let signed = self.signed(&request);
+        send(&mut self.socket, &FromClient::Ask { id: self.next, request, signed }).await;
         self.next
+    }
+
+    /// What this participant signs for it, where it is a request that is signed.
+    pub fn signed(&self, request: &Request) -> Option<Signed> {
+        let at = crosscheck::clock::wall();
+        let act = Act::of_request(request)?;
+        let statement = signing::statement(&self.session, act, &self.me, &self.key.public().fingerprint(), at)?;
+        let signature = self.key.sign_sshsig(statement.purpose().namespace(), statement.text().as_bytes());
+        Some(Signed { statement: statement.text().to_owned(), signature })
     }
 
     /// The answer to it, read on for.
@@ -172,7 +201,7 @@ impl Raw {
         match timeout(PATIENCE, self.socket.next()).await.expect("the hub says something in time") {
             Some(Ok(Message::Text(text))) => {
                 let (line, head) = Line::decode(text.as_str().as_bytes(), self.head).expect("the next line");
-                self.session.apply(&line);
+                self.session.apply(&line, head.hash);
                 self.head = head;
                 self.lines.push((head.seq, text.as_str().to_owned()));
             }

@@ -1,0 +1,333 @@
+//! What is signed, by whom, and what exactly the signature must say.
+//!
+//! In a session that names the hub's key in its first line, these acts count only with their author's signature:
+//! cross-check, objection, withdrawal, release of the andon, acknowledgement, vouching for the hub, and the end. A
+//! statement names the hash of the line it answers, and that line commits to everything before it: so each of these
+//! signatures is also one over the transcript so far. The same text is built here three times over: by the client from
+//! what it has folded, by the hub before the act counts, and by whoever verifies the transcript later.
+
+use super::request::{Author, Refusal, Request};
+use super::{Closing, Session};
+use crate::clock::At;
+use crate::event::{Event, Outcome, Settled};
+use crate::hash::Hash;
+use crate::name::{Principal, StepId};
+use crate::transcript::record::{Head, Line};
+use crate::trust::sshsig;
+use crate::trust::statement::{Purpose, Signed, Statement, StatementError};
+use std::time::Duration;
+
+/// A checkpoint is due after so many lines,
+const CHECKPOINT_LINES: u64 = 64;
+/// or after so long.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+/// How long the end waits for the signatures of those who are here.
+pub const CLOSE_WAITS: Duration = Duration::from_secs(20);
+/// How old a signature may be when it comes: a security key waits for a touch, and a person looks for theirs.
+const SIGNED_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// How far a client's idea of the hub's time may be ahead of it.
+const AHEAD: Duration = Duration::from_secs(60);
+
+/// An act that is signed, with what is not in the session yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Act<'a> {
+    /// A shadow's word on what is armed.
+    Verdict(&'a StepId, Verdict<'a>),
+    /// Let the line go on.
+    Release,
+    /// How a step counts.
+    Acknowledge(&'a StepId, Settled, &'a str),
+    /// The lead vouches for the hub's key.
+    Vouch,
+    /// Present at the end.
+    Close,
+}
+
+/// See [`Act::Verdict`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(missing_docs)]
+pub enum Verdict<'a> {
+    Approve,
+    Object(&'a str),
+    Withdraw,
+}
+
+impl<'a> Act<'a> {
+    /// The act that a request is, where it is one that is signed.
+    pub fn of_request(request: &'a Request) -> Option<Act<'a>> {
+        Some(match request {
+            Request::Check { step, .. } => Act::Verdict(step, Verdict::Approve),
+            Request::Object { step, why, .. } => Act::Verdict(step, Verdict::Object(why)),
+            Request::Withdraw { step, .. } => Act::Verdict(step, Verdict::Withdraw),
+            Request::Release => Act::Release,
+            Request::Ack { step, why } => Act::Acknowledge(step, Settled::Failed, why),
+            Request::Settle { step, outcome, why } => Act::Acknowledge(step, *outcome, why),
+            Request::Vouch => Act::Vouch,
+            Request::SignClose => Act::Close,
+            _ => return None,
+        })
+    }
+
+    /// The act that an event keeps, with its signature.
+    pub fn of_event(event: &'a Event) -> Option<(Act<'a>, Option<&'a Signed>)> {
+        Some(match event {
+            Event::CrossChecked { step, signed, .. } => (Act::Verdict(step, Verdict::Approve), signed.as_ref()),
+            Event::Objected { step, why, signed, .. } => (Act::Verdict(step, Verdict::Object(why)), signed.as_ref()),
+            Event::Withdrawn { step, signed, .. } => (Act::Verdict(step, Verdict::Withdraw), signed.as_ref()),
+            Event::AndonReleased { signed, .. } => (Act::Release, signed.as_ref()),
+            Event::Acknowledged { step, outcome, why, signed, .. } => {
+                (Act::Acknowledge(step, *outcome, why), signed.as_ref())
+            }
+            Event::HubVouched { signed } => (Act::Vouch, Some(signed)),
+            Event::CloseSigned { signed } => (Act::Close, Some(signed)),
+            _ => return None,
+        })
+    }
+}
+
+/// What somebody signs for an act, as that session stands; none where there is nothing to answer (nothing armed, no
+/// andon). `key` is their fingerprint.
+pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At) -> Option<Statement> {
+    let begin = |purpose| Statement::new(purpose).field("session", &session.id);
+    let answers = |statement: Statement, line: Head| {
+        statement.field("request-seq", line.seq).hash("request-hash", Some(line.hash))
+    };
+    let end = |statement: Statement| statement.field("signed-at", at);
+    let signer = |statement: Statement| statement.field("approver", who).field("approver-key", key);
+    Some(match act {
+        Act::Verdict(id, verdict) => {
+            let state = session.steps.get(id)?;
+            let armed = state.armed.as_ref()?;
+            let covers = armed.covers.covers();
+            let (word, words) = match verdict {
+                Verdict::Approve => ("approve", None),
+                Verdict::Object(why) => ("object", Some(why)),
+                Verdict::Withdraw => ("withdraw", None),
+            };
+            let statement = answers(begin(Purpose::Approve), armed.line)
+                .field("step", id)
+                .field("attempt", state.attempt)
+                .field("verdict", word)
+                .field("proposer", &armed.by);
+            let env = covers.env.iter().map(|(name, value)| format!("{name}={value}\0")).collect::<String>();
+            let argv = covers.argv.iter().flat_map(|argument| [argument.as_bytes(), b"\0"]);
+            let files = covers.files.iter().map(|file| format!("{} {}\n", file.sha256, file.path)).collect::<String>();
+            let gates = serde_json::to_vec(&covers.gates).unwrap_or_default(); // plain data
+            end(signer(statement)
+                .field("host", &covers.host)
+                .field("user", &covers.user)
+                .field("cwd", &covers.cwd)
+                .values("argv", &covers.argv)
+                .hash("argv-hash", Some(Hash::of_parts(argv)))
+                .hash("env-hash", Some(Hash::of(env.as_bytes())))
+                .hash("stdin", covers.stdin.as_ref().map(|text| Hash::of(text.as_bytes())))
+                .hash("exe-hash", Some(covers.exe.sha256))
+                .hash("state-hash", Some(Hash::of(&gates)))
+                .field("state-at", armed.at)
+                .hash("plan-hash", Some(covers.plan))
+                .hash("policy-hash", session.policy_digest())
+                .hash("files-hash", (!covers.files.is_empty()).then(|| Hash::of(files.as_bytes())))
+                .hash("digest", Some(armed.digest()))
+                .hash("words-hash", words.map(|words| Hash::of(words.as_bytes()))))
+            .field("expires", armed.lapses)
+        }
+        Act::Release => {
+            let statement = answers(begin(Purpose::Approve), session.line.latest?).field("verdict", "release");
+            end(signer(statement))
+        }
+        Act::Acknowledge(id, outcome, why) => {
+            let state = session.steps.get(id)?;
+            let word = match outcome {
+                Settled::Done => "settled-done",
+                Settled::Failed => "settled-failed",
+            };
+            let statement = answers(begin(Purpose::Approve), state.run.as_ref()?.ended_by?)
+                .field("step", id)
+                .field("attempt", state.attempt)
+                .field("verdict", word)
+                .hash("words-hash", Some(Hash::of(why.as_bytes())));
+            end(signer(statement))
+        }
+        Act::Vouch => {
+            let statement = begin(Purpose::Hub)
+                .field("hub-key", session.hub_key.as_ref()?.fingerprint())
+                .hash("plan-hash", Some(session.plan.digest))
+                .field("environment", &session.plan.environment);
+            end(statement.field("lead", who).field("lead-key", key))
+        }
+        Act::Close => {
+            let Closing { line, outcome, note, .. } = session.closing.as_ref()?;
+            end(signer(closing(begin(Purpose::Close), *line, *outcome, note)))
+        }
+    })
+}
+
+fn closing(statement: Statement, line: Head, outcome: Outcome, note: &str) -> Statement {
+    let word = match outcome {
+        Outcome::Complete => "complete",
+        Outcome::Partial => "partial",
+    };
+    statement
+        .field("size", line.seq)
+        .hash("head", Some(line.hash))
+        .field("outcome", word)
+        .hash("words-hash", Some(Hash::of(note.as_bytes())))
+}
+
+/// What the hub signs to say how far the transcript goes.
+pub fn checkpoint(session: &Session, at: At) -> Statement {
+    Statement::new(Purpose::Checkpoint)
+        .field("session", &session.id)
+        .field("size", session.seq)
+        .hash("head", Some(session.hash))
+        .field("signed-at", at)
+}
+
+/// What the hub signs at the end: everything but the last line itself, which says no more than this.
+pub fn close(session: &Session, outcome: Outcome, note: &str, at: At) -> Statement {
+    let head = Head { seq: session.seq, hash: session.hash };
+    closing(Statement::new(Purpose::Close).field("session", &session.id), head, outcome, note)
+        .field("approver", "hub")
+        .field("signed-at", at)
+}
+
+/// Whether that event calls for a checkpoint at once: what is about to matter, has just mattered, or who is here.
+pub(super) fn calls_for_checkpoint(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::StepArmed { .. }
+            | Event::RunIntended { .. }
+            | Event::RunEnded { .. }
+            | Event::OutcomeUnknown { .. }
+            | Event::Joined { .. }
+            | Event::Left { .. }
+            | Event::Recovered { .. }
+            | Event::CloseCalled { .. }
+    )
+}
+
+/// Why a signature does not count.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum SigningError {
+    #[error("it is not signed")]
+    Missing,
+    #[error("there is nothing that it could answer")]
+    Nothing,
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    #[error("it is signed with the key {found}, and {who} joined with {expected}")]
+    Key { who: String, expected: String, found: String },
+    #[error("it was signed at {signed}, too far from now ({now}); is a clock wrong?")]
+    Time { signed: At, now: At },
+    #[error("this step wants a security key that was touched, and this signature was made without a touch")]
+    Touch,
+    #[error("it is about {said} lines, and stands after {found}, or is about other ones")]
+    Size { said: u64, found: u64 },
+}
+
+/// Whether that is the signature of that act by that key, as the session stands.
+fn check(
+    session: &Session,
+    act: Act,
+    who: &Principal,
+    key: &str,
+    signed: &Signed,
+) -> Result<sshsig::Signed, SigningError> {
+    let at = signed.at().ok_or(StatementError::NoTime)?;
+    let expected = statement(session, act, who, key, at).ok_or(SigningError::Nothing)?;
+    let proof = signed.check(&expected)?;
+    let found = proof.key.fingerprint();
+    if found != key {
+        return Err(SigningError::Key { who: who.to_string(), expected: key.to_owned(), found });
+    }
+    if let Act::Verdict(id, Verdict::Approve) = act
+        && let Some(armed) = session.steps.get(id).and_then(|state| state.armed.as_ref())
+        && armed.covers.covers().require_touch
+        && !proof.touched()
+    {
+        return Err(SigningError::Touch);
+    }
+    Ok(proof)
+}
+
+/// The hub's look at a request's signature, before the act counts: what the event keeps of it.
+pub(super) fn accept(session: &Session, at: At, author: &Author, request: &Request) -> Result<Option<Signed>, Refusal> {
+    let Some(act) = Act::of_request(request).filter(|_| session.hub_key.is_some()) else { return Ok(None) };
+    let refuse = |error: SigningError| Refusal::Signature(error.to_string());
+    let signed = author.signed.as_ref().ok_or(SigningError::Missing).map_err(refuse)?;
+    let signed_at = signed.at().ok_or(StatementError::NoTime).map_err(|error| refuse(error.into()))?;
+    if signed_at.since(at) > AHEAD || at.since(signed_at) > SIGNED_WITHIN {
+        return Err(refuse(SigningError::Time { signed: signed_at, now: at }));
+    }
+    check(session, act, &author.principal, &author.key, signed).map_err(refuse)?;
+    Ok(Some(signed.clone()))
+}
+
+/// Holds the next line's signature, if it must have one, against the session before it. Every client does so with every
+/// line it folds, and `verify` with a whole transcript.
+pub fn verify_line(session: &Session, line: &Line) -> Result<(), SigningError> {
+    let Some(hub_key) = &session.hub_key else { return Ok(()) };
+    let by_hub = |signed: &Signed, expected: &dyn Fn(At) -> Statement| {
+        let at = signed.at().ok_or(StatementError::NoTime)?;
+        let proof = signed.check(&expected(at))?;
+        match proof.key == *hub_key {
+            true => Ok(()),
+            false => Err(SigningError::Key {
+                who: "the hub".to_owned(),
+                expected: hub_key.fingerprint(),
+                found: proof.key.fingerprint(),
+            }),
+        }
+    };
+    if let Some((act, signed)) = Act::of_event(&line.event) {
+        let key = match (&act, session.people.get(&line.by)) {
+            (_, Some(person)) => person.key.clone(),
+            (_, None) => return Err(SigningError::Nothing),
+        };
+        return check(session, act, &line.by, &key, signed.ok_or(SigningError::Missing)?).map(|_| ());
+    }
+    match &line.event {
+        Event::CheckpointSigned { size, head, signed } => {
+            if (*size, *head) != (session.seq, session.hash) {
+                return Err(SigningError::Size { said: *size, found: session.seq });
+            }
+            by_hub(signed, &|at| checkpoint(session, at))
+        }
+        Event::SessionClosed { outcome, note, signed } => {
+            let signed = signed.as_ref().ok_or(SigningError::Missing)?;
+            by_hub(signed, &|at| close(session, *outcome, note, at))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Session {
+    /// Whether the hub should sign now how far the transcript goes.
+    pub fn checkpoint_due(&self, at: At) -> bool {
+        let since = self.seq - self.checkpoint.seq.min(self.seq);
+        self.hub_key.is_some()
+            && self.closed.is_none()
+            && since > 0
+            && (self.checkpoint.wanted || since >= CHECKPOINT_LINES || at.since(self.checkpoint.at) >= CHECKPOINT_EVERY)
+    }
+
+    /// Whether everyone who is here has signed the end, or has had the time to.
+    pub fn close_due(&self, at: At) -> bool {
+        let Some(closing) = self.closing.as_ref().filter(|_| self.closed.is_none()) else { return false };
+        at.since(closing.at) >= CLOSE_WAITS || self.owes_close().is_empty()
+    }
+
+    /// The crew who are here and have not signed the end yet.
+    pub fn owes_close(&self) -> Vec<&Principal> {
+        let Some(closing) = &self.closing else { return vec![] };
+        let here = self.people.iter().filter(|(_, person)| !person.connections.is_empty());
+        let crew = here.map(|(who, _)| who).filter(|who| **who == self.lead || self.plan.crew.shadow.contains(*who));
+        crew.filter(|who| !closing.signed.contains(*who)).collect()
+    }
+
+    /// The digest of who may sign what; none where personal links say who is who.
+    pub fn policy_digest(&self) -> Option<Hash> {
+        None
+    }
+}

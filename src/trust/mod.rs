@@ -1,0 +1,6 @@
+//! Keys, signatures and statements: what a stranger can check later with stock tools.
+
+pub mod key;
+pub mod signer;
+pub mod sshsig;
+pub mod statement;
