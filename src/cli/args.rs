@@ -36,6 +36,10 @@ pub enum Command {
     Replay(Replay),
     /// Write a transcript's report.
     Report(Report),
+    /// Say what a transcript proves: whether every line and signature holds, and who signed what.
+    Verify(Verify),
+    /// Write a step's signatures to files that ssh-keygen and sha256sum alone can check.
+    Evidence(Evidence),
 }
 
 /// Where a hub keeps and shows things.
@@ -182,6 +186,34 @@ pub struct Report {
     pub format: Format,
 }
 
+/// `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The transcript
+    pub file: PathBuf,
+    /// A head that somebody holds (a screen or a report shows it); may be given several times
+    #[arg(long = "head", value_name = "SIZE:HASH", value_parser = head)]
+    pub heads: Vec<crate::transcript::record::Head>,
+    /// Another copy of the same session's transcript, to be held against this one
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `evidence`.
+#[derive(Debug, Args)]
+pub struct Evidence {
+    /// The transcript
+    pub file: PathBuf,
+    /// The step
+    pub step: crate::name::StepId,
+    /// A new folder for the files
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
 /// Forms of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -194,6 +226,14 @@ fn parameter(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a parameter is written NAME=VALUE".to_owned()),
     }
+}
+
+fn head(text: &str) -> Result<crate::transcript::record::Head, String> {
+    let parts = text.split_once(':').and_then(|(size, hash)| {
+        let hash = hash.strip_prefix("sha256:").unwrap_or(hash).to_owned();
+        Some(crate::transcript::record::Head { seq: size.parse().ok()?, hash: hash.try_into().ok()? })
+    });
+    parts.ok_or_else(|| "a head is written SIZE:HASH, such as 42:9f86…, with all 64 digits".to_owned())
 }
 
 fn participants(text: &str) -> Result<usize, String> {

@@ -4,6 +4,7 @@
 mod args;
 mod cockpit;
 mod demo;
+mod evidence;
 mod host;
 mod join;
 mod lint;
@@ -11,6 +12,7 @@ mod plain;
 mod replay;
 mod serve;
 mod verbs;
+mod verify;
 mod whoami;
 
 pub use args::Cli;
@@ -34,6 +36,8 @@ pub fn run(cli: Cli) -> u8 {
         Command::Lint(args) => lint::run(&args),
         Command::Replay(args) => block_on(replay::run(args)),
         Command::Report(args) => replay::report(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Evidence(args) => evidence::run(&args),
     };
     match done {
         Ok(()) => 0,
@@ -81,6 +85,11 @@ fn state_folder() -> anyhow::Result<PathBuf> {
     let dirs = etcetera::base_strategy::Xdg::new()
         .map_err(|_| anyhow::anyhow!("no home folder: set HOME or XDG_STATE_HOME"))?;
     Ok(dirs.state_dir().unwrap_or_else(|| dirs.home_dir().join(".local/state")).join("crosscheck"))
+}
+
+/// Where the last head that this machine saw of a session is kept.
+fn head_path(session: &str) -> anyhow::Result<PathBuf> {
+    Ok(state_folder()?.join("heads").join(format!("{session}.json")))
 }
 
 /// Where the key of a session and principal is kept.

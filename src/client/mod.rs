@@ -364,6 +364,9 @@ enum End {
     Final(String),
 }
 
+/// A request whose signature was made, or could not be.
+type Signing = (u64, Request, Result<Option<Signed>, String>);
+
 struct Run {
     options: Options,
     state: State,
@@ -471,7 +474,7 @@ impl Run {
         let (mut heard, mut published, mut dirty) = (Instant::now(), Instant::now(), false);
         let mut answers: Vec<(u64, u64, Option<Refused>)> = vec![];
         // A key may be in an agent that asks its person first: the session goes on meanwhile.
-        let mut signing: JoinSet<(u64, Request, Result<Option<Signed>, String>)> = JoinSet::new();
+        let mut signing: JoinSet<Signing> = JoinSet::new();
         loop {
             if let Some(request) = self.owed() {
                 self.start_signing(&mut signing, 0, request);
@@ -606,12 +609,7 @@ impl Run {
     }
 
     /// Signs what this client itself has folded and shows: never what the hub says is to be signed.
-    fn start_signing(
-        &self,
-        signing: &mut JoinSet<(u64, Request, Result<Option<Signed>, String>)>,
-        id: u64,
-        request: Request,
-    ) {
+    fn start_signing(&self, signing: &mut JoinSet<Signing>, id: u64, request: Request) {
         let (session, me, signer) = (&self.state.session, &self.state.me, self.options.signer.clone());
         let at = At::from_micros(clock::wall().micros() + self.state.hub_ahead_micros);
         let statement = Act::of_request(&request)

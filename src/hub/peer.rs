@@ -322,7 +322,7 @@ async fn enter(
     let FromClient::Auth { key, principal, nonce: client_nonce, have, signature } = hear(socket).await? else {
         return Err(refuse("the second message must be Auth"));
     };
-    let public: PublicKey = key.parse().map_err(|error| refuse(&format!("{error}")))?;
+    let public = key.parse::<PublicKey>().map_err(|error| refuse(&error))?;
     // A personal link says who it is; an observer's name is chosen, and marked so that it can be nobody else's.
     let principal = match owner {
         Some(owner) => owner,

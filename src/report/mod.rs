@@ -3,6 +3,7 @@
 //! [`Report::of_file`] is the usual door: it judges the chain, folds the lines that hold, and looks at the output beside
 //! them. Nothing here is decided anew; where the transcript ends or breaks, the report ends and says so.
 
+pub mod evidence;
 pub mod markdown;
 pub mod replay;
 pub mod text;

@@ -70,6 +70,9 @@ pub fn verify(armor_text: &str, namespace: &str, message: &[u8]) -> Result<Signe
         return Err(no("namespace"));
     }
     let raw = sig.get(19..).ok_or_else(|| no("sig"))?;
+    if armor(&key, namespace, raw) != armor_text {
+        return Err(no("not as OpenSSH writes it"));
+    }
     ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key.raw())
         .verify(&signed_data(namespace, message), raw)
         .map_err(|_| no("does not hold"))?;

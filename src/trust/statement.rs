@@ -1,7 +1,7 @@
 //! Statements: what people and the hub sign, as text that an auditor can read and stock tools can check.
 //!
 //! Layout, frozen: a header `<namespace> v1`, then `key: value` lines in a fixed order, each with its LF. A value is
-//! printable ASCII; every other byte, the blank and `%` are percent-encoded, and a blank stands only between several
+//! printable ASCII; every other byte, the blank, quotes, the backslash and `%` are percent-encoded, and a blank stands only between several
 //! values. A statement is never parsed into something else: who checks one builds the text it must be and compares bytes.
 
 use super::sshsig::{self, SigError};
@@ -93,7 +93,8 @@ fn encoded(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {
-            b'%' => out.push_str("%25"),
+            // Quotes and backslashes too: a statement then stands in a line of a transcript, and in a shell, as it is.
+            b'%' | b'"' | b'\'' | b'\\' => _ = write!(out, "%{byte:02X}"),
             b'!'..=b'~' => out.push(char::from(byte)),
             other => _ = write!(out, "%{other:02X}"),
         }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod crash;
 mod demo;
+mod evidence;
 mod fanout;
 mod joining;
 mod plain;

@@ -20,13 +20,13 @@ const MAY_USE: &[(&str, &str)] = &[
     ("event", "trust name hash clock record"), // the text of a frozen step is that of a line
     ("record", "name hash clock event"),
     ("session", "trust name hash clock plan event record protocol"), // of the protocol only its limits: what fits in a message
-    ("transcript", "name hash clock plan event session record"),
+    ("transcript", "trust name hash clock plan event session record"),
     ("protocol", "trust name hash clock event session record"),
     ("exec", "name hash plan event"),
     ("monitor", "name clock plan event"),
     ("hub", "trust name hash clock link identity plan event session transcript record protocol exec monitor"),
     ("client", "trust name hash clock link identity event session record protocol"),
-    ("report", "name hash clock plan event session transcript record"),
+    ("report", "trust name hash clock plan event session transcript record"),
     ("tui", "name hash clock plan event session record protocol exec client"),
     (
         "cli",

@@ -1,0 +1,88 @@
+//! `verify`: what a transcript proves, in one word and then in detail. Never a bare yes.
+
+use super::No;
+use super::args::Verify;
+use crate::name::shown;
+use crate::transcript::audit::{Audit, Proof, SignedAct, audit};
+use crate::transcript::read::Reader;
+use crate::transcript::record::Head;
+use crate::transcript::verify::{OutputVerdict, verify_output};
+use anyhow::Context as _;
+use serde::Serialize;
+use std::path::Path;
+
+/// What `--json` prints; kept from version to version.
+#[derive(Serialize)]
+struct Findings<'a> {
+    verdict: &'static str,
+    number: Option<u64>,
+    why: String,
+    audit: &'a Audit,
+    output: &'a OutputVerdict,
+}
+
+/// Prints the findings; anything but COMPLETE is a no.
+pub fn run(args: &Verify) -> anyhow::Result<()> {
+    let mut held = args.heads.clone();
+    let first = of(&args.file, &held)?.0;
+    // What this machine saw with its own eyes counts like a head that is given, and needs no asking for.
+    held.extend(super::head_path(&first.session).ok().and_then(|path| seen(&path)));
+    if let Some(other) = &args.against {
+        held.extend(heads(other)?);
+    }
+    let (audit, output) = of(&args.file, &held)?;
+    let text = audit.proof.to_string();
+    if args.json {
+        let findings = Findings {
+            verdict: audit.proof.word(),
+            number: audit.proof.number(),
+            why: text.clone(),
+            audit: &audit,
+            output: &output,
+        };
+        println!("{}", serde_json::to_string_pretty(&findings)?);
+    } else {
+        print(&args.file, &audit, &output);
+    }
+    match audit.proof {
+        Proof::Complete => Ok(()),
+        _ => Err(No(shown(&text)).into()),
+    }
+}
+
+fn of(path: &Path, held: &[Head]) -> anyhow::Result<(Audit, OutputVerdict)> {
+    let reader = Reader::open(path)?;
+    let output = verify_output(path).with_context(|| format!("the output beside {}", path.display()))?;
+    Ok((audit(reader, held, Some(&output)), output))
+}
+
+/// Every head of another copy, as far as its own links hold.
+fn heads(path: &Path) -> anyhow::Result<Vec<Head>> {
+    Ok(Reader::open(path)?.map_while(|next| next.ok().map(|(_, _, head)| head)).collect())
+}
+
+/// The head that this machine's client kept last.
+pub(super) fn seen(path: &Path) -> Option<Head> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+fn print(path: &Path, audit: &Audit, output: &OutputVerdict) {
+    println!("{}", shown(&audit.proof.to_string()));
+    println!("transcript  {}", path.display());
+    println!("session     {}", shown(&audit.session));
+    println!("lines       {}, the last one hashes to {}", audit.lines, audit.head);
+    println!("signed      up to line {}, {} checkpoints by the hub", audit.signed_to, audit.checkpoints);
+    println!(
+        "hub's key   {}",
+        audit.vouched.as_ref().map_or("vouched for by nobody".to_owned(), |lead| format!("vouched for by {lead}"))
+    );
+    println!("output      {output}");
+    for SignedAct { seq, at, by, key, kind, touched, act, step } in &audit.acts {
+        let step = step.as_ref().map(|step| format!(" {step}")).unwrap_or_default();
+        let touched = if *touched { ", touched" } else { "" };
+        println!("line {seq:<6} {at} {by} signed {act}{step} with {key} ({kind}{touched})");
+    }
+    println!(
+        "A signature proves that a key's holder approved these bytes: not that somebody read them, nor what the machine did."
+    );
+}
