@@ -89,6 +89,10 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             lead_only(session, who)?;
             run(session, at, step, *attempt)
         }
+        Request::TryRun { step, attempt } => {
+            lead_only(session, who)?;
+            run(session, at, step, *attempt).map(|_| vec![])
+        }
         Request::Interrupt { step, force } => {
             let state = state_of(session, step)?;
             let alive = state.phase.is_live()

@@ -34,6 +34,8 @@ pub enum Request {
     Withdraw { step: StepId, attempt: u32 },
     /// Start what is cleared.
     Run { step: StepId, attempt: u32 },
+    /// Start what a screen shows as locked. Never starts anything: it puts on record that somebody tried, and why not.
+    TryRun { step: StepId, attempt: u32 },
     /// Interrupt (or kill) what runs.
     Interrupt { step: StepId, force: bool },
     /// Take note that a step failed.
@@ -72,7 +74,7 @@ impl Request {
             Request::Check { .. } => "check",
             Request::Object { .. } => "object",
             Request::Withdraw { .. } => "withdraw",
-            Request::Run { .. } => "run",
+            Request::Run { .. } | Request::TryRun { .. } => "run",
             Request::Interrupt { .. } => "interrupt",
             Request::Ack { .. } => "ack",
             Request::Settle { .. } => "settle",
@@ -98,6 +100,7 @@ impl Request {
             | Request::Object { step, .. }
             | Request::Withdraw { step, .. }
             | Request::Run { step, .. }
+            | Request::TryRun { step, .. }
             | Request::Interrupt { step, .. }
             | Request::Ack { step, .. }
             | Request::Settle { step, .. } => format!("{} {step}", self.verb()),

@@ -7,8 +7,8 @@ use crate::client::view::{Link, View};
 use crate::clock::At;
 use crate::event::Role;
 use crate::plan::Step;
-use crate::session::Session;
 use crate::session::steps::{Phase, StepState};
+use crate::session::{Request, Session};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// Something a key does.
@@ -249,6 +249,24 @@ pub fn arm_target<'a>(app: &App, session: &'a Session) -> Option<(&'a Step, &'a 
 fn moves_replay(verb: Verb) -> bool {
     use Verb::{Faster, Forward, NextEvent, NextStep, Play, PrevEvent, PrevStep, Rewind, Slower, Tenth};
     matches!(verb, Play | Rewind | Forward | PrevEvent | NextEvent | PrevStep | NextStep | Slower | Faster | Tenth(_))
+}
+
+/// What a key that is locked here asks the hub all the same. Only acts that a single key stands for: what waits for typed
+/// words is not sent without them, and a locked run only as a try.
+pub fn tried(verb: Verb, app: &App, view: &View) -> Option<Request> {
+    let session = &*view.session;
+    if !matches!(view.link, Link::Live { .. }) || view.dying.is_some() || session.closed.is_some() {
+        return None;
+    }
+    let open = session.open_step().map(|(step, state, _)| (step.id.clone(), state.attempt));
+    Some(match verb {
+        Verb::Arm => Request::Arm { step: arm_target(app, session)?.0.id.clone(), covers: None },
+        Verb::Run => open.map(|(step, attempt)| Request::TryRun { step, attempt })?,
+        Verb::Disarm => open.map(|(step, attempt)| Request::Disarm { step, attempt })?,
+        Verb::Withdraw => open.map(|(step, attempt)| Request::Withdraw { step, attempt })?,
+        Verb::Release => Request::Release,
+        _ => return None,
+    })
 }
 
 /// Whether the main screen's verb may be tried now; if not, why not. The hub decides again; this only spares the way.

@@ -311,7 +311,9 @@ fn panel_key(app: &mut App, verb: Option<Verb>, view: &View, now: Now, actions: 
     match verb {
         Some(Verb::Yes) if panel.answers_alive(now.mono) => {
             let locks = facts::check_locks(panel, view, now);
-            if locks.is_empty() {
+            let live = matches!(view.link, Link::Live { .. }) && view.dying.is_none();
+            // Unread it is not sent; what else is in the way the hub says itself, and puts on record.
+            if locks.is_empty() || (live && !panel.sent && panel.seen.iter().all(|seen| seen.is_done())) {
                 panel.sent = true;
                 actions.push(Action::Ask(Request::Check {
                     step: panel.step.clone(),
@@ -366,6 +368,10 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
     let session = &*view.session;
     let at = view.now(now.wall);
     if let Err(why) = keymap::allowed(verb, app, view, at) {
+        // Where the hub can be asked, it says no itself: then it stands in the transcript that somebody tried.
+        if let Some(request) = keymap::tried(verb, app, view) {
+            return actions.push(Action::Ask(request));
+        }
         let entry = keymap::MAIN.iter().find(|entry| entry.verb == verb);
         let short = entry.map_or("that", |entry| entry.short);
         return app.toast(format!("{short}: {why}"), true, now.mono);

@@ -1,6 +1,8 @@
 //! What holds whatever is pressed, whenever, at any size.
 
 use super::*;
+use crate::session::Session;
+use crate::session::steps::Phase;
 use crate::tui::app::{GRACE, Overlay, SECTIONS};
 use crate::tui::facts::check_locks;
 use proptest::prelude::*;
@@ -132,27 +134,39 @@ fn fly(me: &str, mut size: (u16, u16), run: Vec<Step>) -> Result<(), TestCaseErr
             {
                 prop_assert!(typing, "Enter alone led to {request:?}");
             }
-            if let Request::Check { step, attempt, digest } = request {
-                let (open, state, armed) = view.session.open_step().expect("something is armed");
-                prop_assert!(open.id == *step && state.attempt == *attempt && armed.digest() == *digest);
+            if let Request::Check { digest, .. } = request {
                 let Overlay::Panel(panel) = &before.overlay else { panic!("checked without a panel") };
                 prop_assert_eq!(panel.digest, *digest, "the digest on screen");
                 let Overlay::Panel(after) = &app.overlay else { panic!("checked without a panel") };
                 prop_assert!(after.unseen().is_empty(), "unseen: {:?}", after.unseen());
                 let drawn = panel.drawn.expect("checked before it was drawn");
                 prop_assert!(now.mono - drawn >= GRACE, "within the grace time");
-                for gate in &open.gates {
-                    prop_assert!(view.session.gate_holds(gate, view.now(now.wall)), "gate {}", gate.watch);
-                }
-                prop_assert!(armed.by != view.me && view.session.lead != view.me, "own step");
-                prop_assert!(!view.session.line.is_stopped());
                 prop_assert!(matches!(&event, Happened::Key(key) if key.code == KeyCode::Char('y')));
             }
         }
         for request in asked(&actions) {
             // Frozen by the hub, which a generated run stands in for.
             if !matches!(request, Request::Arm { .. }) {
+                let before = flight.session().clone();
                 flight.ask(me, request.clone());
+                // What the screen shows as locked may be asked for all the same: then the hub says no, and nothing moves.
+                if matches!(request, Request::TryRun { .. }) {
+                    let started =
+                        |session: &Session| session.steps.values().any(|state| state.phase == Phase::Starting);
+                    prop_assert!(started(&before) || !started(flight.session()), "a try started something");
+                }
+                if let (Request::Check { .. }, Some((open, _, armed))) = (request, before.open_step()) {
+                    let at = view.now(now.wall);
+                    let holds = open.gates.iter().all(|gate| before.gate_holds(gate, at));
+                    let own = armed.by == view.me || before.lead == view.me;
+                    if !holds || own || before.line.is_stopped() {
+                        let checks = |session: &Session| {
+                            let open = session.open_step();
+                            open.is_some_and(|(_, _, armed)| armed.checks.contains_key(&view.me))
+                        };
+                        prop_assert!(checks(&before) || !checks(flight.session()), "a locked check counted");
+                    }
+                }
             }
         }
     }
@@ -293,6 +307,22 @@ fn a_run_is_confirmed_by_typing_its_number() {
     update(&mut app, key('1'), &view, now);
     let actions = update(&mut app, code(KeyCode::Enter), &view, now);
     assert!(matches!(asked(&actions)[..], [Request::Run { attempt: 1, .. }]), "{actions:?}");
+}
+
+/// What a screen shows as locked is asked for all the same where one key is the whole act: the hub's no is on record.
+#[test]
+fn a_locked_key_is_put_on_record_and_starts_nothing() {
+    let flight = Flight::armed();
+    let mut app = App::new(120, 40);
+    let mut press = |me: &str, c: char| {
+        let actions = update(&mut app, key(c), &flight.view(me), flight.now());
+        asked(&actions).into_iter().cloned().collect::<Vec<_>>()
+    };
+    assert!(matches!(press("dana", 'r')[..], [Request::TryRun { .. }]), "no quorum yet");
+    assert!(matches!(press("ivo", 'r')[..], [Request::TryRun { .. }]), "a shadow tries to run");
+    assert!(matches!(press("ivo", 'a')[..], [Request::Arm { .. }]), "a shadow tries to arm");
+    assert!(matches!(press("dana", 'A')[..], [Request::Release]), "nothing to release");
+    assert!(app.field().is_none(), "nothing waits to be typed");
 }
 
 #[test]
