@@ -156,8 +156,13 @@ impl Raw {
 
     /// Sends a request without waiting for anything.
     pub async fn ask(&mut self, request: Request) -> u64 {
-        self.next += 1;
         let signed = self.signed(&request);
+        self.ask_with(request, signed).await
+    }
+
+    /// Sends a request with whatever somebody signed for it.
+    pub async fn ask_with(&mut self, request: Request, signed: Option<Signed>) -> u64 {
+        self.next += 1;
         send(&mut self.socket, &FromClient::Ask { id: self.next, request, signed }).await;
         self.next
     }
@@ -184,6 +189,12 @@ impl Raw {
     /// Asks and waits; the reason where it is refused.
     pub async fn refusal(&mut self, request: Request) -> Option<String> {
         let id = self.ask(request).await;
+        self.answer(id).await.map(|refused| refused.reason)
+    }
+
+    /// The same, with whatever somebody signed for it.
+    pub async fn refusal_of(&mut self, request: Request, signed: Option<Signed>) -> Option<String> {
+        let id = self.ask_with(request, signed).await;
         self.answer(id).await.map(|refused| refused.reason)
     }
 
