@@ -159,7 +159,13 @@ async fn print(folder: &Path, role: &str) -> Seen {
     let mut viewers = Other::start(role);
     assert_eq!(viewers.ask(&hub.links["observer"]), "joined");
     let link: Link = hub.links["lead@example.org"].parse().expect("a link");
-    let options = Options { link, name: None, signer: Arc::new(Signer::Own(Key::fresh().expect("a key"))), via: None };
+    let options = Options {
+        link,
+        name: None,
+        signer: Arc::new(Signer::Own(Key::fresh().expect("a key"))),
+        via: None,
+        heads: None,
+    };
     let mut lead = Client::join(options).await.expect("the lead is let in");
     let mut notices = std::mem::replace(&mut lead.notices, tokio::sync::mpsc::channel(1).1);
     tokio::spawn(async move { while notices.recv().await.is_some() {} });

@@ -32,8 +32,9 @@ pub fn read_link(text: &str) -> anyhow::Result<Link> {
 pub async fn join(link: Link, name: Option<Principal>, via: Option<String>) -> anyhow::Result<Client> {
     let who = link.principal.as_ref().or(name.as_ref()).map_or("observer".to_owned(), ToString::to_string);
     let key = Key::load_or_make(&key_path(&link.session, &who)?)?;
+    let heads = super::head_path(&link.session).ok();
     let signer = Arc::new(Signer::Own(key));
-    Ok(Client::join(Options { link, name, signer, via }).await?)
+    Ok(Client::join(Options { link, name, signer, via, heads }).await?)
 }
 
 /// Shows the session until it is left or over. `hub` is what the lead may find again after leaving.

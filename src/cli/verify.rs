@@ -2,6 +2,7 @@
 
 use super::No;
 use super::args::Verify;
+use crate::client::heads;
 use crate::name::shown;
 use crate::transcript::audit::{Audit, Proof, SignedAct, audit};
 use crate::transcript::read::Reader;
@@ -26,9 +27,9 @@ pub fn run(args: &Verify) -> anyhow::Result<()> {
     let mut held = args.heads.clone();
     let first = of(&args.file, &held)?.0;
     // What this machine saw with its own eyes counts like a head that is given, and needs no asking for.
-    held.extend(super::head_path(&first.session).ok().and_then(|path| seen(&path)));
+    held.extend(super::head_path(&first.session).ok().and_then(|path| heads::kept(&path)));
     if let Some(other) = &args.against {
-        held.extend(heads(other)?);
+        held.extend(every_head(other)?);
     }
     let (audit, output) = of(&args.file, &held)?;
     let text = audit.proof.to_string();
@@ -57,13 +58,8 @@ fn of(path: &Path, held: &[Head]) -> anyhow::Result<(Audit, OutputVerdict)> {
 }
 
 /// Every head of another copy, as far as its own links hold.
-fn heads(path: &Path) -> anyhow::Result<Vec<Head>> {
+fn every_head(path: &Path) -> anyhow::Result<Vec<Head>> {
     Ok(Reader::open(path)?.map_while(|next| next.ok().map(|(_, _, head)| head)).collect())
-}
-
-/// The head that this machine's client kept last.
-pub(super) fn seen(path: &Path) -> Option<Head> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 fn print(path: &Path, audit: &Audit, output: &OutputVerdict) {

@@ -4,6 +4,7 @@
 //! connection breaks it comes back with growing patience and resumes after the last line it holds.
 
 pub mod connect;
+pub mod heads;
 pub mod view;
 
 use crate::clock::{self, At};
@@ -18,6 +19,7 @@ use crate::trust::signer::Signer;
 use crate::trust::statement::{Purpose, Signed, Statement};
 use connect::{ConnectError, Socket};
 use futures_util::{SinkExt as _, StreamExt as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -35,6 +37,8 @@ const SILENT: Duration = Duration::from_secs(9);
 const GREETING: Duration = Duration::from_secs(20);
 /// The shortest time between two published states, but for the last of a burst, which is never held back longer.
 const PUBLISH: Duration = Duration::from_millis(33);
+/// How often a signed head is kept at most.
+const KEEP: Duration = Duration::from_secs(2);
 /// Notices that may wait for a reader; then the client reads no further, and the hub lets it fall behind.
 const NOTICES: usize = 1024;
 
@@ -48,6 +52,9 @@ pub struct Options {
     pub signer: Arc<Signer>,
     /// `USER@BASTION`: reach the hub through `ssh -W`.
     pub via: Option<String>,
+    /// Where the last head that the hub signed is kept, beyond this process: a hub that later shows less, or something
+    /// else in its place, is found out.
+    pub heads: Option<PathBuf>,
 }
 
 /// Something that happened, in order.
@@ -126,7 +133,15 @@ impl Client {
         let (view_out, view) = watch::channel(welcomed.view());
         let (notice, notices) = mpsc::channel(NOTICES);
         let (asks, asked) = mpsc::channel(64);
-        let run = Run { options, state: welcomed, view: view_out, notice, asked, offered: (None, false) };
+        let run = Run {
+            options,
+            state: welcomed,
+            view: view_out,
+            notice,
+            asked,
+            offered: (None, false),
+            kept_at: None,
+        };
         let task = tokio::spawn(run.run(socket));
         Ok(Client { view, notices, asks, next_id: 0, task })
     }
@@ -151,6 +166,8 @@ impl Drop for Client {
 
 /// What a client knows.
 struct State {
+    /// The head that this machine kept of an earlier visit.
+    kept: Option<Head>,
     me: Principal,
     role: crate::event::Role,
     session: Session,
@@ -169,6 +186,12 @@ impl State {
         })?;
         signing::verify_line(&self.session, &line)
             .map_err(|error| format!("the hub sent line {}, a {}, and {error}", line.seq, line.event.kind()))?;
+        if let Some(kept) = self.kept.filter(|kept| kept.seq == head.seq && kept.hash != head.hash) {
+            return Err(format!(
+                "the hub shows another history than before: line {} is not the one it signed when this machine was here",
+                kept.seq
+            ));
+        }
         let told = story(&self.session, &line);
         self.session.apply(&line, head.hash);
         self.head = head;
@@ -276,8 +299,18 @@ async fn greet_in_time(options: &Options, before: Option<&State>) -> Result<(Soc
     };
     let hub_ahead_micros = at.micros() - clock::wall().micros();
     let link = Link::Live { rtt: Duration::ZERO };
-    let state =
-        |session, head| State { me: principal, role, session, head, link, screen: None, dying: None, hub_ahead_micros };
+    let kept = options.heads.as_deref().and_then(heads::kept);
+    let state = |session, head| State {
+        kept,
+        me: principal,
+        role,
+        session,
+        head,
+        link,
+        screen: None,
+        dying: None,
+        hub_ahead_micros,
+    };
     match (snapshot, before) {
         (false, Some(before)) if from == before.head.seq + 1 => {
             let mut state = state(before.session.clone(), before.head);
@@ -288,6 +321,10 @@ async fn greet_in_time(options: &Options, before: Option<&State>) -> Result<(Soc
             true => format!("it ends at line {}, but it showed line {} before", head.seq, before.head.seq),
             false => format!("its line {} is not the one it showed before", before.head.seq),
         })),
+        (true, None) if kept.is_some_and(|kept| kept.seq > upto) => Err(JoinError::Fork(format!(
+            "it ends at line {upto}, and signed {} lines when this machine was here before",
+            kept.map_or(0, |kept| kept.seq)
+        ))),
         (true, None) => {
             let session = receive_snapshot(&mut socket, head).await?;
             if session.hub_key.is_none() {
@@ -375,6 +412,8 @@ struct Run {
     asked: mpsc::Receiver<(u64, Request)>,
     /// What was signed on this connection without being asked for: for which lead the hub's key, and the end.
     offered: (Option<Principal>, bool),
+    /// When a head was kept last.
+    kept_at: Option<Instant>,
 }
 
 impl Run {
@@ -631,6 +670,12 @@ impl Run {
 
     async fn fold(&mut self, bytes: &[u8]) -> Result<(), End> {
         let (line, told) = self.state.fold(bytes).map_err(End::Final)?;
+        if let (Event::CheckpointSigned { size, head, .. }, Some(path)) = (&line.event, &self.options.heads)
+            && (self.kept_at.is_none_or(|at| at.elapsed() > KEEP) || self.state.session.closing.is_some())
+        {
+            self.kept_at = Some(Instant::now());
+            heads::keep(path.clone(), Head { seq: *size, hash: *head });
+        }
         match told {
             Some(told) => {
                 let notice = Notice::Line { line: Arc::new(line), told };

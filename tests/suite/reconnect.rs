@@ -107,7 +107,7 @@ async fn carry(
 }
 
 fn options(link: Link) -> Options {
-    Options { link, name: None, signer: Arc::new(Signer::Own(Key::fresh().unwrap())), via: None }
+    Options { link, name: None, signer: Arc::new(Signer::Own(Key::fresh().unwrap())), via: None, heads: None }
 }
 
 /// Reads notices until one is wanted; numbers of the lines told go to `seen`.
@@ -286,4 +286,36 @@ async fn a_slow_reader_and_its_client_do_not_wait_for_each_other() {
         let folded = timeout(Duration::from_secs(20), client.view.wait_for(|view| view.session.seq >= line.seq)).await;
         folded.unwrap_or_else(|_| panic!("line {} was told and its state never shown", line.seq)).unwrap();
     }
+}
+
+/// A machine that saw a hub sign so many lines finds out a hub that later shows fewer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_that_shows_less_than_it_signed_is_found_out() {
+    let stage = Stage::new(PLAN);
+    let _hub = stage.serve(&[]);
+    let link: Link = stage.links()[LEAD].parse().unwrap();
+    let heads = stage.path("heads/session.json");
+    let signer = Arc::new(Signer::Own(Key::fresh().unwrap()));
+    let options = || Options { signer: signer.clone(), heads: Some(heads.clone()), ..options(link.clone()) };
+    let mut client = Client::join(options()).await.unwrap();
+    let mut seen = vec![];
+    let vouched = |notice: &Notice| matches!(notice, Notice::Line { told, .. } if told.contains("vouched"));
+    until(&mut client, &mut seen, "the hub's key", vouched).await;
+    // The next checkpoint comes with the next person.
+    let _dba = Raw::join(&stage.links()[DBA], &Key::fresh().unwrap()).await.unwrap();
+    let kept = timeout(PATIENCE, async {
+        loop {
+            match std::fs::read(&heads).ok().and_then(|bytes| serde_json::from_slice::<Head>(&bytes).ok()) {
+                Some(head) => return head,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    });
+    let kept = kept.await.expect("the head is kept");
+    drop(client);
+    assert!(Client::join(options()).await.is_ok(), "the same history");
+    let more = Head { seq: kept.seq + 100_000, ..kept };
+    std::fs::write(&heads, serde_json::to_vec(&more).unwrap()).unwrap();
+    let error = Client::join(options()).await.err().expect("it shows less").to_string();
+    assert!(error.contains("another history") && error.contains(&more.seq.to_string()), "{error}");
 }

@@ -217,7 +217,8 @@ fn pace(guide: Guide) -> Pace {
 /// but its transcript.
 async fn client(hub: &Hub, who: &str) -> anyhow::Result<Client> {
     let link = hub.links.get(who).with_context(|| format!("the hub made no link for {who}"))?.parse()?;
-    Ok(Client::join(Options { link, name: None, signer: Arc::new(Signer::Own(Key::fresh()?)), via: None }).await?)
+    Ok(Client::join(Options { link, name: None, signer: Arc::new(Signer::Own(Key::fresh()?)), via: None, heads: None })
+        .await?)
 }
 
 /// Where the transcript goes: as asked, else the state folder, else (no home, or one that cannot be written) the throw-away
