@@ -133,15 +133,8 @@ impl Client {
         let (view_out, view) = watch::channel(welcomed.view());
         let (notice, notices) = mpsc::channel(NOTICES);
         let (asks, asked) = mpsc::channel(64);
-        let run = Run {
-            options,
-            state: welcomed,
-            view: view_out,
-            notice,
-            asked,
-            offered: (None, false),
-            kept_at: None,
-        };
+        let run =
+            Run { options, state: welcomed, view: view_out, notice, asked, offered: (None, false), kept_at: None };
         let task = tokio::spawn(run.run(socket));
         Ok(Client { view, notices, asks, next_id: 0, task })
     }

@@ -261,7 +261,11 @@ pub fn tried(verb: Verb, app: &App, view: &View) -> Option<Request> {
     let open = session.open_step().map(|(step, state, _)| (step.id.clone(), state.attempt));
     Some(match verb {
         Verb::Arm => Request::Arm { step: arm_target(app, session)?.0.id.clone(), covers: None },
-        Verb::Run => open.map(|(step, attempt)| Request::TryRun { step, attempt })?,
+        Verb::Run => {
+            // What is armed, or was until something voided it.
+            let last = session.current_step().map(|(step, state)| (step.id.clone(), state.attempt));
+            open.or(last).map(|(step, attempt)| Request::TryRun { step, attempt })?
+        }
         Verb::Disarm => open.map(|(step, attempt)| Request::Disarm { step, attempt })?,
         Verb::Withdraw => open.map(|(step, attempt)| Request::Withdraw { step, attempt })?,
         Verb::Release => Request::Release,

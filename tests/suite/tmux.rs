@@ -139,6 +139,93 @@ fn a_release_is_flown_with_keys_in_three_terminals() {
     assert_eq!(dba.modes(), before);
 }
 
+const LOCKED: &str = r#"
+crosscheck = 1
+name = "Locks that hold"
+environment = "test"
+[crew]
+lead = ["lead@example.org"]
+shadow = ["dba@example.org", "search@example.org"]
+observer = "link"
+[[watch]]
+id = "flag"
+kind = "file"
+path = "flag"
+every = "100ms"
+[[step]]
+id = "go"
+title = "Leave a trace"
+class = "irreversible"
+point_of_no_return = true
+run = "echo ran >> ran.txt"
+gates = ["flag"]
+lapse = "25s"
+"#;
+
+/// Every refusal, seen by whoever pressed the key and by whoever reads the transcript.
+#[test]
+fn what_is_refused_is_told_on_the_screen_and_in_the_transcript() {
+    if installed("tmux", "-V").is_none() {
+        return;
+    }
+    let stage = Stage::new(LOCKED);
+    std::fs::write(stage.path("flag"), "up\n").unwrap();
+    let _hub = stage.serve(&[]);
+    let terminals = Terminals::new(&stage);
+    let [lead, dba, search] = [LEAD, DBA, SEARCH].map(|who| terminals.open(&stage, who));
+    let (twice, observer) = (terminals.open_as(&stage, DBA, "dba-again"), terminals.open(&stage, "observer"));
+    for terminal in [&lead, &dba, &search, &twice, &observer] {
+        terminal.join();
+    }
+    let refused = |terminal: &Terminal<'_>, key: &'static str, why: &str| {
+        let by = |stage: &Stage| stage.events("Refused").iter().any(|e| e["reason"].as_str().unwrap().contains(why));
+        terminal.press_until(why, |screen| if screen.contains("not seen") { "Space" } else { key }, by);
+        terminal.until(why, |screen| screen.contains("refused"));
+    };
+    // The gate has to be ok first: until then arming is refused.
+    lead.press_until("armed", |_| "a", |stage| !stage.events("StepArmed").is_empty());
+    refused(&observer, "a", "observers only watch");
+    refused(&dba, "a", "only the lead");
+    refused(&lead, "r", "it needs 2 more cross-checks");
+    lead.press(&["x"]);
+    lead.shows("CHECK 01 of 01");
+    refused(&lead, "y", "nobody checks their own step");
+    lead.press(&["Escape"]);
+    // One person on two connections counts once.
+    for terminal in [&dba, &twice] {
+        terminal.press(&["x"]);
+        terminal.shows("CHECK 01 of 01");
+    }
+    check(&dba, DBA);
+    refused(&twice, "y", "one person counts once");
+    // The andon, then a gate that turned: both void what was armed, and run is refused.
+    search.press(&["!"]);
+    happens(&stage, "StepVoided", "go", 1);
+    refused(&lead, "r", "andon");
+    lead.press_until("released by the lead", |_| "A", |stage| stage.events("AndonReleased").len() == 1);
+    search.press_until("released by the puller", |_| "A", |stage| stage.events("AndonReleased").len() == 2);
+    lead.press_until("armed again", |_| "a", |stage| stage.events("StepArmed").len() == 2);
+    std::fs::remove_file(stage.path("flag")).unwrap();
+    happens(&stage, "StepVoided", "go", 2);
+    refused(&lead, "r", "flag");
+    refused(&lead, "a", "gate flag");
+    // What lapsed can be checked no more.
+    std::fs::write(stage.path("flag"), "up\n").unwrap();
+    lead.press_until("armed once more", |_| "a", |stage| stage.events("StepArmed").len() == 3);
+    search.press_until("panel", |_| "x", |stage| stage.events("CheckOpened").iter().any(|e| e["attempt"] == 3));
+    search.until("the whole panel", |screen| {
+        search.press(&["Space"]);
+        !screen.contains("not seen")
+    });
+    happens(&stage, "StepVoided", "go", 3);
+    assert!(!stage.path("ran.txt").exists(), "nothing of all that ran");
+    let told = stage.events("Refused");
+    println!("refused on screen and in the transcript: {}", told.len());
+    for refused in told {
+        println!("  {}: {}", refused["principal"].as_str().unwrap(), refused["reason"].as_str().unwrap());
+    }
+}
+
 /// Looks at every part of the panel, and says yes once nothing is left unseen.
 fn check(shadow: &Terminal<'_>, who: &'static str) {
     let key = |screen: &str| if screen.contains("not seen") { "Space" } else { "y" };

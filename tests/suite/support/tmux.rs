@@ -30,7 +30,12 @@ impl Terminals {
 
     /// Opens a terminal of 120x40 with a shell in the participant's home.
     pub fn open<'a>(&'a self, stage: &'a Stage, who: &str) -> Terminal<'a> {
-        let name = who.split('@').next().expect("a split has a first part").to_owned();
+        self.open_as(stage, who, who.split('@').next().expect("a split has a first part"))
+    }
+
+    /// The same in a terminal of that name: a person may have several.
+    pub fn open_as<'a>(&'a self, stage: &'a Stage, who: &str, name: &str) -> Terminal<'a> {
+        let name = name.to_owned();
         let home = stage.home(who);
         let links = stage.links();
         std::fs::write(home.join("link"), &links[who]).expect("a link is written");
