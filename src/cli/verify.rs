@@ -10,6 +10,7 @@ use crate::transcript::record::Head;
 use crate::transcript::verify::{OutputVerdict, verify_output};
 use anyhow::Context as _;
 use serde::Serialize;
+use std::io::Write;
 use std::path::Path;
 
 /// What `--json` prints; kept from version to version.
@@ -33,6 +34,7 @@ pub fn run(args: &Verify) -> anyhow::Result<()> {
     }
     let (audit, output) = of(&args.file, &held)?;
     let text = audit.proof.to_string();
+    let mut out = std::io::stdout().lock();
     if args.json {
         let findings = Findings {
             verdict: audit.proof.word(),
@@ -41,9 +43,9 @@ pub fn run(args: &Verify) -> anyhow::Result<()> {
             audit: &audit,
             output: &output,
         };
-        println!("{}", serde_json::to_string_pretty(&findings)?);
+        writeln!(out, "{}", serde_json::to_string_pretty(&findings)?)?;
     } else {
-        print(&args.file, &audit, &output);
+        print(&mut out, &args.file, &audit, &output)?;
     }
     match audit.proof {
         Proof::Complete => Ok(()),
@@ -62,23 +64,25 @@ fn every_head(path: &Path) -> anyhow::Result<Vec<Head>> {
     Ok(Reader::open(path)?.map_while(|next| next.ok().map(|(_, _, head)| head)).collect())
 }
 
-fn print(path: &Path, audit: &Audit, output: &OutputVerdict) {
-    println!("{}", shown(&audit.proof.to_string()));
-    println!("transcript  {}", path.display());
-    println!("session     {}", shown(&audit.session));
-    println!("lines       {}, the last one hashes to {}", audit.lines, audit.head);
-    println!("signed      up to line {}, {} checkpoints by the hub", audit.signed_to, audit.checkpoints);
-    println!(
+fn print(out: &mut impl Write, path: &Path, audit: &Audit, output: &OutputVerdict) -> std::io::Result<()> {
+    writeln!(out, "{}", shown(&audit.proof.to_string()))?;
+    writeln!(out, "transcript  {}", shown(&path.display().to_string()))?;
+    writeln!(out, "session     {}", shown(&audit.session))?;
+    writeln!(out, "lines       {}, the last one hashes to {}", audit.lines, audit.head)?;
+    writeln!(out, "signed      up to line {}, {} checkpoints by the hub", audit.signed_to, audit.checkpoints)?;
+    writeln!(
+        out,
         "hub's key   {}",
         audit.vouched.as_ref().map_or("vouched for by nobody".to_owned(), |lead| format!("vouched for by {lead}"))
-    );
-    println!("output      {output}");
+    )?;
+    writeln!(out, "output      {output}")?;
     for SignedAct { seq, at, by, key, kind, touched, act, step } in &audit.acts {
         let step = step.as_ref().map(|step| format!(" {step}")).unwrap_or_default();
         let touched = if *touched { ", touched" } else { "" };
-        println!("line {seq:<6} {at} {by} signed {act}{step} with {key} ({kind}{touched})");
+        writeln!(out, "line {seq:<6} {at} {by} signed {act}{step} with {key} ({kind}{touched})")?;
     }
-    println!(
+    writeln!(
+        out,
         "A signature proves that a key's holder approved these bytes: not that somebody read them, nor what the machine did."
-    );
+    )
 }
