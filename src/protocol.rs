@@ -244,9 +244,20 @@ fn screen(message: &bytes::Bytes) -> Option<Screen> {
     })
 }
 
-/// What a client signs to prove its key: ASCII lines in fixed order, bound to this session, this connection's nonces
-/// and this name, so that the proof is of no use anywhere else.
+/// What both ends of one TLS connection know of it, and nobody between them does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Channel {
+    /// SHA-256 of the hub's certificate: the one it has, the one the client was shown.
+    pub certificate: Hash,
+    /// SHA-256 of keying material exported from the connection (RFC 9266); of two connections never the same.
+    pub binding: Hash,
+}
+
+/// What a client signs to prove its key: ASCII lines in fixed order, bound to this connection, this session, the nonces of
+/// both and this name, so that the proof is of no use anywhere else. Whoever terminates TLS in between has two connections,
+/// and what is signed for one of them does not hold on the other.
 pub fn join_statement(
+    channel: &Channel,
     session: &str,
     hub_nonce: &str,
     client_nonce: &str,
@@ -255,7 +266,8 @@ pub fn join_statement(
 ) -> String {
     let have = have.map_or("none".to_owned(), |head| format!("{} {}", head.seq, head.hash));
     format!(
-        "crosscheck-join v1\nsession: {session}\nhub-nonce: {hub_nonce}\nclient-nonce: {client_nonce}\nprincipal: {principal}\nhead: {have}\n"
+        "crosscheck-join v1\ncertificate: sha256:{}\nbinding: {}\nsession: {session}\nhub-nonce: {hub_nonce}\nclient-nonce: {client_nonce}\nprincipal: {principal}\nhead: {have}\n",
+        channel.certificate, channel.binding
     )
 }
 

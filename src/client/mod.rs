@@ -87,7 +87,11 @@ pub enum JoinError {
 }
 impl JoinError {
     fn is_final(&self) -> bool {
-        matches!(self, JoinError::Refused { retry: false, .. } | JoinError::Fork(_))
+        use ConnectError::OtherCertificate;
+        matches!(
+            self,
+            JoinError::Refused { retry: false, .. } | JoinError::Fork(_) | JoinError::Connect(OtherCertificate { .. })
+        )
     }
 }
 
@@ -209,7 +213,7 @@ async fn greet(options: &Options, before: Option<&State>) -> Result<(Socket, Sta
 }
 
 async fn greet_in_time(options: &Options, before: Option<&State>) -> Result<(Socket, State), JoinError> {
-    let mut socket = connect::connect(&options.link, options.via.as_deref()).await?;
+    let (mut socket, channel) = connect::connect(&options.link, options.via.as_deref()).await?;
     let unexpected = |what: &FromHub| JoinError::Protocol(format!("{what:.80?} out of turn"));
     say(&mut socket, &FromClient::Knock { versions: VERSIONS.to_vec(), token: options.link.token.clone() }).await?;
     let (session, named, hub_nonce) = match hear(&mut socket).await? {
@@ -240,7 +244,7 @@ async fn greet_in_time(options: &Options, before: Option<&State>) -> Result<(Soc
     };
     let have = before.map(|state| state.head);
     let nonce = random_hex(32)?;
-    let statement = join_statement(&session, &hub_nonce, &nonce, &principal, have);
+    let statement = join_statement(&channel, &session, &hub_nonce, &nonce, &principal, have);
     let auth = FromClient::Auth {
         key: public.to_string(),
         principal: principal.clone(),

@@ -13,7 +13,8 @@ const MAY_USE: &[(&str, &str)] = &[
     ("name", ""),
     ("hash", ""),
     ("clock", ""),
-    ("link", "name"),
+    ("link", "name hash"),
+    ("tls", "hash protocol"),
     ("identity", "hash"),
     ("plan", "name hash"),
     ("event", "name hash clock record"), // the text of a frozen step is that of a line
@@ -23,13 +24,13 @@ const MAY_USE: &[(&str, &str)] = &[
     ("protocol", "name hash clock event session record"),
     ("exec", "name hash plan event"),
     ("monitor", "name clock plan event"),
-    ("hub", "name hash clock link identity plan event session transcript record protocol exec monitor"),
-    ("client", "name hash clock link identity event session record protocol"),
+    ("hub", "name hash clock link tls identity plan event session transcript record protocol exec monitor"),
+    ("client", "name hash clock link tls identity event session record protocol"),
     ("report", "name hash clock plan event session transcript record"),
     ("tui", "name hash clock plan event session record protocol exec client"),
     (
         "cli",
-        "name hash clock link identity plan event session transcript record protocol exec monitor hub client report tui",
+        "name hash clock link tls identity plan event session transcript record protocol exec monitor hub client report tui",
     ),
 ];
 
