@@ -59,6 +59,7 @@ fn hub() {
         transcripts: folder.path().join("transcripts"),
         listen: "127.0.0.1:0".parse().expect("an address"),
         advertise: None,
+        certificate: None,
         max_participants: PARTICIPANTS + 10,
         new: true,
     }));

@@ -152,6 +152,7 @@ async fn print(folder: &Path, role: &str) -> Seen {
         transcripts: folder.join("transcripts"),
         listen: "127.0.0.1:0".parse().expect("an address"),
         advertise: None,
+        certificate: None,
         max_participants: MANY + 10,
         new: true,
     });

@@ -28,6 +28,8 @@ pub mod identity;
 
 pub mod link;
 
+pub mod tls;
+
 pub mod client;
 
 pub mod report;

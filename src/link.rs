@@ -1,8 +1,10 @@
 //! Links: where a session is and the secret that opens its door.
 //!
-//! `crosscheck://HOST:PORT/#s=<session>&t=<token>[&p=<principal>]`. Everything secret stands in the fragment, which never
-//! travels in a request line. The certificate's hash joins it once the hub speaks TLS.
+//! `crosscheck://HOST:PORT/#s=<session>&fp=sha256:<certificate>&t=<token>[&p=<principal>]`. Everything secret stands in the
+//! fragment, which never travels in a request line. `fp` is the SHA-256 of the hub's certificate: by it a client knows the hub
+//! it was sent to from anybody else who answers there.
 
+use crate::hash::Hash;
 use crate::name::Principal;
 use std::fmt;
 
@@ -15,6 +17,8 @@ pub struct Link {
     pub port: u16,
     /// The session.
     pub session: String,
+    /// SHA-256 of the hub's certificate.
+    pub certificate: Hash,
     /// The secret.
     pub token: String,
     /// Who it is for; none for the observers' link.
@@ -24,14 +28,15 @@ pub struct Link {
 /// Why a text is no link.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this is no crosscheck link: {0}\nhint: a link looks like crosscheck://HOST:PORT/#s=…&t=…; quote it, the shell eats # and &"
+    "this is no crosscheck link: {0}\nhint: a link looks like crosscheck://HOST:PORT/#s=…&fp=sha256:…&t=…; quote it, the shell eats # and &"
 )]
 pub struct LinkError(String);
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        write!(f, "crosscheck://{host}:{}/#s={}&t={}", self.port, self.session, self.token)?;
+        write!(f, "crosscheck://{host}:{}/#s={}&fp=sha256:{}", self.port, self.session, self.certificate)?;
+        write!(f, "&t={}", self.token)?;
         match &self.principal {
             Some(principal) => write!(f, "&p={principal}"),
             None => Ok(()),
@@ -58,7 +63,7 @@ impl std::str::FromStr for Link {
         if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/') {
             return Err(no("it names no host"));
         }
-        let (mut session, mut token, mut principal) = (None, None, None);
+        let (mut session, mut certificate, mut token, mut principal) = (None, None, None, None);
         for pair in fragment.split('&') {
             match pair.split_once('=') {
                 Some(("s", value)) => session = Some(value),
@@ -66,10 +71,11 @@ impl std::str::FromStr for Link {
                 Some(("p", value)) => {
                     principal = Some(Principal::new(value).map_err(|error| LinkError(error.to_string()))?)
                 }
-                Some(("fp", _)) => {
-                    return Err(no(
-                        "it is for a hub with TLS, which this version does not speak; use a newer crosscheck",
-                    ));
+                Some(("fp", value)) => {
+                    let hash = value.strip_prefix("sha256:").and_then(|digits| digits.parse().ok());
+                    certificate = Some(hash.ok_or_else(|| {
+                        no("its part fp= is not sha256: and 64 hexadecimal digits (was it cut when it was copied?)")
+                    })?);
                 }
                 _ => return Err(no("it has a part this version does not know")),
             }
@@ -80,7 +86,11 @@ impl std::str::FromStr for Link {
                 "its part {name}= is not 32 hexadecimal digits (was it cut when it was copied?)"
             ))),
         };
-        Ok(Link { host, port, session: hex("s", session)?, token: hex("t", token)?, principal })
+        let (session, token) = (hex("s", session)?, hex("t", token)?);
+        let certificate = certificate.ok_or_else(|| {
+            no("it does not say which certificate the hub has (fp=sha256:…); it is of an older crosscheck, or was cut: ask the lead for a new link")
+        })?;
+        Ok(Link { host, port, session, certificate, token, principal })
     }
 }
 
@@ -90,7 +100,8 @@ mod tests {
 
     #[test]
     fn links_survive_and_broken_ones_say_what_is_wrong() {
-        let text = format!("crosscheck://127.0.0.1:4000/#s={}&t={}&p=dana@example.org", "a".repeat(32), "b".repeat(32));
+        let (s, fp, t) = ("a".repeat(32), "c".repeat(64), "b".repeat(32));
+        let text = format!("crosscheck://127.0.0.1:4000/#s={s}&fp=sha256:{fp}&t={t}&p=dana@example.org");
         let link: Link = text.parse().unwrap();
         assert_eq!(link.to_string(), text);
         assert!(!format!("{link:?}").contains("bbbb"));
@@ -101,6 +112,9 @@ mod tests {
             ("crosscheck://h:1", "no secret"),
             ("crosscheck://h:99999/#s=1", "no number"),
             (&text[..text.len() - 40], "32 hexadecimal"),
+            (&text.replace(&format!("&fp=sha256:{fp}"), ""), "ask the lead for a new link"),
+            (&text.replace("sha256:c", "sha256:"), "64 hexadecimal"),
+            (&text.replace("sha256:", "sha1:"), "64 hexadecimal"),
         ] {
             assert!(bad.parse::<Link>().unwrap_err().to_string().contains(why), "{bad}");
         }

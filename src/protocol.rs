@@ -11,6 +11,7 @@ use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::{Request, Session};
 use crate::transcript::record::Head;
+use crate::trust::key::PublicKey;
 use crate::trust::statement::Signed;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,10 @@ pub enum FromHub {
         principal: Option<Principal>,
         /// The hub's nonce, hexadecimal.
         nonce: String,
+        /// The session's own key.
+        hub_key: PublicKey,
+        /// Over [`hello_statement`], by that key: an armored SSHSIG.
+        signature: String,
     },
     /// The proof holds.
     Welcome {
@@ -251,9 +256,30 @@ fn screen(message: &bytes::Bytes) -> Option<Screen> {
     })
 }
 
-/// What a client signs to prove its key: ASCII lines in fixed order, bound to this session, this connection's nonces
-/// and this name, so that the proof is of no use anywhere else.
+/// What both ends of one TLS connection know of it, and nobody between them does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Channel {
+    /// SHA-256 of the hub's certificate: the one it has, the one the client was shown.
+    pub certificate: Hash,
+    /// SHA-256 of keying material exported from the connection (RFC 9266); of two connections never the same.
+    pub binding: Hash,
+}
+
+/// What a hub signs to show that it holds the session's own key, bound to this connection as [`join_statement`] is.
+pub fn hello_statement(channel: &Channel, session: &str, hub_nonce: &str, hub_key: &PublicKey) -> String {
+    format!(
+        "crosscheck-hello v1\ncertificate: sha256:{}\nbinding: {}\nsession: {session}\nhub-nonce: {hub_nonce}\nhub-key: {}\n",
+        channel.certificate,
+        channel.binding,
+        hub_key.fingerprint()
+    )
+}
+
+/// What a client signs to prove its key: ASCII lines in fixed order, bound to this connection, this session, the nonces of
+/// both and this name, so that the proof is of no use anywhere else. Whoever terminates TLS in between has two connections,
+/// and what is signed for one of them does not hold on the other.
 pub fn join_statement(
+    channel: &Channel,
     session: &str,
     hub_nonce: &str,
     client_nonce: &str,
@@ -262,7 +288,8 @@ pub fn join_statement(
 ) -> String {
     let have = have.map_or("none".to_owned(), |head| format!("{} {}", head.seq, head.hash));
     format!(
-        "crosscheck-join v1\nsession: {session}\nhub-nonce: {hub_nonce}\nclient-nonce: {client_nonce}\nprincipal: {principal}\nhead: {have}\n"
+        "crosscheck-join v1\ncertificate: sha256:{}\nbinding: {}\nsession: {session}\nhub-nonce: {hub_nonce}\nclient-nonce: {client_nonce}\nprincipal: {principal}\nhead: {have}\n",
+        channel.certificate, channel.binding
     )
 }
 

@@ -6,11 +6,13 @@ use crosscheck::hash::Hash;
 use crosscheck::identity::Key;
 use crosscheck::link::Link;
 use crosscheck::name::Principal;
-use crosscheck::protocol::{Binary, FromClient, FromHub, PATH, SUBPROTOCOL, VERSIONS, join_statement};
+use crosscheck::protocol::{Binary, Channel, FromClient, FromHub, PATH, SUBPROTOCOL, VERSIONS, join_statement};
+use crosscheck::tls;
 use crosscheck::trust::statement::Purpose;
 use std::io;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::client::TlsStream;
 
 pub const TEXT: u8 = 1;
 pub const BINARY: u8 = 2;
@@ -18,7 +20,7 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 
 pub struct Raw {
-    stream: TcpStream,
+    stream: TlsStream<TcpStream>,
     buffer: BytesMut,
 }
 
@@ -33,9 +35,12 @@ impl Raw {
         let address = format!("{}:{}", link.host, link.port).parse().map_err(io::Error::other)?;
         let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
+        let connector = tls::connector(link.certificate).map_err(io::Error::other)?;
+        let mut stream = connector.connect(tls::server_name(), stream).await?;
+        let channel = tls::channel(stream.get_mut().1, link.certificate).map_err(io::Error::other)?;
         let mut raw = Raw { stream, buffer: BytesMut::with_capacity(16 * 1024) };
         raw.upgrade().await?;
-        raw.greet(link, name).await?;
+        raw.greet(&channel, link, name).await?;
         Ok(raw)
     }
 
@@ -47,6 +52,7 @@ impl Raw {
              Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n"
         );
         self.stream.write_all(request.as_bytes()).await?;
+        self.stream.flush().await?;
         loop {
             if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
                 let head = self.buffer.split_to(end + 4);
@@ -59,7 +65,7 @@ impl Raw {
         }
     }
 
-    async fn greet(&mut self, link: &Link, name: &str) -> io::Result<()> {
+    async fn greet(&mut self, channel: &Channel, link: &Link, name: &str) -> io::Result<()> {
         let odd = |what: FromHub| io::Error::other(format!("{what:?}"));
         self.say(&FromClient::Knock { versions: VERSIONS.to_vec(), token: link.token.clone() }).await?;
         let (session, hub_nonce) = match self.hear().await? {
@@ -69,7 +75,7 @@ impl Raw {
         let key = Key::fresh().map_err(io::Error::other)?;
         let principal = Principal::new(&format!("observer:{name}")).map_err(io::Error::other)?;
         let nonce = Hash::of(name.as_bytes()).to_string();
-        let statement = join_statement(&session, &hub_nonce, &nonce, &principal, None);
+        let statement = join_statement(channel, &session, &hub_nonce, &nonce, &principal, None);
         let signature = key.sign_sshsig(Purpose::Join.namespace(), statement.as_bytes());
         let public = key.public().to_string();
         self.say(&FromClient::Auth { key: public, principal, nonce, have: None, signature }).await?;
@@ -103,7 +109,8 @@ impl Raw {
         }
         frame.extend([0; 4]); // a mask of zeros leaves the payload as it is
         frame.extend(payload);
-        self.stream.write_all(&frame).await
+        self.stream.write_all(&frame).await?;
+        self.stream.flush().await
     }
 
     async fn hear(&mut self) -> io::Result<FromHub> {

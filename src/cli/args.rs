@@ -48,10 +48,17 @@ pub struct HubArgs {
     /// Folder for transcripts [default: $XDG_STATE_HOME/crosscheck]
     #[arg(long, value_name = "DIR")]
     pub transcripts: Option<PathBuf>,
-    /// Address to listen on; port 0 takes the last one again, or any free one
+    /// Address to listen on, such as 0.0.0.0:7000; port 0 takes the last one again, or any free one. Every connection is
+    /// encrypted, and links name the hub's certificate
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
-    /// Host that the links name
+    /// Certificate (PEM) of a standing hub, in place of the one a session makes for itself; links of before then end
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key (PEM, without a passphrase)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Host that the links name [default: the address it listens on, or this machine's name where that is all of them]
     #[arg(long, value_name = "HOST")]
     pub advertise: Option<String>,
     /// Value of a plan's parameter; may be given several times

@@ -77,6 +77,11 @@ fn start(plan: &Path, args: &HubArgs, links_file: &Path, log: &Path) -> anyhow::
     if let Some(host) = &args.advertise {
         command.arg("--advertise").arg(host);
     }
+    for (option, file) in [("--tls-cert", &args.tls_cert), ("--tls-key", &args.tls_key)] {
+        if let Some(file) = file {
+            command.arg(option).arg(file);
+        }
+    }
     if args.new {
         command.arg("--new");
     }

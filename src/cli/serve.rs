@@ -5,6 +5,7 @@ use super::{read_plan, state_folder};
 use crate::hub::driver::Ended;
 use crate::hub::{Config, Hub, Stopper, links};
 use crate::plan::Plan;
+use crate::tls::Certificate;
 use anyhow::Context as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -71,6 +72,10 @@ pub async fn start(plan: Plan, path: &Path, args: &HubArgs) -> anyhow::Result<Hu
         transcripts: transcripts(args.transcripts.as_deref())?,
         listen: args.listen,
         advertise: args.advertise.clone(),
+        certificate: match (&args.tls_cert, &args.tls_key) {
+            (Some(certificate), Some(key)) => Some(Certificate::read(certificate, key)?),
+            _ => None,
+        },
         max_participants: args.max_participants,
         new: args.new,
     };

@@ -1,7 +1,9 @@
-//! From a link to an open websocket: directly, or through `ssh -W` over a bastion.
+//! From a link to an open websocket: TLS to the hub that the link names, directly or through `ssh -W` over a bastion. The
+//! bastion carries bytes that it cannot read.
 
 use crate::link::Link;
-use crate::protocol::{HUB_BYTES_MAX, PATH, SUBPROTOCOL};
+use crate::protocol::{Channel, HUB_BYTES_MAX, PATH, SUBPROTOCOL};
+use crate::tls::{self, Failure, TlsError};
 use std::io;
 use std::pin::Pin;
 use std::process::Stdio;
@@ -11,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::http::{Request, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config, tungstenite};
@@ -19,7 +22,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config, tungstenite};
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// A websocket to a hub.
-pub type Socket = WebSocketStream<Way>;
+pub type Socket = WebSocketStream<TlsStream<Way>>;
 
 /// How the bytes get there.
 pub enum Way {
@@ -48,8 +51,22 @@ pub enum ConnectError {
     Silent { place: String },
     #[error("ssh cannot be started for --via {via}: {source}")]
     Ssh { via: String, source: io::Error },
+    #[error(
+        "nothing came back through {via}: ssh could not reach {place}, or was not let in there; what it said stands above"
+    )]
+    Bastion { via: String, place: String },
     #[error("{place} is no crosscheck hub of this protocol: {why}")]
     NoHub { place: String, why: String },
+    #[error(
+        "{place} does not speak TLS, so it is no crosscheck hub (or one of an older version)\nhint: look at the address in the link; nothing was sent there"
+    )]
+    NoTls { place: String },
+    #[error(
+        "the hub at {place} has another certificate than your link says: somebody is in between, or the link is of another session\nhint: do not go on; ask the lead for a new link, on another way than this one came"
+    )]
+    OtherCertificate { place: String },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(
         "the hub at {place} takes no more connections at the moment\nhint: try again when somebody has left, or let it be started with a larger --max-participants"
     )]
@@ -58,16 +75,51 @@ pub enum ConnectError {
     Lost(String),
 }
 
-/// Opens the websocket.
-pub async fn connect(link: &Link, via: Option<&str>) -> Result<Socket, ConnectError> {
-    let host = if link.host.contains(':') { format!("[{}]", link.host) } else { link.host.clone() };
-    let place = format!("{host}:{}", link.port);
+/// Opens the websocket, and tells what is known of its connection.
+pub async fn connect(link: &Link, via: Option<&str>) -> Result<(Socket, Channel), ConnectError> {
+    let place = place(link);
     let way = match via {
         None => direct(link, &place).await?,
         Some(via) => over_ssh(via, &place)?,
     };
+    // Through ssh the time to log in counts too, a touch of a security key included.
+    let limit = if via.is_some() { CONNECT * 6 } else { CONNECT };
+    let opening = async {
+        let (stream, channel) = secure(way, link, via).await?;
+        Ok((upgrade(stream, link).await?, channel))
+    };
+    timeout(limit, opening).await.unwrap_or(Err(ConnectError::Silent { place }))
+}
+
+fn place(link: &Link) -> String {
+    let host = if link.host.contains(':') { format!("[{}]", link.host) } else { link.host.clone() };
+    format!("{host}:{}", link.port)
+}
+
+/// TLS with the hub that the link names, and nobody else. `via` is for the words of a failure.
+pub async fn secure(way: Way, link: &Link, via: Option<&str>) -> Result<(TlsStream<Way>, Channel), ConnectError> {
+    let connecting = tls::connector(link.certificate)?.connect(tls::server_name(), way);
+    let mut stream = connecting.await.map_err(|error| {
+        let place = place(link);
+        match (Failure::of(&error), via) {
+            (Failure::OtherCertificate, _) => ConnectError::OtherCertificate { place },
+            (Failure::NoTls, _) => ConnectError::NoTls { place },
+            (Failure::Connection, Some(via)) => ConnectError::Bastion { via: via.to_owned(), place },
+            (Failure::Connection, None) => {
+                ConnectError::NoHub { place, why: format!("it broke off the TLS handshake ({error})") }
+            }
+            (Failure::OtherTls, _) => ConnectError::NoHub { place, why: error.to_string() },
+        }
+    })?;
+    let channel = tls::channel(stream.get_mut().1, link.certificate)?;
+    Ok((stream, channel))
+}
+
+/// The websocket inside.
+pub async fn upgrade(stream: TlsStream<Way>, link: &Link) -> Result<Socket, ConnectError> {
+    let place = place(link);
     let request = Request::builder()
-        .uri(format!("ws://{place}{PATH}"))
+        .uri(format!("wss://{place}{PATH}"))
         .header("host", &place)
         .header("connection", "Upgrade")
         .header("upgrade", "websocket")
@@ -82,15 +134,12 @@ pub async fn connect(link: &Link, via: Option<&str>) -> Result<Socket, ConnectEr
     // One line of a transcript, and the few bytes around a snapshot's part.
     config.max_message_size = Some(HUB_BYTES_MAX * 2);
     config.max_frame_size = Some(HUB_BYTES_MAX * 2);
-    // Through ssh the time to log in counts too, a touch of a security key included.
-    let limit = if via.is_some() { CONNECT * 6 } else { CONNECT };
-    match timeout(limit, client_async_with_config(request, way, Some(config))).await {
-        Ok(Ok((socket, _))) => Ok(socket),
-        Ok(Err(tungstenite::Error::Http(answer))) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => {
+    match client_async_with_config(request, stream, Some(config)).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(tungstenite::Error::Http(answer)) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => {
             Err(ConnectError::TooMany { place })
         }
-        Ok(Err(error)) => Err(ConnectError::NoHub { place, why: error.to_string() }),
-        Err(_) => Err(ConnectError::Silent { place }),
+        Err(error) => Err(ConnectError::NoHub { place, why: error.to_string() }),
     }
 }
 

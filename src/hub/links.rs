@@ -1,11 +1,15 @@
-//! Secrets of the links: one a principal, one for observers; kept in a 0600 file beside the transcript, so that links
-//! survive a restart of the hub. And the patience with those who try wrong ones.
+//! Secrets of the links: one a principal, one for observers, and the certificate that all of them name; kept in a 0600 file
+//! beside the transcript, so that links survive a restart of the hub. And the patience with those who try wrong ones.
 
 use super::HubError;
+use crate::hash::Hash;
 use crate::identity::random_hex;
 use crate::link::Link;
 use crate::name::Principal;
 use crate::plan::{Observers, Plan};
+use crate::tls::Certificate;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -13,11 +17,11 @@ use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Wrong secrets one address may try in a minute; after them even a right one is refused until the minute is over.
-/// Loopback, where tunnelled crews share one address, gets ten times as many.
+/// Failures to prove a secret or a key that one address may have in a minute; after them even a right one is refused until
+/// the minute is over.
 const TRIES_PER_MINUTE: u32 = 3;
 
 /// What is kept in the file.
@@ -32,6 +36,22 @@ pub struct Kept {
     pub personal: BTreeMap<Principal, String>,
     /// The observers' secret, where the plan lets anyone watch.
     pub observer: Option<String>,
+    /// The session's own certificate; none yet in files of hubs that spoke no TLS.
+    #[serde(default)]
+    pub certificate: Option<KeptCertificate>,
+}
+
+/// A certificate as it is kept: base64 of its DER, and of its key's (PKCS #8).
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptCertificate {
+    der: String,
+    key: String,
+}
+impl std::fmt::Debug for KeptCertificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeptCertificate({})", self.der)
+    }
 }
 
 impl Kept {
@@ -42,7 +62,22 @@ impl Kept {
             personal.insert(principal.clone(), random_hex(16)?);
         }
         let observer = matches!(plan.crew.observer, Observers::Link).then(|| random_hex(16)).transpose()?;
-        Ok(Kept { session: session.to_owned(), port: 0, personal, observer })
+        Ok(Kept { session: session.to_owned(), port: 0, personal, observer, certificate: None })
+    }
+    /// The session's own certificate, made where there is none yet. Who asked for it must [`save`](Self::save) before any
+    /// link is shown.
+    pub fn certificate(&mut self, path: &Path) -> Result<Certificate, HubError> {
+        if let Some(kept) = &self.certificate {
+            let bytes = |text: &str, what: &str| {
+                let damaged = |error| HubError::LinksDamaged { path: path.to_owned(), why: format!("{what}: {error}") };
+                BASE64_STANDARD.decode(text).map_err(damaged)
+            };
+            return Ok(Certificate::from_der(bytes(&kept.der, "certificate")?, bytes(&kept.key, "certificate's key")?));
+        }
+        let made = Certificate::make()?;
+        let (der, key) = made.to_der();
+        self.certificate = Some(KeptCertificate { der: BASE64_STANDARD.encode(der), key: BASE64_STANDARD.encode(key) });
+        Ok(made)
     }
     /// Reads the file; makes new secrets where there is none. A hub that stopped between the first line of a session and
     /// its links leaves none behind, and a session must not be lost for want of a secret: whoever joined before is known
@@ -65,11 +100,12 @@ impl Kept {
         replace_private(path, &serde_json::to_vec_pretty(self).map_err(io::Error::other)?)
     }
     /// Everyone's link: principals first, `observer` last.
-    pub fn links(&self, host: &str) -> BTreeMap<String, String> {
+    pub fn links(&self, host: &str, certificate: Hash) -> BTreeMap<String, String> {
         let link = |principal: Option<&Principal>, token: &str| Link {
             host: host.to_owned(),
             port: self.port,
             session: self.session.clone(),
+            certificate,
             token: token.to_owned(),
             principal: principal.cloned(),
         };
@@ -102,12 +138,10 @@ impl Secrets {
         Self { kept, tries: Mutex::default() }
     }
 
-    /// Whose secret that is: `Some(None)` is the observers'. Every secret is compared in full and in constant time.
-    pub fn open(&self, token: &str, from: IpAddr) -> Option<Option<Principal>> {
-        let limit = if from.is_loopback() { TRIES_PER_MINUTE * 10 } else { TRIES_PER_MINUTE };
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        tries.retain(|_, (since, _)| since.elapsed() < Duration::from_secs(60));
-        if tries.get(&from).is_some_and(|(_, count)| *count >= limit) {
+    /// Whose secret that is: `Some(None)` is the observers'. Every secret is compared in full and in constant time. `from` is
+    /// a [`source`](super::accept::source).
+    pub fn open(&self, token: &str, from: Option<IpAddr>) -> Option<Option<Principal>> {
+        if self.is_shut_out(from) {
             return None;
         }
         let mut found = None;
@@ -120,9 +154,26 @@ impl Secrets {
             found = Some(None);
         }
         if found.is_none() {
-            tries.entry(from).or_insert((Instant::now(), 0)).1 += 1;
+            self.failed(from);
         }
         found
+    }
+
+    /// Counts a failure of that source.
+    pub fn failed(&self, from: Option<IpAddr>) {
+        if let Some(from) = from {
+            self.lock().entry(from).or_insert((Instant::now(), 0)).1 += 1;
+        }
+    }
+
+    fn is_shut_out(&self, from: Option<IpAddr>) -> bool {
+        let mut tries = self.lock();
+        tries.retain(|_, (since, _)| since.elapsed() < Duration::from_secs(60));
+        from.and_then(|from| tries.get(&from)).is_some_and(|(_, count)| *count >= TRIES_PER_MINUTE)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, (Instant, u32)>> {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,17 +193,24 @@ mod tests {
             port: 1,
             personal: [(who.clone(), "a".repeat(32))].into(),
             observer: Some("b".repeat(32)),
+            certificate: None,
         };
         let secrets = Secrets::new(kept.clone());
-        let far: IpAddr = "192.0.2.1".parse().unwrap();
-        let near: IpAddr = "127.0.0.1".parse().unwrap();
+        let far = Some("192.0.2.1".parse().unwrap());
+        let further = Some("192.0.2.2".parse().unwrap());
         assert_eq!(secrets.open(&"a".repeat(32), far), Some(Some(who.clone())));
         assert_eq!(secrets.open(&"b".repeat(32), far), Some(None));
-        for _ in 0..3 {
+        for _ in 0..2 {
             assert_eq!(secrets.open("wrong", far), None);
         }
+        assert_eq!(secrets.open(&"a".repeat(32), far), Some(Some(who.clone())));
+        secrets.failed(far); // a key that was not proved counts as well
         assert_eq!(secrets.open(&"a".repeat(32), far), None);
-        assert_eq!(secrets.open(&"a".repeat(32), near), Some(Some(who)));
+        assert_eq!(secrets.open(&"a".repeat(32), further), Some(Some(who.clone())));
+        for _ in 0..100 {
+            assert_eq!(secrets.open("wrong", None), None);
+        }
+        assert_eq!(secrets.open(&"a".repeat(32), None), Some(Some(who)));
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.links");
@@ -163,6 +221,16 @@ mod tests {
         assert!(
             Kept::load_or_make(&path, "t", &plan).is_err_and(|error| error.to_string().contains("hint: move it away"))
         );
+        // Of a hub that spoke no TLS: a certificate is made, and then it is the same for ever.
+        let mut kept = Kept::load_or_make(&path, "s", &plan).unwrap();
+        let certificate = kept.certificate(&path).unwrap().fingerprint();
+        kept.save(&path).unwrap();
+        assert_eq!(
+            Kept::load_or_make(&path, "s", &plan).unwrap().certificate(&path).unwrap().fingerprint(),
+            certificate
+        );
+        kept.certificate = Some(KeptCertificate { der: "%".into(), key: String::new() });
+        assert!(kept.certificate(&path).is_err_and(|error| error.to_string().contains("hint: move it away")));
         fs::remove_file(&path).unwrap();
         let made = Kept::load_or_make(&path, "s", &plan).unwrap();
         assert!(made.personal.len() >= 2 && made.session == "s");

@@ -3,6 +3,7 @@
 //! [`Hub::start`] opens a session (or takes an unfinished one of the same plan up again), makes that durable, and only
 //! then listens. [`driver`] is the one loop that decides and performs, [`peer`] one connection, [`fanout`] the way out.
 
+pub mod accept;
 mod crash;
 pub mod driver;
 pub mod fanout;
@@ -21,6 +22,7 @@ use crate::monitor::Monitor;
 use crate::plan::{Params, Plan};
 use crate::session::Fact;
 use crate::session::steps::Phase;
+use crate::tls::{Certificate, TlsError};
 use crate::transcript::file::{FileError, Transcript};
 use crate::transcript::found::{Found, unfinished, unreadable};
 use crate::transcript::index::Index;
@@ -34,13 +36,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, mpsc};
 
-/// Connections that have not proved a key yet.
-const UNAUTHENTICATED: usize = 32;
-/// Bytes the kernel may hold for one participant who does not read.
-const SEND_BUFFER: u32 = 256 * 1024;
 /// Connections wanted by default at most.
 pub const PARTICIPANTS: usize = 256;
 /// Ending of the file with the session's own key, beside the transcript; gone once the session is closed.
@@ -63,6 +60,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The host that links name.
     pub advertise: Option<String>,
+    /// The certificate of a standing hub; otherwise the session makes its own and keeps it.
+    pub certificate: Option<Certificate>,
     /// Connections at most.
     pub max_participants: usize,
     /// Start another session even where an unfinished one exists.
@@ -73,10 +72,6 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum HubError {
-    #[error(
-        "this version listens on loopback only, and {0} is not: what people type and see would cross the network unencrypted\nhint: let people in through ssh: join --via USER@THIS-HOST LINK"
-    )]
-    NotLoopback(SocketAddr),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("the plan's folder {path} cannot be used: {source}")]
@@ -99,6 +94,8 @@ pub enum HubError {
     LinksDamaged { path: PathBuf, why: String },
     #[error("the session's own key, {path}, is missing or another one: what the hub would sign would not hold\nhint: put the file back, or start another session with --new", path = path.display())]
     KeyGone { path: PathBuf },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Key(#[from] crate::identity::KeyError),
     #[error(transparent)]
@@ -135,9 +132,6 @@ pub struct Hub {
 impl Hub {
     /// Opens or resumes the session and listens. Must be called on a tokio runtime.
     pub async fn start(config: Config) -> Result<Hub, HubError> {
-        if !config.listen.ip().is_loopback() {
-            return Err(HubError::NotLoopback(config.listen));
-        }
         let folder = std::fs::canonicalize(&config.folder)
             .map_err(|source| HubError::Folder { path: config.folder.clone(), source })?;
         let params = config.plan.params(&config.params).map_err(HubError::Params)?;
@@ -145,12 +139,17 @@ impl Hub {
         let kept_path = opened.transcript.path().with_extension("links");
         let session = opened.sequencer.session();
         let mut kept = Kept::load_or_make(&kept_path, &session.id, &session.plan)?;
-        let listener = listen(config.listen, kept.port).await?;
+        let certificate = match config.certificate.clone() {
+            Some(standing) => standing,
+            None => kept.certificate(&kept_path)?,
+        };
+        let acceptor = certificate.acceptor()?;
+        let listener = accept::listen(config.listen, kept.port)?;
         let address = listener.local_addr().map_err(|source| HubError::Listen { address: config.listen, source })?;
         kept.port = address.port();
         kept.save(&kept_path).map_err(|source| HubError::Links { path: kept_path, source })?;
-        let host = config.advertise.clone().unwrap_or_else(|| address.ip().to_string());
-        let links = kept.links(&host);
+        let host = config.advertise.clone().unwrap_or_else(|| accept::reachable_as(address.ip()));
+        let links = kept.links(&host, certificate.fingerprint());
 
         let shared = Arc::new(Shared {
             ring: fanout::Ring::new(opened.sequencer.head().seq),
@@ -167,6 +166,9 @@ impl Hub {
         let monitor = Monitor::start(&session.plan.watches, &session.params, &folder, now.clone(), samples);
         let door = Arc::new(peer::Door {
             session: session.id.clone(),
+            acceptor,
+            certificate: certificate.fingerprint(),
+            key: opened.key.clone(),
             secrets: Secrets::new(kept),
             inputs: inputs.clone(),
             ring: shared.ring.clone(),
@@ -197,7 +199,7 @@ impl Hub {
         let participants_max = u32::try_from(config.max_participants).unwrap_or(u32::MAX >> 8);
         let places = Arc::new(Semaphore::new(participants_max as usize));
         let tasks = vec![
-            tokio::spawn(accept(listener, door, places.clone())),
+            tokio::spawn(accept::accept(listener, door, places.clone())),
             tokio::spawn({
                 let ring = shared.ring.clone();
                 async move { ring.pace().await }
@@ -390,59 +392,6 @@ fn slug(name: &str) -> String {
     let parts: Vec<_> = text.split('-').filter(|part| !part.is_empty()).collect();
     let slug: String = parts.join("-").chars().take(40).collect();
     if slug.is_empty() { "plan".to_owned() } else { slug }
-}
-
-/// Listens; where the port is left open, on the last one again if it is free.
-async fn listen(wanted: SocketAddr, last_port: u16) -> Result<TcpListener, HubError> {
-    let ports = if wanted.port() == 0 && last_port != 0 { vec![last_port, 0] } else { vec![wanted.port()] };
-    let mut failed = io::Error::other("no port");
-    for port in ports {
-        let address = SocketAddr::new(wanted.ip(), port);
-        let bind = || {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            socket.set_reuseaddr(true)?;
-            socket.set_send_buffer_size(SEND_BUFFER)?;
-            socket.bind(address)?;
-            socket.listen(1024)
-        };
-        match bind() {
-            Ok(listener) => return Ok(listener),
-            Err(error) => failed = error,
-        }
-    }
-    Err(HubError::Listen { address: wanted, source: failed })
-}
-
-/// Takes connections in, within the limits; one too many is turned away at once, it may come back.
-async fn accept(listener: TcpListener, door: Arc<peer::Door>, all: Arc<Semaphore>) {
-    let pending = Arc::new(Semaphore::new(UNAUTHENTICATED));
-    let turned_away = Arc::new(Semaphore::new(UNAUTHENTICATED));
-    loop {
-        let (stream, from) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors or the like: it passes when somebody leaves.
-                tracing::warn!("a connection could not be taken: {error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let (Ok(waiting), Ok(place)) = (pending.clone().try_acquire_owned(), all.clone().try_acquire_owned()) else {
-            // Told why where that costs little; with as many of those at once, only dropped.
-            if let Ok(turned) = turned_away.clone().try_acquire_owned() {
-                tokio::spawn(async move {
-                    peer::turn_away(stream).await;
-                    drop(turned);
-                });
-            }
-            continue;
-        };
-        let door = door.clone();
-        tokio::spawn(async move {
-            peer::serve(door, stream, from, waiting).await;
-            drop(place);
-        });
-    }
 }
 
 /// Old lines from the transcript.

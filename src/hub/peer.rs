@@ -1,30 +1,38 @@
 //! One websocket: the door, then requests in and answers out. Everything a client sends is bounded before it is read.
+//!
+//! A connection's TLS has two users, the one that reads here and the one writer. Its halves share a lock that is held for one
+//! poll at a time and across no wait: a client that takes nothing stops its writer, and its reader reads on.
 
+use super::accept::{Arrival, source};
 use super::driver::{Input, Joining, NotIn};
 use super::fanout::{self, Feed, Outbox, Past, Ring, binary_frame, close_frame, ping_frame};
 use crate::event::Role;
-use crate::identity::random_hex;
+use crate::hash::Hash;
+use crate::identity::{Key, random_hex};
 use crate::name::{NameError, Principal};
 use crate::protocol::{
-    CLIENT_BYTES_MAX, FromClient, FromHub, PATH, PRE_AUTH_BYTES_MAX, SUBPROTOCOL, VERSIONS, join_statement, snapshot,
+    CLIENT_BYTES_MAX, Channel, FromClient, FromHub, PATH, PRE_AUTH_BYTES_MAX, SUBPROTOCOL, VERSIONS, hello_statement,
+    join_statement, snapshot,
 };
 use crate::session::Author;
+use crate::tls;
 use crate::transcript::record::Head;
 use crate::trust::key::PublicKey;
 use crate::trust::sshsig;
 use crate::trust::statement::Purpose;
 use futures_util::StreamExt as _;
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
@@ -34,10 +42,18 @@ use tokio_tungstenite::tungstenite::{
     error::{CapacityError, ProtocolError},
 };
 
-/// From the TCP connection to the upgraded one.
+/// From the TCP connection to the encrypted one.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// From there to the upgraded one.
 const UPGRADE: Duration = Duration::from_secs(5);
 /// From the TCP connection to a proved key.
 const AUTH: Duration = Duration::from_secs(10);
+/// Bytes of an upgrade request at most; ours is a tenth of that.
+const HEADER_BYTES_MAX: usize = 8 * 1024;
+const TOO_LONG: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+/// Bytes from there to a proved key at most, whatever they are: two messages and some control frames fit twice.
+const UNPROVED_BYTES_MAX: usize = 4 * PRE_AUTH_BYTES_MAX;
 /// How often the hub pings.
 const PING: Duration = Duration::from_secs(10);
 /// A client that says nothing, not even pong, for so long is gone.
@@ -52,6 +68,12 @@ const BURST: f64 = 40.0;
 pub struct Door {
     /// The session's id.
     pub session: String,
+    /// The hub's side of TLS.
+    pub acceptor: TlsAcceptor,
+    /// SHA-256 of its certificate.
+    pub certificate: Hash,
+    /// The session's own key.
+    pub key: Key,
     /// Who each secret belongs to.
     pub secrets: super::links::Secrets,
     /// To the driver.
@@ -69,12 +91,22 @@ pub struct Door {
 /// The reading side of a connection, whose writing side is the outbox: what tungstenite wants to send (the handshake's
 /// response, pongs) joins the one writer's queue as whole frames.
 struct Io {
-    read: OwnedReadHalf,
+    read: ReadHalf<TlsStream<TcpStream>>,
     outbox: Arc<Outbox>,
+    /// Bytes that may still come, until a key is proved; afterwards the websocket has limits of its own.
+    allowance: Option<usize>,
 }
 impl AsyncRead for Io {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.read).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.read).poll_read(cx, buf);
+        if let Some(allowance) = &mut self.allowance {
+            match allowance.checked_sub(buf.filled().len() - before) {
+                Some(rest) => *allowance = rest,
+                None => return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into())),
+            }
+        }
+        read
     }
 }
 impl AsyncWrite for Io {
@@ -117,11 +149,14 @@ impl Drop for Departure {
     }
 }
 
-/// Serves one connection until it ends. `pending` is given back once the client has proved who it is.
-pub async fn serve(door: Arc<Door>, stream: TcpStream, from: SocketAddr, pending: tokio::sync::OwnedSemaphorePermit) {
+/// Serves one connection until it ends. `arrival` is given back once the client has proved who it is.
+pub async fn serve(door: Arc<Door>, stream: TcpStream, from: IpAddr, arrival: Arrival) {
     let accepted = Instant::now();
     let _ = stream.set_nodelay(true);
-    let (read, write) = stream.into_split();
+    // Boxed, as the rest of the way in: see `converse`.
+    let Ok((stream, channel)) = Box::pin(secure(&door, stream)).await else { return };
+    let way_in = WayIn { accepted, from, channel, _arrival: arrival };
+    let (read, write) = tokio::io::split(stream);
     let outbox = Arc::new(Outbox::default());
     let mut writer = tokio::spawn({
         let outbox = outbox.clone();
@@ -131,9 +166,9 @@ pub async fn serve(door: Arc<Door>, stream: TcpStream, from: SocketAddr, pending
             }
         }
     });
-    let mut io = Io { read, outbox: outbox.clone() };
+    let mut io = Io { read, outbox: outbox.clone(), allowance: Some(HEADER_BYTES_MAX) };
     let ended = tokio::select! {
-        close = converse(&door, &mut io, &outbox, from, accepted, pending) => Some(close),
+        close = converse(&door, &mut io, &outbox, way_in) => Some(close),
         _ = &mut writer => None, // the departure's drop has told the driver
     };
     if let Some(close) = ended {
@@ -149,6 +184,21 @@ pub async fn serve(door: Arc<Door>, stream: TcpStream, from: SocketAddr, pending
     writer.abort();
 }
 
+/// A connection that is not proved yet, and where it is on its way in.
+struct WayIn {
+    accepted: Instant,
+    from: IpAddr,
+    channel: Channel,
+    _arrival: Arrival,
+}
+
+/// TLS with whoever is there.
+async fn secure(door: &Door, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, Channel)> {
+    let mut stream = timeout(HANDSHAKE, door.acceptor.accept(stream)).await??;
+    let channel = tls::channel(stream.get_mut().1, door.certificate).map_err(io::Error::other)?;
+    Ok((stream, channel))
+}
+
 /// Reads until the other side closes.
 async fn drain(from: &mut (impl AsyncRead + Unpin)) {
     let mut nothing = vec![0; 4096]; // not in the task itself, which would hold it from the start
@@ -156,11 +206,12 @@ async fn drain(from: &mut (impl AsyncRead + Unpin)) {
 }
 
 /// One connection too many: says so as HTTP does, without looking at what was asked, and hangs up.
-pub async fn turn_away(mut stream: TcpStream) {
+pub async fn turn_away(door: &Door, stream: TcpStream) {
+    let Ok((mut stream, _)) = secure(door, stream).await else { return };
     let response = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     let _ = timeout(LINGER, async {
-        tokio::io::AsyncWriteExt::write_all(&mut stream, response.as_bytes()).await?;
-        tokio::io::AsyncWriteExt::shutdown(&mut stream).await?;
+        stream.write_all(response.as_bytes()).await?;
+        stream.shutdown().await?;
         drain(&mut stream).await;
         io::Result::Ok(())
     })
@@ -176,19 +227,11 @@ struct Entered<'a> {
 }
 
 /// The conversation; returns the close frame to end it with.
-async fn converse(
-    door: &Arc<Door>,
-    io: &mut Io,
-    outbox: &Arc<Outbox>,
-    from: SocketAddr,
-    accepted: Instant,
-    pending: tokio::sync::OwnedSemaphorePermit,
-) -> bytes::Bytes {
+async fn converse(door: &Arc<Door>, io: &mut Io, outbox: &Arc<Outbox>, way_in: WayIn) -> bytes::Bytes {
     // Boxed, because a task keeps room for the largest thing it ever waited for: the way in takes several times what all
     // the hours take in which somebody only looks, and is given back.
-    let (mut socket, author, mut departure) = match Box::pin(arrive(door, io, outbox, from, accepted)).await {
+    let (mut socket, author, mut departure) = match Box::pin(arrive(door, io, outbox, way_in)).await {
         Ok(Entered { socket, author, departure, welcome }) => {
-            drop(pending);
             match greet(door, outbox, &author, departure.connection, welcome) {
                 Ok(()) => (socket, author, departure),
                 Err(close) => return close,
@@ -206,8 +249,7 @@ async fn arrive<'a>(
     door: &Arc<Door>,
     io: &'a mut Io,
     outbox: &Arc<Outbox>,
-    from: SocketAddr,
-    accepted: Instant,
+    way_in: WayIn,
 ) -> Result<Entered<'a>, bytes::Bytes> {
     let mut config = WebSocketConfig::default();
     config.read_buffer_size = 1024; // the default is 128 KiB a client; nearly all it sends is far below one
@@ -216,12 +258,20 @@ async fn arrive<'a>(
     config.max_message_size = Some(CLIENT_BYTES_MAX);
     config.max_frame_size = Some(CLIENT_BYTES_MAX);
     let upgrade = tokio_tungstenite::accept_hdr_async_with_config(io, gatekeeper, Some(config));
-    let mut socket = match timeout_at(accepted + UPGRADE, upgrade).await {
+    let until = way_in.accepted + AUTH;
+    let mut socket = match timeout_at(until.min(Instant::now() + UPGRADE), upgrade).await {
         Ok(Ok(socket)) => socket,
+        Ok(Err(Error::Io(error))) if error.kind() == io::ErrorKind::QuotaExceeded => {
+            return Err(bytes::Bytes::from_static(TOO_LONG));
+        }
         _ => return Err(bytes::Bytes::new()), // no websocket: no close frame to send
     };
-    match timeout_at(accepted + AUTH, enter(door, &mut socket, outbox, from)).await {
-        Ok(Ok((author, departure, welcome))) => Ok(Entered { socket, author, departure, welcome }),
+    socket.get_mut().allowance = Some(UNPROVED_BYTES_MAX);
+    match timeout_at(until, enter(door, &mut socket, outbox, &way_in)).await {
+        Ok(Ok((author, departure, welcome))) => {
+            socket.get_mut().allowance = None;
+            Ok(Entered { socket, author, departure, welcome })
+        }
         Ok(Err(refusal)) => {
             outbox.push(&binary_frame(&refusal.encode()));
             Err(close_frame(1008, "refused"))
@@ -295,14 +345,15 @@ async fn enter(
     door: &Arc<Door>,
     socket: &mut WebSocketStream<&mut Io>,
     outbox: &Arc<Outbox>,
-    from: SocketAddr,
+    way_in: &WayIn,
 ) -> Result<(Author, Departure, Welcome), FromHub> {
     let refuse = |reason: &str| FromHub::Refuse { reason: reason.to_owned(), retry: false };
     let FromClient::Knock { versions, token } = hear(socket).await? else {
         return Err(refuse("the first message must be Knock"));
     };
-    let Some(owner) = door.secrets.open(&token, from.ip()) else {
-        door.note_refusal(Principal::hub(), format!("a link with a wrong secret, from {}", from.ip())).await;
+    let source = source(way_in.from);
+    let Some(owner) = door.secrets.open(&token, source) else {
+        door.note_refusal(Principal::hub(), format!("a link with a wrong secret, from {}", way_in.from)).await;
         // A guesser waits; the generic text tells nothing.
         tokio::time::sleep(Duration::from_millis(500)).await;
         return Err(refuse("not let in: the link's secret is wrong, or belongs to another session"));
@@ -316,8 +367,11 @@ async fn enter(
         )));
     };
     let nonce = random_hex(32).map_err(|error| refuse(&error.to_string()))?;
-    let hello =
-        FromHub::Hello { version, session: door.session.clone(), principal: owner.clone(), nonce: nonce.clone() };
+    let hub_key = door.key.public().clone();
+    let statement = hello_statement(&way_in.channel, &door.session, &nonce, &hub_key);
+    let signature = door.key.sign_sshsig(Purpose::Hello.namespace(), statement.as_bytes());
+    let (session, principal) = (door.session.clone(), owner.clone());
+    let hello = FromHub::Hello { version, session, principal, nonce: nonce.clone(), hub_key, signature };
     outbox.push(&binary_frame(&hello.encode()));
     let FromClient::Auth { key, principal, nonce: client_nonce, have, signature } = hear(socket).await? else {
         return Err(refuse("the second message must be Auth"));
@@ -328,9 +382,10 @@ async fn enter(
         Some(owner) => owner,
         None => observer(&principal).map_err(|error| refuse(&error.to_string()))?,
     };
-    let statement = join_statement(&door.session, &nonce, &client_nonce, &principal, have);
+    let statement = join_statement(&way_in.channel, &door.session, &nonce, &client_nonce, &principal, have);
     let proof = sshsig::verify(&signature, Purpose::Join.namespace(), statement.as_bytes());
     if !proof.is_ok_and(|proof| proof.key == public) {
+        door.secrets.failed(source);
         door.note_refusal(principal, "the key was not proved".to_owned()).await;
         return Err(refuse("not let in: the key was not proved"));
     }

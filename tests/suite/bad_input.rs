@@ -59,29 +59,28 @@ fn broken_plans_are_shown_where_they_are_broken() {
 fn addresses_parameters_and_links_that_cannot_be() {
     let params = "[params.index]\npattern = \"[a-z]+\"\ndefault = \"a\"\n[[step]]\nid = \"a\"\nrun = [\"echo\", \"{{ index }}\"]\n";
     let stage = Stage::new(&plan(params));
-    refuses_to_serve(
-        &stage,
-        &["--listen", "0.0.0.0:0"],
-        3,
-        &["listens on loopback only, and 0.0.0.0:0 is not", "--via"],
-    );
+    refuses_to_serve(&stage, &["--tls-cert", "cert.pem"], 2, &["--tls-key"]);
+    let files = ["--tls-cert", "no-cert.pem", "--tls-key", "no-key.pem"];
+    refuses_to_serve(&stage, &files, 3, &["a certificate cannot be read from no-cert.pem", "hint: --tls-cert"]);
     refuses_to_serve(&stage, &["--param", "index=A9"], 3, &["index", "A9"]);
     refuses_to_serve(&stage, &["--param", "other=a"], 3, &["other"]);
     refuses_to_serve(&stage, &["--param", "index"], 2, &["NAME=VALUE"]);
     refuses_to_serve(&stage, &["--max-participants", "0"], 2, &["between 1 and"]);
 
     let home = stage.home("stranger");
+    let without_certificate = format!("crosscheck://127.0.0.1:1/#s={}&t={}", "a".repeat(32), "b".repeat(32));
     for (link, words) in [
         ("nonsense", "it does not start with crosscheck://"),
         ("crosscheck://127.0.0.1:1/", "it has no secret after /#"),
         ("crosscheck://127.0.0.1:1/#s=1&t=2", "is not 32 hexadecimal digits"),
+        (&without_certificate, "ask the lead for a new link"),
         ("@nowhere", "the link's file nowhere cannot be read"),
     ] {
         let (code, _, said) = run(&home, &["join", link, "--plain"]);
         assert_eq!(code, Some(3), "{said}");
         assert!(said.contains(words), "{said}");
     }
-    let nobody = format!("crosscheck://127.0.0.1:1/#s={}&t={}", "a".repeat(32), "b".repeat(32));
+    let nobody = without_certificate.replace("&t=", &format!("&fp=sha256:{}&t=", "c".repeat(64)));
     let (code, _, said) = run(&home, &["join", &nobody, "--plain"]);
     assert_eq!(code, Some(3), "{said}");
     assert!(

@@ -48,6 +48,7 @@ async fn fly(folder: &Path, words: usize) -> Flight {
         advertise: None,
         max_participants: 8,
         new: false,
+        certificate: None,
     };
     let hub = Hub::start(config).await.unwrap();
     let path = hub.transcript.clone();

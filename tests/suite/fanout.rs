@@ -52,6 +52,7 @@ async fn much_output_before_people_who_read_nothing() {
         transcripts: folder.path().join("transcripts"),
         listen: "127.0.0.1:0".parse().unwrap(),
         advertise: None,
+        certificate: None,
         max_participants: 64,
         new: false,
     };

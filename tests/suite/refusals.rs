@@ -365,7 +365,7 @@ async fn wrong_links_and_unknown_versions_stay_outside() {
     lead.expect("refused to hub: join: a link with a wrong secret, from 127.0.0.1");
     on_record(&stage, "hub", "join", "wrong secret");
 
-    let mut socket = crosscheck::client::connect::connect(&link, None).await.unwrap();
+    let (mut socket, _) = crosscheck::client::connect::connect(&link, None).await.unwrap();
     raw::send(&mut socket, &FromClient::Knock { versions: vec![99], token }).await;
     match raw::hear(&mut socket).await {
         Ok(FromHub::Refuse { reason, .. }) => {

@@ -44,6 +44,7 @@ async fn only_the_very_statement_counts() {
         advertise: None,
         max_participants: 8,
         new: false,
+        certificate: None,
     };
     let hub = Hub::start(config).await.unwrap();
     let (key, other) = (Key::fresh().unwrap(), Key::fresh().unwrap());

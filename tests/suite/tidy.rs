@@ -13,9 +13,10 @@ const MAY_USE: &[(&str, &str)] = &[
     ("name", ""),
     ("hash", ""),
     ("clock", ""),
-    ("link", "name"),
     ("trust", "name hash clock identity"),
     ("identity", "hash trust"),
+    ("link", "name hash"),
+    ("tls", "hash protocol"),
     ("plan", "name hash"),
     ("event", "trust name hash clock record"), // the text of a frozen step is that of a line
     ("record", "name hash clock event"),
@@ -24,13 +25,13 @@ const MAY_USE: &[(&str, &str)] = &[
     ("protocol", "trust name hash clock event session record"),
     ("exec", "name hash plan event"),
     ("monitor", "name clock plan event"),
-    ("hub", "trust name hash clock link identity plan event session transcript record protocol exec monitor"),
-    ("client", "trust name hash clock link identity event session record protocol"),
+    ("hub", "trust name hash clock link tls identity plan event session transcript record protocol exec monitor"),
+    ("client", "trust name hash clock link tls identity event session record protocol"),
     ("report", "trust name hash clock plan event session transcript record"),
     ("tui", "name hash clock plan event session record protocol exec client"),
     (
         "cli",
-        "trust name hash clock link identity plan event session transcript record protocol exec monitor hub client report tui",
+        "trust name hash clock link tls identity plan event session transcript record protocol exec monitor hub client report tui",
     ),
 ];
 

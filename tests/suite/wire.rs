@@ -32,8 +32,9 @@ async fn dial(link: &Link) -> TcpStream {
 
 /// Sends these bytes and returns all that comes back until the hub hangs up.
 async fn exchange(link: &Link, bytes: &[u8]) -> Vec<u8> {
-    let mut stream = dial(link).await;
+    let (mut stream, _) = raw::secure(dial(link).await, link).await;
     stream.write_all(bytes).await.unwrap();
+    stream.flush().await.unwrap();
     let mut answer = vec![];
     // A reset after the answer is an end as well.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the hub hangs up");
@@ -87,7 +88,7 @@ async fn before_a_key_is_proved_nothing_else_is_heard() {
         (vec![Message::text(knock(&"x".repeat(5000)))], "the message is too large"),
         (vec![Message::text(knock(&link.token)), Message::text(ask)], "the second message must be Auth"),
     ] {
-        let mut socket = raw::upgrade(dial(&link).await, &link).await;
+        let (mut socket, _) = raw::upgrade(dial(&link).await, &link).await;
         for message in messages {
             socket.send(message).await.unwrap();
         }
@@ -103,7 +104,7 @@ async fn before_a_key_is_proved_nothing_else_is_heard() {
     }
     // A proof for another name, or of another key, is none.
     let key = Key::fresh().unwrap();
-    let mut socket = raw::upgrade(dial(&link).await, &link).await;
+    let (mut socket, _) = raw::upgrade(dial(&link).await, &link).await;
     raw::send(&mut socket, &FromClient::Knock { versions: VERSIONS.to_vec(), token: link.token.clone() }).await;
     let _hello = raw::hear(&mut socket).await.unwrap();
     let auth = FromClient::Auth {
@@ -160,8 +161,9 @@ async fn a_client_that_breaks_the_protocol_is_told_how() {
         (b"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 1009),
     ] {
         let mut client = Raw::join(link, &key).await.unwrap();
-        let crosscheck::client::connect::Way::Direct(stream) = client.socket.get_mut() else { unreachable!() };
+        let stream = client.socket.get_mut();
         stream.write_all(frame).await.unwrap();
+        stream.flush().await.unwrap();
         assert_eq!(until_end(&mut client).await, End::Closed(code), "{frame:?}");
     }
     let mut lead = Raw::join(link, &key).await.unwrap();

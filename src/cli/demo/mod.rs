@@ -137,6 +137,8 @@ pub async fn run(args: Demo) -> anyhow::Result<()> {
     let hub_args = HubArgs {
         transcripts: Some(transcripts(args.transcripts, &folder)),
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        tls_cert: None,
+        tls_key: None,
         advertise: None,
         params,
         max_participants: crate::hub::PARTICIPANTS,

@@ -1,19 +1,19 @@
 //! A participant without the program's own client: what somebody else's client, or an attacker's, could send.
 
 use super::wait::PATIENCE;
-use crosscheck::client::connect::{Socket, Way, connect};
+use crosscheck::client::connect::{self, Socket, Way, connect};
 use crosscheck::identity::{Key, random_hex};
 use crosscheck::link::Link;
 use crosscheck::name::Principal;
-use crosscheck::protocol::{Binary, FromClient, FromHub, PATH, Refused, SUBPROTOCOL, VERSIONS, join_statement};
+use crosscheck::protocol::{Binary, Channel, FromClient, FromHub, Refused, VERSIONS, join_statement};
 use crosscheck::session::signing::{self, Act};
 use crosscheck::session::{Request, Session};
 use crosscheck::transcript::record::{Head, Line};
 use crosscheck::trust::statement::{Purpose, Signed};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 /// One connection that folds what it hears.
 pub struct Raw {
@@ -82,8 +82,8 @@ pub struct Entry {
 /// Up to the welcome; the refusal's text where there is none.
 pub async fn enter(link: &str, key: &Key, name: Option<&str>) -> Result<(Socket, Entry), String> {
     let link: Link = link.parse().expect("a link");
-    let socket = connect(&link, None).await.map_err(|error| error.to_string())?;
-    greet(socket, &link, key, name).await
+    let (socket, channel) = connect(&link, None).await.map_err(|error| error.to_string())?;
+    greet(socket, &channel, &link, key, name).await
 }
 
 /// The same over a connection that was made otherwise.
@@ -93,17 +93,28 @@ pub async fn enter_over(
     key: &Key,
     name: Option<&str>,
 ) -> Result<(Socket, Entry), String> {
-    greet(upgrade(stream, link).await, link, key, name).await
+    let (socket, channel) = upgrade(stream, link).await;
+    greet(socket, &channel, link, key, name).await
+}
+
+/// TLS over that connection, nothing said inside yet.
+pub async fn secure(stream: tokio::net::TcpStream, link: &Link) -> (TlsStream<Way>, Channel) {
+    connect::secure(Way::Direct(stream), link, None).await.expect("TLS with the hub")
 }
 
 /// A websocket over that connection, nothing said yet.
-pub async fn upgrade(stream: tokio::net::TcpStream, link: &Link) -> Socket {
-    let mut request = format!("ws://{}:{}{PATH}", link.host, link.port).into_client_request().unwrap();
-    request.headers_mut().insert("sec-websocket-protocol", SUBPROTOCOL.parse().unwrap());
-    tokio_tungstenite::client_async(request, Way::Direct(stream)).await.expect("an upgrade").0
+pub async fn upgrade(stream: tokio::net::TcpStream, link: &Link) -> (Socket, Channel) {
+    let (stream, channel) = secure(stream, link).await;
+    (connect::upgrade(stream, link).await.expect("an upgrade"), channel)
 }
 
-async fn greet(mut socket: Socket, link: &Link, key: &Key, name: Option<&str>) -> Result<(Socket, Entry), String> {
+async fn greet(
+    mut socket: Socket,
+    channel: &Channel,
+    link: &Link,
+    key: &Key,
+    name: Option<&str>,
+) -> Result<(Socket, Entry), String> {
     send(&mut socket, &FromClient::Knock { versions: VERSIONS.to_vec(), token: link.token.clone() }).await;
     let (session, named, hub_nonce) = match hear(&mut socket).await {
         Ok(FromHub::Hello { session, principal, nonce, .. }) => (session, principal, nonce),
@@ -112,7 +123,7 @@ async fn greet(mut socket: Socket, link: &Link, key: &Key, name: Option<&str>) -
     };
     let principal = named.unwrap_or_else(|| Principal::new(&format!("observer:{}", name.unwrap_or("raw"))).unwrap());
     let nonce = random_hex(32).unwrap();
-    let statement = join_statement(&session, &hub_nonce, &nonce, &principal, None);
+    let statement = join_statement(channel, &session, &hub_nonce, &nonce, &principal, None);
     let signature = key.sign_sshsig(Purpose::Join.namespace(), statement.as_bytes());
     let auth = FromClient::Auth { key: key.public().to_string(), principal, nonce, have: None, signature };
     send(&mut socket, &auth).await;
