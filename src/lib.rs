@@ -6,6 +6,8 @@ pub mod hash;
 
 pub mod clock;
 
+pub mod trust;
+
 pub mod plan;
 
 pub mod event;

@@ -6,10 +6,12 @@ mod demo;
 mod fanout;
 mod joining;
 mod plain;
+mod quorum;
 #[cfg(feature = "kafka")]
 mod real;
 mod reconnect;
 mod refusals;
+mod signers;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;
 mod tidy;

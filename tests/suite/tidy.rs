@@ -15,27 +15,38 @@ const MAY_USE: &[(&str, &str)] = &[
     ("clock", ""),
     ("link", "name"),
     ("identity", "hash"),
+    ("trust", "name hash clock"),
     ("plan", "name hash"),
     ("event", "name hash clock record"), // the text of a frozen step is that of a line
     ("record", "name hash clock event"),
-    ("session", "name hash clock plan event record protocol"), // of the protocol only its limits: what fits in a message
+    ("session", "name hash clock trust plan event record protocol"), // of the protocol only its limits: what fits in a message
     ("transcript", "name hash clock plan event session record"),
     ("protocol", "name hash clock event session record"),
     ("exec", "name hash plan event"),
     ("monitor", "name clock plan event"),
-    ("hub", "name hash clock link identity plan event session transcript record protocol exec monitor"),
+    ("hub", "name hash clock link identity trust plan event session transcript record protocol exec monitor"),
     ("client", "name hash clock link identity event session record protocol"),
     ("report", "name hash clock plan event session transcript record"),
     ("tui", "name hash clock plan event session record protocol exec client"),
     (
         "cli",
-        "name hash clock link identity plan event session transcript record protocol exec monitor hub client report tui",
+        "name hash clock link identity trust plan event session transcript record protocol exec monitor hub client report tui",
     ),
 ];
 
 /// The core: a pure state machine and what it is made of.
-const CORE: &[&str] =
-    &["name.rs", "hash.rs", "plan", "event.rs", "session", "protocol.rs", "transcript/record.rs", "hub/sequencer.rs"];
+const CORE: &[&str] = &[
+    "name.rs",
+    "hash.rs",
+    "trust/allowed.rs",
+    "trust/allowed",
+    "plan",
+    "event.rs",
+    "session",
+    "protocol.rs",
+    "transcript/record.rs",
+    "hub/sequencer.rs",
+];
 /// What the core knows nothing of: a runtime, files, processes, the environment, a clock, chance.
 const OUTSIDE: &[&str] = &[
     "tokio",

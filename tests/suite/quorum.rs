@@ -1,0 +1,1 @@
+//! Set C: what does not count as a cross-check.
