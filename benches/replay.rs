@@ -192,5 +192,7 @@ fn opened(plan: &Plan, params: &Params) -> Event {
         user: "bench".into(),
         folder: "/".into(),
         version: env!("CARGO_PKG_VERSION").into(),
+        allowed_signers: None,
+        allowed_signers_digest: None,
     }
 }

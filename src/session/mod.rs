@@ -26,6 +26,7 @@ use crate::event::{Attention, Event, Outcome, Reading, Role, RunEnd, Settled, St
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Gate, Params, Plan, Step};
 use crate::transcript::record::Line;
+use crate::trust::allowed::{Allowed, AllowedError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -56,6 +57,9 @@ pub struct Session {
     /// What is flown.
     #[serde(with = "plan_text")]
     pub plan: Arc<Plan>,
+    /// Who may sign what, where the plan names a file for it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "allowed_text")]
+    pub allowed: Option<Arc<Allowed>>,
     /// The parameters' values.
     pub params: Params,
     /// The hub's machine.
@@ -88,6 +92,11 @@ pub struct Session {
     pub closed: Option<Outcome>,
 }
 
+/// What a person's key is worth, in the words of every screen.
+pub fn vouching(vouched: bool) -> &'static str {
+    if vouched { "key vouched for by allowed_signers" } else { "invited, key not vouched for" }
+}
+
 /// Somebody who joined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +105,9 @@ pub struct Person {
     pub role: Role,
     /// Their key, bound by their first connection.
     pub key: String,
+    /// Whether allowed_signers gives them that key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vouched: bool,
     /// Open connections.
     pub connections: BTreeSet<u64>,
     /// What they look at.
@@ -163,21 +175,52 @@ pub enum OpenError {
     /// Its plan cannot be read by this version.
     #[error("the plan in the transcript cannot be read by this version: {0}")]
     Plan(#[from] crate::plan::PlanError),
+    /// Its signers cannot be read by this version.
+    #[error("allowed_signers in the transcript cannot be read by this version: {0}")]
+    Allowed(#[from] AllowedError),
+    /// What the plan asks for and what the line holds are not the same.
+    #[error("{0}")]
+    Policy(&'static str),
 }
 
 impl Session {
     /// The session that a first line opens.
     pub fn open(line: &Line) -> Result<Session, OpenError> {
-        let Event::SessionOpened { session, plan, params, host, user, folder, .. } = &line.event else {
+        let Event::SessionOpened {
+            session,
+            plan,
+            params,
+            host,
+            user,
+            folder,
+            allowed_signers,
+            allowed_signers_digest,
+            ..
+        } = &line.event
+        else {
             return Err(OpenError::Kind(line.event.kind()));
         };
         let plan = Arc::new(Plan::parse("plan in the transcript", plan)?);
+        let allowed = allowed_signers.as_deref().map(Allowed::parse).transpose()?.map(Arc::new);
+        // The plan decides, not the line, whether keys are vouched for: a line without its signers must not read as a
+        // session that never asked for them.
+        if plan.crew.allowed_signers.is_some() != allowed.is_some() {
+            return Err(OpenError::Policy(
+                "the plan and the first line do not agree on whether there is allowed_signers",
+            ));
+        }
+        if allowed.as_ref().map(|allowed| allowed.digest()) != *allowed_signers_digest {
+            return Err(OpenError::Policy(
+                "allowed_signers in the first line has another SHA-256 than stands beside it",
+            ));
+        }
         let mut state = Session {
             seq: line.seq,
             at: line.at,
             id: session.clone(),
             opened: line.at,
             lead: plan.crew.lead.first().cloned().unwrap_or_else(Principal::hub), // a plan without a lead does not parse
+            allowed,
             params: params.clone(),
             host: host.clone(),
             user: user.clone(),
@@ -215,15 +258,17 @@ impl Session {
             }
             Event::ClockJumped { .. } => {}
             Event::SessionClosed { outcome, .. } => self.closed = Some(*outcome),
-            Event::Joined { principal, role, key, connection } => {
+            Event::Joined { principal, role, key, connection, vouched } => {
                 let person = self.people.entry(principal.clone()).or_insert_with(|| Person {
                     role: *role,
                     key: key.clone(),
+                    vouched: *vouched,
                     connections: BTreeSet::new(),
                     attention: Attention::Here,
                     since: at,
                     gone: None,
                 });
+                person.vouched = *vouched;
                 person.connections.insert(*connection);
                 person.gone = None;
             }
@@ -564,6 +609,19 @@ fn push<T>(queue: &mut VecDeque<T>, item: T, kept: usize) {
         queue.pop_front();
     }
     queue.push_back(item);
+}
+
+/// In a snapshot the signers are their text.
+mod allowed_text {
+    use super::*;
+    pub fn serialize<S: serde::Serializer>(allowed: &Option<Arc<Allowed>>, to: S) -> Result<S::Ok, S::Error> {
+        allowed.as_ref().map(|allowed| allowed.text()).serialize(to)
+    }
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Arc<Allowed>>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let allowed = text.as_deref().map(Allowed::parse).transpose().map_err(serde::de::Error::custom)?;
+        Ok(allowed.map(Arc::new))
+    }
 }
 
 /// In a snapshot a plan is its text.

@@ -62,6 +62,8 @@ impl Desk {
             user: "u".into(),
             folder: "/".into(),
             version: "0".into(),
+            allowed_signers: None,
+            allowed_signers_digest: None,
         };
         let session = Session::open(&line(1, now, &Principal::hub(), opened)).unwrap();
         let mut desk = Desk { session, now };

@@ -114,7 +114,7 @@ impl Allowed {
     /// read as the strictest of them: a key counts only when it would count in every time zone.
     pub fn parse(text: &str) -> Result<Allowed, AllowedError> {
         if text.len() > TEXT_BYTES_MAX {
-            let what = format!("the file has {} bytes, and {TEXT_BYTES_MAX} is the most", text.len());
+            let what = format!("the file has more than {TEXT_BYTES_MAX} bytes");
             return Err(AllowedError { line: 0, what, hint: "keep only the lines of this plan's crew" });
         }
         let mut entries = vec![];

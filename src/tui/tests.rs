@@ -139,6 +139,8 @@ impl Flight {
             user: "release".into(),
             folder: "/srv/plan".into(),
             version: "0.1.0".into(),
+            allowed_signers: None,
+            allowed_signers_digest: None,
         };
         let (sequencer, _) = Sequencer::open(at, opened).unwrap();
         let mut flight = Flight { sequencer, at };

@@ -78,6 +78,8 @@ impl World {
             user: "user".into(),
             folder: "/".into(),
             version: "0".into(),
+            allowed_signers: None,
+            allowed_signers_digest: None,
         };
         let (sequencer, first) = Sequencer::open(at, opened).expect("the plans of generated runs parse");
         let plan = sequencer.session().plan.clone();

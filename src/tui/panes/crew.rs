@@ -3,7 +3,7 @@
 use crate::clock::{age, human};
 use crate::event::Attention;
 use crate::name::shown;
-use crate::session::Person;
+use crate::session::{Person, vouching};
 use crate::tui::app::{Overlay, Pane, Purpose};
 use crate::tui::canvas::{Look, lines, row};
 use crate::tui::facts;
@@ -45,6 +45,11 @@ pub fn crew(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
             look.span(format!(" {} ", pad(role, 8)), ink),
         ];
         spans.extend(doing(look, who, person));
+        // Where keys are vouched for, whoever came without says so beside their name.
+        if session.allowed.is_some() {
+            let ink = if person.vouched { Ink::Dim } else { Ink::Hold };
+            spans.push(look.span(format!(" · {}", vouching(person.vouched)), ink));
+        }
         row(buf, inner, y, spans, vec![]);
     }
     let pulled = facts::line_locks(session);
