@@ -154,6 +154,11 @@ async fn a_key_counts_as_far_as_its_line_goes() {
     crew.kept_out(WATCHES, DBA, "somebody else").await;
     crew.kept_out(LEAD, STRANGER, "no line").await;
 
+    // The program's own client, with a key that it made for this session, is told so and gives up.
+    let mut plain = crew.stage.join_unready(SEARCH, &[]);
+    assert_eq!(plain.wait().code(), Some(3), "{}", plain.printed());
+    assert!(plain.printed().contains(GENERIC), "{}", plain.printed());
+
     // Nobody's key was bound by what was refused: their own still gets everyone in.
     let (mut lead, mut dba, mut search) = (crew.join(LEAD).await, crew.join(DBA).await, crew.join(SEARCH).await);
     let (mut joins, mut watches) = (crew.join(JOINS).await, crew.join(WATCHES).await);
@@ -176,7 +181,7 @@ async fn a_key_counts_as_far_as_its_line_goes() {
         "{refused:#?}"
     );
     assert_eq!((crew.stage.events("CrossChecked").len(), crew.stage.events("StepCleared").len()), (2, 1));
-    crew.cases += 5;
+    crew.cases += 6;
     crew.told("a key and its line");
 }
 
@@ -192,6 +197,17 @@ async fn the_read_only_link_is_for_anyone_and_opens_nothing_else() {
     let step = StepId::new("go").unwrap();
     assert_eq!(lead.refusal(Request::Arm { step, covers: None }).await, None);
     assert!(check(&mut stranger).await.expect("observers watch").contains("observer"));
+    // People are told, on screens and in the report.
+    let plain = crew.stage.join("observer");
+    plain.expect("crew lead@example.org lead here, key vouched for by allowed_signers (SHA256:");
+    plain.expect("crew observer:kim observer here, invited, key not vouched for (SHA256:");
+    let transcript = crew.stage.transcript_file();
+    let (status, report, error) = run(&crew.stage.home("report"), &["report", transcript.to_str().unwrap()]);
+    assert!(status == Some(0) && report.contains("(key vouched for by allowed_signers)"), "{report}{error}");
+    assert!(
+        report.contains("(invited, key not vouched for)") && report.contains("allowed_signers (SHA-256)"),
+        "{report}"
+    );
     crew.cases += 2;
     crew.told("the read-only link");
 }

@@ -13,6 +13,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+/// From this width on there is room for a sentence beside a person.
+const WORDS_FROM: u16 = 76;
+
 /// Pane 5: the crew.
 pub fn crew(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let session = look.session();
@@ -45,12 +48,7 @@ pub fn crew(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
             look.span(format!(" {} ", pad(role, 8)), ink),
         ];
         spans.extend(doing(look, who, person));
-        // Where keys are vouched for, whoever came without says so beside their name.
-        if session.allowed.is_some() {
-            let ink = if person.vouched { Ink::Dim } else { Ink::Hold };
-            spans.push(look.span(format!(" · {}", vouching(person.vouched)), ink));
-        }
-        row(buf, inner, y, spans, vec![]);
+        row(buf, inner, y, spans, key_worth(look, person, inner.width));
     }
     let pulled = facts::line_locks(session);
     let last = match pulled.is_empty() {
@@ -61,6 +59,16 @@ pub fn crew(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         look.span(format!("  {} offers the lead to {}: H", half.agreed.short(), half.to.short()), Ink::Hold)
     });
     row(buf, inner, inner.height - 1, std::iter::once(last).chain(handover).collect(), vec![]);
+}
+
+/// What the key is worth, where the session has a file that vouches for keys; in one word where the pane is narrow.
+fn key_worth(look: &Look<'_>, person: &Person, width: u16) -> Vec<Span<'static>> {
+    if look.session().allowed.is_none() {
+        return vec![];
+    }
+    let (word, ink) = if person.vouched { ("vouched", Ink::Dim) } else { ("invited", Ink::Hold) };
+    let text = if width < WORDS_FROM { word } else { vouching(person.vouched) };
+    vec![look.span(format!(" {text}"), ink)]
 }
 
 fn doing(look: &Look<'_>, who: &crate::name::Principal, person: &Person) -> Vec<Span<'static>> {
