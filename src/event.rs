@@ -36,6 +36,12 @@ pub enum Event {
         /// at [`crate::session::signing`] carries its author's signature.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         hub_key: Option<PublicKey>,
+        /// The `allowed_signers` file that the plan names, whole: who may sign what in this session.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        allowed_signers: Option<String>,
+        /// SHA-256 of that text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        allowed_signers_digest: Option<Hash>,
     },
     /// A hub took the session up again after another one stopped.
     Recovered { version: String, torn_bytes: u64, note: String },
@@ -55,7 +61,15 @@ pub enum Event {
 
     // ── people ───────────────────────────────────────────────────────────────────────────────────────────────────
     /// A connection proved who it is. The first one of a principal binds their key for the session.
-    Joined { principal: Principal, role: Role, key: String, connection: u64 },
+    Joined {
+        principal: Principal,
+        role: Role,
+        key: String,
+        connection: u64,
+        /// Whether allowed_signers gives that principal that key.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        vouched: bool,
+    },
     /// A connection ended.
     Left { principal: Principal, connection: u64, why: String },
     /// What a person looks at changed.

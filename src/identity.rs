@@ -93,7 +93,7 @@ impl Key {
 
     fn from_bytes(bytes: &[u8]) -> Option<Key> {
         let pair = Ed25519KeyPair::from_pkcs8(bytes).ok()?;
-        let public = PublicKey::ed25519(pair.public_key().as_ref());
+        let public = PublicKey::ed25519(pair.public_key().as_ref().try_into().ok()?);
         Some(Key { pair: pair.into(), public })
     }
 
@@ -105,7 +105,7 @@ impl Key {
     /// An armored SSHSIG.
     pub fn sign_sshsig(&self, namespace: &str, message: &[u8]) -> String {
         let raw = self.pair.sign(&sshsig::signed_data(namespace, message));
-        sshsig::armor(&self.public, namespace, raw.as_ref())
+        sshsig::armor_ed25519(&self.public, namespace, raw.as_ref())
     }
 }
 

@@ -1,7 +1,7 @@
 //! `host`: a hub in a process session of its own, and the lead's cockpit. Closing the terminal never ends the hub.
 
 use super::args::{Host, HubArgs};
-use super::{join, read_plan, serve};
+use super::{No, join, read_plan, serve};
 use crate::client::JoinError;
 use crate::client::connect::ConnectError;
 use crate::link::Link;
@@ -103,7 +103,8 @@ async fn wait_for_link(
             return Ok(link);
         }
         if let Some(status) = hub.try_wait()? {
-            anyhow::bail!("the hub ended ({status}):\n{}", said(log, said_before).trim());
+            let why = format!("the hub ended ({status}):\n{}", said(log, said_before).trim());
+            return Err(if status.code() == Some(1) { No(why).into() } else { anyhow::Error::msg(why) });
         }
         if started.elapsed() > START {
             anyhow::bail!("the hub does not come up; see {}", log.display());

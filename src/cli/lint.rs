@@ -1,7 +1,8 @@
 //! `lint` and `new`.
 
 use super::args::{Lint, New};
-use super::{No, read_plan};
+use super::{No, plan_folder, read_plan};
+use crate::hub::policy;
 use anyhow::Context as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -11,8 +12,12 @@ use std::path::Path;
 pub fn run(args: &Lint) -> anyhow::Result<()> {
     let mut wrong = vec![];
     for path in &args.plans {
-        match read_plan(path) {
-            Ok(plan) => {
+        let read = read_plan(path).and_then(|plan| match policy::read(&plan, &plan_folder(path)) {
+            Ok(allowed) => Ok((plan, allowed)),
+            Err(error) => Err(No(format!("error: {error}")).into()),
+        });
+        match read {
+            Ok((plan, allowed)) => {
                 let warnings = crate::plan::lint(&plan);
                 let color =
                     std::io::IsTerminal::is_terminal(&std::io::stdout()) && std::env::var_os("NO_COLOR").is_none();
@@ -21,13 +26,14 @@ pub fn run(args: &Lint) -> anyhow::Result<()> {
                 }
                 let critical = plan.steps.iter().filter(|step| step.checks > 0).count();
                 println!(
-                    "{}: {} on {}: {} steps ({critical} cross-checked), {} watches, {} warnings",
+                    "{}: {} on {}: {} steps ({critical} cross-checked), {} watches, {} warnings{}",
                     path.display(),
                     plan.name,
                     plan.environment,
                     plan.steps.len(),
                     plan.watches.len(),
                     warnings.len(),
+                    allowed.map_or(String::new(), |allowed| format!(", allowed_signers {}", allowed.digest().short())),
                 );
             }
             Err(error) if error.downcast_ref::<No>().is_some() => {

@@ -99,6 +99,14 @@ fn key_path(session: &str, who: &str) -> anyhow::Result<PathBuf> {
     Ok(state_folder()?.join("keys").join(format!("{session}-{safe}.key")))
 }
 
+/// The folder a plan lies in: its relative paths start there.
+fn plan_folder(plan: &Path) -> PathBuf {
+    match plan.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
 /// Reads a plan, or prints what is wrong with it as a compiler would: then the answer is no.
 fn read_plan(path: &Path) -> anyhow::Result<crate::plan::Plan> {
     use anyhow::Context as _;

@@ -215,8 +215,9 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
         let here = if person.connections.is_empty() { "gone" } else { "here" };
         writeln!(
             out,
-            "crew {principal} {} {here}, invited, key not vouched for ({})",
+            "crew {principal} {} {here}, {} ({})",
             session.role(principal).word(),
+            crate::session::vouching(person.vouched),
             shown(&person.key)
         )?;
     }

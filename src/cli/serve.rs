@@ -1,9 +1,9 @@
 //! `serve`: a hub in the foreground.
 
 use super::args::{HubArgs, Serve};
-use super::{read_plan, state_folder};
+use super::{No, plan_folder, read_plan, state_folder};
 use crate::hub::driver::Ended;
-use crate::hub::{Config, Hub, Stopper, links};
+use crate::hub::{Config, Hub, HubError, Stopper, links};
 use crate::plan::Plan;
 use crate::tls::Certificate;
 use anyhow::Context as _;
@@ -61,13 +61,9 @@ fn say(text: &str) {
 
 /// Starts a hub for `serve`, `host` and `demo`, and writes the file of links.
 pub async fn start(plan: Plan, path: &Path, args: &HubArgs) -> anyhow::Result<Hub> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
     let config = Config {
         plan,
-        folder,
+        folder: plan_folder(path),
         params: args.params.iter().cloned().collect(),
         transcripts: transcripts(args.transcripts.as_deref())?,
         listen: args.listen,
@@ -79,7 +75,11 @@ pub async fn start(plan: Plan, path: &Path, args: &HubArgs) -> anyhow::Result<Hu
         max_participants: args.max_participants,
         new: args.new,
     };
-    let hub = Hub::start(config).await?;
+    let hub = Hub::start(config).await.map_err(|error| match error {
+        // A file that cannot be flown with is a no, as a plan is.
+        HubError::Policy(error) => anyhow::Error::new(No(error.to_string())),
+        error => error.into(),
+    })?;
     if let Some(file) = &args.links_file {
         let text = serde_json::to_vec_pretty(&hub.links)?;
         links::replace_private(file, &text)

@@ -25,6 +25,7 @@ use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Refusal, Request, Session, signing};
 use crate::transcript::output::OutputPiece;
 use crate::transcript::record::Head;
+use crate::trust::allowed::JOIN;
 use crate::trust::statement::{Signed, Statement};
 use bytes::Bytes;
 use freezing::frozen;
@@ -300,6 +301,16 @@ impl Driver {
         let session = self.sequencer.session();
         let principal = joining.author.principal.clone();
         let known = session.people.get(&principal);
+        // Said before anything else, in words that tell a stranger with a stolen link nothing: why stands in the transcript.
+        if let Err(why) = session.vouches(&principal, &joining.author.key, JOIN, now)
+            && session.must_be_vouched(&principal)
+        {
+            let reason = format!("{why} (key {})", joining.author.key);
+            batch.lines.extend(self.sequencer.observe(now, &Fact::DoorRefused { principal, reason })?);
+            let reason = "not let in: this session takes only keys that its allowed_signers vouches for; ask the release lead, the transcript says why".to_owned();
+            let _ = joining.reply.send(Err(NotIn { reason, retry: false }));
+            return Ok(());
+        }
         let refusal = match known {
             Some(person) if person.key != joining.author.key && principal.as_str().starts_with("observer:") => {
                 Some((format!("somebody else goes by {principal} in this session; take another name with --as"), false))

@@ -12,6 +12,7 @@ mod generated;
 pub mod journal;
 pub mod links;
 pub mod peer;
+pub mod policy;
 pub mod sequencer;
 
 use crate::clock::Clock;
@@ -27,6 +28,8 @@ use crate::transcript::file::{FileError, Transcript};
 use crate::transcript::found::{Found, unfinished, unreadable};
 use crate::transcript::index::Index;
 use crate::transcript::output;
+use crate::transcript::record::LINE_BYTES_MAX;
+use crate::trust::allowed::Allowed;
 use bytes::{Bytes, BytesMut};
 use driver::{Driver, DriverError, Ended, INPUTS, Input, Shared, TICK};
 use links::{Kept, Secrets};
@@ -86,6 +89,12 @@ pub enum HubError {
         "an unfinished session of this plan, {path}, has other parameters: {was}\nhint: give the same ones, or start another session with --new"
     )]
     OtherParams { path: PathBuf, was: String },
+    #[error(transparent)]
+    Policy(#[from] policy::PolicyError),
+    #[error(
+        "plan and allowed_signers together make a first line of {0} bytes, and {LINE_BYTES_MAX} is the most\nhint: keep only the lines of this plan's crew in allowed_signers"
+    )]
+    FirstLine(usize),
     #[error(transparent)]
     File(#[from] FileError),
     #[error("the links of this session cannot be kept in {path}: {source}", path = path.display())]
@@ -302,7 +311,7 @@ fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubErr
     let found = if config.new { vec![] } else { unfinished(&config.transcripts, config.plan.digest)? };
     let same_folder = |found: &&Found| Path::new(&found.folder) == folder;
     if let Some(found) = found.iter().filter(same_folder).rfind(|found| found.same_digest) {
-        return resume(&found.path, params);
+        return resume(&found.path, params, folder);
     }
     // Another plan may lie in the same folder: only the same name for the same environment is this plan, edited.
     let same_plan = |found: &&Found| {
@@ -316,6 +325,7 @@ fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubErr
     {
         return Err(refused.into());
     }
+    let allowed = policy::read(&config.plan, folder)?;
     let clock = Clock::start(None);
     let at = clock.now();
     let session = random_hex(16)?;
@@ -334,17 +344,23 @@ fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubErr
         folder: folder.display().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         hub_key: Some(key.public().clone()),
+        allowed_signers: allowed.as_ref().map(|allowed| allowed.text().to_owned()),
+        allowed_signers_digest: allowed.as_ref().map(Allowed::digest),
     };
     let (sequencer, first) = Sequencer::open(at, event)?;
+    if first.bytes.len() > LINE_BYTES_MAX {
+        return Err(HubError::FirstLine(first.bytes.len()));
+    }
     let mut transcript = Transcript::create(&config.transcripts, &name)?;
     durable(&mut transcript, &[first])?;
     let index = transcript.index();
     Ok(Opened { sequencer, transcript, index, key, clock: Arc::new(Mutex::new(clock)), resumed: false })
 }
 
-fn resume(path: &Path, params: Params) -> Result<Opened, HubError> {
+fn resume(path: &Path, params: Params, folder: &Path) -> Result<Opened, HubError> {
     let resumed = Transcript::resume(path)?;
     let (mut transcript, session) = (resumed.transcript, resumed.session);
+    policy::unchanged(&session.plan, folder, session.allowed.as_deref(), path)?;
     if session.params != params {
         let was: Vec<_> = session.params.iter().map(|(name, value)| format!("--param {name}={value}")).collect();
         return Err(HubError::OtherParams { path: path.to_owned(), was: was.join(" ") });

@@ -376,7 +376,7 @@ async fn enter(
     let FromClient::Auth { key, principal, nonce: client_nonce, have, signature } = hear(socket).await? else {
         return Err(refuse("the second message must be Auth"));
     };
-    let public = key.parse::<PublicKey>().map_err(|error| refuse(&error))?;
+    let public = key.parse::<PublicKey>().map_err(|error| refuse(&error.to_string()))?;
     // A personal link says who it is; an observer's name is chosen, and marked so that it can be nobody else's.
     let principal = match owner {
         Some(owner) => owner,

@@ -64,6 +64,9 @@ pub struct Plan {
 /// Who may take part, and as what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crew {
+    /// The OpenSSH `allowed_signers` file that vouches for their keys; relative to the plan's folder. Personal links alone
+    /// where none is given.
+    pub allowed_signers: Option<String>,
     /// Who may lead; the first one does when the session opens.
     pub lead: Vec<Principal>,
     /// Who may cross-check.
@@ -360,6 +363,12 @@ impl Plan {
     /// How long that step stays armed.
     pub fn lapse_of(&self, step: &Step) -> Duration {
         step.lapse.unwrap_or(self.lapse)
+    }
+
+    /// Everyone who may lead or shadow, each once, the leads first.
+    pub fn crew(&self) -> Vec<&Principal> {
+        let mut seen = std::collections::BTreeSet::new();
+        self.crew.lead.iter().chain(&self.crew.shadow).filter(|p| seen.insert(*p)).collect()
     }
 
     /// Everyone the plan names, each once, the leads first.

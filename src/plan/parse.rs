@@ -41,8 +41,8 @@ const KEYS: &[&str] = &[
     "step",
 ];
 const REFUSED: &[&str] = &["secrets", "checklist", "recovery", "notify", "poll"];
-const CREW_KEYS: &[&str] = &["lead", "shadow", "observer"];
-const CREW_REFUSED: &[&str] = &["allowed_signers", "seat"];
+const CREW_KEYS: &[&str] = &["allowed_signers", "lead", "shadow", "observer"];
+const CREW_REFUSED: &[&str] = &["seat"];
 
 pub(super) fn parse(origin: &str, text: &str) -> Result<Plan, PlanError> {
     if text.len() > TEXT_BYTES_MAX {
@@ -207,7 +207,11 @@ fn read_crew(top: &Table<'_>) -> Option<Crew> {
         }),
         Some(value) => read_principals(&value).map(Observers::Named),
     };
-    Some(Crew { lead: lead?, shadow: shadow?, observer: observer? })
+    let allowed_signers = match crew.get("allowed_signers") {
+        None => Some(None),
+        Some(value) => value.words().map(Some), // a plan that names an empty file must not fly without any
+    };
+    Some(Crew { allowed_signers: allowed_signers?, lead: lead?, shadow: shadow?, observer: observer? })
 }
 
 fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {

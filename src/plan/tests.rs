@@ -104,7 +104,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         step("input", "\"hidden-only\""),
         step("env", "{ K = \"{{ secret.ES_KEY }}\" }"),
         top("poll", "poll = true"),
-        crew("allowed_signers", "allowed_signers = \"allowed_signers\""),
         crew("seat", "[[crew.seat]]\nname = \"n\"\nwho = [\"x\"]"),
         tail("secrets", "[secrets]\nK = { env = \"K\" }"),
         tail("checklist", "[[checklist]]\nid = \"c\"\nask = \"?\""),

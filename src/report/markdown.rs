@@ -4,6 +4,7 @@ use super::text::{code, fence, inline, quoted};
 use super::{Attempt, Report, ReportError, StepReport, Tail};
 use crate::clock::{At, human};
 use crate::event::{Outcome, Settled};
+use crate::session::vouching;
 use crate::transcript::verify::Verdict;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -85,6 +86,9 @@ fn header(out: &mut String, report: &Report) -> std::fmt::Result {
     row("Session", inline(&report.session))?;
     row("Host", inline(&format!("{}, as {}, in {}", report.host, report.user, report.folder)))?;
     row("Plan (SHA-256)", report.plan_digest.to_string())?;
+    if let Some(digest) = &report.allowed_signers {
+        row("allowed_signers (SHA-256)", digest.to_string())?;
+    }
     for (name, value) in &report.params {
         row(&format!("Parameter {}", inline(name)), inline(value))?;
     }
@@ -108,10 +112,11 @@ fn crew(out: &mut String, report: &Report) -> std::fmt::Result {
     for member in &report.crew {
         writeln!(
             out,
-            "| {} | {} | {} (invited, key not vouched for) | {} | {} |",
+            "| {} | {} | {} ({}) | {} | {} |",
             inline(member.principal.as_str()),
             member.role.word(),
             inline(&member.key),
+            vouching(member.vouched),
             member.joined.clock(),
             member.connections
         )?;

@@ -66,6 +66,8 @@ pub struct Report {
     pub environment: String,
     /// The plan's digest.
     pub plan_digest: Hash,
+    /// SHA-256 of the allowed_signers file, where the plan names one.
+    pub allowed_signers: Option<Hash>,
     /// The parameters' values.
     pub params: BTreeMap<String, String>,
     /// The session's id.
@@ -124,6 +126,8 @@ pub struct Member {
     pub role: Role,
     /// The key that their first connection proved.
     pub key: String,
+    /// Whether allowed_signers gave them that key when they last came.
+    pub vouched: bool,
     pub joined: At,
     /// How often a connection of theirs was made.
     pub connections: u32,
@@ -306,6 +310,7 @@ impl Report {
             plan_name: session.plan.name.clone(),
             environment: session.plan.environment.clone(),
             plan_digest: session.plan.digest,
+            allowed_signers: session.allowed.as_ref().map(|allowed| allowed.digest()),
             params: session.params.clone(),
             session: session.id.clone(),
             host: session.host.clone(),
@@ -340,13 +345,17 @@ impl Report {
             Event::SessionClosed { outcome, note, .. } => {
                 self.closed = Some(Closed { at, by, outcome: *outcome, note: note.clone() });
             }
-            Event::Joined { principal, role, key, .. } => {
+            Event::Joined { principal, role, key, vouched, .. } => {
                 match self.crew.iter_mut().find(|member| member.principal == *principal) {
-                    Some(member) => member.connections += 1,
+                    Some(member) => {
+                        member.connections += 1;
+                        member.vouched = *vouched;
+                    }
                     None => self.crew.push(Member {
                         principal: principal.clone(),
                         role: *role,
                         key: key.clone(),
+                        vouched: *vouched,
                         joined: at,
                         connections: 1,
                     }),

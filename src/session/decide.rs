@@ -9,6 +9,7 @@ use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settl
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::plan::Step;
+use crate::trust::allowed::APPROVE;
 
 /// The longest JSON text of what is armed: with the rest of its line it must fit into one message to every client, or
 /// nobody could read it, and nobody could come back past it.
@@ -239,6 +240,9 @@ fn check(
     }
     if !twin::broken(1) && !session.may_check(who) {
         return Err(Refusal::ShadowOnly { who: who.clone() });
+    }
+    if let Err(why) = session.vouches(who, &author.key, APPROVE, at) {
+        return Err(Refusal::NotVouched { who: who.clone(), why });
     }
     let state = state_of(session, id)?;
     if armed.checks.contains_key(who) {

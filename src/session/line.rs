@@ -5,6 +5,7 @@ use crate::event::Role;
 use crate::name::Principal;
 use crate::session::Session;
 use crate::transcript::record::Head;
+use crate::trust::allowed::Why;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -72,6 +73,21 @@ impl Session {
     /// A shadow of the plan who does not lead.
     pub fn is_shadow(&self, who: &Principal) -> bool {
         *who != self.lead && self.plan.crew.shadow.contains(who)
+    }
+
+    /// Whether allowed_signers gives that principal that key (its fingerprint) for signatures in that namespace, at that
+    /// time; `false` where the session has none.
+    pub fn vouches(&self, who: &Principal, key: &str, namespace: &str, at: At) -> Result<bool, Why> {
+        match &self.allowed {
+            Some(allowed) => allowed.is_signer_with(who, key, namespace, at).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether that principal may be here only with a key that is vouched for. The read-only link, where the plan gives
+    /// one, is for anyone: who comes by it goes by a name that nobody in the plan has.
+    pub fn must_be_vouched(&self, who: &Principal) -> bool {
+        self.allowed.is_some() && self.plan.principals().contains(&who)
     }
 
     /// What that principal may do now.

@@ -6,6 +6,7 @@
 
 mod decide;
 mod line;
+mod look;
 mod observe;
 pub mod request;
 pub mod signing;
@@ -26,8 +27,9 @@ use crate::clock::At;
 use crate::event::{Attention, Event, Outcome, Reading, Role, RunEnd, Settled, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
-use crate::plan::{Gate, Params, Plan, Step};
+use crate::plan::{Params, Plan};
 use crate::transcript::record::{Head, Line};
+use crate::trust::allowed::{Allowed, AllowedError};
 use crate::trust::key::PublicKey;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -61,6 +63,9 @@ pub struct Session {
     /// What is flown.
     #[serde(with = "plan_text")]
     pub plan: Arc<Plan>,
+    /// Who may sign what, where the plan names a file for it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "allowed_text")]
+    pub allowed: Option<Arc<Allowed>>,
     /// The parameters' values.
     pub params: Params,
     /// The hub's machine.
@@ -129,6 +134,11 @@ pub struct Closing {
     pub signed: BTreeSet<Principal>,
 }
 
+/// What a person's key is worth, in the words of every screen.
+pub fn vouching(vouched: bool) -> &'static str {
+    if vouched { "key vouched for by allowed_signers" } else { "invited, key not vouched for" }
+}
+
 /// Somebody who joined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,6 +147,9 @@ pub struct Person {
     pub role: Role,
     /// Their key, bound by their first connection.
     pub key: String,
+    /// Whether allowed_signers gives them that key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vouched: bool,
     /// Open connections.
     pub connections: BTreeSet<u64>,
     /// What they look at.
@@ -204,15 +217,46 @@ pub enum OpenError {
     /// Its plan cannot be read by this version.
     #[error("the plan in the transcript cannot be read by this version: {0}")]
     Plan(#[from] crate::plan::PlanError),
+    /// Its signers cannot be read by this version.
+    #[error("allowed_signers in the transcript cannot be read by this version: {0}")]
+    Allowed(#[from] AllowedError),
+    /// What the plan asks for and what the line holds are not the same.
+    #[error("{0}")]
+    Policy(&'static str),
 }
 
 impl Session {
     /// The session that a first line opens.
     pub fn open(line: &Line, hash: Hash) -> Result<Session, OpenError> {
-        let Event::SessionOpened { session, plan, params, host, user, folder, hub_key, .. } = &line.event else {
+        let Event::SessionOpened {
+            session,
+            plan,
+            params,
+            host,
+            user,
+            folder,
+            hub_key,
+            allowed_signers,
+            allowed_signers_digest,
+            ..
+        } = &line.event
+        else {
             return Err(OpenError::Kind(line.event.kind()));
         };
         let plan = Arc::new(Plan::parse("plan in the transcript", plan)?);
+        let allowed = allowed_signers.as_deref().map(Allowed::parse).transpose()?.map(Arc::new);
+        // The plan decides, not the line, whether keys are vouched for: a line without its signers must not read as a
+        // session that never asked for them.
+        if plan.crew.allowed_signers.is_some() != allowed.is_some() {
+            return Err(OpenError::Policy(
+                "the plan and the first line do not agree on whether there is allowed_signers",
+            ));
+        }
+        if allowed.as_ref().map(|allowed| allowed.digest()) != *allowed_signers_digest {
+            return Err(OpenError::Policy(
+                "allowed_signers in the first line has another SHA-256 than stands beside it",
+            ));
+        }
         let mut state = Session {
             seq: line.seq,
             hash,
@@ -224,6 +268,7 @@ impl Session {
             id: session.clone(),
             opened: line.at,
             lead: plan.crew.lead.first().cloned().unwrap_or_else(Principal::hub), // a plan without a lead does not parse
+            allowed,
             params: params.clone(),
             host: host.clone(),
             user: user.clone(),
@@ -281,15 +326,17 @@ impl Session {
             Event::CheckpointSigned { .. } => {
                 self.checkpoint = Checkpoint { seq: line.seq, at, wanted: false };
             }
-            Event::Joined { principal, role, key, connection } => {
+            Event::Joined { principal, role, key, connection, vouched } => {
                 let person = self.people.entry(principal.clone()).or_insert_with(|| Person {
                     role: *role,
                     key: key.clone(),
+                    vouched: *vouched,
                     connections: BTreeSet::new(),
                     attention: Attention::Here,
                     since: at,
                     gone: None,
                 });
+                person.vouched = *vouched;
                 person.connections.insert(*connection);
                 person.gone = None;
             }
@@ -506,103 +553,6 @@ impl Session {
     fn starting_mut(&mut self) -> Option<&mut Starting> {
         self.steps.values_mut().find(|state| state.phase == Phase::Starting)?.armed.as_mut()?.starting.as_mut()
     }
-
-    /// The one step that is armed, cleared or starting.
-    pub fn open_step(&self) -> Option<(&Step, &StepState, &Armed)> {
-        self.plan.steps.iter().find_map(|step| {
-            let state = self.steps.get(&step.id)?;
-            Some((step, state, state.armed.as_ref()?)).filter(|(_, state, _)| state.phase.is_open())
-        })
-    }
-
-    /// The one step whose process exists or may exist.
-    pub fn live_step(&self) -> Option<(&Step, &StepState)> {
-        self.find(|state| state.phase.is_live())
-    }
-
-    /// The step somebody owes a word on.
-    pub fn owing_step(&self) -> Option<(&Step, &StepState)> {
-        self.find(|state| state.phase.owes_acknowledgement())
-    }
-
-    /// The step people look at: what is armed or runs, else what owes a word, else the first that is not over.
-    pub fn current_step(&self) -> Option<(&Step, &StepState)> {
-        self.find(|state| state.phase.is_open() || state.phase.is_live())
-            .or_else(|| self.owing_step())
-            .or_else(|| self.find(|state| !state.phase.is_over()))
-    }
-
-    fn find(&self, wanted: impl Fn(&StepState) -> bool) -> Option<(&Step, &StepState)> {
-        self.plan.steps.iter().find_map(|step| {
-            let state = self.steps.get(&step.id)?;
-            wanted(state).then_some((step, state))
-        })
-    }
-
-    /// A watch's status at that time: unknown without a reading, and once the reading is older than its limit.
-    pub fn status(&self, watch: &WatchId, at: At) -> Status {
-        match (self.watches.get(watch).and_then(|state| state.reading.as_ref()), self.age(watch, at)) {
-            (Some(reading), Some(age)) if !self.is_stale(watch, age) => reading.status,
-            _ => Status::Unknown,
-        }
-    }
-
-    /// How old a watch's latest reading is; none where there is none.
-    pub fn age(&self, watch: &WatchId, at: At) -> Option<Duration> {
-        let state = self.watches.get(watch)?;
-        state.reading.as_ref().map(|_| at.since(state.began))
-    }
-
-    fn is_stale(&self, watch: &WatchId, age: Duration) -> bool {
-        !twin::broken(9) && self.plan.watch(watch).is_none_or(|watch| age > watch.stale_after)
-    }
-
-    /// The sentence behind a watch's status at that time.
-    pub fn why(&self, watch: &WatchId, at: At) -> String {
-        match (self.watches.get(watch).and_then(|state| state.reading.as_ref()), self.age(watch, at)) {
-            (Some(reading), Some(age)) if self.is_stale(watch, age) => {
-                format!("stale for {}; last: {}", crate::clock::human(age), reading.why)
-            }
-            (Some(reading), _) => reading.why.clone(),
-            (None, _) => "not read yet".into(),
-        }
-    }
-
-    /// Whether a gate lets its step pass at that time. Unknown never does.
-    pub fn gate_holds(&self, gate: &Gate, at: At) -> bool {
-        match self.status(&gate.watch, at) {
-            Status::Ok => true,
-            Status::Warn => gate.allow_warn,
-            Status::Fail | Status::Unknown => false,
-        }
-    }
-
-    /// Whether this principal may cross-check what is armed: a shadow of the plan who neither leads nor armed it.
-    pub fn may_check(&self, principal: &Principal) -> bool {
-        self.plan.crew.shadow.contains(principal)
-            && *principal != self.lead
-            && self.open_step().is_none_or(|(_, _, armed)| armed.by != *principal)
-    }
-
-    /// Shadows with an open connection, the lead left out.
-    pub fn shadows_here(&self) -> impl Iterator<Item = &Principal> {
-        self.people
-            .iter()
-            .filter(|(principal, person)| {
-                !person.connections.is_empty() && **principal != self.lead && self.plan.crew.shadow.contains(principal)
-            })
-            .map(|(principal, _)| principal)
-    }
-
-    /// Whether fewer shadows are connected than the next critical step needs.
-    fn shadows_short(&self) -> bool {
-        let next = self
-            .plan
-            .steps
-            .iter()
-            .find(|step| step.checks > 0 && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done()));
-        next.is_some_and(|step| self.shadows_here().count() < step.checks as usize)
-    }
 }
 
 /// The step an event is about.
@@ -633,6 +583,19 @@ fn push<T>(queue: &mut VecDeque<T>, item: T, kept: usize) {
         queue.pop_front();
     }
     queue.push_back(item);
+}
+
+/// In a snapshot the signers are their text.
+mod allowed_text {
+    use super::*;
+    pub fn serialize<S: serde::Serializer>(allowed: &Option<Arc<Allowed>>, to: S) -> Result<S::Ok, S::Error> {
+        allowed.as_ref().map(|allowed| allowed.text()).serialize(to)
+    }
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Arc<Allowed>>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let allowed = text.as_deref().map(Allowed::parse).transpose().map_err(serde::de::Error::custom)?;
+        Ok(allowed.map(Arc::new))
+    }
 }
 
 /// In a snapshot a plan is its text.

@@ -9,6 +9,7 @@ use crate::event::{Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, S
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{ShadowLost, Step};
+use crate::trust::allowed::JOIN;
 use crate::trust::statement::Signed;
 use std::time::Duration;
 
@@ -53,9 +54,18 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
     }
     match fact {
         Fact::Tick => tick(session, at),
-        Fact::Joined { principal, role, key, connection } => {
-            vec![Event::Joined { principal: principal.clone(), role: *role, key: key.clone(), connection: *connection }]
-        }
+        Fact::Joined { principal, role, key, connection } => match session.vouches(principal, key, JOIN, at) {
+            Err(why) if session.must_be_vouched(principal) => {
+                refused(session, at, principal, "join".to_owned(), why.to_string()).into_iter().collect()
+            }
+            vouched => vec![Event::Joined {
+                principal: principal.clone(),
+                role: *role,
+                key: key.clone(),
+                connection: *connection,
+                vouched: vouched == Ok(true),
+            }],
+        },
         Fact::Left { principal, connection, why } => {
             let here = session.people.get(principal).is_some_and(|person| person.connections.contains(connection));
             if here && session.closed.is_none() {

@@ -4,6 +4,7 @@ use crate::event::{Attention, Covers, Settled};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId, shown};
 use crate::session::steps::Phase;
+use crate::trust::allowed::Why;
 use crate::trust::statement::Signed;
 use serde::{Deserialize, Serialize};
 
@@ -177,6 +178,8 @@ pub enum Refusal {
     Digest { asked: Hash, now: Hash },
     #[error("{who} armed step {step}, and nobody checks their own step")]
     OwnStep { who: Principal, step: StepId },
+    #[error("{who} may not cross-check with this key: {why}")]
+    NotVouched { who: Principal, why: Why },
     #[error("{who} has checked it already; one person counts once, over however many connections")]
     CheckedAlready { who: Principal },
     #[error("that is the key of {other}, who leads or has checked it; one key counts once")]
@@ -223,6 +226,9 @@ impl Refusal {
     /// What the person can do about it, in one line.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Refusal::NotVouched { .. } => {
+                Some("the session keeps the file as it was when it opened; another shadow can check")
+            }
             Refusal::OwnStep { .. } => Some("another crew member has to check it"),
             Refusal::Digest { .. } | Refusal::Attempt { .. } => Some("it was armed anew since; read it again"),
             Refusal::NotArmedAnyMore { .. } => Some("the lead can arm it again"),

@@ -332,6 +332,6 @@ impl Session {
 
     /// The digest of who may sign what; none where personal links say who is who.
     pub fn policy_digest(&self) -> Option<Hash> {
-        None
+        self.allowed.as_ref().map(|allowed| allowed.digest())
     }
 }

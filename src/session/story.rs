@@ -37,8 +37,9 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
                 false => format!("session closed by {by}, {word}{}", quoted(note)),
             }
         }
-        Event::Joined { principal, role, key, .. } => {
-            format!("{principal} joined as {} with {}", role.word(), shown(key))
+        Event::Joined { principal, role, key, vouched, .. } => {
+            let by = if *vouched { ", vouched for by allowed_signers" } else { "" };
+            format!("{principal} joined as {} with {}{by}", role.word(), shown(key))
         }
         Event::Left { principal, why, .. } => format!("{principal} left ({})", shown(why)),
         Event::AttentionChanged { principal, attention } => match attention {

@@ -47,30 +47,39 @@ fn drop_step() -> StepId {
     StepId::new("drop").unwrap()
 }
 
+fn opened(plan: &str, allowed_signers: Option<&str>, allowed_signers_digest: Option<Hash>) -> Event {
+    Event::SessionOpened {
+        session: "s".into(),
+        plan_name: "test".into(),
+        environment: "test".into(),
+        plan: plan.into(),
+        plan_digest: Hash::of(plan.as_bytes()),
+        params: BTreeMap::new(),
+        host: "h".into(),
+        user: "u".into(),
+        folder: "/".into(),
+        version: "0".into(),
+        hub_key: None,
+        allowed_signers: allowed_signers.map(str::to_owned),
+        allowed_signers_digest,
+    }
+}
+
 impl Desk {
     /// Everyone is here, the gate is ok.
     fn new() -> Desk {
-        let now = At::from_micros(1_795_219_200_000_000);
-        let opened = Event::SessionOpened {
-            session: "s".into(),
-            plan_name: "test".into(),
-            environment: "test".into(),
-            plan: PLAN.into(),
-            plan_digest: Hash::of(PLAN.as_bytes()),
-            params: BTreeMap::new(),
-            host: "h".into(),
-            user: "u".into(),
-            folder: "/".into(),
-            version: "0".into(),
-            hub_key: None,
-        };
-        let session = Session::open(&line(1, now, &Principal::hub(), opened), Hash::ZERO).unwrap();
-        let mut desk = Desk { session, now };
+        let mut desk = Desk::open(PLAN, None);
         for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan", "olga"]) {
             desk.join(name, name, connection);
         }
         desk.read(Status::Ok);
         desk
+    }
+    /// Nobody is here.
+    fn open(plan: &str, allowed: Option<&str>) -> Desk {
+        let now = At::from_micros(1_795_219_200_000_000);
+        let opened = opened(plan, allowed, allowed.map(|text| Hash::of(text.as_bytes())));
+        Desk { session: Session::open(&line(1, now, &Principal::hub(), opened), Hash::ZERO).unwrap(), now }
     }
     fn fold(&mut self, by: &Principal, events: Vec<Event>) -> Vec<&'static str> {
         let kinds = events.iter().map(Event::kind).collect();
@@ -477,4 +486,95 @@ fn a_value_that_is_no_number_leaves_a_snapshot_readable() {
     let text = serde_json::to_string(&desk.session).unwrap();
     assert_eq!(serde_json::from_str::<Session>(&text).unwrap(), desk.session);
     assert_eq!(desk.session.role(&who("olga")), Role::Observer);
+}
+
+/// The plan with a file of signers, a fresh key for each name, and the file.
+fn signed(lines: &[(&str, &str)]) -> (String, BTreeMap<String, String>, String) {
+    let plan = PLAN.replace("[crew]", "[crew]\nallowed_signers = \"signers\"");
+    let (mut keys, mut text) = (BTreeMap::new(), String::new());
+    for (name, options) in lines {
+        let public = crate::identity::Key::fresh().unwrap().public().clone();
+        text += &format!("{name} {options} {public}\n");
+        keys.insert((*name).to_owned(), public.fingerprint());
+    }
+    (plan, keys, text)
+}
+
+#[test]
+fn only_a_key_that_is_vouched_for_joins_and_only_one_that_may_approve_checks() {
+    let lines = [
+        ("ana", ""),
+        ("bo", "namespaces=\"crosscheck-join\""),
+        ("cy", ""),
+        ("dan", "valid-before=\"20261121000100Z\""),
+    ];
+    let (plan, keys, text) = signed(&lines);
+    let mut desk = Desk::open(&plan, Some(&text)); // at 20261121000000Z
+    for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
+        desk.join(name, &keys[name], connection);
+        assert!(desk.session.people[name].vouched, "{name}");
+    }
+    // A key of nobody, and somebody else's: no event but the refusal. Whoever comes by the read-only link needs none.
+    for key in ["SHA256:nobody", &keys["bo"]] {
+        let role = Role::Shadow;
+        let fact = Fact::Joined { principal: who("cy"), role, key: key.to_owned(), connection: 9 };
+        assert_eq!(desk.see(fact), ["Refused"]);
+    }
+    assert_eq!(desk.session.people["cy"].connections.len(), 1);
+    desk.join("observer:kim", "SHA256:kim", 10);
+    assert!(!desk.session.people["observer:kim"].vouched);
+
+    desk.read(Status::Ok);
+    desk.ask_with_key(
+        "ana",
+        &keys["ana"],
+        Request::Arm { step: drop_step(), covers: Some(Box::new(desk.covers("one"))) },
+    )
+    .unwrap();
+    let check = |desk: &mut Desk, name: &str, key: &str| {
+        let (digest, attempt) = (desk.session.open_step().unwrap().2.digest(), desk.state().1);
+        desk.ask_with_key(name, key, Request::OpenCheck { step: drop_step(), attempt }).unwrap();
+        desk.ask_with_key(name, key, Request::Check { step: drop_step(), attempt, digest })
+    };
+    let refused = |answer: Result<_, Refusal>, expected: &str| {
+        let Err(Refusal::NotVouched { why, .. }) = answer else { panic!("{answer:?}") };
+        assert!(why.to_string().contains(expected), "{why}");
+    };
+    refused(check(&mut desk, "bo", &keys["bo"]), "line 2 of allowed_signers does not give");
+    refused(check(&mut desk, "bo", &keys["cy"]), "line 3 of allowed_signers gives the key to somebody else");
+    refused(check(&mut desk, "bo", "SHA256:nobody"), "no line");
+    assert_eq!(check(&mut desk, "cy", &keys["cy"]).unwrap(), ["CrossChecked"]);
+    // What expires between joining and checking is expired, at the hub's time and to the second.
+    desk.now = desk.now.after(Duration::from_secs(30));
+    desk.read(Status::Ok);
+    desk.now = desk.now.after(Duration::from_millis(30_001));
+    refused(check(&mut desk, "dan", &keys["dan"]), "expired");
+    desk.now = At::from_micros(desk.now.micros() - 1000);
+    assert_eq!(check(&mut desk, "dan", &keys["dan"]).unwrap(), ["CrossChecked", "StepCleared"]);
+}
+
+#[test]
+fn the_signers_are_those_of_the_first_line() {
+    let (plan, keys, text) = signed(&[("ana", ""), ("bo", ""), ("cy", ""), ("dan", "")]);
+    let open = |plan: &str, text: Option<&str>, digest: Option<Hash>| {
+        Session::open(&line(1, At::default(), &Principal::hub(), opened(plan, text, digest)), Hash::ZERO)
+    };
+    let digest = Some(Hash::of(text.as_bytes()));
+    let session = open(&plan, Some(&text), digest).unwrap();
+    // A late joiner gets them with the session.
+    let json = serde_json::to_string(&session).unwrap();
+    let again: Session = serde_json::from_str(&json).unwrap();
+    assert_eq!(again, session);
+    assert_eq!(again.vouches(&who("cy"), &keys["cy"], "crosscheck-join", At::default()), Ok(true));
+    assert!(serde_json::from_str::<Session>(&json.replace("ssh-ed25519", "ssh-nonsense")).is_err());
+    // Stripped, added, swapped, damaged: no session.
+    for (plan, text, digest) in [
+        (plan.as_str(), None, None),
+        (PLAN, Some(text.as_str()), digest),
+        (&plan, Some(&text), None),
+        (&plan, Some(&text), Some(Hash::ZERO)),
+        (&plan, Some("ana nonsense\n"), Some(Hash::of(b"ana nonsense\n"))),
+    ] {
+        assert!(open(plan, text, digest).is_err(), "{text:?} {digest:?}");
+    }
 }

@@ -173,6 +173,8 @@ pub(crate) fn fly(hash: &dyn Fn(&[u8]) -> Hash) -> Flight {
         folder: "/srv/plans".into(),
         version: "0.1.0".into(),
         hub_key: None,
+        allowed_signers: None,
+        allowed_signers_digest: None,
     };
     let (sequencer, first) = Sequencer::open(at, opened).unwrap();
     let mut pilot = Pilot { sequencer, at, batches: vec![(vec![first], vec![])], hash };

@@ -1,43 +1,99 @@
-//! Public keys.
+//! Public keys that this program can check signatures of, written and read as OpenSSH does.
+
+use super::blob;
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
-const KIND: &str = "ssh-ed25519";
-/// A public key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+use base64::prelude::BASE64_STANDARD;
+use std::fmt;
+
+/// Bits that an RSA key has at least.
+const RSA_BITS_MIN: usize = 2048;
+
+/// A public key in the one form in which OpenSSH writes it: equal keys have equal bytes.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct PublicKey(Vec<u8>);
+pub struct PublicKey {
+    kind: String,
+    blob: Vec<u8>,
+}
+
+/// Why a text or some bytes are no such key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct KeyTextError(String);
+
 impl PublicKey {
-    /// From raw.
-    pub fn ed25519(raw: &[u8]) -> PublicKey {
-        let mut blob = Vec::with_capacity(51);
-        for part in [KIND.as_bytes(), raw] {
-            blob.extend(u32::try_from(part.len()).unwrap_or(0).to_be_bytes());
-            blob.extend(part);
+    /// From the 32 bytes of an Ed25519 key.
+    pub fn ed25519(raw: &[u8; 32]) -> PublicKey {
+        let kind = "ssh-ed25519";
+        let mut bytes = vec![];
+        blob::put(&mut bytes, kind.as_bytes());
+        blob::put(&mut bytes, raw);
+        PublicKey { kind: kind.to_owned(), blob: bytes }
+    }
+
+    /// From its blob, as agents and signatures hold it.
+    pub fn from_blob(bytes: &[u8]) -> Result<PublicKey, KeyTextError> {
+        let mut rest = bytes;
+        let kind = blob::take(&mut rest).and_then(|kind| std::str::from_utf8(kind).ok()).unwrap_or_default();
+        PublicKey::read(kind, &BASE64_STANDARD.encode(bytes))
+    }
+
+    fn read(kind: &str, base64: &str) -> Result<PublicKey, KeyTextError> {
+        let no = |why: String| Err(KeyTextError(why));
+        if kind == "ecdsa-sha2-nistp521" {
+            return no("keys on the curve P-521 are not in this version; use Ed25519, P-256 or P-384".to_owned());
         }
-        PublicKey(blob)
+        if kind.contains("-cert-v0") {
+            return no("certificates are not in this version; use the key that the certificate is for".to_owned());
+        }
+        let bytes = blob::decode(kind, base64).map_err(|(what, hint)| KeyTextError(format!("{what}; {hint}")))?;
+        let key = PublicKey { kind: kind.to_owned(), blob: bytes };
+        if kind == "ssh-rsa" {
+            let bits = key.fields().nth(2).map_or(0, bits);
+            if bits < RSA_BITS_MIN {
+                return no(format!("this RSA key has {bits} bits, and {RSA_BITS_MIN} are the least that is taken"));
+            }
+        }
+        Ok(key)
     }
-    /// Blob.
+
+    /// The bytes that a fingerprint is of.
     pub fn blob(&self) -> &[u8] {
-        &self.0
+        &self.blob
     }
-    /// Raw.
-    pub fn raw(&self) -> &[u8] {
-        &self.0[19..]
+    /// Its type, as OpenSSH names it: `ssh-ed25519`, `ecdsa-sha2-nistp256`, …
+    pub fn kind(&self) -> &str {
+        &self.kind
     }
-    /// From a blob.
-    pub fn from_blob(blob: &[u8]) -> Result<PublicKey, String> {
-        let raw = blob.get(19..).filter(|raw| raw.len() == 32).ok_or("the key has the wrong length")?;
-        let key = PublicKey::ed25519(raw);
-        if key.0 == blob { Ok(key) } else { Err("the key is not in OpenSSH's form".into()) }
+    /// Whether its private half is in a security key.
+    pub fn is_security_key(&self) -> bool {
+        self.kind.starts_with("sk-")
     }
-    /// Fingerprint.
+    /// As `ssh-keygen -l` prints it.
     pub fn fingerprint(&self) -> String {
-        format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(crate::hash::Hash::of(&self.0).bytes()))
+        blob::fingerprint(&self.blob)
+    }
+    /// The type word and what follows it.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.blob.as_slice();
+        std::iter::from_fn(move || blob::take(&mut rest))
     }
 }
-impl std::fmt::Display for PublicKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{KIND} {}", BASE64_STANDARD.encode(&self.0))
+
+/// Bits of a positive number in its shortest form.
+fn bits(number: &[u8]) -> usize {
+    let number = number.strip_prefix(&[0]).unwrap_or(number);
+    number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, BASE64_STANDARD.encode(&self.blob))
+    }
+}
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.fingerprint())
     }
 }
 impl From<PublicKey> for String {
@@ -46,19 +102,49 @@ impl From<PublicKey> for String {
     }
 }
 impl TryFrom<String> for PublicKey {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
+    type Error = KeyTextError;
+    fn try_from(text: String) -> Result<Self, KeyTextError> {
         text.parse()
     }
 }
 impl std::str::FromStr for PublicKey {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let blob = text
-            .strip_prefix(KIND)
-            .and_then(|rest| rest.strip_prefix(' '))
-            .ok_or("only ssh-ed25519 keys are in this version")?;
-        let blob = BASE64_STANDARD.decode(blob.trim()).map_err(|_| "the key is not base64")?;
-        PublicKey::from_blob(&blob)
+    type Err = KeyTextError;
+    /// `TYPE BASE64`, and a comment that is dropped: a line of a `.pub` file.
+    fn from_str(text: &str) -> Result<Self, KeyTextError> {
+        let mut words = text.split_ascii_whitespace();
+        let (kind, base64) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        PublicKey::read(kind, base64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_one_form_and_says_what_is_wrong_with_others() {
+        let key = PublicKey::ed25519(&[7; 32]);
+        assert_eq!(key.to_string().parse::<PublicKey>().unwrap(), key);
+        assert_eq!(PublicKey::from_blob(key.blob()).unwrap(), key);
+        assert_eq!(format!("{key} me@here").parse::<PublicKey>().unwrap(), key);
+        assert!(!key.is_security_key() && key.kind() == "ssh-ed25519");
+        let mut longer = key.blob().to_vec();
+        longer.push(0);
+        assert!(PublicKey::from_blob(&longer).is_err());
+        assert!(PublicKey::from_blob(&longer[..20]).is_err());
+        for (bad, why) in [
+            ("ssh-dss AAAA", "not read"),
+            ("ecdsa-sha2-nistp521 AAAA", "P-521"),
+            ("ssh-ed25519-cert-v01@openssh.com AAAA", "certificates"),
+            ("ssh-ed25519 AAAA", "not one of type"),
+            ("", "no key"),
+        ] {
+            assert!(bad.parse::<PublicKey>().unwrap_err().to_string().contains(why), "{bad}");
+        }
+        let mut small = vec![];
+        blob::put(&mut small, b"ssh-rsa");
+        blob::put(&mut small, &[1, 0, 1]);
+        blob::put(&mut small, &[[0, 0x80].as_slice(), &[1; 127]].concat());
+        assert!(PublicKey::from_blob(&small).unwrap_err().to_string().contains("1024 bits"));
     }
 }

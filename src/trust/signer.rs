@@ -1,22 +1,185 @@
-//! Who signs.
+//! Who signs for a person: a key in their agent, a key file that only `ssh-keygen` opens, or the key made for one session.
+//!
+//! Passphrases are `ssh-keygen`'s business. It asks through SSH_ASKPASS where there is one, and on the terminal otherwise,
+//! which the cockpit then has to leave to it ([`Signer::needs_terminal`]).
+
+use super::agent::{self, AgentError};
 use super::key::PublicKey;
+use super::sshsig;
 use crate::identity::Key;
-/// Signer.
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+/// How long `ssh-keygen` may take: a person types a passphrase, or touches a key.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The key files that OpenSSH looks for itself, in its order.
+const FILES: &[&str] = &["id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk"];
+
+/// See the module.
 pub enum Signer {
-    /// Own.
+    /// A key made for one session; kept in a file of ours.
     Own(Key),
+    /// A key in an agent.
+    Agent {
+        /// Where the agent is.
+        socket: PathBuf,
+        /// The key, and what its owner calls it.
+        identity: agent::Identity,
+    },
+    /// A private key in a file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Its public half.
+        public: PublicKey,
+    },
 }
+
+/// Why nobody signs.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum SignError {
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    #[error("the key {path} cannot be used: {why}", path = path.display())]
+    File { path: PathBuf, why: String },
+    #[error("ssh-keygen cannot be started: {0}\nhint: install OpenSSH, or add the key to an agent (ssh-add)")]
+    NoKeygen(std::io::Error),
+    #[error("ssh-keygen did not sign with {path}: {why}\nhint: ssh-add {path} and try again", path = path.display())]
+    Keygen { path: PathBuf, why: String },
+    #[error("what was signed does not hold: {0}")]
+    Useless(String),
+    #[error(
+        "no key of yours is one that this session knows: {looked}\nhint: ssh-add the key that stands in allowed_signers under your name, or name its file with --key FILE"
+    )]
+    NoneWanted { looked: String },
+}
+
 impl Signer {
-    /// Public.
+    /// The key that signs. `file` is the one that was asked for (`FILE` or `FILE.pub`); otherwise the first that is wanted,
+    /// of the agent's keys, then of the files that OpenSSH looks for.
+    pub async fn find(file: Option<&Path>, wanted: impl Fn(&PublicKey) -> bool) -> Result<Signer, SignError> {
+        let (socket, held) = match agent::socket() {
+            Ok(socket) => match agent::identities(&socket).await {
+                Ok(held) => (Ok(socket), held),
+                Err(error) => (Err(error), vec![]),
+            },
+            Err(error) => (Err(error), vec![]),
+        };
+        let in_agent = |key: &PublicKey| {
+            let identity = held.iter().find(|identity| identity.key == *key)?.clone();
+            Some(Signer::Agent { socket: socket.as_ref().ok()?.clone(), identity })
+        };
+        if let Some(file) = file {
+            let (path, public) = read_public(file)?;
+            // An agent that holds it spares the passphrase.
+            return Ok(in_agent(&public).unwrap_or(Signer::File { path, public }));
+        }
+        if let Some(signer) = held.iter().find(|identity| wanted(&identity.key)).and_then(|it| in_agent(&it.key)) {
+            return Ok(signer);
+        }
+        let mut looked = match &socket {
+            Ok(_) => format!("the agent holds {} keys", held.len()),
+            Err(error) => error.to_string().lines().next().unwrap_or_default().to_owned(),
+        };
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        for name in FILES {
+            let path = home.join(".ssh").join(name);
+            match read_public(&path) {
+                Ok((path, public)) if wanted(&public) => return Ok(Signer::File { path, public }),
+                Ok(_) => looked += &format!(", ~/.ssh/{name} is another key"),
+                Err(_) => {}
+            }
+        }
+        Err(SignError::NoneWanted { looked })
+    }
+
+    /// The key.
     pub fn public(&self) -> &PublicKey {
         match self {
             Signer::Own(key) => key.public(),
+            Signer::Agent { identity, .. } => &identity.key,
+            Signer::File { public, .. } => public,
         }
     }
-    /// Sign.
-    pub async fn sign(&self, namespace: &str, message: &[u8]) -> Result<String, String> {
+
+    /// Which key it is, for its owner.
+    pub fn describe(&self) -> String {
+        let key = self.public();
         match self {
-            Signer::Own(key) => Ok(key.sign_sshsig(namespace, message)),
+            Signer::Own(_) => format!("a key made for this session, {}", key.fingerprint()),
+            Signer::Agent { identity, .. } => {
+                format!("the agent's {} key {} ({})", key.kind(), key.fingerprint(), identity.comment)
+            }
+            Signer::File { path, .. } => format!("the {} key in {}", key.kind(), path.display()),
         }
     }
+
+    /// Whether signing may ask something on the terminal.
+    pub fn needs_terminal(&self) -> bool {
+        matches!(self, Signer::File { .. }) && std::env::var_os("SSH_ASKPASS").is_none()
+    }
+
+    /// An armored SSHSIG of that text for that namespace. What comes back was checked.
+    pub async fn sign(&self, namespace: &str, message: &[u8]) -> Result<String, SignError> {
+        let armor = match self {
+            Signer::Own(key) => key.sign_sshsig(namespace, message),
+            Signer::Agent { socket, identity } => {
+                let data = sshsig::signed_data(namespace, message);
+                let signature = agent::sign(socket, &identity.key, &data).await?;
+                sshsig::armor(&identity.key, namespace, &signature)
+            }
+            Signer::File { path, .. } => keygen(path, namespace, message).await?,
+        };
+        match sshsig::verify(&armor, namespace, message) {
+            Ok(proof) if proof.key == *self.public() => Ok(armor),
+            Ok(proof) => Err(SignError::Useless(format!("it is by another key, {}", proof.key.fingerprint()))),
+            Err(error) => Err(SignError::Useless(error.to_string())),
+        }
+    }
+}
+
+/// The private file that was meant, and the public key beside it.
+fn read_public(file: &Path) -> Result<(PathBuf, PublicKey), SignError> {
+    let failed = |why: String| SignError::File { path: file.to_owned(), why };
+    let private = match file.extension() {
+        Some(extension) if extension == "pub" => file.with_extension(""),
+        _ => file.to_owned(),
+    };
+    let mut public = private.clone().into_os_string();
+    public.push(".pub");
+    let text = std::fs::read_to_string(&public)
+        .map_err(|error| failed(format!("its public half {} cannot be read: {error}", Path::new(&public).display())))?;
+    let key = text.parse::<PublicKey>().map_err(|error| failed(error.to_string()))?;
+    Ok((private, key))
+}
+
+async fn keygen(path: &Path, namespace: &str, message: &[u8]) -> Result<String, SignError> {
+    let mut command = Command::new("ssh-keygen");
+    command.args(["-Y", "sign", "-n", namespace, "-f"]).arg(path);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    if std::env::var_os("SSH_ASKPASS").is_some() {
+        command.env("SSH_ASKPASS_REQUIRE", "force"); // its window, not our screen
+    }
+    let mut child = command.spawn().map_err(SignError::NoKeygen)?;
+    let failed = |why: String| SignError::Keygen { path: path.to_owned(), why };
+    let signed = async {
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(message).await?;
+        }
+        child.wait_with_output().await
+    };
+    let output = match tokio::time::timeout(PATIENCE, signed).await {
+        Ok(output) => output.map_err(|error| failed(error.to_string()))?,
+        Err(_) => return Err(failed(format!("it took longer than {} s", PATIENCE.as_secs()))),
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+        return Err(failed(crate::name::shown(last)));
+    }
+    String::from_utf8(output.stdout).map_err(|_| failed("its answer is no text".to_owned()))
 }

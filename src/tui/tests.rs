@@ -124,6 +124,10 @@ impl Flight {
     }
     /// The crew is here; nothing else is known.
     pub fn open(plan: &str) -> Flight {
+        Flight::open_with(plan, None, |name| format!("SHA256:{name}"))
+    }
+    /// The same with a file of signers, and those keys.
+    pub fn open_with(plan: &str, signers: Option<&str>, key: impl Fn(&str) -> String) -> Flight {
         let at = At::try_from("2026-07-12T15:21:00.000000Z".to_owned()).unwrap();
         let opened = Event::SessionOpened {
             session: "s1".into(),
@@ -140,12 +144,14 @@ impl Flight {
             folder: "/srv/plan".into(),
             version: "0.1.0".into(),
             hub_key: None,
+            allowed_signers: signers.map(str::to_owned),
+            allowed_signers_digest: signers.map(|text| Hash::of(text.as_bytes())),
         };
         let (sequencer, _) = Sequencer::open(at, opened).unwrap();
         let mut flight = Flight { sequencer, at };
         for (connection, name) in ["dana", "sam", "ivo"].into_iter().enumerate() {
             let role = if name == "dana" { Role::Lead } else { Role::Shadow };
-            let key = format!("SHA256:{name}");
+            let key = key(name);
             flight.saw(Fact::Joined { principal: who(name), role, key, connection: connection as u64 });
         }
         flight

@@ -7,10 +7,12 @@ mod evidence;
 mod fanout;
 mod joining;
 mod plain;
+mod quorum;
 #[cfg(feature = "kafka")]
 mod real;
 mod reconnect;
 mod refusals;
+mod signers;
 mod statements;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;

@@ -55,7 +55,7 @@ fn frozen(step: &Step, folder: &Path) -> Result<Covers, FreezeError> {
         name: "release".into(),
         environment: "test".into(),
         expected: None,
-        crew: Crew { lead: vec![], shadow: vec![], observer: Observers::None },
+        crew: Crew { allowed_signers: None, lead: vec![], shadow: vec![], observer: Observers::None },
         params: BTreeMap::new(),
         watches: vec![],
         steps: vec![],

@@ -79,6 +79,8 @@ impl World {
             folder: "/".into(),
             version: "0".into(),
             hub_key: None,
+            allowed_signers: None,
+            allowed_signers_digest: None,
         };
         let (sequencer, first) = Sequencer::open(at, opened).expect("the plans of generated runs parse");
         let plan = sequencer.session().plan.clone();

@@ -3,7 +3,7 @@
 use crate::clock::{age, human};
 use crate::event::Attention;
 use crate::name::shown;
-use crate::session::Person;
+use crate::session::{Person, vouching};
 use crate::tui::app::{Overlay, Pane, Purpose};
 use crate::tui::canvas::{Look, lines, row};
 use crate::tui::facts;
@@ -12,6 +12,9 @@ use crate::tui::theme::Ink;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+
+/// From this width on there is room for a sentence beside a person.
+const WORDS_FROM: u16 = 76;
 
 /// Pane 5: the crew.
 pub fn crew(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
@@ -45,7 +48,7 @@ pub fn crew(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
             look.span(format!(" {} ", pad(role, 8)), ink),
         ];
         spans.extend(doing(look, who, person));
-        row(buf, inner, y, spans, vec![]);
+        row(buf, inner, y, spans, key_worth(look, person, inner.width));
     }
     let pulled = facts::line_locks(session);
     let last = match pulled.is_empty() {
@@ -56,6 +59,16 @@ pub fn crew(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         look.span(format!("  {} offers the lead to {}: H", half.agreed.short(), half.to.short()), Ink::Hold)
     });
     row(buf, inner, inner.height - 1, std::iter::once(last).chain(handover).collect(), vec![]);
+}
+
+/// What the key is worth, where the session has a file that vouches for keys; in one word where the pane is narrow.
+fn key_worth(look: &Look<'_>, person: &Person, width: u16) -> Vec<Span<'static>> {
+    if look.session().allowed.is_none() {
+        return vec![];
+    }
+    let (word, ink) = if person.vouched { ("vouched", Ink::Dim) } else { ("invited", Ink::Hold) };
+    let text = if width < WORDS_FROM { word } else { vouching(person.vouched) };
+    vec![look.span(format!(" {text}"), ink)]
 }
 
 fn doing(look: &Look<'_>, who: &crate::name::Principal, person: &Person) -> Vec<Span<'static>> {

@@ -215,3 +215,30 @@ fn hostile_text_reaches_no_cell() {
         assert!(!cell.symbol().chars().any(crate::name::is_hidden), "{:?}", cell.symbol());
     }
 }
+
+#[test]
+fn the_crew_pane_says_whose_key_is_vouched_for() {
+    let plan = PLAN.replace("[crew]", "[crew]\nallowed_signers = \"signers\"");
+    let keys: BTreeMap<&str, _> = ["dana", "sam", "ivo", "mei"]
+        .map(|name| (name, crate::identity::Key::fresh().unwrap().public().clone()))
+        .into();
+    let line = |(name, key): (&&str, &crate::trust::key::PublicKey)| format!("{} {key}\n", who(name));
+    let signers: String = keys.iter().map(line).collect();
+    let mut flight = Flight::open_with(&plan, Some(&signers), |name| keys[name].fingerprint());
+    let kim = Principal::new("observer:kim").unwrap();
+    flight.saw(Fact::Joined { principal: kim, role: Role::Observer, key: "SHA256:kim".into(), connection: 9 });
+    let mut app = App::new(120, 40);
+    let text = screen(&flight, "dana", (120, 40), Glyphs::Unicode, &app);
+    let row = |text: &str, start: &str| text.lines().find(|line| line.contains(start)).unwrap_or_default().to_owned();
+    assert!(
+        row(&text, "dana (you)   LEAD").contains("vouched") && row(&text, "observer:kim OBSERVER").contains("invited"),
+        "{text}"
+    );
+    // Zoomed there is room for the sentence.
+    for press in ['5', 'z'] {
+        update(&mut app, key(press), &flight.view("dana"), flight.now());
+    }
+    let text = screen(&flight, "dana", (120, 40), Glyphs::Unicode, &app);
+    assert!(row(&text, "ivo          SHADOW").contains("key vouched for by allowed_signers"), "{text}");
+    assert!(row(&text, "observer:kim OBSERVER").contains("invited, key not vouched for"), "{text}");
+}

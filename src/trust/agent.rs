@@ -1,0 +1,136 @@
+//! A running `ssh-agent`: which keys it holds, and signatures by them. Of the agent's protocol no more than these two.
+
+use super::blob::{put, take};
+use super::key::PublicKey;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+const REQUEST_IDENTITIES: u8 = 11;
+const IDENTITIES: u8 = 12;
+const SIGN: u8 = 13;
+const SIGNED: u8 = 14;
+/// Asks an RSA key for rsa-sha2-512.
+const RSA_SHA2_512: u32 = 4;
+/// The longest answer that is read: an agent holds a few dozen keys.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// How long an agent may take: it may ask its person, or wait for a security key to be touched.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why an agent did not do it.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum AgentError {
+    #[error(
+        "no ssh-agent runs (SSH_AUTH_SOCK is not set)\nhint: eval $(ssh-agent), then ssh-add; or name a key with --key FILE"
+    )]
+    None,
+    #[error("the ssh-agent at {path} cannot be reached: {source}\nhint: is SSH_AUTH_SOCK left over from another login?", path = path.display())]
+    Unreachable { path: PathBuf, source: io::Error },
+    #[error("the ssh-agent gave no answer within {} s; was a key waiting to be touched, or a question to be confirmed?", PATIENCE.as_secs())]
+    Silent,
+    #[error("the ssh-agent's answer cannot be read")]
+    Garbled,
+    #[error(
+        "the ssh-agent refused to sign\nhint: a key added for certain hosts only (ssh-add -h) refuses this: add it without -h; or the question was declined, or the key not touched"
+    )]
+    Refused,
+}
+
+/// A key that an agent holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The key.
+    pub key: PublicKey,
+    /// What its owner calls it.
+    pub comment: String,
+}
+
+/// The socket of this person's agent.
+pub fn socket() -> Result<PathBuf, AgentError> {
+    std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from).ok_or(AgentError::None)
+}
+
+/// Keys that the agent holds; those of types that are not in this version are left out.
+pub async fn identities(socket: &Path) -> Result<Vec<Identity>, AgentError> {
+    let answer = ask(socket, &[REQUEST_IDENTITIES]).await?;
+    read_identities(&answer).ok_or(AgentError::Garbled)
+}
+
+fn read_identities(answer: &[u8]) -> Option<Vec<Identity>> {
+    let (kind, rest) = answer.split_first()?;
+    let (count, mut rest) = rest.split_first_chunk::<4>().filter(|_| *kind == IDENTITIES)?;
+    let mut found = vec![];
+    for _ in 0..u32::from_be_bytes(*count) {
+        let (blob, comment) = (take(&mut rest)?, take(&mut rest)?);
+        if let Ok(key) = PublicKey::from_blob(blob) {
+            let comment = crate::name::shown(&String::from_utf8_lossy(comment));
+            found.push(Identity { key, comment: comment.chars().take(64).collect() });
+        }
+    }
+    rest.is_empty().then_some(found)
+}
+
+/// The signature of `data` by that key: its type and bytes, each with its length, as a signature holds it.
+pub async fn sign(socket: &Path, key: &PublicKey, data: &[u8]) -> Result<Vec<u8>, AgentError> {
+    let mut request = vec![SIGN];
+    put(&mut request, key.blob());
+    put(&mut request, data);
+    let flags = if key.kind() == "ssh-rsa" { RSA_SHA2_512 } else { 0 };
+    request.extend(flags.to_be_bytes());
+    let answer = ask(socket, &request).await?;
+    match answer.split_first() {
+        Some((&SIGNED, mut rest)) => {
+            let signature = take(&mut rest).ok_or(AgentError::Garbled)?;
+            if rest.is_empty() { Ok(signature.to_vec()) } else { Err(AgentError::Garbled) }
+        }
+        _ => Err(AgentError::Refused),
+    }
+}
+
+async fn ask(socket: &Path, request: &[u8]) -> Result<Vec<u8>, AgentError> {
+    let failed = |source| AgentError::Unreachable { path: socket.to_owned(), source };
+    let exchange = async {
+        let mut stream = UnixStream::connect(socket).await.map_err(failed)?;
+        let mut frame = vec![];
+        put(&mut frame, request);
+        stream.write_all(&frame).await.map_err(failed)?;
+        let length = stream.read_u32().await.map_err(failed)?;
+        let length = usize::try_from(length).ok().filter(|length| *length <= ANSWER_BYTES_MAX);
+        let mut answer = vec![0; length.ok_or(AgentError::Garbled)?];
+        stream.read_exact(&mut answer).await.map_err(failed)?;
+        Ok(answer)
+    };
+    timeout(PATIENCE, exchange).await.map_err(|_| AgentError::Silent)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_whole_or_not_at_all() {
+        let key = PublicKey::ed25519(&[3; 32]);
+        let mut answer = vec![IDENTITIES];
+        answer.extend(2_u32.to_be_bytes());
+        for (blob, comment) in [(key.blob(), "me\x1b[31m"), (b"\0\0\0\x04what", "from the future")] {
+            put(&mut answer, blob);
+            put(&mut answer, comment.as_bytes());
+        }
+        let found = read_identities(&answer).unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(found[0].key == key && !found[0].comment.contains('\x1b'));
+        for cut in 0..answer.len() {
+            assert_eq!(read_identities(&answer[..cut]), None, "cut at {cut}");
+        }
+        answer.push(0);
+        assert_eq!(read_identities(&answer), None);
+        assert_eq!(read_identities(&[5]), None);
+        // More keys announced than there are bytes: no memory is taken for them.
+        let many = [&[IDENTITIES], u32::MAX.to_be_bytes().as_slice()].concat();
+        assert_eq!(read_identities(&many), None);
+    }
+}
