@@ -204,7 +204,10 @@ impl Flight {
                 ("PGOPTIONS".into(), "-c lock_timeout=2s".into()),
             ]),
             cwd: "/srv/plan".into(),
+            folder: None,
             stdin: None,
+            stdin_file: None,
+            sealed: false,
             io: "pty".into(),
             timeout_ms: Some(60_000),
             files: match id {
