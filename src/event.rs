@@ -335,6 +335,12 @@ impl Covers {
         if self.argv != now.argv {
             return Some(format!("arguments: {}", quote(&self.argv, &now.argv)));
         }
+        if self.cwd != now.cwd {
+            return Some(format!("working folder: {}", quote(&self.cwd, &now.cwd)));
+        }
+        if self.folder != now.folder {
+            return Some(format!("working folder: {} is another folder of that name now", self.cwd));
+        }
         if let Some(what) = file(&self.exe, &now.exe) {
             return Some(format!("executable: {what}"));
         }
@@ -362,12 +368,6 @@ impl Covers {
         let names = self.env.keys().chain(now.env.keys());
         if let Some(name) = names.into_iter().find(|name| self.env.get(*name) != now.env.get(*name)) {
             return Some(format!("environment: {name}"));
-        }
-        if self.cwd != now.cwd {
-            return Some(format!("working folder: {}", quote(&self.cwd, &now.cwd)));
-        }
-        if self.folder != now.folder {
-            return Some(format!("working folder: {} is another folder of that name now", self.cwd));
         }
         if self.host != now.host || self.user != now.user {
             return Some("host or user".into());

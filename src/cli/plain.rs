@@ -238,7 +238,7 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
     for (index, word) in covers.argv.iter().enumerate() {
         writeln!(out, "argument {index}: {}", escaped(word))?;
     }
-    writeln!(out, "executable: {}", file(&covers.exe))?;
+    writeln!(out, "executable: {}{}", file(&covers.exe), if covers.sealed { ", from a sealed copy" } else { "" })?;
     if let Some(interpreter) = &covers.interpreter {
         writeln!(out, "interpreter: {}", file(interpreter))?;
     }
@@ -250,7 +250,10 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
     if let Some(stdin) = &covers.stdin {
         writeln!(out, "input: {}", escaped(stdin))?;
     }
-    for named in &covers.files {
+    if let Some(from) = &covers.stdin_file {
+        writeln!(out, "input: from {}", escaped(&from.path))?;
+    }
+    for named in covers.stdin_file.iter().chain(&covers.files) {
         writeln!(out, "file: {}", file(named))?;
         for line in named.text.as_deref().unwrap_or("").lines() {
             writeln!(out, "  | {}", escaped(line))?;

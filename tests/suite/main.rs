@@ -14,4 +14,5 @@ mod refusals;
 mod support;
 mod tidy;
 mod tmux;
+mod toctou;
 mod wire;
