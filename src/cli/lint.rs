@@ -1,7 +1,7 @@
 //! `lint` and `new`.
 
 use super::args::{Lint, New};
-use super::{No, read_plan};
+use super::{No, WrongPlan, out, read_plan};
 use anyhow::Context as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -17,7 +17,7 @@ pub fn run(args: &Lint) -> anyhow::Result<()> {
                 let color =
                     std::io::IsTerminal::is_terminal(&std::io::stdout()) && std::env::var_os("NO_COLOR").is_none();
                 for warning in &warnings {
-                    println!("{}", warning.render(&path.display().to_string(), &plan, color));
+                    out::drawn(std::io::stdout(), &warning.render(&path.display().to_string(), &plan, color));
                 }
                 let critical = plan.steps.iter().filter(|step| step.checks > 0).count();
                 println!(
@@ -30,8 +30,11 @@ pub fn run(args: &Lint) -> anyhow::Result<()> {
                     warnings.len(),
                 );
             }
-            Err(error) if error.downcast_ref::<No>().is_some() => {
-                eprintln!("{error}");
+            Err(error) if error.is::<No>() || error.is::<WrongPlan>() => {
+                match error.downcast_ref() {
+                    Some(WrongPlan(text)) => out::drawn(std::io::stderr(), text),
+                    None => eprintln!("{error}"),
+                }
                 wrong.push(path.display().to_string());
             }
             Err(error) => return Err(error),

@@ -29,7 +29,13 @@ pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut
     let mut state = Plain { waiting: vec![], grace: Instant::now(), held: None, opened: None, read: None };
     {
         let view = client.view.borrow().clone();
-        writeln!(out, "joined session {} as {} ({})", &view.session.id, view.me, view.session.role(&view.me).word())?;
+        writeln!(
+            out,
+            "joined session {} as {} ({})",
+            shown(&view.session.id),
+            view.me,
+            view.session.role(&view.me).word()
+        )?;
         status(&view, out)?;
         if let Some((_, _, armed)) = view.session.open_step() {
             panel(armed, &view, out)?;
@@ -234,7 +240,14 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
 pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Result<()> {
     let covers = armed.covers.covers();
     let file = |file: &FileSeen| format!("{} ({} bytes, SHA-256 {})", escaped(&file.path), file.size, file.sha256);
-    writeln!(out, "--- CHECK {} attempt {}: {} [{}]", covers.step, covers.attempt, shown(&covers.title), covers.class)?;
+    writeln!(
+        out,
+        "--- CHECK {} attempt {}: {} [{}]",
+        covers.step,
+        covers.attempt,
+        shown(&covers.title),
+        shown(&covers.class)
+    )?;
     for (index, word) in covers.argv.iter().enumerate() {
         writeln!(out, "argument {index}: {}", escaped(word))?;
     }
@@ -268,7 +281,7 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         writeln!(out, "gate {}: {}: {}", gate.watch, status.word(), shown(&view.session.why(&gate.watch, now)))?;
     }
     for (name, words) in &covers.words {
-        writeln!(out, "{}: {}", name.replace('_', " "), shown(words))?;
+        writeln!(out, "{}: {}", shown(&name.replace('_', " ")), shown(words))?;
     }
     if covers.point_of_no_return {
         writeln!(out, "AFTER THIS NOTHING CAN BE UNDONE")?;
