@@ -3,7 +3,7 @@
 
 // First, because its macros count in every file named after it.
 #[macro_use]
-mod out;
+pub mod out;
 
 mod args;
 mod cockpit;

@@ -19,17 +19,17 @@ pub struct Harmless<W> {
 
 /// Standard output.
 pub fn stdout() -> Harmless<io::Stdout> {
-    Harmless { to: io::stdout(), begun: vec![], entries: false }
+    Harmless::new(io::stdout(), false)
 }
 
 /// Standard error.
 pub fn stderr() -> Harmless<io::Stderr> {
-    Harmless { to: io::stderr(), begun: vec![], entries: false }
+    Harmless::new(io::stderr(), false)
 }
 
 /// Standard error as a log: one line an entry, whatever the entry holds.
 pub fn log() -> Harmless<io::Stderr> {
-    Harmless { entries: true, ..stderr() }
+    Harmless::new(io::stderr(), true)
 }
 
 /// Prints what was made harmless when it was drawn, colours included: the errors of a plan.
@@ -38,8 +38,8 @@ pub fn drawn(mut to: impl Write, text: &str) {
 }
 
 impl<W: Write> Harmless<W> {
-    #[cfg(test)]
-    fn new(to: W, entries: bool) -> Self {
+    /// Text on its way to `to`; with `entries`, every write is one entry of a log.
+    pub fn new(to: W, entries: bool) -> Self {
         Harmless { to, begun: vec![], entries }
     }
 

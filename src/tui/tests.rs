@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod hostile;
 mod properties;
 mod screens;
 
@@ -175,6 +176,10 @@ impl Flight {
         self.sequencer.session()
     }
     pub fn arm(&mut self, id: &str) {
+        self.arm_as(id, |_| {});
+    }
+    /// Armed by a hub that says something else of it.
+    pub fn arm_as(&mut self, id: &str, change: impl FnOnce(&mut Covers)) {
         let session = self.session();
         let step = session.plan.step(&step(id)).unwrap().clone();
         let attempt = session.steps[&step.id].attempt + 1;
@@ -190,7 +195,7 @@ impl Flight {
             ("touches", &step.touches),
             ("undo", &step.undo),
         ];
-        let covers = Covers {
+        let mut covers = Covers {
             step: step.id.clone(),
             attempt,
             title: step.title.clone(),
@@ -232,6 +237,7 @@ impl Flight {
             words: words.iter().filter_map(|(k, v)| Some(((*k).to_owned(), v.as_ref()?.clone()))).collect(),
             point_of_no_return: step.point_of_no_return,
         };
+        change(&mut covers);
         let refusal = self.ask("dana", Request::Arm { step: step.id.clone(), covers: Some(Box::new(covers)) });
         assert_eq!(refusal, None, "{id}");
     }

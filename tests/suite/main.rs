@@ -4,6 +4,7 @@ mod bad_input;
 mod crash;
 mod demo;
 mod fanout;
+mod hostile;
 mod joining;
 mod plain;
 #[cfg(feature = "kafka")]
