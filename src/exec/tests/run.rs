@@ -246,6 +246,19 @@ async fn chunks_are_cut_between_characters_and_other_bytes_pass_as_they_are() {
     assert!(watched.chunks.iter().all(|chunk| !chunk.starts_with(b"\xb6")), "{:?}", watched.chunks);
 }
 
+/// Whoever asks its terminal for a name, a place or a setting asks a screen that does not talk back: what an answer says
+/// could otherwise be typed in the name of nobody.
+#[tokio::test]
+async fn queries_are_answered_by_nobody() {
+    let text = r"stty -echo -icanon min 0 time 3; printf '\033[c\033[>c\033[5n\033[6n\033P$qm\033\\\033]52;c;?\007'; dd bs=99 count=1 2>/dev/null | wc -c";
+    let mut watched = Watched::step(&shell(Io::Pty, text));
+    let mut screen = crate::exec::Screen::new(SIZE);
+    while watched.next().await {
+        screen.feed(&watched.output); // as the hub does, while the command waits for its answer
+    }
+    assert!(watched.text().ends_with("0\n"), "{:?}", watched.text());
+}
+
 #[tokio::test]
 async fn a_new_size_reaches_the_command() {
     let text = "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done";

@@ -92,11 +92,10 @@ fn panel(name: &str, text: &str) {
         covers.words = BTreeMap::from([(hostile.clone(), hostile.clone())]);
         covered = 18;
     });
-    let size = (150, 180);
+    let size = (200, 300);
     let mut app = App::new(size.0, size.1);
     let view = flight.view("ivo");
     update(&mut app, key('x'), &view, flight.now());
-    frame(&mut app, &view, flight.now(), size);
     assert!(app.panel().is_some(), "the panel is open");
     let shown = holds("panel", name, &app, &view, flight.now(), size).matches(MARK).count();
     assert!(shown + 3 >= covered, "{name}: only {shown} of {covered} fields were drawn");
