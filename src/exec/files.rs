@@ -19,12 +19,16 @@ pub(super) const SEALED_MAX: u64 = 64 << 20;
 pub(super) fn open(path: &Path) -> io::Result<(PathBuf, File)> {
     use std::os::unix::fs::OpenOptionsExt;
     let path = path.canonicalize()?;
-    // Without waiting: to open a FIFO would wait for somebody to write to it.
-    let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY).open(&path)?;
-    match file.metadata()?.is_file() {
-        true => Ok((path, file)),
+    let regular = |meta: std::fs::Metadata| match meta.is_file() {
+        true => Ok(()),
         false => Err(io::Error::other("it is not a regular file")),
-    }
+    };
+    // Asked before it is opened: to open a device may do something. And without waiting, because it may be another one by
+    // now, and to open a FIFO would wait for somebody to write to it.
+    regular(path.metadata()?)?;
+    let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY).open(&path)?;
+    regular(file.metadata()?)?;
+    Ok((path, file))
 }
 
 /// Hashes a regular file; keeps the first 64 KiB of its text where `text` asks for it and it is UTF-8.
@@ -50,6 +54,7 @@ pub(super) fn look_at(path: &Path, file: &File, text: bool) -> io::Result<FileSe
 /// Which bytes a descriptor stood for, as far as the file system tells without reading them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
+    place: (u64, u64),
     size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
@@ -59,6 +64,7 @@ impl Stamp {
         use std::os::unix::fs::MetadataExt;
         let meta = file.metadata()?;
         Ok(Stamp {
+            place: (meta.dev(), meta.ino()),
             size: meta.len(),
             modified: (meta.mtime(), meta.mtime_nsec()),
             changed: (meta.ctime(), meta.ctime_nsec()),

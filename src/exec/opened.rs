@@ -17,9 +17,9 @@ use crate::plan::{Params, Step};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// A file larger than this is not hashed once more after the intent is on disk: the session waits for that. It was hashed
-/// when the step was armed and when run was pressed.
-const HASHED_AGAIN_MAX: u64 = 64 << 20;
+/// So many bytes of the files that a command opens itself are hashed once more after the intent is on disk: the session
+/// waits for that. What is past it was hashed when the step was armed and when run was pressed.
+const HASHED_AGAIN_MAX: u64 = 256 << 20;
 
 /// What [`start`](super::start) needs, open. Nothing was started yet, and dropping it starts nothing.
 #[derive(Debug)]
@@ -98,8 +98,12 @@ fn files_unchanged(covers: &Covers, step: &Step, params: &Params, cwd: &Path) ->
             return Err(changed(format!("a name in the command now leads to {file}, which is not what was checked")));
         }
     }
-    for seen in covers.files.iter().filter(|seen| seen.size <= HASHED_AGAIN_MAX) {
-        unchanged(seen)?;
+    let mut left = HASHED_AGAIN_MAX;
+    for seen in &covers.files {
+        if let Some(less) = left.checked_sub(seen.size) {
+            left = less;
+            unchanged(seen)?;
+        }
     }
     Ok(())
 }
@@ -122,7 +126,8 @@ fn program(covers: &Covers, cwd: &Path) -> Result<(Program, Vec<String>, Option<
         return Ok((Program::Open(file), covers.argv.clone(), None));
     };
     // The kernel will follow the names in the #! lines: they must still lead to what was frozen.
-    let stamp = Stamp::of(&file).ok();
+    let error = |error: std::io::Error| changed(format!("{}: {error}", escaped(&covers.exe.path)));
+    let stamp = Stamp::of(&file).map_err(error)?;
     let now = interpreters(&found, path, cwd).map_err(|error| changed(error.to_string()))?;
     let expected = std::iter::once(interpreter).chain(&covers.files);
     match now.first() {
@@ -135,8 +140,8 @@ fn program(covers: &Covers, cwd: &Path) -> Result<(Program, Vec<String>, Option<
         }
     }
     // Looking at the interpreters took its time, and the script comes first in what runs.
-    let (_, again) = files::open(&real).map_err(|error| changed(format!("{}: {error}", escaped(&covers.exe.path))))?;
-    if Stamp::of(&again).ok() != stamp {
+    let (_, again) = files::open(&real).map_err(error)?;
+    if Stamp::of(&again).map_err(error)? != stamp {
         return Err(changed(format!("{} was exchanged while it was read", escaped(&covers.exe.path))));
     }
     // Under the name it was found by: many scripts look at `$0`, and that is the path the kernel was given.

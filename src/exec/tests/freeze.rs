@@ -89,7 +89,7 @@ fn refusals_name_the_thing_and_what_to_do() {
     write(dir, "loop", "#!./loop\n", 0o755);
     write(dir, "script", "#!/bin/sh\n", 0o755);
     write(dir, "options", "#!/usr/bin/env -S sh -e\n", 0o755);
-    write(dir, "twice", &format!("#!{}/script\n", dir.display()), 0o755);
+    write(dir, "twice", format!("#!{}/script\n", dir.display()), 0o755);
     let sealed = |name: &str| Step { sealed: true, ..step(Io::Pipe, &[name]) };
     let true_ = || step(Io::Pipe, &["true"]);
     let cases: Vec<(Step, &[&str])> = vec![

@@ -46,7 +46,7 @@ fn pane(name: &str, payload: &[u8]) {
     let size = Size { cols: 80, rows: 24 };
     // CAN and ST end whatever the payload left open; the mark then stands on a line of its own.
     let printed = [payload, b"\x18\x1b\\\r\n", MARK.as_bytes(), b"\r\n"].concat();
-    for chunk in [1, 3, printed.len()] {
+    for chunk in [1, printed.len()] {
         let mut hub = Emulated::new(size);
         printed.chunks(chunk).for_each(|part| hub.feed(part));
         let view = flight.view("dana");
@@ -92,7 +92,7 @@ fn panel(name: &str, text: &str) {
         covers.words = BTreeMap::from([(hostile.clone(), hostile.clone())]);
         covered = 18;
     });
-    let size = (200, 300);
+    let size = (200, if text.len() > 200 { 300 } else { 110 }); // all of it on one page
     let mut app = App::new(size.0, size.1);
     let view = flight.view("ivo");
     update(&mut app, key('x'), &view, flight.now());
