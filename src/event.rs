@@ -356,9 +356,18 @@ pub struct Covers {
     pub env: BTreeMap<String, String>,
     /// The working folder, absolute.
     pub cwd: String,
+    /// Which folder that was: another one may get its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FolderSeen>,
     /// What is fed to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
+    /// The file it reads as its standard input, in place of `stdin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin_file: Option<FileSeen>,
+    /// Whether its script runs from a sealed copy of what was hashed instead of from its file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
     /// `pty` or `pipe`.
     pub io: String,
     /// When it is ended by force.
@@ -398,14 +407,29 @@ impl Covers {
         if self.argv != now.argv {
             return Some(format!("arguments: {}", quote(&self.argv, &now.argv)));
         }
+        if self.cwd != now.cwd {
+            return Some(format!("working folder: {}", quote(&self.cwd, &now.cwd)));
+        }
+        if self.folder != now.folder {
+            return Some(format!("working folder: {} is another folder of that name now", self.cwd));
+        }
         if let Some(what) = file(&self.exe, &now.exe) {
             return Some(format!("executable: {what}"));
         }
-        if self.interpreter != now.interpreter {
-            return Some(format!(
-                "interpreter: {}",
-                quote(&self.interpreter.as_ref().map(|f| &f.path), &now.interpreter.as_ref().map(|f| &f.path))
-            ));
+        let maybe = |a: &Option<FileSeen>, b: &Option<FileSeen>| match (a, b) {
+            (Some(a), Some(b)) => file(a, b),
+            (None, None) => None,
+            (Some(a), None) => Some(format!("{} is none any more", a.path)),
+            (None, Some(b)) => Some(format!("there was none, and now it is {}", b.path)),
+        };
+        if let Some(what) = maybe(&self.interpreter, &now.interpreter) {
+            return Some(format!("interpreter: {what}"));
+        }
+        if self.stdin != now.stdin {
+            return Some("what is fed to its standard input".into());
+        }
+        if let Some(what) = maybe(&self.stdin_file, &now.stdin_file) {
+            return Some(format!("standard input: {what}"));
         }
         if self.files.len() != now.files.len() {
             return Some("the list of files".into());
@@ -413,11 +437,9 @@ impl Covers {
         if let Some(what) = self.files.iter().zip(&now.files).find_map(|(a, b)| file(a, b)) {
             return Some(format!("file: {what}"));
         }
-        if self.env != now.env {
-            return Some("environment".into());
-        }
-        if self.cwd != now.cwd {
-            return Some(format!("working folder: {}", quote(&self.cwd, &now.cwd)));
+        let names = self.env.keys().chain(now.env.keys());
+        if let Some(name) = names.into_iter().find(|name| self.env.get(*name) != now.env.get(*name)) {
+            return Some(format!("environment: {name}"));
         }
         if self.host != now.host || self.user != now.user {
             return Some("host or user".into());
@@ -440,6 +462,20 @@ pub struct FileSeen {
     /// Its text to 64 KiB, for files the plan names; nothing where it is not UTF-8 text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+}
+
+/// What tells a folder from a later one that got its name: where it is stored, and when it was made, because the place of
+/// one that was removed is soon used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FolderSeen {
+    /// Number of the file system.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+    /// When it was made, in nanoseconds since 1970, where the file system keeps that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born_ns: Option<u64>,
 }
 
 /// A gate as it was when its step was armed.

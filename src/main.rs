@@ -4,5 +4,8 @@ use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(crosscheck::cli::run(crosscheck::cli::Cli::parse()))
+    ExitCode::from(match crosscheck::cli::Cli::try_parse() {
+        Ok(cli) => crosscheck::cli::run(cli),
+        Err(error) => crosscheck::cli::usage(&error),
+    })
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use unicode_normalization::UnicodeNormalization;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Why a text cannot be a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,19 +27,21 @@ pub fn is_hidden(c: char) -> bool {
         || matches!(c,
             '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
             | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Text from outside made harmless for one line of a screen: hidden characters become `\u{..}`, tabs and line ends a blank.
 pub fn shown(text: &str) -> String {
-    if !text.chars().any(is_hidden) {
+    if text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_control()) {
         return text.to_owned();
     }
+    let mut marks = Marks::default();
     let mut out = String::with_capacity(text.len() + 8);
     for c in text.chars() {
         match c {
             '\n' | '\t' | '\r' => out.push(' '),
-            c if is_hidden(c) => out.extend(c.escape_unicode()),
+            c if is_hidden(c) || marks.too_many(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
     }
@@ -49,17 +51,30 @@ pub fn shown(text: &str) -> String {
 /// The text with every hidden character written as `\u{..}`, line ends and tabs included: for a command, where a blank
 /// in place of a line end would be a lie.
 pub fn escaped(text: &str) -> String {
+    let mut marks = Marks::default();
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            c if is_hidden(c) => out.extend(c.escape_unicode()),
+            c if is_hidden(c) || marks.too_many(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
     }
     out
+}
+
+/// Counts the marks on one character. No script stacks more than a few; a hundred of them draw over the lines above.
+#[derive(Default)]
+struct Marks(u32);
+impl Marks {
+    const MAX: u32 = 8;
+
+    fn too_many(&mut self, c: char) -> bool {
+        self.0 = if c.width() == Some(0) { self.0 + 1 } else { 0 };
+        self.0 > Self::MAX
+    }
 }
 
 macro_rules! name {
@@ -168,5 +183,8 @@ mod tests {
         assert!(!shown(hostile).chars().any(is_hidden));
         assert!(!escaped(hostile).chars().any(is_hidden));
         assert!(escaped(hostile).contains("\\n"));
+        let stacked = format!("e{}", "\u{301}".repeat(100));
+        assert_eq!(shown(&stacked).matches('\u{301}').count(), 8);
+        assert_eq!(shown("e\u{301}\u{302} ไม่ 각"), "e\u{301}\u{302} ไม่ 각");
     }
 }

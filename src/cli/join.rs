@@ -41,7 +41,7 @@ pub async fn join(link: Link, name: Option<Principal>, via: Option<String>) -> a
 pub async fn show(client: Client, screen: &ScreenArgs, hub: Option<&str>) -> anyhow::Result<()> {
     if wants_plain(screen) {
         let input = tokio::io::BufReader::new(tokio::io::stdin());
-        return plain::run(client, input, &mut std::io::stdout()).await;
+        return plain::run(client, input, &mut super::out::stdout()).await;
     }
     super::cockpit::run(client, screen, hub).await
 }

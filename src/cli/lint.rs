@@ -1,7 +1,7 @@
 //! `lint` and `new`.
 
 use super::args::{Lint, New};
-use super::{No, plan_folder, read_plan};
+use super::{No, WrongPlan, out, plan_folder, read_plan};
 use crate::hub::policy;
 use anyhow::Context as _;
 use std::fs::OpenOptions;
@@ -22,7 +22,7 @@ pub fn run(args: &Lint) -> anyhow::Result<()> {
                 let color =
                     std::io::IsTerminal::is_terminal(&std::io::stdout()) && std::env::var_os("NO_COLOR").is_none();
                 for warning in &warnings {
-                    println!("{}", warning.render(&path.display().to_string(), &plan, color));
+                    out::drawn(std::io::stdout(), &warning.render(&path.display().to_string(), &plan, color));
                 }
                 let critical = plan.steps.iter().filter(|step| step.checks > 0).count();
                 println!(
@@ -36,8 +36,11 @@ pub fn run(args: &Lint) -> anyhow::Result<()> {
                     allowed.map_or(String::new(), |allowed| format!(", allowed_signers {}", allowed.digest().short())),
                 );
             }
-            Err(error) if error.downcast_ref::<No>().is_some() => {
-                eprintln!("{error}");
+            Err(error) if error.is::<No>() || error.is::<WrongPlan>() => {
+                match error.downcast_ref() {
+                    Some(WrongPlan(text)) => out::drawn(std::io::stderr(), text),
+                    None => eprintln!("{error}"),
+                }
                 wrong.push(path.display().to_string());
             }
             Err(error) => return Err(error),

@@ -1,6 +1,10 @@
 //! One file a subcommand. What scripts rely on: exit 0 fine, 1 the answer is no, 2 usage, 3 cannot reach, open, or not
 //! allowed.
 
+// First, because its macros count in every file named after it.
+#[macro_use]
+pub mod out;
+
 mod args;
 mod cockpit;
 mod demo;
@@ -24,6 +28,11 @@ use std::path::{Path, PathBuf};
 #[error("{0}")]
 pub struct No(pub String);
 
+/// The answer is no, and a plan says why: drawn with the places in it, for the terminal it goes to.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongPlan(String);
+
 /// Carries out a command line and returns the exit status.
 pub fn run(cli: Cli) -> u8 {
     let done = match cli.command {
@@ -45,6 +54,16 @@ pub fn run(cli: Cli) -> u8 {
     }
 }
 
+/// Prints what a command line got wrong, or the help that was asked for, and returns the exit status.
+pub fn usage(error: &clap::Error) -> u8 {
+    match error.kind() {
+        clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => error.exit(),
+        // Without its colours: it quotes the command line, and that may have been copied from anywhere.
+        _ => eprintln!("{}", error.render().to_string().trim_end()),
+    }
+    2
+}
+
 /// Prints an error with its causes, once, and finds its exit status.
 fn status(error: &anyhow::Error) -> u8 {
     // A reader that closed our output has what it wanted.
@@ -54,6 +73,10 @@ fn status(error: &anyhow::Error) -> u8 {
         .any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
     {
         return 0;
+    }
+    if let Some(WrongPlan(drawn)) = error.downcast_ref() {
+        out::drawn(std::io::stderr(), drawn);
+        return 1;
     }
     let mut text = String::new();
     for cause in error.chain() {
@@ -116,6 +139,6 @@ fn read_plan(path: &Path) -> anyhow::Result<crate::plan::Plan> {
     })?;
     crate::plan::Plan::parse(&path.display().to_string(), &text).map_err(|error| {
         let color = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-        No(error.render(color)).into()
+        WrongPlan(error.render(color)).into()
     })
 }

@@ -29,7 +29,13 @@ pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut
     let mut state = Plain { waiting: vec![], grace: Instant::now(), held: None, opened: None, read: None };
     {
         let view = client.view.borrow().clone();
-        writeln!(out, "joined session {} as {} ({})", &view.session.id, view.me, view.session.role(&view.me).word())?;
+        writeln!(
+            out,
+            "joined session {} as {} ({})",
+            shown(&view.session.id),
+            view.me,
+            view.session.role(&view.me).word()
+        )?;
         status(&view, out)?;
         if let Some((_, _, armed)) = view.session.open_step() {
             panel(armed, &view, out)?;
@@ -235,11 +241,18 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
 pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Result<()> {
     let covers = armed.covers.covers();
     let file = |file: &FileSeen| format!("{} ({} bytes, SHA-256 {})", escaped(&file.path), file.size, file.sha256);
-    writeln!(out, "--- CHECK {} attempt {}: {} [{}]", covers.step, covers.attempt, shown(&covers.title), covers.class)?;
+    writeln!(
+        out,
+        "--- CHECK {} attempt {}: {} [{}]",
+        covers.step,
+        covers.attempt,
+        shown(&covers.title),
+        shown(&covers.class)
+    )?;
     for (index, word) in covers.argv.iter().enumerate() {
         writeln!(out, "argument {index}: {}", escaped(word))?;
     }
-    writeln!(out, "executable: {}", file(&covers.exe))?;
+    writeln!(out, "executable: {}{}", file(&covers.exe), if covers.sealed { ", from a sealed copy" } else { "" })?;
     if let Some(interpreter) = &covers.interpreter {
         writeln!(out, "interpreter: {}", file(interpreter))?;
     }
@@ -251,7 +264,10 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
     if let Some(stdin) = &covers.stdin {
         writeln!(out, "input: {}", escaped(stdin))?;
     }
-    for named in &covers.files {
+    if let Some(from) = &covers.stdin_file {
+        writeln!(out, "input: from {}", escaped(&from.path))?;
+    }
+    for named in covers.stdin_file.iter().chain(&covers.files) {
         writeln!(out, "file: {}", file(named))?;
         for line in named.text.as_deref().unwrap_or("").lines() {
             writeln!(out, "  | {}", escaped(line))?;
@@ -266,7 +282,7 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         writeln!(out, "gate {}: {}: {}", gate.watch, status.word(), shown(&view.session.why(&gate.watch, now)))?;
     }
     for (name, words) in &covers.words {
-        writeln!(out, "{}: {}", name.replace('_', " "), shown(words))?;
+        writeln!(out, "{}: {}", shown(&name.replace('_', " ")), shown(words))?;
     }
     if covers.point_of_no_return {
         writeln!(out, "AFTER THIS NOTHING CAN BE UNDONE")?;

@@ -1,7 +1,7 @@
 //! `replay` and `report`: afterwards. Both read a transcript that may still be written, and take no lock.
 
 use super::args::{Format, Replay, Report};
-use super::{cockpit, join, plain};
+use super::{cockpit, join, out, plain};
 use crate::client::view::{Link, View};
 use crate::event::Role;
 use crate::name::Principal;
@@ -43,14 +43,14 @@ pub async fn run(args: Replay) -> anyhow::Result<()> {
 
 /// Prints the story, one event a line.
 fn plainly(mut player: Player) -> anyhow::Result<()> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut out = std::io::BufWriter::new(out::stdout());
     let (first, hash) = player.line(1)?;
     let mut session = Session::open(&first, hash)?;
     writeln!(
         out,
         "{} #1 session {} opened: {} on {}",
         first.at.clock(),
-        session.id,
+        crate::name::shown(&session.id),
         crate::name::shown(&session.plan.name),
         crate::name::shown(&session.plan.environment)
     )?;
@@ -76,7 +76,7 @@ pub fn report(args: &Report) -> anyhow::Result<()> {
     let text = match args.format {
         Format::Md => crate::report::markdown::markdown(&report),
     };
-    std::io::stdout().write_all(text.as_bytes())?;
+    out::stdout().write_all(text.as_bytes())?;
     Ok(())
 }
 

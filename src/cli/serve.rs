@@ -1,7 +1,7 @@
 //! `serve`: a hub in the foreground.
 
 use super::args::{HubArgs, Serve};
-use super::{No, plan_folder, read_plan, state_folder};
+use super::{No, out, plan_folder, read_plan, state_folder};
 use crate::hub::driver::Ended;
 use crate::hub::{Config, Hub, HubError, Stopper, links};
 use crate::plan::Plan;
@@ -21,7 +21,7 @@ pub async fn run(args: Serve) -> anyhow::Result<()> {
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("CROSSCHECK_LOG").unwrap_or_else(|_| "warn".into()),
         )
-        .with_writer(std::io::stderr)
+        .with_writer(out::log)
         .with_ansi(false)
         .init();
     // A limit on the size of files shall be a write that fails, and is told to everyone, not a signal that kills.
@@ -55,7 +55,7 @@ pub async fn run(args: Serve) -> anyhow::Result<()> {
 
 /// Prints, as far as anybody still listens: a hub outlives the terminal it was started from.
 fn say(text: &str) {
-    let mut out = std::io::stdout();
+    let mut out = out::stdout();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 

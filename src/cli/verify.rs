@@ -34,7 +34,7 @@ pub fn run(args: &Verify) -> anyhow::Result<()> {
     }
     let (audit, output) = of(&args.file, &held)?;
     let text = audit.proof.to_string();
-    let mut out = std::io::stdout().lock();
+    let mut out = super::out::stdout();
     if args.json {
         let findings = Findings {
             verdict: audit.proof.word(),

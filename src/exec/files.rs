@@ -1,26 +1,117 @@
-//! Looking at a file: hash, length and text from one descriptor, so that all three are of the same bytes.
+//! Looking at files and folders through one descriptor, so that hash, length and text, and what is executed or read later,
+//! are of the same bytes; and copies that nobody can change.
 
-use crate::event::FileSeen;
+use crate::event::{FileSeen, FolderSeen};
 use crate::hash::Hash;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 
 /// How much of a file's text is kept: what a person can be expected to look at before saying yes.
 pub(super) const TEXT_MAX: usize = 64 * 1024;
 
+/// A sealed copy lies in memory. Whatever is larger is no script and no input that anybody looked through.
+pub(super) const SEALED_MAX: u64 = 64 << 20;
+
+/// Opens a regular file, links resolved. Hashing it, looking at its first line and executing it are then about the same
+/// bytes, whatever happens to its name meanwhile.
+pub(super) fn open(path: &Path) -> io::Result<(PathBuf, File)> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = path.canonicalize()?;
+    let regular = |meta: std::fs::Metadata| match meta.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other("it is not a regular file")),
+    };
+    // Asked before it is opened: to open a device may do something. And without waiting, because it may be another one by
+    // now, and to open a FIFO would wait for somebody to write to it.
+    regular(path.metadata()?)?;
+    let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY).open(&path)?;
+    regular(file.metadata()?)?;
+    Ok((path, file))
+}
+
 /// Hashes a regular file; keeps the first 64 KiB of its text where `text` asks for it and it is UTF-8.
 pub(super) fn look(path: &Path, text: bool) -> io::Result<FileSeen> {
-    let path = path.canonicalize()?;
+    let (path, file) = open(path)?;
+    look_at(&path, &file, text)
+}
+
+/// As [`look`], at a file that was opened under that path and from which nothing was read yet.
+pub(super) fn look_at(path: &Path, file: &File, text: bool) -> io::Result<FileSeen> {
     let name = path.to_str().ok_or_else(|| io::Error::other("its path is not UTF-8; rename it"))?;
-    // Asked before it is opened: to open a FIFO would wait for somebody to write to it.
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut tee = Tee { file: File::open(&path)?, head: vec![], keep: if text { TEXT_MAX + 1 } else { 0 }, size: 0 };
+    let before = Stamp::of(file)?;
+    let mut tee = Tee { file, head: vec![], keep: if text { TEXT_MAX + 1 } else { 0 }, size: 0 };
     let sha256 = Hash::of_reader(&mut tee)?;
+    // A hash of the first half as it was and the second half as it is would be that of a file that never was.
+    if Stamp::of(file)? != before {
+        return Err(io::Error::other("it was written to while it was read; wait until nobody does"));
+    }
     let text = text.then(|| text_of(tee.head)).flatten();
     Ok(FileSeen { path: name.to_owned(), sha256, size: tee.size, text })
+}
+
+/// Which bytes a descriptor stood for, as far as the file system tells without reading them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    place: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+impl Stamp {
+    pub(super) fn of(file: &File) -> io::Result<Stamp> {
+        use std::os::unix::fs::MetadataExt;
+        let meta = file.metadata()?;
+        Ok(Stamp {
+            place: (meta.dev(), meta.ino()),
+            size: meta.len(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        })
+    }
+}
+
+/// Opens a folder; what is started there starts in this one, whatever gets its name meanwhile.
+pub(super) fn open_folder(path: &Path) -> io::Result<(File, FolderSeen)> {
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+    // A folder that one may enter but not list is a working folder all the same.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const FLAGS: i32 = nix::libc::O_DIRECTORY | nix::libc::O_PATH;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const FLAGS: i32 = nix::libc::O_DIRECTORY;
+    let file = File::options().read(true).custom_flags(FLAGS).open(path)?;
+    let meta = file.metadata()?;
+    let born = meta.created().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    let born_ns = born.and_then(|time| u64::try_from(time.as_nanos()).ok());
+    Ok((file, FolderSeen { device: meta.dev(), inode: meta.ino(), born_ns }))
+}
+
+/// A copy of a file's bytes that nobody can change any more, not even this program, and where it can be opened by whoever
+/// inherits the descriptor.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn sealed_copy(mut file: &File) -> io::Result<File> {
+    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    let copy = memfd_create(c"crosscheck sealed", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    let mut copy = File::from(copy);
+    let copied = io::copy(&mut file.by_ref().take(SEALED_MAX + 1), &mut copy)?;
+    if copied > SEALED_MAX {
+        return Err(io::Error::other(format!("it has more than {SEALED_MAX} bytes, too many for a sealed copy")));
+    }
+    let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+    fcntl(&copy, FcntlArg::F_ADD_SEALS(seals))?;
+    // Opened anew, for reading only and from its start.
+    File::open(inherited(&copy))
+}
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn sealed_copy(_: &File) -> io::Result<File> {
+    Err(io::Error::other("sealed copies need Linux (memfd); leave out sealed and stdin = { file }"))
+}
+
+/// The path under which a process that has this descriptor can open it again.
+pub(super) fn inherited(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// The text to `TEXT_MAX`, cut on a character border; nothing where it is not text.
@@ -40,13 +131,13 @@ fn text_of(mut head: Vec<u8>) -> Option<String> {
     }
 }
 
-struct Tee {
-    file: File,
+struct Tee<'a> {
+    file: &'a File,
     head: Vec<u8>,
     keep: usize,
     size: u64,
 }
-impl Read for Tee {
+impl Read for Tee<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.file.read(buffer)?;
         let room = self.keep.saturating_sub(self.head.len());

@@ -4,11 +4,11 @@
 //! tells whether anything changed in between. What cannot be shown to a person as it is (hidden characters, names that
 //! are not UTF-8) is refused rather than shown differently. Start at [`freeze`].
 
-use super::files::{TEXT_MAX, look};
+use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
-use crate::event::{Covers, FileSeen, GateSeen};
+use crate::event::{Covers, FileSeen, FolderSeen, GateSeen};
 use crate::name::{escaped, is_hidden};
-use crate::plan::{Io, Params, Plan, RenderError, Step};
+use crate::plan::{Io, Params, Plan, RenderError, Stdin, Step};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -62,9 +62,14 @@ pub enum FreezeError {
     /// A file could not be read.
     #[error("{what} {}: {source}; it must be readable where the hub runs", shown(path))]
     File { what: &'static str, path: PathBuf, source: std::io::Error },
-    /// A character that a person would not see.
-    #[error("{what} holds a hidden character: {text}; remove it, or keep it in a file that the step names")]
-    Hidden { what: String, text: String },
+    /// A character that a person would not see, or would take for a blank.
+    #[error(
+        "{what} holds {character}, {sight}, at character {at}: {text}; remove it, or keep it in a file that the step names"
+    )]
+    Hidden { what: String, character: String, sight: &'static str, at: usize, text: String },
+    /// What is to run from a sealed copy cannot.
+    #[error("sealed = true: {} {why}", shown(path))]
+    Unsealable { path: PathBuf, why: String },
     /// A name that cannot be in an environment.
     #[error("environment variable {name:?}: a name may not be empty or hold '='; rename it")]
     EnvName { name: String },
@@ -107,7 +112,10 @@ pub fn freeze(
         visible(|| "the name of an environment variable".into(), name)?;
         visible(|| format!("environment variable {name}"), value)?;
     }
-    let stdin = step.stdin.as_ref().map(|text| render("stdin", text)).transpose()?;
+    let stdin = match &step.stdin {
+        Some(Stdin::Text(text)) => Some(render("stdin", text)?),
+        _ => None,
+    };
     if let Some(text) = &stdin {
         visible(|| "stdin".into(), text)?;
         if step.io == Io::Pty {
@@ -118,17 +126,24 @@ pub fn freeze(
         Some(template) => folder.join(render("cwd", template)?),
         None => folder.to_owned(),
     };
-    let cwd = working_folder(&cwd)?;
+    let (cwd, seen_folder) = working_folder(&cwd)?;
     let path = env.get("PATH").map_or("", String::as_str);
 
     let file = lookup::find(program, path, &cwd)?;
     let exe = seen("program", &file, false)?;
+    let mut stdin_file = match &step.stdin {
+        Some(Stdin::File(name)) => Some(fed(&cwd.join(render("stdin", name)?))?),
+        _ => None,
+    };
     let mut files = vec![];
-    for template in &step.files {
-        let file = cwd.join(render("files", template)?);
+    for file in named_files(step, params, &cwd)? {
         add(&mut files, seen("file", &file, true)?);
     }
-    let mut interpreters = interpreters(&file, path, &cwd)?.into_iter();
+    let interpreters = interpreters(&file, path, &cwd)?;
+    if step.sealed {
+        sealable(&file, &exe, interpreters.len())?;
+    }
+    let mut interpreters = interpreters.into_iter();
     let interpreter = interpreters.next();
     interpreters.for_each(|file| add(&mut files, file));
     for word in &argv[1..] {
@@ -136,7 +151,7 @@ pub fn freeze(
             add(&mut files, seen("argument", &file, false)?);
         }
     }
-    share_text(&mut files);
+    share_text(stdin_file.iter_mut().chain(&mut files));
     Ok(Covers {
         step: step.id.clone(),
         attempt,
@@ -148,7 +163,10 @@ pub fn freeze(
         argv,
         env,
         cwd: utf8("working folder", &cwd)?,
+        folder: Some(seen_folder),
         stdin,
+        stdin_file,
+        sealed: step.sealed,
         io: match step.io {
             Io::Pty => "pty".to_owned(),
             Io::Pipe => "pipe".to_owned(),
@@ -184,10 +202,23 @@ pub(super) fn base_environment(io: Io, from: impl Fn(&str) -> Option<String>) ->
     ])
 }
 
+/// Refuses what a person who reads the command would not see as it is: hidden characters, and blanks of other kinds, which
+/// split no words where an ordinary one would.
 fn visible(what: impl Fn() -> String, text: &str) -> Result<(), FreezeError> {
-    match text.chars().any(|c| is_hidden(c) && !matches!(c, '\n' | '\t')) {
-        true => Err(FreezeError::Hidden { what: what(), text: escaped(text) }),
-        false => Ok(()),
+    let blank = |c: char| (c.is_whitespace() && c != ' ') || c == '\u{2800}';
+    let unseen = |c: char| (is_hidden(c) || blank(c)) && !matches!(c, '\n' | '\t');
+    match text.chars().enumerate().find(|(_, c)| unseen(*c)) {
+        Some((index, c)) => Err(FreezeError::Hidden {
+            what: what(),
+            character: c.escape_unicode().to_string(),
+            sight: if is_hidden(c) { "a hidden character" } else { "which looks like a blank and is none" },
+            at: index + 1,
+            text: text
+                .chars()
+                .map(|c| if unseen(c) { c.escape_unicode().to_string() } else { escaped(c.encode_utf8(&mut [0; 4])) })
+                .collect(),
+        }),
+        None => Ok(()),
     }
 }
 
@@ -198,13 +229,57 @@ fn fits_terminal(text: &str) -> Result<(), FreezeError> {
     }
 }
 
-fn working_folder(path: &Path) -> Result<PathBuf, FreezeError> {
+fn working_folder(path: &Path) -> Result<(PathBuf, FolderSeen), FreezeError> {
     let error = |why: String| FreezeError::Cwd { path: path.to_owned(), why };
     let real = path.canonicalize().map_err(|e| error(e.to_string()))?;
     if !real.is_dir() {
         return Err(error("it is not a folder".into()));
     }
-    Ok(real)
+    let (_, seen) = open_folder(&real).map_err(|e| error(e.to_string()))?;
+    Ok((real, seen))
+}
+
+/// The files that a step names, as it names them.
+pub(super) fn named_files(step: &Step, params: &Params, cwd: &Path) -> Result<Vec<PathBuf>, FreezeError> {
+    let render = |template: &crate::plan::Template| {
+        template.render(params).map_err(|source| FreezeError::Render { what: "files".into(), source })
+    };
+    step.files.iter().map(|template| Ok(cwd.join(render(template)?))).collect()
+}
+
+/// A file that is fed whole: its copy must fit into memory.
+fn fed(path: &Path) -> Result<FileSeen, FreezeError> {
+    let file = seen("standard input", path, true)?;
+    if file.size > SEALED_MAX {
+        let source = std::io::Error::other(format!(
+            "it has {} bytes, at most {SEALED_MAX} can be fed; have the command read it by its name, and list it in files",
+            file.size
+        ));
+        return Err(FreezeError::File { what: "standard input", path: path.to_owned(), source });
+    }
+    Ok(file)
+}
+
+/// A script of which a copy can be run: its interpreter is a program, and named so that nothing is looked up on the way.
+fn sealable(found: &Path, exe: &FileSeen, interpreters: usize) -> Result<(), FreezeError> {
+    let no = |why: &str| Err(FreezeError::Unsealable { path: found.to_owned(), why: why.to_owned() });
+    let kind = |file: &Path| {
+        lookup::kind(file).map_err(|source| FreezeError::File { what: "program", path: file.to_owned(), source })
+    };
+    let Kind::Script(word, rest) = kind(found)? else {
+        return no("is no script; leave `sealed` out, a binary runs from the file that was hashed in any case");
+    };
+    if exe.size > SEALED_MAX {
+        return no("is too large for a copy in memory");
+    }
+    let by_env = word.ends_with("/env");
+    if by_env && (rest.is_empty() || rest.starts_with('-') || rest.contains(['=', ' ', '\t'])) {
+        return no("has more or less than one name behind env in its #! line; name the interpreter itself there");
+    }
+    if interpreters > 1 + usize::from(by_env) {
+        return no("is interpreted by a script; name a program in its #! line");
+    }
+    Ok(())
 }
 
 fn utf8(what: &'static str, path: &Path) -> Result<String, FreezeError> {
@@ -231,9 +306,9 @@ fn add(files: &mut Vec<FileSeen>, file: FileSeen) {
 
 /// All texts together must fit into one line of the transcript: the first files are shown whole, what is past the limit
 /// by its head, or by its hash alone.
-fn share_text(files: &mut [FileSeen]) {
+fn share_text<'a>(files: impl Iterator<Item = &'a mut FileSeen>) {
     let mut room = TEXT_MAX;
-    for text in files.iter_mut().map(|file| &mut file.text) {
+    for text in files.map(|file| &mut file.text) {
         let Some(shown) = text else { continue };
         let mut cut = shown.len().min(room);
         while !shown.is_char_boundary(cut) {
@@ -250,7 +325,7 @@ fn share_text(files: &mut [FileSeen]) {
 
 /// The file an argument names: itself, what follows `@` (as curl has it), or what follows `=` in an option. A relative
 /// path starts at the working folder and a file outside of it is none of the step's, unless the plan names it.
-fn argument_file(word: &str, cwd: &Path) -> Option<PathBuf> {
+pub(super) fn argument_file(word: &str, cwd: &Path) -> Option<PathBuf> {
     let candidates = [Some(word), word.strip_prefix('@'), word.split_once('=').map(|(_, value)| value)];
     candidates.into_iter().flatten().filter(|word| !word.is_empty()).find_map(|word| {
         let file = cwd.join(word).canonicalize().ok()?;
@@ -261,7 +336,7 @@ fn argument_file(word: &str, cwd: &Path) -> Option<PathBuf> {
 
 /// What interprets a script, the one that matters first: for `#!/usr/bin/env X` that is X, then `env` itself, then
 /// whatever interprets X.
-fn interpreters(file: &Path, path: &str, cwd: &Path) -> Result<Vec<FileSeen>, FreezeError> {
+pub(super) fn interpreters(file: &Path, path: &str, cwd: &Path) -> Result<Vec<FileSeen>, FreezeError> {
     let mut found = vec![];
     let mut file = file.to_owned();
     for _ in 0..INTERPRETERS_MAX {

@@ -3,7 +3,7 @@
 
 use super::freeze::FreezeError;
 use nix::unistd::{AccessFlags, access};
-use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// How the kernel would take a file.
@@ -54,8 +54,20 @@ fn executable(file: &Path) -> Result<(), String> {
 
 /// Reads the first line as the kernel would.
 pub(super) fn kind(file: &Path) -> std::io::Result<Kind> {
-    let mut head = Vec::new();
-    std::fs::File::open(file)?.take(256).read_to_end(&mut head)?; // the kernel looks no further (BINPRM_BUF_SIZE)
+    kind_of(&std::fs::File::open(file)?)
+}
+
+/// As [`kind`], of an open file, wherever it was read to.
+pub(super) fn kind_of(file: &std::fs::File) -> std::io::Result<Kind> {
+    let mut head = vec![0; 256]; // the kernel looks no further (BINPRM_BUF_SIZE)
+    let mut filled = 0;
+    loop {
+        match file.read_at(&mut head[filled..], filled as u64)? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    head.truncate(filled);
     if let Some(line) = head.strip_prefix(b"#!") {
         let line = line.split(|b| *b == b'\n').next().unwrap_or_default();
         let line = String::from_utf8_lossy(line);

@@ -1,14 +1,16 @@
 //! Commands: frozen into the bytes that people check, then run exactly as frozen.
 //!
 //! [`freeze()`] turns a step of a plan into [`Covers`](crate::event::Covers), every byte that decides what happens;
-//! [`start`] runs such a value and reports output and end on one bounded channel, the only thing its reader may wait
+//! [`open`] holds such a value against what is there now and keeps it open; [`start`] runs what was opened and reports output and end on one bounded channel, the only thing its reader may wait
 //! for; [`Screen`] and [`Emulator`] turn output into cells, the only form in which it reaches a terminal. Nothing here
-//! knows of people, sessions or transcripts. `spawn` alone holds unsafe code. Start at [`freeze()`], then [`start`].
+//! knows of people, sessions or transcripts. `spawn` alone holds unsafe code. Start at [`freeze()`], then
+//! [`open`] and [`start`].
 
 mod emulator;
 mod files;
 mod freeze;
 mod lookup;
+mod opened;
 mod process;
 mod pty;
 mod reader;
@@ -17,6 +19,7 @@ mod spawn;
 
 pub use emulator::{Emulator, Frame};
 pub use freeze::{FreezeError, freeze, host, user};
+pub use opened::{Opened, open};
 pub use process::{is_alive, noted, signal_orphan};
 pub use pty::{Report, Running, Size, StartError, start};
 pub use screen::{Cell, Color, Screen, Style};

@@ -9,12 +9,14 @@
 //! when it writes (SIGPIPE). So after a crash the recorded process may or may not be there: ask
 //! [`is_alive`](super::is_alive).
 
+use super::opened::Opened;
 use super::reader::{Input, Reader};
-use super::spawn::{self, Image};
-use super::{lookup, process};
-use crate::event::{Covers, FileSeen, Process, RunEnd};
+use super::{process, spawn};
+use crate::event::{Covers, Process, RunEnd};
+use crate::name::escaped;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -59,17 +61,17 @@ pub enum StartError {
     /// The frozen step asks for something this version does not have.
     #[error("io = {0:?} is neither \"pty\" nor \"pipe\"; arm the step again with this version")]
     Io(String),
-    /// The file to execute, or its interpreter, is not what was frozen.
+    /// Something that was frozen is not what it was.
     #[error("{what}; nothing was started, arm the step again")]
     Changed { what: String },
     /// The working folder is gone.
-    #[error("working folder {path} is not there any more; create it and arm the step again")]
+    #[error("working folder {} is not there any more; create it and arm the step again", escaped(path))]
     Cwd { path: String },
     /// No terminal or pipe could be opened, or no thread started.
     #[error("could not open a {what}: {source}; nothing was started, free resources on the hub's machine")]
     Resource { what: &'static str, source: io::Error },
     /// The kernel refused to execute it.
-    #[error("could not execute {}: {source}{}", path.display(), hint(source))]
+    #[error("could not execute {}: {source}{}", escaped(&path.to_string_lossy()), hint(source))]
     Exec { path: PathBuf, source: io::Error },
     /// It was started, could not be watched, and was killed.
     #[error("started, and killed at once because it could not be watched ({source}); its outcome is unknown")]
@@ -182,39 +184,33 @@ impl State {
     }
 }
 
-/// Starts exactly what `covers` says, and reports on `reports` until [`Report::Ended`].
-///
-/// Blocks while the executable is hashed again. The bytes of the executable and its interpreter are compared right
-/// before the exec; between that and the kernel's own opening of the file remains a moment in which it could be
-/// exchanged by somebody who may write to it.
+/// Starts what was opened, and reports on `reports` until [`Report::Ended`].
 pub fn start(
-    covers: &Covers,
+    opened: Opened<'_>,
     size: Size,
     reports: tokio::sync::mpsc::Sender<Report>,
     note: Option<&Path>,
 ) -> Result<Running, StartError> {
+    let covers = opened.covers;
     let terminal = match covers.io.as_str() {
         "pty" => true,
         "pipe" => false,
         other => return Err(StartError::Io(other.to_owned())),
     };
-    let cwd = Path::new(&covers.cwd);
-    if !cwd.is_dir() {
-        return Err(StartError::Cwd { path: covers.cwd.clone() });
-    }
-    let file = file_to_execute(covers, cwd)?;
-    let image = Image { file: &file, argv: &covers.argv, env: &covers.env, cwd };
     let what = if terminal { "terminal" } else { "pipe" };
     let resource = |source| StartError::Resource { what, source };
-    let ends = if terminal { in_terminal(covers, size.clamped()) } else { behind_pipes(covers) };
+    let ends = match terminal {
+        true => in_terminal(covers, opened.stdin, size.clamped()),
+        false => behind_pipes(covers, opened.stdin),
+    };
     let Ends { stdio, output, input, keep } = ends.map_err(resource)?;
     let (wake, woken) = io::pipe().map_err(resource)?;
     let note = note
         .map(std::fs::File::create)
         .transpose()
         .map_err(|source| StartError::Resource { what: "note of the process", source })?;
-    let child = spawn::spawn(&image, stdio, terminal, note)
-        .map_err(|source| StartError::Exec { path: file.clone(), source })?;
+    let child = spawn::spawn(&opened.image, stdio, terminal, note)
+        .map_err(|source| StartError::Exec { path: covers.exe.path.clone().into(), source })?;
 
     let pid = child.id();
     let state = State { pid: number(pid), gone: false, asked: false, timed_out: false, terminal: keep };
@@ -260,31 +256,6 @@ fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
 }
 
-/// The path to execute. A binary runs under its real path, a script under the name it was found by: many look at `$0`,
-/// and that is the path the kernel was given.
-fn file_to_execute(covers: &Covers, cwd: &Path) -> Result<PathBuf, StartError> {
-    let changed = |what: String| StartError::Changed { what };
-    let path = covers.env.get("PATH").map_or("", String::as_str);
-    let word = covers.argv.first().map_or("", String::as_str);
-    let found = lookup::find(word, path, cwd).map_err(|error| changed(error.to_string()))?;
-    let real = found.canonicalize().map_err(|error| changed(format!("{}: {error}", found.display())))?;
-    if real != Path::new(&covers.exe.path) {
-        return Err(changed(format!("{word} was {}, and is now {}", covers.exe.path, real.display())));
-    }
-    for seen in [Some(&covers.exe), covers.interpreter.as_ref()].into_iter().flatten() {
-        unchanged(seen).map_err(changed)?;
-    }
-    Ok(if covers.interpreter.is_some() { found } else { real })
-}
-
-fn unchanged(seen: &FileSeen) -> Result<(), String> {
-    let now = super::files::look(Path::new(&seen.path), false).map_err(|error| format!("{}: {error}", seen.path))?;
-    match now.sha256 == seen.sha256 {
-        true => Ok(()),
-        false => Err(format!("{} changed: SHA-256 {} is now {}", seen.path, seen.sha256.short(), now.sha256.short())),
-    }
-}
-
 /// The two sides of a command's input and output.
 struct Ends {
     stdio: [Stdio; 3],
@@ -294,9 +265,14 @@ struct Ends {
     keep: Option<OwnedFd>,
 }
 
-fn in_terminal(covers: &Covers, size: Size) -> io::Result<Ends> {
+fn in_terminal(covers: &Covers, stdin: Option<File>, size: Size) -> io::Result<Ends> {
     let (master, slave) = spawn::open_terminal(size)?;
-    let stdio = [slave.try_clone()?.into(), slave.try_clone()?.into(), slave.into()];
+    // A file takes the place of the terminal on the input alone, as a shell's `<` has it.
+    let stdin = match stdin {
+        Some(file) => file.into(),
+        None => slave.try_clone()?.into(),
+    };
+    let stdio = [stdin, slave.try_clone()?.into(), slave.into()];
     let input = match &covers.stdin {
         Some(text) => {
             // Ctrl-D ends a line that has text, and only where it stands alone it is the end of the input.
@@ -308,14 +284,15 @@ fn in_terminal(covers: &Covers, size: Size) -> io::Result<Ends> {
     Ok(Ends { stdio, input, keep: Some(master.try_clone()?), output: master })
 }
 
-fn behind_pipes(covers: &Covers) -> io::Result<Ends> {
+fn behind_pipes(covers: &Covers, stdin: Option<File>) -> io::Result<Ends> {
     let (output, theirs) = io::pipe()?;
-    let (stdin, input) = match &covers.stdin {
-        Some(text) => {
+    let (stdin, input) = match (stdin, &covers.stdin) {
+        (Some(file), _) => (file.into(), None),
+        (None, Some(text)) => {
             let (theirs, ours) = io::pipe()?;
             (theirs.into(), Some(Input::new(ours.into(), text.clone().into_bytes())))
         }
-        None => (Stdio::null(), None),
+        (None, None) => (Stdio::null(), None),
     };
     Ok(Ends { stdio: [stdin, theirs.try_clone()?.into(), theirs.into()], output: output.into(), input, keep: None })
 }

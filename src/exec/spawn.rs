@@ -4,11 +4,13 @@
 
 use super::pty::Size;
 use nix::libc;
+use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 /// Both ends of a new terminal: the hub's, then the command's. Neither is inherited by anything else the hub starts.
@@ -87,22 +89,34 @@ impl Strings {
     }
 }
 
-/// What to execute.
-pub(super) struct Image<'a> {
-    /// The file, absolute.
-    pub file: &'a Path,
-    /// The whole argument vector.
-    pub argv: &'a [String],
-    /// The whole environment.
-    pub env: &'a std::collections::BTreeMap<String, String>,
-    /// The working folder.
-    pub cwd: &'a Path,
+/// A file to execute.
+#[derive(Debug)]
+pub(super) enum Program {
+    /// This binary, whatever its path leads to by now.
+    Open(File),
+    /// Whatever is there when the kernel looks.
+    Named(PathBuf),
 }
 
-/// Starts a child in its own session, with all signals at their defaults and no descriptor but its three. With `terminal`,
-/// its standard input is a terminal that becomes the controlling one. A failed exec is an error here, not an exit code
-/// later. Before the child becomes the program it writes its number into `note`: from then on it can be found, even if
-/// this process dies before it could tell anyone.
+/// What to execute.
+#[derive(Debug)]
+pub(super) struct Image<'a> {
+    /// The file.
+    pub program: Program,
+    /// The whole argument vector.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: &'a BTreeMap<String, String>,
+    /// The working folder.
+    pub cwd: File,
+    /// A descriptor that the program gets under the number it has here, beside its three.
+    pub kept: Option<File>,
+}
+
+/// Starts a child in its own session, with all signals at their defaults and no descriptor but its three and `kept`. With
+/// `terminal`, its standard output is a terminal that becomes the controlling one. A failed exec is an error here, not an
+/// exit code later. Before the child becomes the program it writes its number into `note`: from then on it can be found,
+/// even if this process dies before it could tell anyone.
 pub(super) fn spawn(
     image: &Image<'_>,
     stdio: [Stdio; 3],
@@ -110,12 +124,18 @@ pub(super) fn spawn(
     note: Option<std::fs::File>,
 ) -> io::Result<Child> {
     use std::os::unix::ffi::OsStrExt;
-    let file = CString::new(image.file.as_os_str().as_bytes())?;
+    let (path, program) = match &image.program {
+        Program::Named(path) => (path.as_os_str().as_bytes(), None),
+        Program::Open(file) => (&b"(opened)"[..], Some(file.as_raw_fd())),
+    };
+    let path = CString::new(path)?;
     let argv = Strings::new(image.argv.iter().cloned())?;
     let envp = Strings::new(image.env.iter().map(|(name, value)| format!("{name}={value}")))?;
+    let (cwd, kept) = (image.cwd.as_raw_fd(), image.kept.as_ref().map(AsRawFd::as_raw_fd));
     let [stdin, stdout, stderr] = stdio;
-    let mut command = Command::new(image.file);
-    command.current_dir(image.cwd).stdin(stdin).stdout(stdout).stderr(stderr);
+    // Only a name for std; the closure never returns to let it execute anything.
+    let mut command = Command::new("crosscheck-step");
+    command.stdin(stdin).stdout(stdout).stderr(stderr);
     let before_exec = move || {
         // As a field of a closure only what is named is captured; the strings must come along with their pointers.
         let (argv, envp): (&Strings, &Strings) = (&argv, &envp);
@@ -124,9 +144,13 @@ pub(super) fn spawn(
             write_all(note, decimal(std::process::id(), &mut digits))?;
         }
         // SAFETY: between fork and exec of a process with threads only async-signal-safe calls are allowed. These are;
-        // everything they point to was allocated before the fork.
+        // everything they point to was allocated before the fork, and the descriptors are those of `image`, which is
+        // borrowed until the child has become the program or has failed to.
         unsafe {
-            if libc::setsid() == -1 || (terminal && libc::ioctl(0, libc::TIOCSCTTY as _, 0) == -1) {
+            if libc::setsid() == -1 || (terminal && libc::ioctl(1, libc::TIOCSCTTY as _, 0) == -1) {
+                return Err(io::Error::last_os_error());
+            }
+            if libc::fchdir(cwd) == -1 {
                 return Err(io::Error::last_os_error());
             }
             // What the hub ignores (SIGHUP under nohup, SIGPIPE as every Rust program) a child would go on ignoring.
@@ -141,15 +165,48 @@ pub(super) fn spawn(
             // A kernel before 5.11 does not know the call; then they stay open, as for any other program's children.
             #[cfg(target_os = "linux")]
             libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+            if let Some(kept) = kept
+                && libc::fcntl(kept, libc::F_SETFD, 0) == -1
+            {
+                return Err(io::Error::last_os_error());
+            }
             // Not left to std: it calls execvp, and that hands a file the kernel refuses (ENOEXEC) to /bin/sh, which
             // nobody cross-checked.
-            libc::execve(file.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr());
+            match program {
+                Some(program) => execute_open(program, &argv.pointers, &envp.pointers),
+                None => libc::execve(path.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr()),
+            };
         }
         Err(io::Error::last_os_error())
     };
     // SAFETY: the closure allocates nothing and takes no lock; `last_os_error` only reads errno.
     unsafe { command.pre_exec(before_exec) };
     command.spawn()
+}
+
+/// Executes the file behind a descriptor, whatever its name leads to by now. Returns only where that failed.
+///
+/// # Safety
+/// Both lists end with a null pointer, and all others lead to strings that live on.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+unsafe fn execute_open(program: RawFd, argv: &[*const c_char], envp: &[*const c_char]) -> libc::c_int {
+    // SAFETY: as the caller promises; fexecve is async-signal-safe.
+    unsafe { libc::fexecve(program, argv.as_ptr(), envp.as_ptr()) }
+}
+/// Elsewhere the system has no such call, and the path that belongs to the descriptor is executed.
+///
+/// # Safety
+/// Both lists end with a null pointer, and all others lead to strings that live on.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+unsafe fn execute_open(program: RawFd, argv: &[*const c_char], envp: &[*const c_char]) -> libc::c_int {
+    let mut path = [0; 1024];
+    // SAFETY: F_GETPATH writes at most PATH_MAX (1024) bytes; the rest is as the caller promises.
+    unsafe {
+        match libc::fcntl(program, libc::F_GETPATH, path.as_mut_ptr()) {
+            -1 => -1,
+            _ => libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()),
+        }
+    }
 }
 
 /// A number's digits, without allocating.

@@ -270,7 +270,9 @@ pub struct Step {
     /// Where it runs; relative to the plan's folder. The plan's folder where none is given.
     pub cwd: Option<Template>,
     /// What is fed to it; nothing (`/dev/null`) where none is given and `io` is `pipe`.
-    pub stdin: Option<Template>,
+    pub stdin: Option<Stdin>,
+    /// Its script runs from a sealed copy of what was hashed.
+    pub sealed: bool,
     /// Files hashed when armed, relative to `cwd`.
     pub files: Vec<Template>,
     /// Watches that must be ok.
@@ -317,6 +319,23 @@ pub enum Io {
     Pty,
     /// Pipes.
     Pipe,
+}
+
+/// What a command reads as its standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stdin {
+    /// This text.
+    Text(Template),
+    /// This file, relative to `cwd` (`stdin = { file = "…" }`).
+    File(Template),
+}
+impl Stdin {
+    /// The text, or the name of the file.
+    pub fn template(&self) -> &Template {
+        match self {
+            Stdin::Text(template) | Stdin::File(template) => template,
+        }
+    }
 }
 
 /// A command line.

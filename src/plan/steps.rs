@@ -3,7 +3,7 @@
 use super::parse::unknown_id;
 use super::table::{Table, Value};
 use super::units::is_identifier;
-use super::{Class, Crew, Gate, Io, Step, Template};
+use super::{Class, Crew, Gate, Io, Stdin, Step, Template};
 use crate::name::{StepId, WatchId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,7 @@ const KEYS: &[&str] = &[
     "env",
     "cwd",
     "stdin",
+    "sealed",
     "files",
     "gates",
     "after",
@@ -41,7 +42,6 @@ const REFUSED: &[&str] = &[
     "manual",
     "each",
     "expects_loss",
-    "sealed",
     "on",
     "rehearse",
     "probe",
@@ -88,7 +88,8 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         class: class?,
         checks: checks?,
         cwd: table.template("cwd"),
-        stdin: table.get("stdin").and_then(|stdin| stdin.template(true)),
+        stdin: table.get("stdin").and_then(|stdin| read_stdin(&stdin)),
+        sealed: table.boolean("sealed").unwrap_or(false),
         expected: table.duration("expected"),
         timeout: table.duration("timeout"),
         io: table.get("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)])).unwrap_or(Io::Pty),
@@ -221,6 +222,14 @@ fn read_after(table: &Table<'_>, index: usize, steps: &[Option<&str>]) -> Option
         item.wrong(format!("there is no step {:?}", id.as_str()), unknown_id(item.cx, id.as_str(), &known))
     });
     after.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn read_stdin(value: &Value<'_>) -> Option<Stdin> {
+    if !value.is_table() {
+        return value.template(true).map(Stdin::Text);
+    }
+    let table = value.table("a standard input", &["file"], &[])?;
+    table.require("file", "expected file = \"a path\"")?.template(false).map(Stdin::File)
 }
 
 fn read_env(value: &Value<'_>) -> Option<BTreeMap<String, Template>> {

@@ -164,6 +164,12 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
     writeln!(out, "- class {}, cross-checks needed: {}{point}", inline(&covers.class), covers.checks)?;
     writeln!(out, "- digest {}", attempt.digest)?;
     writeln!(out, "- executable {}, SHA-256 {}", code(&covers.exe.path), covers.exe.sha256)?;
+    if covers.sealed {
+        writeln!(out, "- run from a sealed copy of it")?;
+    }
+    if let Some(file) = &covers.stdin_file {
+        writeln!(out, "- standard input {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
+    }
     for file in &covers.files {
         writeln!(out, "- file {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
     }

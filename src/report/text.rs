@@ -105,7 +105,8 @@ pub fn plain_lines(bytes: &[u8]) -> Vec<String> {
                     }
                 }
             }
-            Some(']') => {
+            // Strings for the terminal itself: titles, links, the clipboard, device control.
+            Some(']' | 'P' | 'X' | '^' | '_') => {
                 while let Some(c) = chars.next_if(|c| *c != '\n') {
                     if c == '\u{7}' || (c == '\u{1b}' && chars.next_if_eq(&'\\').is_some()) {
                         break;

@@ -6,7 +6,7 @@ use crate::client::view::{Link, View};
 use crate::clock::{At, age, human};
 use crate::event::{Covers, Role, Status};
 use crate::name::{Principal, StepId, WatchId, shown};
-use crate::plan::{Class, Step, WatchKind};
+use crate::plan::{Class, Stdin, Step, WatchKind};
 use crate::session::Session;
 use crate::session::steps::{Armed, Phase, StepState};
 use std::time::Duration;
@@ -114,7 +114,14 @@ pub fn params_used(session: &Session, step: &Step) -> Vec<(String, String)> {
         crate::plan::Run::Argv(words) => words.iter().flat_map(|word| word.names()).collect(),
         crate::plan::Run::Shell(text) => text.names(),
     };
-    names.extend(step.env.values().chain(&step.stdin).chain(&step.cwd).chain(&step.files).flat_map(|t| t.names()));
+    names.extend(
+        step.env
+            .values()
+            .chain(step.stdin.iter().map(Stdin::template))
+            .chain(&step.cwd)
+            .chain(&step.files)
+            .flat_map(|t| t.names()),
+    );
     names.sort();
     names.dedup();
     let value = |name: &String| session.params.get(name).cloned().unwrap_or_else(|| "(no value yet)".into());

@@ -220,6 +220,9 @@ fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width
         |file: &FileSeen| format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
     all.extend(named(look, "in", text(escaped(&covers.cwd)), width));
     all.extend(named(look, "executes", text(file(&covers.exe)), width));
+    if covers.sealed {
+        all.extend(named(look, "", text("from a sealed copy of these bytes".to_owned()), width));
+    }
     if let Some(interpreter) = &covers.interpreter {
         all.extend(named(look, "by", text(file(interpreter)), width));
     }
@@ -227,6 +230,9 @@ fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width
         for (index, line) in stdin.lines().enumerate() {
             all.extend(named(look, if index == 0 { "stdin" } else { "" }, text(escaped(line)), width));
         }
+    }
+    if let Some(from) = &covers.stdin_file {
+        all.extend(named(look, "stdin", text(format!("from {}; below, as a file", file(from))), width));
     }
     let limit = covers.timeout_ms.map_or_else(
         || "no time limit".to_owned(),
@@ -268,7 +274,7 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
         }
         all.extend(named(look, &shown(&name), spans, width));
     }
-    for file in &covers.files {
+    for file in covers.stdin_file.iter().chain(&covers.files) {
         let head = format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
         all.extend(named(look, "file", vec![look.span(head, Ink::Strong)], width));
         let Some(text) = &file.text else {

@@ -58,13 +58,9 @@ impl Guard {
         }
     }
 
-    /// Draws a frame in one piece, for terminals that know how.
+    /// Draws a frame.
     pub fn frame(&mut self, draw: impl FnOnce(&mut ratatui::Frame<'_>)) -> io::Result<()> {
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        let drawn = self.terminal.draw(draw).map(|_| ());
-        queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
-        Write::flush(self.terminal.backend_mut())?;
-        drawn
+        frame(&mut self.terminal, draw)
     }
 
     /// Rings.
@@ -73,6 +69,18 @@ impl Guard {
         out.write_all(b"\x07")?;
         Write::flush(out)
     }
+}
+
+/// Draws a frame in one piece, for terminals that know how.
+pub fn frame<W: Write>(
+    terminal: &mut ratatui::Terminal<CrosstermBackend<W>>,
+    draw: impl FnOnce(&mut ratatui::Frame<'_>),
+) -> io::Result<()> {
+    queue!(terminal.backend_mut(), BeginSynchronizedUpdate)?;
+    let drawn = terminal.draw(draw).map(|_| ());
+    queue!(terminal.backend_mut(), EndSynchronizedUpdate)?;
+    Write::flush(terminal.backend_mut())?;
+    drawn
 }
 
 impl Drop for Guard {

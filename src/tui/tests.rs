@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod hostile;
 mod properties;
 mod screens;
 
@@ -182,6 +183,10 @@ impl Flight {
         self.sequencer.session()
     }
     pub fn arm(&mut self, id: &str) {
+        self.arm_as(id, |_| {});
+    }
+    /// Armed by a hub that says something else of it.
+    pub fn arm_as(&mut self, id: &str, change: impl FnOnce(&mut Covers)) {
         let session = self.session();
         let step = session.plan.step(&step(id)).unwrap().clone();
         let attempt = session.steps[&step.id].attempt + 1;
@@ -197,7 +202,7 @@ impl Flight {
             ("touches", &step.touches),
             ("undo", &step.undo),
         ];
-        let covers = Covers {
+        let mut covers = Covers {
             step: step.id.clone(),
             attempt,
             title: step.title.clone(),
@@ -211,7 +216,10 @@ impl Flight {
                 ("PGOPTIONS".into(), "-c lock_timeout=2s".into()),
             ]),
             cwd: "/srv/plan".into(),
+            folder: None,
             stdin: None,
+            stdin_file: None,
+            sealed: false,
             io: "pty".into(),
             timeout_ms: Some(60_000),
             files: match id {
@@ -237,6 +245,7 @@ impl Flight {
             point_of_no_return: step.point_of_no_return,
             require_touch: step.require_touch,
         };
+        change(&mut covers);
         let refusal = self.ask("dana", Request::Arm { step: step.id.clone(), covers: Some(Box::new(covers)) });
         assert_eq!(refusal, None, "{id}");
     }

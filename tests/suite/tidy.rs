@@ -171,6 +171,31 @@ fn mentions(line: &str, word: &str) -> bool {
         .any(|(at, _)| !part(line[..at].chars().next_back()) && !part(line[at + word.len()..].chars().next()))
 }
 
+/// Text from outside reaches a terminal through the screen or through `cli::out`, and no other way.
+#[test]
+fn whatever_is_printed_passes_the_sink() {
+    let mut wrong = vec![];
+    for (path, text) in program_sources() {
+        let in_cli = path.starts_with("cli/");
+        for (number, line) in text.lines().enumerate().map(|(number, line)| (number + 1, code(line))) {
+            let prints = ["println!", "eprintln!", "print!", "eprint!"].iter().any(|word| mentions(line, word));
+            // Whether it is a terminal is asked of the stream itself; what was drawn harmless is printed as it is.
+            let stream = ["io::stdout(", "io::stderr("].iter().any(|word| line.contains(word));
+            let may = line.contains("is_terminal") || line.contains("out::drawn(");
+            let sink = ["cli/out.rs", "tui/terminal.rs"].contains(&path.as_str());
+            if (prints && !in_cli) || mentions(line, "eprint!") || (stream && !may && !sink) {
+                wrong.push(format!("src/{path}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "print with the macros of cli::out:\n{}", wrong.join("\n"));
+    // A macro counts from where it is defined: before every file that could take the standard one instead.
+    let cli = program_sources().remove("cli/mod.rs").expect("there is cli/mod.rs");
+    let first = cli.lines().find(|line| line.contains("mod ") && !line.starts_with("//"));
+    assert_eq!(first, Some("pub mod out;"), "its macros must come first in src/cli/mod.rs");
+    assert!(cli.contains("#[macro_use]\npub mod out;"));
+}
+
 #[test]
 fn every_plan_in_sessions_can_be_flown() {
     let home = tempfile::tempdir().expect("a folder");

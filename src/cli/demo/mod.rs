@@ -12,7 +12,7 @@ mod service;
 mod shadow;
 
 use super::args::{Demo, HubArgs, ScreenArgs};
-use super::{No, join, plain, read_plan, serve};
+use super::{No, join, out, plain, read_plan, serve};
 use crate::client::{Client, Options};
 use crate::hub::Hub;
 use crate::hub::driver::Ended;
@@ -170,7 +170,7 @@ pub async fn run(args: Demo) -> anyhow::Result<()> {
         }
         Ended::Stopped => farewell += &format!("hub stopped; the session is not closed\ntranscript {name}\n"),
     }
-    std::io::stdout().write_all(farewell.as_bytes())?;
+    out::stdout().write_all(farewell.as_bytes())?;
     match ended {
         Ended::Stopped if alone => Err(No("the demo ended before its session was closed".to_owned()).into()),
         _ => Ok(()),
@@ -185,7 +185,7 @@ async fn fly(lead: Client, screen: &ScreenArgs) -> anyhow::Result<()> {
 /// A program leads, and plain mode prints what it sees.
 async fn fly_alone(lead: Client) -> anyhow::Result<()> {
     let (verbs, typed) = tokio::io::duplex(1024);
-    let (view, mut out) = (lead.view.clone(), std::io::stdout());
+    let (view, mut out) = (lead.view.clone(), out::stdout());
     let flight = async {
         tokio::select! {
             biased; // what plain mode shows first comes before what the pilot types

@@ -49,7 +49,7 @@ pub async fn fly(mut view: watch::Receiver<View>, mut verbs: impl AsyncWrite + U
             };
             if sent.as_ref().is_none_or(|(before, at)| *before != ground || at.elapsed() > AGAIN) {
                 // Plain mode does not echo what was typed, and here nobody typed it.
-                writeln!(std::io::stdout(), "> {verb}")?;
+                writeln!(crate::cli::out::stdout(), "> {verb}")?;
                 verbs.write_all(format!("{verb}\n").as_bytes()).await?;
                 sent = Some((ground, Instant::now()));
             }

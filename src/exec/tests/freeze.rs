@@ -20,7 +20,7 @@ fn everything_that_decides_is_in_it() {
     step.env.insert("PATH".into(), template("bin:/usr/bin:/bin"));
     step.env.insert("INDEX".into(), template("{{ index }}"));
     step.files = vec![template("drop-{{ index }}.sql")];
-    step.stdin = Some(template("yes\n"));
+    step.stdin = Some(Stdin::Text(template("yes\n")));
     step.timeout = Some(Duration::from_secs(2));
     let covers = frozen(&step, &dir).unwrap();
     assert_eq!(covers.argv, ["tool", "--name=old", "--data=data", "drop-old.sql", "../outside", "work"]);
@@ -87,6 +87,10 @@ fn refusals_name_the_thing_and_what_to_do() {
     write(dir, "lost", "#!/nowhere/perl\n", 0o755);
     write(dir, "lost-env", "#!/usr/bin/env no-such-language\n", 0o755);
     write(dir, "loop", "#!./loop\n", 0o755);
+    write(dir, "script", "#!/bin/sh\n", 0o755);
+    write(dir, "options", "#!/usr/bin/env -S sh -e\n", 0o755);
+    write(dir, "twice", format!("#!{}/script\n", dir.display()), 0o755);
+    let sealed = |name: &str| Step { sealed: true, ..step(Io::Pipe, &[name]) };
     let true_ = || step(Io::Pipe, &["true"]);
     let cases: Vec<(Step, &[&str])> = vec![
         (step(Io::Pipe, &["no-such-tool"]), &["no-such-tool", "PATH", "install"]),
@@ -105,11 +109,20 @@ fn refusals_name_the_thing_and_what_to_do() {
         (Step { cwd: Some(template("plain")), ..true_() }, &["plain", "not a folder"]),
         (Step { files: vec![template("gone.sql")], ..true_() }, &["gone.sql", "No such file"]),
         (Step { files: vec![template(".")], ..true_() }, &["not a regular file"]),
-        (Step { stdin: Some(template("a\u{1b}[2J")), ..true_() }, &["stdin", "\\u{1b}"]),
+        (Step { stdin: Some(Stdin::Text(template("a\u{1b}[2J"))), ..true_() }, &["stdin", "\\u{1b}", "character 2"]),
+        (step(Io::Pipe, &["true", "a\u{a0}b"]), &["argument 1", "\\u{a0}", "looks like a blank"]),
+        (sealed("true"), &["true", "no script", "leave `sealed` out"]),
+        (sealed("./options"), &["options", "env", "name the interpreter itself"]),
+        (sealed("./twice"), &["twice", "interpreted by a script"]),
+        (Step { stdin: Some(Stdin::File(template("gone"))), ..true_() }, &["standard input", "gone", "No such file"]),
+        (Step { stdin: Some(Stdin::File(template("."))), ..true_() }, &["standard input", "not a regular file"]),
         (Step { env: [("A".into(), template("\u{200b}"))].into(), ..true_() }, &["variable A", "\\u{200b}"]),
         (Step { env: [("A=B".into(), template(""))].into(), ..true_() }, &["A=B", "rename"]),
         (
-            Step { stdin: Some(template(&format!("a\n{}\n", "x".repeat(4096)))), ..step(Io::Pty, &["true"]) },
+            Step {
+                stdin: Some(Stdin::Text(template(&format!("a\n{}\n", "x".repeat(4096))))),
+                ..step(Io::Pty, &["true"])
+            },
             &["line 2", "4096", "pipe"],
         ),
     ];

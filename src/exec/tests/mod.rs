@@ -1,12 +1,13 @@
 //! Freezing and running with real little programs. Nothing here sleeps: a test waits for what it is about, with a limit.
 
 mod freeze;
+mod opened;
 mod run;
 
 use super::freeze::{FreezeError, freeze};
 use crate::event::Covers;
 use crate::hash::Hash;
-use crate::plan::{Class, Crew, Io, Observers, Params, Plan, Run, ShadowLost, Step, Template};
+use crate::plan::{Class, Crew, Io, Observers, Params, Plan, Run, ShadowLost, Stdin, Step, Template};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -27,6 +28,7 @@ fn step(io: Io, argv: &[&str]) -> Step {
         env: BTreeMap::new(),
         cwd: None,
         stdin: None,
+        sealed: false,
         files: vec![],
         gates: vec![],
         after: vec![],
@@ -48,6 +50,10 @@ fn shell(io: Io, text: &str) -> Step {
     Step { run: Run::Shell(template(text)), ..step(io, &[]) }
 }
 
+fn params() -> Params {
+    Params::from([("index".to_owned(), "old".to_owned())])
+}
+
 fn frozen(step: &Step, folder: &Path) -> Result<Covers, FreezeError> {
     let plan = Plan {
         text: "".into(),
@@ -63,8 +69,7 @@ fn frozen(step: &Step, folder: &Path) -> Result<Covers, FreezeError> {
         on_shadow_lost: ShadowLost::Hold,
         shadow_grace: Duration::from_secs(90),
     };
-    let params = Params::from([("index".to_owned(), "old".to_owned())]);
-    freeze(&plan, step, &params, folder, 1, vec![])
+    freeze(&plan, step, &params(), folder, 1, vec![])
 }
 
 /// Writes a file with these permissions.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::RunEnd;
-use crate::exec::{Report, Running, Size, StartError, is_alive, start};
+use crate::exec::{Opened, Report, Running, Size, StartError, is_alive, open, start};
 use tokio::sync::mpsc::Receiver;
 
 const SIZE: Size = Size { cols: 91, rows: 17 };
@@ -10,7 +10,7 @@ const SIZE: Size = Size { cols: 91, rows: 17 };
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A run and what it has reported so far.
-struct Watched {
+pub struct Watched {
     running: Running,
     reports: Receiver<Report>,
     output: Vec<u8>,
@@ -18,9 +18,13 @@ struct Watched {
     end: Option<RunEnd>,
 }
 impl Watched {
+    /// Of a step that names no files.
     fn start(covers: &Covers) -> Result<Self, StartError> {
+        Self::opened(open(covers, &step(Io::Pipe, &["true"]), &params())?)
+    }
+    pub fn opened(opened: Opened<'_>) -> Result<Self, StartError> {
         let (sender, reports) = tokio::sync::mpsc::channel(4);
-        Ok(Self { running: start(covers, SIZE, sender, None)?, reports, output: vec![], chunks: vec![], end: None })
+        Ok(Self { running: start(opened, SIZE, sender, None)?, reports, output: vec![], chunks: vec![], end: None })
     }
     fn step(step: &Step) -> Self {
         let covers = frozen(step, &std::env::temp_dir()).unwrap();
@@ -46,7 +50,7 @@ impl Watched {
         }
     }
     /// The rest of it.
-    async fn end(&mut self) -> (String, RunEnd) {
+    pub async fn end(&mut self) -> (String, RunEnd) {
         while self.next().await {}
         assert_eq!(self.running.waits(), 0);
         (self.text(), self.end.clone().expect("no end"))
@@ -111,7 +115,7 @@ async fn input_is_fed_and_ends() {
     for (text, echoed) in [("a\nb\n", "a\nb\n"), ("no line end", "no line end"), ("", "")] {
         for io in BOTH {
             let mut step = shell(io, "stty -echo 2>/dev/null || true; cat; echo '|'");
-            step.stdin = Some(template(text));
+            step.stdin = Some(Stdin::Text(template(text)));
             let (out, end) = run(step).await;
             assert!(out.ends_with(&format!("{echoed}|\n")), "{io:?} {text:?}: {out:?}");
             assert_eq!(end, RunEnd::Exited { code: 0 });
@@ -121,7 +125,7 @@ async fn input_is_fed_and_ends() {
     for io in BOTH {
         let text = "x".repeat(999) + "\n";
         let mut step = shell(io, "wc -l");
-        step.stdin = Some(template(&text.repeat(300)));
+        step.stdin = Some(Stdin::Text(template(&text.repeat(300))));
         let (out, end) = run(step.clone()).await;
         assert!(out.ends_with("300\n"), "{io:?} {:?}", &out[out.len().saturating_sub(80)..]);
         assert_eq!(end, RunEnd::Exited { code: 0 });
@@ -242,6 +246,19 @@ async fn chunks_are_cut_between_characters_and_other_bytes_pass_as_they_are() {
     assert!(watched.chunks.iter().all(|chunk| !chunk.starts_with(b"\xb6")), "{:?}", watched.chunks);
 }
 
+/// Whoever asks its terminal for a name, a place or a setting asks a screen that does not talk back: what an answer says
+/// could otherwise be typed in the name of nobody.
+#[tokio::test]
+async fn queries_are_answered_by_nobody() {
+    let text = r"stty -echo -icanon min 0 time 3; printf '\033[c\033[>c\033[5n\033[6n\033P$qm\033\\\033]52;c;?\007'; dd bs=99 count=1 2>/dev/null | wc -c";
+    let mut watched = Watched::step(&shell(Io::Pty, text));
+    let mut screen = crate::exec::Screen::new(SIZE);
+    while watched.next().await {
+        screen.feed(&watched.output); // as the hub does, while the command waits for its answer
+    }
+    assert!(watched.text().ends_with("0\n"), "{:?}", watched.text());
+}
+
 #[tokio::test]
 async fn a_new_size_reaches_the_command() {
     let text = "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done";
@@ -318,7 +335,7 @@ async fn a_command_can_be_found_by_its_note_while_it_lives_and_not_afterwards() 
     let step = shell(Io::Pty, "read -r line; echo \"$line\"");
     let covers = frozen(&step, dir.path()).unwrap();
     let (sender, mut reports) = tokio::sync::mpsc::channel(16);
-    let running = start(&covers, SIZE, sender, Some(&note)).unwrap();
+    let running = start(open(&covers, &step, &params()).unwrap(), SIZE, sender, Some(&note)).unwrap();
     assert_eq!(crate::exec::noted(&note), Some(running.process.clone()));
     running.interrupt(true).unwrap();
     while reports.recv().await.is_some() {}

@@ -1,5 +1,6 @@
 //! The process of the step that runs.
 
+use super::super::crash::{self, Moment};
 use super::super::fanout::binary_frame;
 use super::{Driver, Input, Live};
 use crate::event::RunEnd;
@@ -17,14 +18,17 @@ impl Driver {
         if session.line.is_stopped() {
             return not_started("the line was stopped before it started".to_owned());
         }
-        let Some(covers) =
-            session.steps.get(step).and_then(|state| state.armed.as_ref()).map(|armed| armed.covers.covers())
-        else {
+        let armed = session.steps.get(step).and_then(|state| state.armed.as_ref());
+        let (Some(armed), Some(planned)) = (armed, session.plan.step(step)) else {
             return not_started("nothing is armed".to_owned());
         };
         let (reports, mut reported) = mpsc::channel(16);
         let note = self.journal.note(step, attempt);
-        let running = match exec::start(covers, self.size, reports, note.as_deref()) {
+        let running = exec::open(armed.covers.covers(), planned, &session.params).and_then(|opened| {
+            crash::here(Moment::Before, "exec");
+            exec::start(opened, self.size, reports, note.as_deref())
+        });
+        let running = match running {
             Ok(running) => running,
             Err(error) => return not_started(error.to_string()),
         };

@@ -1,5 +1,6 @@
 //! What the tests share. Start at [`program::Stage`].
 
+pub mod hostile;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod program;

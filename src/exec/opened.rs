@@ -1,0 +1,169 @@
+//! The last look before a run: everything that decides is opened, hashed from its descriptor and held against what was
+//! frozen, and what can be run from the descriptor is.
+//!
+//! A binary, the interpreter of a sealed script, the working folder and a file on standard input are used through the
+//! descriptors they were hashed from: whatever gets their names afterwards does not run. A script that is not sealed, and
+//! a file that the command opens itself, are opened again by name; what is left between this look and that is the time of
+//! a fork and an exec. Start at [`open`].
+
+use super::files::{self, Stamp};
+use super::freeze::{argument_file, interpreters, named_files};
+use super::lookup::{self, Kind};
+use super::pty::StartError;
+use super::spawn::{Image, Program};
+use crate::event::{Covers, FileSeen};
+use crate::name::escaped;
+use crate::plan::{Params, Step};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// So many bytes of the files that a command opens itself are hashed once more after the intent is on disk: the session
+/// waits for that. What is past it was hashed when the step was armed and when run was pressed.
+const HASHED_AGAIN_MAX: u64 = 256 << 20;
+
+/// What [`start`](super::start) needs, open. Nothing was started yet, and dropping it starts nothing.
+#[derive(Debug)]
+pub struct Opened<'a> {
+    pub(super) covers: &'a Covers,
+    pub(super) image: Image<'a>,
+    /// What takes the place of the terminal or pipe on standard input.
+    pub(super) stdin: Option<File>,
+}
+
+/// Opens what `covers` says, and refuses where anything is not what it says.
+///
+/// `step` and `params` are those it was frozen from: the names under which the command will look for its files are theirs.
+/// Blocks while files are hashed.
+pub fn open<'a>(covers: &'a Covers, step: &Step, params: &Params) -> Result<Opened<'a>, StartError> {
+    let cwd = Path::new(&covers.cwd);
+    let (folder, seen) = files::open_folder(cwd).map_err(|_| StartError::Cwd { path: covers.cwd.clone() })?;
+    if covers.folder.is_some_and(|folder| folder != seen) {
+        return Err(changed(format!("working folder {} is another folder of that name now", escaped(&covers.cwd))));
+    }
+    files_unchanged(covers, step, params, cwd)?;
+    let stdin = covers.stdin_file.as_ref().map(copied).transpose()?;
+    let (program, argv, kept) = program(covers, cwd)?;
+    Ok(Opened { covers, image: Image { program, argv, env: &covers.env, cwd: folder, kept }, stdin })
+}
+
+fn changed(what: String) -> StartError {
+    StartError::Changed { what }
+}
+
+/// The file of that path, opened, if its bytes are those that were frozen.
+fn unchanged(seen: &FileSeen) -> Result<File, StartError> {
+    let error = |error: std::io::Error| changed(format!("{}: {error}", escaped(&seen.path)));
+    let (path, file) = files::open(Path::new(&seen.path)).map_err(error)?;
+    let now = files::look_at(&path, &file, false).map_err(error)?;
+    same(seen, &now)?;
+    Ok(file)
+}
+
+fn same(seen: &FileSeen, now: &FileSeen) -> Result<(), StartError> {
+    let (was, is) = (escaped(&seen.path), escaped(&now.path));
+    match (seen.path == now.path, seen.sha256 == now.sha256) {
+        (true, true) => Ok(()),
+        (true, false) => {
+            Err(changed(format!("{was} changed: SHA-256 {} is now {}", seen.sha256.short(), now.sha256.short())))
+        }
+        (false, _) => Err(changed(format!("{was} is now {is}"))),
+    }
+}
+
+/// A copy of the file that nobody can change, if its bytes are those that were frozen.
+fn copied(seen: &FileSeen) -> Result<File, StartError> {
+    let error = |error: std::io::Error| changed(format!("{}: {error}", escaped(&seen.path)));
+    let (path, file) = files::open(Path::new(&seen.path)).map_err(error)?;
+    let copy = files::sealed_copy(&file).map_err(error)?;
+    // The copy's bytes, not the file's: what is hashed is what will be read. By another descriptor, because this one's
+    // place in the file is what the command will read from.
+    let now =
+        File::open(files::inherited(&copy)).and_then(|read| files::look_at(&path, &read, false)).map_err(error)?;
+    same(seen, &now)?;
+    Ok(copy)
+}
+
+/// The files that the command will look for by name: the names still lead to the files, and those hold the same bytes.
+fn files_unchanged(covers: &Covers, step: &Step, params: &Params, cwd: &Path) -> Result<(), StartError> {
+    let named = named_files(step, params, cwd).map_err(|error| changed(error.to_string()))?;
+    let named = named.into_iter().map(|name| {
+        let real = name.canonicalize();
+        real.map_err(|error| changed(format!("{}: {error}", escaped(&name.to_string_lossy()))))
+    });
+    let arguments = covers.argv.iter().skip(1).filter_map(|word| argument_file(word, cwd)).map(Ok);
+    for file in named.chain(arguments) {
+        let file: PathBuf = file?;
+        if covers.files.iter().all(|seen| Path::new(&seen.path) != file) {
+            let file = escaped(&file.to_string_lossy());
+            return Err(changed(format!("a name in the command now leads to {file}, which is not what was checked")));
+        }
+    }
+    let mut left = HASHED_AGAIN_MAX;
+    for seen in &covers.files {
+        if let Some(less) = left.checked_sub(seen.size) {
+            left = less;
+            unchanged(seen)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is executed, with which arguments, and the descriptor that goes with it.
+fn program(covers: &Covers, cwd: &Path) -> Result<(Program, Vec<String>, Option<File>), StartError> {
+    let path = covers.env.get("PATH").map_or("", String::as_str);
+    let word = covers.argv.first().map_or("", String::as_str);
+    let found = lookup::find(word, path, cwd).map_err(|error| changed(error.to_string()))?;
+    let real = found.canonicalize().map_err(|error| changed(format!("{}: {error}", escaped(word))))?;
+    if real != Path::new(&covers.exe.path) {
+        let real = escaped(&real.to_string_lossy());
+        return Err(changed(format!("{} was {}, and is now {real}", escaped(word), escaped(&covers.exe.path))));
+    }
+    if covers.sealed {
+        return sealed(covers);
+    }
+    let file = unchanged(&covers.exe)?;
+    let Some(interpreter) = &covers.interpreter else {
+        return Ok((Program::Open(file), covers.argv.clone(), None));
+    };
+    // The kernel will follow the names in the #! lines: they must still lead to what was frozen.
+    let error = |error: std::io::Error| changed(format!("{}: {error}", escaped(&covers.exe.path)));
+    let stamp = Stamp::of(&file).map_err(error)?;
+    let now = interpreters(&found, path, cwd).map_err(|error| changed(error.to_string()))?;
+    let expected = std::iter::once(interpreter).chain(&covers.files);
+    match now.first() {
+        Some(first) => same(interpreter, first)?,
+        None => return Err(changed(format!("{} is no script any more", escaped(&covers.exe.path)))),
+    }
+    for file in &now {
+        if expected.clone().all(|seen| (&seen.path, seen.sha256) != (&file.path, file.sha256)) {
+            return Err(changed(format!("interpreter {} was not there when it was checked", escaped(&file.path))));
+        }
+    }
+    // Looking at the interpreters took its time, and the script comes first in what runs.
+    let (_, again) = files::open(&real).map_err(error)?;
+    if Stamp::of(&again).map_err(error)? != stamp {
+        return Err(changed(format!("{} was exchanged while it was read", escaped(&covers.exe.path))));
+    }
+    // Under the name it was found by: many scripts look at `$0`, and that is the path the kernel was given.
+    Ok((Program::Named(found), covers.argv.clone(), None))
+}
+
+/// The interpreter, run from its descriptor on a copy of the script, as the kernel would have run it on the file.
+fn sealed(covers: &Covers) -> Result<(Program, Vec<String>, Option<File>), StartError> {
+    let script = copied(&covers.exe)?;
+    let kind = lookup::kind_of(&script).map_err(|error| changed(format!("{}: {error}", escaped(&covers.exe.path))))?;
+    let (Kind::Script(word, rest), Some(interpreter)) = (kind, &covers.interpreter) else {
+        return Err(changed(format!("{} is no script any more", escaped(&covers.exe.path))));
+    };
+    let program = unchanged(interpreter)?;
+    // What stands behind the interpreter in the #! line is one argument, however many words it has. `env` would only look
+    // up its one word, which is done already.
+    let mut argv = match word.ends_with("/env") {
+        true => vec![rest],
+        false if rest.is_empty() => vec![word],
+        false => vec![word, rest],
+    };
+    argv.push(files::inherited(&script));
+    argv.extend(covers.argv.iter().skip(1).cloned());
+    Ok((Program::Open(program), argv, Some(script)))
+}
