@@ -8,6 +8,8 @@ pub mod clock;
 
 pub mod plan;
 
+pub mod secret;
+
 pub mod event;
 
 pub mod session;

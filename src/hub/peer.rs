@@ -228,13 +228,7 @@ async fn arrive<'a>(
 }
 
 /// Tells a client as what it is let in, gives it the session where it holds none, and starts its lines.
-fn greet(
-    door: &Door,
-    outbox: &Outbox,
-    author: &Author,
-    connection: u64,
-    welcome: Welcome,
-) -> Result<(), bytes::Bytes> {
+fn greet(door: &Door, outbox: &Outbox, author: &Author, connection: u64, welcome: Welcome) -> Result<(), bytes::Bytes> {
     let cursor = welcome.resume.map_or(welcome.head.seq, |have| have.seq);
     let message = FromHub::Welcome {
         principal: author.principal.clone(),

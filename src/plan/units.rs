@@ -52,9 +52,10 @@ pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> O
     }
     let word = word.to_lowercase();
     known
-        .map(|known| match word.len() >= 3 && (word.starts_with(known) || known.starts_with(&word)) {
+        .map(|known| (known.to_lowercase(), known))
+        .map(|(lower, known)| match word.len() >= 3 && (word.starts_with(&lower) || lower.starts_with(&word)) {
             true => (1, known),
-            false => (distance(&word, known), known),
+            false => (distance(&word, &lower), known),
         })
         .filter(|(distance, known)| *distance <= (known.chars().count() / 3).max(1))
         .min()

@@ -16,14 +16,15 @@ const MAY_USE: &[(&str, &str)] = &[
     ("link", "name"),
     ("identity", "hash"),
     ("plan", "name hash"),
+    ("secret", "name hash clock plan"),
     ("event", "name hash clock record"), // the text of a frozen step is that of a line
     ("record", "name hash clock event"),
     ("session", "name hash clock plan event record protocol"), // of the protocol only its limits: what fits in a message
     ("transcript", "name hash clock plan event session record"),
     ("protocol", "name hash clock event session record"),
-    ("exec", "name hash plan event"),
+    ("exec", "name hash plan secret event"),
     ("monitor", "name clock plan event"),
-    ("hub", "name hash clock link identity plan event session transcript record protocol exec monitor"),
+    ("hub", "name hash clock link identity plan secret event session transcript record protocol exec monitor"),
     ("client", "name hash clock link identity event session record protocol"),
     ("report", "name hash clock plan event session transcript record"),
     ("tui", "name hash clock plan event session record protocol exec client"),

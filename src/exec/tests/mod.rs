@@ -56,6 +56,7 @@ fn frozen(step: &Step, folder: &Path) -> Result<Covers, FreezeError> {
         expected: None,
         crew: Crew { lead: vec![], shadow: vec![], observer: Observers::None },
         params: BTreeMap::new(),
+        secrets: BTreeMap::new(),
         watches: vec![],
         steps: vec![],
         lapse: Duration::from_secs(300),
