@@ -285,6 +285,9 @@ pub struct Covers {
     pub interpreter: Option<FileSeen>,
     /// The whole environment.
     pub env: BTreeMap<String, String>,
+    /// What stands for the value of each secret that `env` names as `secret:KEY`: SHA-256 of a private salt and `KEY=value`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, Hash>,
     /// The working folder, absolute.
     pub cwd: String,
     /// What is fed to it.
@@ -340,6 +343,10 @@ impl Covers {
         }
         if let Some(what) = self.files.iter().zip(&now.files).find_map(|(a, b)| file(a, b)) {
             return Some(format!("file: {what}"));
+        }
+        let changed = |(key, hash): &(&String, &Hash)| now.secrets.get(*key).is_some_and(|now| now != *hash);
+        if let Some((key, _)) = self.secrets.iter().find(changed) {
+            return Some(format!("secret {key} changed"));
         }
         if self.env != now.env {
             return Some("environment".into());

@@ -13,6 +13,7 @@ use super::reader::{Input, Reader};
 use super::spawn::{self, Image};
 use super::{lookup, process};
 use crate::event::{Covers, FileSeen, Process, RunEnd};
+use crate::secret::Given;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::io;
@@ -59,6 +60,9 @@ pub enum StartError {
     /// The frozen step asks for something this version does not have.
     #[error("io = {0:?} is neither \"pty\" nor \"pipe\"; arm the step again with this version")]
     Io(String),
+    /// It names secrets, and their values are not there (or there are some that it does not name).
+    #[error("the values of its secrets are not at hand; nothing was started, arm the step again")]
+    Secrets,
     /// The file to execute, or its interpreter, is not what was frozen.
     #[error("{what}; nothing was started, arm the step again")]
     Changed { what: String },
@@ -182,7 +186,7 @@ impl State {
     }
 }
 
-/// Starts exactly what `covers` says, and reports on `reports` until [`Report::Ended`].
+/// Starts exactly what `covers` says, with the values of its secrets in the child's environment and nowhere else, and reports on `reports` until [`Report::Ended`].
 ///
 /// Blocks while the executable is hashed again. The bytes of the executable and its interpreter are compared right
 /// before the exec; between that and the kernel's own opening of the file remains a moment in which it could be
@@ -192,6 +196,7 @@ pub fn start(
     size: Size,
     reports: tokio::sync::mpsc::Sender<Report>,
     note: Option<&Path>,
+    given: &Given,
 ) -> Result<Running, StartError> {
     let terminal = match covers.io.as_str() {
         "pty" => true,
@@ -203,7 +208,11 @@ pub fn start(
         return Err(StartError::Cwd { path: covers.cwd.clone() });
     }
     let file = file_to_execute(covers, cwd)?;
-    let image = Image { file: &file, argv: &covers.argv, env: &covers.env, cwd };
+    if covers.secrets.is_empty() != given.env.is_empty() {
+        return Err(StartError::Secrets);
+    }
+    let env = given.env.over(&covers.env);
+    let image = Image { file: &file, argv: &covers.argv, env: &env, cwd };
     let what = if terminal { "terminal" } else { "pipe" };
     let resource = |source| StartError::Resource { what, source };
     let ends = if terminal { in_terminal(covers, size.clamped()) } else { behind_pipes(covers) };
@@ -221,6 +230,7 @@ pub fn start(
     let shared = Arc::new(Shared { child: Mutex::new(state), changed: Condvar::new(), waits: AtomicU64::new(0) });
     let (ended, end) = mpsc::channel();
     let reader = Reader::new(output, input, wake, end, reports, Arc::clone(&shared), terminal);
+    let reader = reader.without(given.needles.clone());
     let started = process::identity(pid).and_then(|process| {
         thread("command output", move || reader.run())?;
         if let Some(ms) = covers.timeout_ms {

@@ -18,7 +18,7 @@ use crate::hash::Hash;
 use crate::plan::{Params, RenderError, Step};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The longest value, in bytes.
 pub const BYTES_MAX: usize = 4096;
@@ -104,15 +104,44 @@ impl SecretEnv {
         Ok(Self(env))
     }
 
-    /// Each variable and its value.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A whole environment with these in the place of what stood for them.
+    pub fn over(&self, env: &BTreeMap<String, String>) -> FullEnv {
+        let value = |name: &String, value: &String| self.0.get(name).map_or_else(|| value.clone(), |v| v.to_string());
+        FullEnv(env.iter().map(|(name, shown)| (name.clone(), value(name, shown))).collect())
     }
 }
 impl std::fmt::Debug for SecretEnv {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
+}
+
+/// A command's environment as it gets it. Wiped when it is dropped.
+pub struct FullEnv(BTreeMap<String, String>);
+impl std::ops::Deref for FullEnv {
+    type Target = BTreeMap<String, String>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+impl Drop for FullEnv {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(Zeroize::zeroize);
+    }
+}
+
+/// What a run is given that is in nothing people see.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// Its secrets.
+    pub env: SecretEnv,
+    /// What is taken out of its output.
+    pub needles: Option<Arc<Needles>>,
 }
 
 /// Every value this hub fetched, and what looks for them.

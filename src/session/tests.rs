@@ -126,6 +126,7 @@ impl Desk {
             exe,
             interpreter: None,
             env: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             cwd: "/".into(),
             stdin: None,
             io: "pty".into(),

@@ -64,7 +64,7 @@ fn frozen(step: &Step, folder: &Path) -> Result<Covers, FreezeError> {
         shadow_grace: Duration::from_secs(90),
     };
     let params = Params::from([("index".to_owned(), "old".to_owned())]);
-    freeze(&plan, step, &params, folder, 1, vec![])
+    freeze(&plan, step, &params, folder, 1, vec![], BTreeMap::new())
 }
 
 /// Writes a file with these permissions.

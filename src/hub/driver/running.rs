@@ -6,6 +6,7 @@ use crate::event::RunEnd;
 use crate::exec::{self, Emulator, Frame};
 use crate::name::StepId;
 use crate::protocol::Screen;
+use crate::secret::Given;
 use crate::session::Fact;
 use tokio::sync::{mpsc, watch};
 
@@ -24,9 +25,11 @@ impl Driver {
         };
         let (reports, mut reported) = mpsc::channel(16);
         let note = self.journal.note(step, attempt);
-        let running = match exec::start(covers, self.size, reports, note.as_deref()) {
+        let env = self.secret_env.take().filter(|(id, n, _)| id == step && *n == attempt);
+        let given = Given { env: env.map(|(_, _, env)| env).unwrap_or_default(), needles: self.vault.needles() };
+        let running = match exec::start(covers, self.size, reports, note.as_deref(), &given) {
             Ok(running) => running,
-            Err(error) => return not_started(error.to_string()),
+            Err(error) => return not_started(self.vault.text(error.to_string())),
         };
         let (inputs, id) = (self.inputs.clone(), step.clone());
         // The only wait between a PTY and the journal: its bytes queue here while a sync is under way.
