@@ -36,6 +36,8 @@ pub enum Command {
     Replay(Replay),
     /// Write a transcript's report.
     Report(Report),
+    /// Delete what the commands of closed sessions printed; their transcripts stay whole.
+    Expire(Expire),
 }
 
 /// Where a hub keeps and shows things.
@@ -182,6 +184,22 @@ pub struct Report {
     pub format: Format,
 }
 
+/// `expire`.
+#[derive(Debug, Args)]
+pub struct Expire {
+    /// A transcript, or a folder of them [default: $XDG_STATE_HOME/crosscheck]
+    pub path: Option<PathBuf>,
+    /// Of sessions closed longer ago than this, such as 90d
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    pub older_than: Option<std::time::Duration>,
+    /// Of this session: its id, or the first eight letters of it
+    #[arg(long, value_name = "ID", conflicts_with = "older_than")]
+    pub session: Option<String>,
+    /// Say what would be deleted, and delete nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// Forms of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -194,6 +212,10 @@ fn parameter(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a parameter is written NAME=VALUE".to_owned()),
     }
+}
+
+fn age(text: &str) -> Result<std::time::Duration, String> {
+    crate::plan::parse_duration(text).ok_or_else(|| "a whole number and one unit: s, m, h or d, such as 90d".to_owned())
 }
 
 fn participants(text: &str) -> Result<usize, String> {

@@ -4,6 +4,7 @@
 mod args;
 mod cockpit;
 mod demo;
+mod expire;
 mod host;
 mod join;
 mod lint;
@@ -34,6 +35,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Lint(args) => lint::run(&args),
         Command::Replay(args) => block_on(replay::run(args)),
         Command::Report(args) => replay::report(&args),
+        Command::Expire(args) => expire::run(&args),
     };
     match done {
         Ok(()) => 0,

@@ -22,6 +22,7 @@ pub use lint::{Warning, lint};
 pub use problem::{PlanError, Problem};
 pub use sample::{SAMPLES, sample};
 pub use template::{RenderError, Template};
+pub use units::parse_duration;
 
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};

@@ -14,7 +14,8 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     Some((text[..digits].parse().ok()?, &text[digits..]))
 }
 
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+/// A whole number and one unit (ms, s, m, h, d), as a duration stands in a plan; nothing where it is none.
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = number_and_unit(text)?;
     let seconds = match unit {
         "ms" => return Some(Duration::from_millis(number)),

@@ -17,7 +17,7 @@ pub enum ExpireError {
     #[error(transparent)]
     File(#[from] FileError),
     /// It is no whole transcript, so nobody can tell whether it is closed.
-    #[error("{} is kept: {source}", path.display())]
+    #[error("{} cannot be judged: {source}", path.display())]
     Damaged {
         /// The transcript.
         path: PathBuf,
@@ -25,7 +25,7 @@ pub enum ExpireError {
         source: ReadError,
     },
     /// It can be taken up again, and then its output is needed.
-    #[error("{} is kept: its session is not closed; `crosscheck serve` with its plan takes it up again", path.display())]
+    #[error("{}: its session is not closed; `crosscheck serve` with its plan takes it up again", path.display())]
     NotClosed {
         /// The transcript.
         path: PathBuf,

@@ -10,6 +10,7 @@ mod plain;
 mod real;
 mod reconnect;
 mod refusals;
+mod secrets;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;
 mod tidy;
