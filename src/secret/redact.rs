@@ -28,11 +28,17 @@ pub(super) fn is_line_end(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n')
 }
 
+/// One form of one secret.
+struct Needle {
+    bytes: Zeroizing<Vec<u8>>,
+    key: String,
+}
+
 /// What is looked for: every encoding of every secret, without line ends.
 pub struct Needles {
     automaton: AhoCorasick,
     /// In the order of their bytes; the automaton's numbers are places in this list.
-    needles: Vec<(Zeroizing<Vec<u8>>, String)>,
+    needles: Vec<Needle>,
     longest: usize,
     /// Whether a needle begins with that byte.
     begins: [bool; 256],
@@ -51,14 +57,22 @@ struct Found<'n> {
     key: &'n str,
 }
 
+impl Found<'_> {
+    /// By where they begin, the longest first.
+    fn order(&self) -> (usize, std::cmp::Reverse<usize>) {
+        (self.start, std::cmp::Reverse(self.end))
+    }
+}
+
 /// The bytes without their line ends, and where each of them stood.
 struct Squeezed {
-    bytes: Vec<u8>,
+    bytes: Zeroizing<Vec<u8>>,
     at: Vec<usize>,
 }
 impl Squeezed {
     fn new(bytes: &[u8]) -> Self {
-        let mut squeezed = Self { bytes: Vec::with_capacity(bytes.len()), at: Vec::with_capacity(bytes.len()) };
+        let mut squeezed =
+            Self { bytes: Zeroizing::new(Vec::with_capacity(bytes.len())), at: Vec::with_capacity(bytes.len()) };
         let mut run = 0;
         for (at, byte) in bytes.iter().enumerate() {
             run = if is_line_end(*byte) { run + 1 } else { 0 };
@@ -76,19 +90,19 @@ impl Needles {
     /// Looks for these values, each under its key. Nothing where there are none; an error where they are too many for the
     /// automaton, which the limits of a plan rule out.
     pub fn new<'v>(values: impl IntoIterator<Item = (&'v str, &'v str)>) -> Result<Option<Needles>, String> {
-        let mut needles: Vec<(Zeroizing<Vec<u8>>, String)> = vec![];
+        let mut needles: Vec<Needle> = vec![];
         for (key, value) in values {
-            needles.extend(encodings(value).into_iter().map(|form| (form, key.to_owned())));
+            needles.extend(encodings(value).into_iter().map(|bytes| Needle { bytes, key: key.to_owned() }));
         }
-        needles.sort_by(|(a, _), (b, _)| a.as_slice().cmp(b));
-        needles.dedup_by(|a, b| a.0 == b.0);
-        let Some(longest) = needles.iter().map(|(needle, _)| needle.len()).max() else { return Ok(None) };
+        needles.sort_by(|a, b| a.bytes.as_slice().cmp(&b.bytes));
+        needles.dedup_by(|a, b| a.bytes == b.bytes);
+        let Some(longest) = needles.iter().map(|needle| needle.bytes.len()).max() else { return Ok(None) };
         let mut begins = [false; 256];
-        needles.iter().for_each(|(needle, _)| begins[usize::from(needle[0])] = true); // none is empty
+        needles.iter().for_each(|needle| begins[usize::from(needle.bytes[0])] = true); // none is empty
         // Not left to the crate to choose: its fastest kind costs a kilobyte a letter of each needle.
         let automaton = AhoCorasick::builder()
             .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(needles.iter().map(|(needle, _)| needle.as_slice()))
+            .build(needles.iter().map(|needle| needle.bytes.as_slice()))
             .map_err(|error| error.to_string())?;
         Ok(Some(Needles { automaton, needles, longest, begins }))
     }
@@ -126,27 +140,27 @@ impl Needles {
     fn found(&self, squeezed: &Squeezed) -> Vec<Found<'_>> {
         let mut found: Vec<_> = self
             .automaton
-            .find_overlapping_iter(&squeezed.bytes)
+            .find_overlapping_iter(squeezed.bytes.as_slice())
             .map(|found| Found {
                 start: squeezed.at[found.start()],
                 end: squeezed.at[found.end() - 1] + 1, // no needle is empty
-                key: &self.needles[found.pattern().as_usize()].1,
+                key: &self.needles[found.pattern().as_usize()].key,
             })
             .collect();
-        found.sort_by_key(|found| (found.start, std::cmp::Reverse(found.end)));
+        found.sort_by_key(Found::order);
         found
     }
 
-    /// Where the longest end of the bytes begins that is the beginning, and not the whole, of a needle: its place, and the
-    /// needle that goes on least.
-    fn begun(&self, squeezed: &Squeezed) -> Option<(usize, &(Zeroizing<Vec<u8>>, String))> {
+    /// Every end of the bytes, the longest first, that is the beginning and not the whole of a needle: its place, and the
+    /// shortest such needle.
+    fn begun(&self, squeezed: &Squeezed) -> impl Iterator<Item = (usize, &Needle)> {
         let bytes = &squeezed.bytes;
         let from = bytes.len().saturating_sub(self.longest - 1);
-        (from..bytes.len()).filter(|start| self.begins[usize::from(bytes[*start])]).find_map(|start| {
+        (from..bytes.len()).filter(|start| self.begins[usize::from(bytes[*start])]).filter_map(|start| {
             let end = &bytes[start..];
-            let first = self.needles.partition_point(|(needle, _)| needle.as_slice() <= end);
-            let fits = self.needles[first..].iter().take_while(|(needle, _)| needle.starts_with(end));
-            fits.min_by_key(|(needle, _)| needle.len()).map(|needle| (squeezed.at[start], needle))
+            let first = self.needles.partition_point(|needle| needle.bytes.as_slice() <= end);
+            let fits = self.needles[first..].iter().take_while(|needle| needle.bytes.starts_with(end));
+            fits.min_by_key(|needle| needle.bytes.len()).map(|needle| (squeezed.at[start], needle))
         })
     }
 }
@@ -181,10 +195,9 @@ impl Redactor {
         }
         self.pending.extend_from_slice(bytes);
         let squeezed = Squeezed::new(&self.pending);
-        let hold = self.needles.begun(&squeezed).map_or(self.pending.len(), |(at, _)| at);
-        let found: Vec<_> =
-            self.needles.found(&squeezed).into_iter().map(|f| (f.start, f.end, f.key.to_owned())).collect();
-        self.settle(&found, hold, out);
+        let needles = self.needles.clone();
+        let hold = needles.begun(&squeezed).next().map_or(self.pending.len(), |(at, _)| at);
+        self.settle(&needles.found(&squeezed), hold, out);
         self.pending.drain(..hold);
         self.done = self.done.saturating_sub(hold);
         self.covered = self.covered.saturating_sub(hold);
@@ -217,14 +230,15 @@ impl Redactor {
     /// `too_much`: whether so many bytes of a needle of that length may not be shown.
     fn end(&mut self, out: &mut Vec<u8>, too_much: impl Fn(usize, usize) -> bool) {
         let squeezed = Squeezed::new(&self.pending);
-        let mut found: Vec<_> =
-            self.needles.found(&squeezed).into_iter().map(|f| (f.start, f.end, f.key.to_owned())).collect();
-        if let Some((at, (needle, key))) = self.needles.begun(&squeezed) {
-            let have = squeezed.at.iter().filter(|place| **place >= at).count();
-            if too_much(have, needle.len()) {
-                found.push((at, self.pending.len(), key.clone()));
-                found.sort_by_key(|(start, end, _)| (*start, std::cmp::Reverse(*end)));
-            }
+        let needles = self.needles.clone();
+        let mut found = needles.found(&squeezed);
+        let cut = needles.begun(&squeezed).find(|(at, needle)| {
+            let have = squeezed.at.iter().filter(|place| *place >= at).count();
+            too_much(have, needle.bytes.len())
+        });
+        if let Some((start, needle)) = cut {
+            found.push(Found { start, end: self.pending.len(), key: &needle.key });
+            found.sort_by_key(Found::order);
         }
         let all = self.pending.len();
         self.settle(&found, all, out);
@@ -233,14 +247,14 @@ impl Redactor {
     }
 
     /// Hands on everything before `hold` that no secret covers.
-    fn settle(&mut self, found: &[(usize, usize, String)], hold: usize, out: &mut Vec<u8>) {
-        for (start, end, key) in found.iter().filter(|(start, ..)| *start < hold) {
-            if *start >= self.covered {
-                self.hand_on(*start, out);
-                // What was found before and is only found again says its name once.
-                out.extend_from_slice(format!("[secret {key}]").as_bytes());
+    fn settle(&mut self, found: &[Found<'_>], hold: usize, out: &mut Vec<u8>) {
+        for found in found.iter().filter(|found| found.start < hold) {
+            // One that begins within another one is part of what that one's name stands for.
+            if found.start >= self.covered {
+                self.hand_on(found.start, out);
+                out.extend_from_slice(format!("[secret {}]", found.key).as_bytes());
             }
-            self.covered = self.covered.max(*end);
+            self.covered = self.covered.max(found.end);
         }
         self.hand_on(hold, out);
     }

@@ -157,6 +157,19 @@ fn secrets_that_overlap_leave_nothing_of_either() {
 }
 
 #[test]
+fn output_that_ends_within_a_secret_shows_less_than_half_of_any() {
+    let needles = needles(&[("LONG", &"0123456789".repeat(10)), ("SHORT", "56789x")]);
+    for (text, wanted) in [
+        ("0123456789", "01234[secret SHORT]"), // little of the long one, and most of the other
+        ("01234567", "01234[secret SHORT]"),
+        ("0123456", "0123456"),
+        (&"0123456789".repeat(5), "[secret LONG]"),
+    ] {
+        assert_eq!(redacted(&needles, text.as_bytes().chunks(3)), wanted, "{text}");
+    }
+}
+
+#[test]
 fn a_sentence_that_was_cut_leaks_no_beginning() {
     let needles = needles(&[("KEY", "hunter2-hunter2")]);
     assert_eq!(needles.text("exit 1: token hunter2-hunter2 is wrong"), "exit 1: token [secret KEY] is wrong");

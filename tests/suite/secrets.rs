@@ -154,6 +154,9 @@ async fn a_secret_that_its_command_prints_in_every_way_is_nowhere() {
         for file in ["cmdline", "comm", "stat"] {
             holds_none(file, &std::fs::read(format!("/proc/{pid}/{file}")).unwrap());
         }
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().next(), Some("0"), "a crash leaves no dump");
     }
     std::fs::write(stage.path("gate"), "").unwrap();
     lead.expect("print done");
