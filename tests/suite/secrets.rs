@@ -32,7 +32,14 @@ class = "critical"
 run = ["sh", "leak.sh"]
 env = { TOKEN = "{{ secret.KEY }}", AUTH = "Basic user:{{ secret.KEY }}" }
 [[step]]
+id = "hash"
+title = "A file whose hash people check"
+run = ["cat", "key"]
+env = { TOKEN = "{{ secret.KEY }}" }
+after = []
+[[step]]
 id = "after"
+after = ["print"]
 title = "A command that was given none"
 run = "cat key"
 "#;
@@ -215,6 +222,8 @@ fn a_secret_that_changed_voids_and_one_that_cannot_be_had_refuses() {
     lead.expect("secret KEY changed");
     assert_eq!(stage.events("RunIntended").len(), 0);
 
+    let refusal = lead.refused("arm hash");
+    assert!(refusal.contains("/key holds secret KEY, and its hash"), "{refusal}");
     for (value, says) in [("hunt", "fewer than 6 characters"), ("", "it is empty")] {
         std::fs::write(stage.path("key"), value).unwrap();
         let refusal = lead.refused("arm print");

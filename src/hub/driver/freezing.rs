@@ -4,6 +4,7 @@ use super::Driver;
 use crate::clock::At;
 use crate::event::{Covers, GateSeen};
 use crate::exec;
+use crate::hash::Hash;
 use crate::name::StepId;
 use crate::plan::Step;
 use crate::secret::{self, Needles, SecretEnv, Values, Vault};
@@ -84,8 +85,23 @@ fn freeze(work: Freezing) -> Result<Frozen, String> {
             "{what} holds the value of secret {key}, and everybody would see it; let the command read it from `env` alone"
         ));
     }
+    if let Some((path, key)) = hashed(&covers, &values) {
+        return Err(format!(
+            "{path} holds secret {key}, and its hash would stand where everybody could try guesses against it; keep the file \
+             outside of the working folder, and out of `files`"
+        ));
+    }
     let env = SecretEnv::fill(&work.step, params, &values).map_err(|error| error.to_string())?;
     Ok((Box::new(covers), env))
+}
+
+/// A file that is a secret's value: hashes of files are not salted.
+fn hashed(covers: &Covers, values: &Values) -> Option<(String, String)> {
+    values.iter().find_map(|(key, value)| {
+        let hashes = ["", "\n", "\r\n"].map(|end| Hash::of_parts([value.expose().as_bytes(), end.as_bytes()]));
+        let file = covers.files.iter().find(|file| hashes.contains(&file.sha256))?;
+        Some((file.path.clone(), key.clone()))
+    })
 }
 
 /// A secret's value in what people are about to be shown: where, and whose.
