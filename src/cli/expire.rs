@@ -59,12 +59,21 @@ pub fn run(args: &Expire) -> anyhow::Result<()> {
 
 /// Expires one session; whether nothing of its output is left that this program knows of.
 fn expire(closed: &Closed, now: At, dry_run: bool) -> anyhow::Result<bool> {
-    // A report quotes the last lines of output. It is only made again where nobody has written into it.
+    // A report quotes the last lines of output. It is made again, but for one that somebody has written into.
     let report = closed.path.with_extension("md");
     let text = std::fs::read_to_string(&report).ok();
     let made = crate::report::Report::of_file(&closed.path).map(|report| crate::report::markdown::markdown(&report));
     let edited = text.as_ref().is_some_and(|text| made.as_ref().map_or(true, |made| made != text));
-    let files = closed.expire(now, dry_run)?;
+    let remake = text.is_some() && !edited && !closed.expire(now, true)?.is_empty();
+    if remake && !dry_run {
+        // Before the output: whatever stops this half-way, no quotation stays behind unnoticed.
+        std::fs::remove_file(&report).with_context(|| format!("{} cannot be deleted", report.display()))?;
+    }
+    let files = closed.expire(now, dry_run);
+    if remake && !dry_run {
+        crate::report::write_beside(&closed.path)?;
+    }
+    let files = files?;
     let bytes: u64 = files.iter().map(|(_, bytes)| bytes).sum();
     let (did, does) = if dry_run { ("would expire", "would delete") } else { ("expired", "deleted") };
     if !files.is_empty() {
@@ -79,23 +88,14 @@ fn expire(closed: &Closed, now: At, dry_run: bool) -> anyhow::Result<bool> {
     for (file, _) in &files {
         println!("  {does} {}", file.display());
     }
-    match (text.is_some(), edited) {
-        _ if files.is_empty() => Ok(true),
-        (true, true) => {
-            eprintln!("kept: {} was changed by hand; it may quote output, so look at it", report.display());
-            Ok(false)
-        }
-        (true, false) if dry_run => {
-            println!("  would write {} again, without output", report.display());
-            Ok(true)
-        }
-        (true, false) => {
-            let report = crate::report::write_beside(&closed.path)?;
-            println!("  wrote {} again, without output", report.display());
-            Ok(true)
-        }
-        (false, _) => Ok(true),
+    if remake {
+        let did = if dry_run { "would write" } else { "wrote" };
+        println!("  {did} {} again, without output", report.display());
     }
+    if edited && !files.is_empty() {
+        eprintln!("kept: {} was changed by hand; it may quote output, so look at it", report.display());
+    }
+    Ok(files.is_empty() || !edited)
 }
 
 /// Whether a transcript's name ends with the beginning of that session's id.

@@ -186,7 +186,8 @@ impl State {
     }
 }
 
-/// Starts exactly what `covers` says, with the values of its secrets in the child's environment and nowhere else, and reports on `reports` until [`Report::Ended`].
+/// Starts exactly what `covers` says, with the values of its secrets in the child's environment and nowhere else, and
+/// reports on `reports` until [`Report::Ended`].
 ///
 /// Blocks while the executable is hashed again. The bytes of the executable and its interpreter are compared right
 /// before the exec; between that and the kernel's own opening of the file remains a moment in which it could be

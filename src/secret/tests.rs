@@ -194,6 +194,33 @@ fn what_waits_is_bounded_whatever_is_printed() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever the value, with whatever around it: neither it nor what a tool makes of it comes out.
+    #[test]
+    fn any_value_is_found(value in "[ -~é\n\t日]{6,60}", before in "[a-z =:]{0,5}", after in "[a-z =:]{0,5}", size in 1usize..40) {
+        use base64::Engine as _;
+        prop_assume!(value.chars().filter(|c| !c.is_whitespace()).count() >= LENGTH_MIN);
+        let value = Value::new(Zeroizing::new(value.into_bytes())).unwrap();
+        let value = value.expose();
+        let needles = needles(&[("K", value)]);
+        let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let forms = [
+            value.to_owned(),
+            value.replace('\n', "\r\n"),
+            base64::engine::general_purpose::STANDARD.encode(value),
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(value),
+            hex,
+            serde_json::to_string(value).unwrap().trim_matches('"').to_owned(),
+        ];
+        for form in &forms {
+            let text = format!("{before}{form}{after}");
+            let out = redacted(&needles, text.as_bytes().chunks(size));
+            prop_assert!(!out.contains(form.as_str()), "{form:?} in {out:?}");
+            prop_assert!(out.contains("[secret K]"), "{form:?} in {out:?}");
+        }
+    }
+
     /// What comes out does not depend on the cuts, and holds no secret.
     #[test]
     fn cuts_change_nothing(text in "[ab\r\n]{0,60}", cuts in prop::collection::vec(1usize..9, 0..40)) {

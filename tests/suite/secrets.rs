@@ -1,7 +1,7 @@
 //! Secrets through the built program: a command prints its own in every way that a shell has, and nobody ever sees it.
 //! And what is left once output has expired.
 
-use crate::support::program::{Hub, Plain, Stage, run};
+use crate::support::program::{Hub, Plain, Stage, run, transcript_files};
 use crate::support::raw::Raw;
 use crate::support::wait::{PATIENCE, poll};
 use crosscheck::identity::Key;
@@ -303,4 +303,21 @@ fn expired_output_is_gone_and_the_transcript_is_whole() {
     assert!(text.contains("OUTPUT EXPIRED: "), "{text}");
     assert_eq!(run(stage.path("home-hub").as_path(), &["report", name]).1, text);
     assert_eq!(expire(&[folder, "--session", &session]), (Some(0), String::new(), String::new()), "once is enough");
+
+    // A report that somebody has written into is theirs.
+    let mut hub = stage.serve(&["--new"]);
+    let lead = stage.join("lead@example.org");
+    lead.ok("arm say");
+    lead.ok("run");
+    lead.expect("say done");
+    lead.ok("close done");
+    assert!(hub.wait().success());
+    let second = transcript_files(&transcripts).into_iter().find(|path| *path != file).unwrap();
+    let report = second.with_extension("md");
+    let edited = std::fs::read_to_string(&report).unwrap() + "\nWhat we learnt: …\n";
+    std::fs::write(&report, &edited).unwrap();
+    let (status, out, err) = expire(&[folder, "--older-than", "1ms"]);
+    assert!(status == Some(1) && err.contains("was changed by hand") && out.contains("say-1-step"), "{out}{err}");
+    assert!(!second.with_extension("out").join("say-1-step").exists());
+    assert_eq!(std::fs::read_to_string(&report).unwrap(), edited);
 }
