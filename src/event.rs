@@ -354,6 +354,9 @@ pub struct Covers {
     pub interpreter: Option<FileSeen>,
     /// The whole environment.
     pub env: BTreeMap<String, String>,
+    /// What stands for the value of each secret that `env` names as `secret:KEY`: SHA-256 of a private salt and `KEY=value`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, Hash>,
     /// The working folder, absolute.
     pub cwd: String,
     /// Which folder that was: another one may get its name.
@@ -436,6 +439,10 @@ impl Covers {
         }
         if let Some(what) = self.files.iter().zip(&now.files).find_map(|(a, b)| file(a, b)) {
             return Some(format!("file: {what}"));
+        }
+        let changed = |(key, hash): &(&String, &Hash)| now.secrets.get(*key).is_some_and(|now| now != *hash);
+        if let Some((key, _)) = self.secrets.iter().find(changed) {
+            return Some(format!("secret {key} changed"));
         }
         let names = self.env.keys().chain(now.env.keys());
         if let Some(name) = names.into_iter().find(|name| self.env.get(*name) != now.env.get(*name)) {

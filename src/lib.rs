@@ -10,6 +10,8 @@ pub mod trust;
 
 pub mod plan;
 
+pub mod secret;
+
 pub mod event;
 
 pub mod session;

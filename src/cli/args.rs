@@ -40,6 +40,8 @@ pub enum Command {
     Verify(Verify),
     /// Write a step's signatures to files that ssh-keygen and sha256sum alone can check.
     Evidence(Evidence),
+    /// Delete what the commands of closed sessions printed; their transcripts stay whole.
+    Expire(Expire),
 }
 
 /// Where a hub keeps and shows things.
@@ -221,6 +223,22 @@ pub struct Evidence {
     pub out: PathBuf,
 }
 
+/// `expire`.
+#[derive(Debug, Args)]
+pub struct Expire {
+    /// A transcript, or a folder of them [default: $XDG_STATE_HOME/crosscheck]
+    pub path: Option<PathBuf>,
+    /// Of sessions closed longer ago than this, such as 90d
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    pub older_than: Option<std::time::Duration>,
+    /// Of this session: its id, or the first eight letters of it
+    #[arg(long, value_name = "ID", conflicts_with = "older_than")]
+    pub session: Option<String>,
+    /// Say what would be deleted, and delete nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// Forms of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -241,6 +259,10 @@ fn head(text: &str) -> Result<crate::transcript::record::Head, String> {
         Some(crate::transcript::record::Head { seq: size.parse().ok()?, hash: hash.try_into().ok()? })
     });
     parts.ok_or_else(|| "a head is written SIZE:HASH, such as 42:9f86…, with all 64 digits".to_owned())
+}
+
+fn age(text: &str) -> Result<std::time::Duration, String> {
+    crate::plan::parse_duration(text).ok_or_else(|| "a whole number and one unit: s, m, h or d, such as 90d".to_owned())
 }
 
 fn participants(text: &str) -> Result<usize, String> {

@@ -9,6 +9,7 @@ mod args;
 mod cockpit;
 mod demo;
 mod evidence;
+mod expire;
 mod host;
 mod join;
 mod lint;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Report(args) => replay::report(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Evidence(args) => evidence::run(&args),
+        Command::Expire(args) => expire::run(&args),
     };
     match done {
         Ok(()) => 0,

@@ -261,6 +261,9 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
     for (name, value) in &covers.env {
         writeln!(out, "environment: {}={}", escaped(name), escaped(value))?;
     }
+    for (key, hash) in &covers.secrets {
+        writeln!(out, "secret: {} is fetched by the hub and not shown; its salted hash is {hash}", escaped(key))?;
+    }
     if let Some(stdin) = &covers.stdin {
         writeln!(out, "input: {}", escaped(stdin))?;
     }

@@ -119,8 +119,11 @@ impl Shown {
     fn screen(&self, session: &Session) -> Option<Screen> {
         let (step, attempt, bytes) = match self.player.screen(self.at) {
             Ok(Printed::Bytes { step, attempt, bytes, .. }) => (step, attempt, bytes),
-            Ok(Printed::Expired { step, attempt, bytes }) => {
-                let text = format!("OUTPUT EXPIRED: {bytes} bytes were printed here, and deleted since.");
+            Ok(Printed::Gone { expired, step, attempt, bytes }) => {
+                let text = match expired {
+                    Some(at) => format!("OUTPUT EXPIRED: {bytes} bytes were printed here, and deleted on {at}."),
+                    None => format!("OUTPUT MISSING: {bytes} bytes were printed here, and are gone."),
+                };
                 (step, attempt, text.into_bytes())
             }
             Ok(Printed::Nothing) => return None,

@@ -7,6 +7,7 @@
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
 use crate::event::{Covers, FileSeen, FolderSeen, GateSeen};
+use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
 use crate::plan::{Io, Params, Plan, RenderError, Stdin, Step};
 use std::collections::BTreeMap;
@@ -84,7 +85,7 @@ fn shown(path: &Path) -> String {
 
 /// Reads everything that decides what `step` would do right now.
 ///
-/// `folder` is the plan's. Nothing is started; files are read in full, so this may take as long as their hashing.
+/// `folder` is the plan's; `secrets` has what stands for the value of each secret that the step names. Nothing is started; files are read in full, so this may take as long as their hashing.
 pub fn freeze(
     plan: &Plan,
     step: &Step,
@@ -92,6 +93,7 @@ pub fn freeze(
     folder: &Path,
     attempt: u32,
     gates: Vec<GateSeen>,
+    secrets: BTreeMap<String, Hash>,
 ) -> Result<Covers, FreezeError> {
     let render = |what: &str, template: &crate::plan::Template| {
         template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
@@ -106,7 +108,9 @@ pub fn freeze(
         if name.is_empty() || name.contains('=') {
             return Err(FreezeError::EnvName { name: name.clone() });
         }
-        env.insert(name.clone(), render(&format!("env.{name}"), value)?);
+        let filled = value.fill(params, crate::secret::placeholder);
+        let filled = filled.map_err(|source| FreezeError::Render { what: format!("env.{name}"), source })?;
+        env.insert(name.clone(), filled);
     }
     for (name, value) in &env {
         visible(|| "the name of an environment variable".into(), name)?;
@@ -162,6 +166,7 @@ pub fn freeze(
         interpreter,
         argv,
         env,
+        secrets,
         cwd: utf8("working folder", &cwd)?,
         folder: Some(seen_folder),
         stdin,

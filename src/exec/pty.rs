@@ -10,10 +10,12 @@
 //! [`is_alive`](super::is_alive).
 
 use super::opened::Opened;
+use super::process;
 use super::reader::{Input, Reader};
-use super::{process, spawn};
+use super::spawn::{self, Image};
 use crate::event::{Covers, Process, RunEnd};
 use crate::name::escaped;
+use crate::secret::Given;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::fs::File;
@@ -61,6 +63,9 @@ pub enum StartError {
     /// The frozen step asks for something this version does not have.
     #[error("io = {0:?} is neither \"pty\" nor \"pipe\"; arm the step again with this version")]
     Io(String),
+    /// It names secrets, and their values are not there (or there are some that it does not name).
+    #[error("the values of its secrets are not at hand; nothing was started, arm the step again")]
+    Secrets,
     /// Something that was frozen is not what it was.
     #[error("{what}; nothing was started, arm the step again")]
     Changed { what: String },
@@ -184,12 +189,14 @@ impl State {
     }
 }
 
-/// Starts what was opened, and reports on `reports` until [`Report::Ended`].
+/// Starts what was opened, with the values of its secrets in the child's environment and nowhere else, and reports on
+/// `reports` until [`Report::Ended`].
 pub fn start(
     opened: Opened<'_>,
     size: Size,
     reports: tokio::sync::mpsc::Sender<Report>,
     note: Option<&Path>,
+    given: &Given,
 ) -> Result<Running, StartError> {
     let covers = opened.covers;
     let terminal = match covers.io.as_str() {
@@ -197,6 +204,11 @@ pub fn start(
         "pipe" => false,
         other => return Err(StartError::Io(other.to_owned())),
     };
+    if covers.secrets.is_empty() != given.env.is_empty() {
+        return Err(StartError::Secrets);
+    }
+    let env = given.env.over(&covers.env);
+    let image = Image { env: &env, ..opened.image };
     let what = if terminal { "terminal" } else { "pipe" };
     let resource = |source| StartError::Resource { what, source };
     let ends = match terminal {
@@ -209,7 +221,7 @@ pub fn start(
         .map(std::fs::File::create)
         .transpose()
         .map_err(|source| StartError::Resource { what: "note of the process", source })?;
-    let child = spawn::spawn(&opened.image, stdio, terminal, note)
+    let child = spawn::spawn(&image, stdio, terminal, note)
         .map_err(|source| StartError::Exec { path: covers.exe.path.clone().into(), source })?;
 
     let pid = child.id();
@@ -217,6 +229,7 @@ pub fn start(
     let shared = Arc::new(Shared { child: Mutex::new(state), changed: Condvar::new(), waits: AtomicU64::new(0) });
     let (ended, end) = mpsc::channel();
     let reader = Reader::new(output, input, wake, end, reports, Arc::clone(&shared), terminal);
+    let reader = reader.without(given.needles.clone());
     let started = process::identity(pid).and_then(|process| {
         thread("command output", move || reader.run())?;
         if let Some(ms) = covers.timeout_ms {

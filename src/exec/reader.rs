@@ -5,6 +5,7 @@
 
 use super::pty::{Report, Shared};
 use crate::event::RunEnd;
+use crate::secret::{Needles, Redactor, WAIT};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -14,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
+use zeroize::Zeroizing;
 
 /// The largest chunk: what one line of the journal may be about.
 const CHUNK_MAX: usize = 16 * 1024;
@@ -58,13 +60,30 @@ pub(super) struct Reader {
     reports: Sender<Report>,
     shared: Arc<Shared>,
     terminal: bool,
+    /// What may be shown: read, and rid of secrets.
     buffer: Vec<u8>,
+    /// Takes the secrets out; with none to take out, bytes are read into `buffer` directly.
+    redaction: Option<Redaction>,
     /// When the oldest byte in the buffer that is not held back came.
     since: Option<Instant>,
     /// Whether there can be more output, and if not, when to look again.
     open: Open,
     /// Set once the command has been reaped.
     over: Option<Over>,
+}
+
+struct Redaction {
+    redactor: Redactor,
+    /// What was just read.
+    raw: Zeroizing<Vec<u8>>,
+    /// When that was.
+    latest: Instant,
+}
+impl Redaction {
+    /// When to show that something came, where all of it waits.
+    fn until(&self) -> Option<Instant> {
+        self.redactor.waits().then(|| self.latest + WAIT)
+    }
 }
 
 enum Open {
@@ -99,7 +118,18 @@ impl Reader {
         terminal: bool,
     ) -> Self {
         let buffer = Vec::with_capacity(CHUNK_MAX);
-        Self { output, input, wake, end, reports, shared, terminal, buffer, since: None, open: Open::Yes, over: None }
+        let (redaction, since, open, over) = (None, None, Open::Yes, None);
+        Self { output, input, wake, end, reports, shared, terminal, buffer, redaction, since, open, over }
+    }
+
+    /// Takes these out of everything that is read.
+    pub(super) fn without(self, needles: Option<Arc<Needles>>) -> Self {
+        let redaction = |needles| Redaction {
+            redactor: Redactor::new(needles),
+            raw: Zeroizing::new(Vec::with_capacity(CHUNK_MAX)),
+            latest: Instant::now(),
+        };
+        Self { redaction: needles.map(redaction), ..self }
     }
 
     /// Reads to the end.
@@ -123,9 +153,18 @@ impl Reader {
             if readable {
                 self.read();
             }
+            if let Some(redaction) = &mut self.redaction
+                && redaction.until().is_some_and(|until| until <= Instant::now())
+            {
+                redaction.redactor.show_early(&mut self.buffer);
+                self.since = self.since.or(Some(Instant::now()));
+            }
             if self.buffer.len() >= CHUNK_MAX || self.since.is_some_and(|since| since.elapsed() >= CHUNK_TIME) {
                 self.flush();
             }
+        }
+        if let Some(redaction) = &mut self.redaction {
+            redaction.redactor.finish(&mut self.buffer);
         }
         self.send(self.buffer.len()); // the end: nothing more can complete a character
         let end = self.end.try_recv().or_else(|_| {
@@ -154,7 +193,8 @@ impl Reader {
             Open::Again(when) => Some(when),
             _ => None,
         };
-        let until = [self.since.map(|since| since + CHUNK_TIME), self.over.as_ref().map(Over::until), again];
+        let early = self.redaction.as_ref().and_then(Redaction::until);
+        let until = [self.since.map(|since| since + CHUNK_TIME), self.over.as_ref().map(Over::until), again, early];
         let timeout = match until.into_iter().flatten().min() {
             // One more than whole milliseconds, or the last fraction of one would be spent turning.
             Some(until) => {
@@ -176,10 +216,15 @@ impl Reader {
     }
 
     fn read(&mut self) {
-        let filled = self.buffer.len();
-        self.buffer.resize(CHUNK_MAX, 0); // there is room: a full buffer has been flushed
-        let result = nix::unistd::read(&self.output, &mut self.buffer[filled..]);
-        self.buffer.truncate(filled + *result.as_ref().unwrap_or(&0));
+        let filled = self.redaction.as_ref().map(|_| 0); // what was read before was taken in whole
+        let into = match &mut self.redaction {
+            Some(redaction) => &mut *redaction.raw,
+            None => &mut self.buffer,
+        };
+        let filled = filled.unwrap_or(into.len());
+        into.resize(CHUNK_MAX, 0); // there is room: a full buffer has been flushed
+        let result = nix::unistd::read(&self.output, &mut into[filled..]);
+        into.truncate(filled + *result.as_ref().unwrap_or(&0));
         match result {
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             // A terminal's end is EIO, a pipe's is nothing to read.
@@ -187,7 +232,13 @@ impl Reader {
             Ok(0) | Err(_) => self.open = Open::No,
             Ok(_) => {
                 let now = Instant::now();
-                self.since = self.since.or(Some(now));
+                if let Some(redaction) = &mut self.redaction {
+                    redaction.latest = now;
+                    redaction.redactor.push(&redaction.raw, &mut self.buffer);
+                }
+                if !self.buffer.is_empty() {
+                    self.since = self.since.or(Some(now));
+                }
                 if let Some(over) = &mut self.over {
                     over.silent = now + SILENCE_AFTER_END;
                 }
@@ -201,10 +252,19 @@ impl Reader {
         self.since = None; // what is held back waits for its rest, however long
     }
 
-    fn send(&mut self, length: usize) {
-        if length == 0 {
-            return;
+    fn send(&mut self, mut length: usize) {
+        // A name may be longer than the secret it stands for, and what waited comes at once.
+        while length > CHUNK_MAX {
+            let cut = border(&self.buffer[..CHUNK_MAX]);
+            self.send_chunk(cut);
+            length -= cut;
         }
+        if length > 0 {
+            self.send_chunk(length);
+        }
+    }
+
+    fn send_chunk(&mut self, length: usize) {
         let rest = self.buffer.split_off(length);
         let chunk = std::mem::replace(&mut self.buffer, rest);
         let before = Instant::now();

@@ -21,6 +21,7 @@ use crate::identity::Key;
 use crate::monitor::{Monitor, Sample};
 use crate::name::{Principal, StepId};
 use crate::protocol::{FromHub, Refused};
+use crate::secret::{SecretEnv, Vault};
 use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Refusal, Request, Session, signing};
 use crate::transcript::output::OutputPiece;
@@ -81,7 +82,7 @@ pub enum Input {
     /// A step was frozen for arming.
     Frozen { author: Author, id: u64, step: StepId, covers: Result<Box<Covers>, String>, outbox: Weak<Outbox> },
     /// What would run was frozen once more.
-    Rechecked { step: StepId, attempt: u32, now: Result<Box<Covers>, String> },
+    Rechecked { step: StepId, attempt: u32, now: Result<freezing::Frozen, String> },
     /// A watch was read.
     Sample(Sample),
     /// A command said something.
@@ -154,6 +155,10 @@ pub struct Driver {
     live: Option<Live>,
     /// The `RunRequested` whose bytes are being read again.
     rechecking: Option<u64>,
+    /// Every secret fetched so far: they are taken out of what is printed and read.
+    vault: Arc<Vault>,
+    /// The secrets of the run that may be intended in this batch.
+    secret_env: Option<(StepId, u32, SecretEnv)>,
     connections: u64,
     screens: u64,
     /// The size that the lead's pane asked for last.
@@ -199,6 +204,8 @@ impl Driver {
             folder,
             live: None,
             rechecking: None,
+            vault: Arc::default(),
+            secret_env: None,
             connections,
             screens: 0,
             size,
@@ -277,12 +284,20 @@ impl Driver {
                     self.answer(id, &request, answer, outbox, batch);
                 }
             },
-            Input::Rechecked { step, attempt, now: covers } => {
+            Input::Rechecked { step, attempt, now: now_checked } => {
                 self.rechecking = None;
+                let covers = now_checked.map(|(covers, env)| {
+                    self.secret_env = Some((step.clone(), attempt, env));
+                    covers
+                });
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Rechecked { step, attempt, now: covers })?);
             }
             Input::Sample(sample) => {
-                let Sample { watch, reading, began, asked } = sample;
+                let Sample { watch, mut reading, began, asked } = sample;
+                if let Some(needles) = self.vault.needles() {
+                    reading.why = needles.text(&reading.why);
+                    reading.value = reading.value.filter(|value| needles.find(&value.to_string()).is_none());
+                }
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Reading { watch, reading, began, asked })?);
             }
             Input::Run { step, attempt, report } => self.report(step, attempt, report, now, batch)?,
@@ -365,7 +380,7 @@ impl Driver {
             let work = self.freezing(step, |state| state.attempt + 1);
             let (inputs, step) = (self.inputs.clone(), step.clone());
             self.runtime.spawn(async move {
-                let covers = frozen(work).await;
+                let covers = frozen(work).await.map(|(covers, _)| covers);
                 let _ = inputs.send(Input::Frozen { author, id, step, covers, outbox }).await;
             });
             return Ok(());
@@ -473,6 +488,8 @@ impl Driver {
             }
             self.shared.reader_waits.fetch_add(live.running.waits(), std::sync::atomic::Ordering::Relaxed);
         }
+        // Where the run was not intended after all, nobody needs them.
+        self.secret_env = None;
         self.recheck_if_ready();
         facts
     }

@@ -21,6 +21,8 @@ pub trait Journal: Send {
     fn salted_hash(&self, bytes: &[u8]) -> Hash;
     /// Where a command notes its process, beside its output, so that a hub that dies at once leaves a trace of it.
     fn note(&self, step: &StepId, attempt: u32) -> Option<PathBuf>;
+    /// The salt of what stands for secrets in lines.
+    fn secret_salt(&self) -> Result<String, JournalError>;
     /// Nothing more will come.
     fn close(self: Box<Self>) -> Result<(), JournalError>;
 }
@@ -35,6 +37,9 @@ impl Journal for Transcript {
     }
     fn note(&self, step: &StepId, attempt: u32) -> Option<PathBuf> {
         Some(output::note(self.path(), step, attempt))
+    }
+    fn secret_salt(&self) -> Result<String, JournalError> {
+        output::secret_salt(self.path()).map_err(|error| JournalError(format!("the salt for secrets: {error}")))
     }
     fn close(self: Box<Self>) -> Result<(), JournalError> {
         Transcript::close(*self).map_err(told)

@@ -144,6 +144,9 @@ impl Hub {
         let folder = std::fs::canonicalize(&config.folder)
             .map_err(|source| HubError::Folder { path: config.folder.clone(), source })?;
         let params = config.plan.params(&config.params).map_err(HubError::Params)?;
+        if !config.plan.secrets.is_empty() {
+            leave_no_core();
+        }
         let opened = open(&config, &folder, params)?;
         let kept_path = opened.transcript.path().with_extension("links");
         let session = opened.sequencer.session();
@@ -293,6 +296,16 @@ impl Stopper {
     /// Asks for the end; without `force` a running command is left in peace.
     pub async fn stop(&self, force: bool) {
         let _ = self.0.send(Input::Stop { force }).await; // a hub that is gone has ended
+    }
+}
+
+/// A core dump of the hub, or of a command that was given a secret, would hold it. The soft limit alone: a command that
+/// needs its core can ask for it.
+fn leave_no_core() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let limited = getrlimit(Resource::RLIMIT_CORE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_CORE, 0, hard));
+    if let Err(error) = limited {
+        tracing::warn!("a crash of this hub may leave a core dump with secrets in it: {error}");
     }
 }
 

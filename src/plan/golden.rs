@@ -96,6 +96,24 @@ error: parameter `indx` is not declared
    |
    = help: declare it: [params.indx]
 "#
+    shows_a_secret_in_a_command: format!("{HEAD}[secrets]\nK = {{ env = \"K\" }}\n[[step]]\nid = \"s\"\nrun = [\"x\", \"-p{{{{ secret.K }}}}\"]\n"), r#"
+error: a secret in `run`
+  --> plan.toml:11:16
+   |
+11 | run = ["x", "-p{{ secret.K }}"]
+   |                ^^^^^^^^^^^^^^ secrets are for values in a step's `env` alone
+   |
+   = help: let the command read it from a variable: env = { KEY = "{{ secret.KEY }}" }; everything else stands in the transcript, and a command line in `ps`
+"#
+    shows_an_undeclared_secret: format!("{HEAD}[secrets]\nES_KEY = {{ env = \"K\" }}\n{STEP}env = {{ K = \"{{{{ secret.ES_KEI }}}}\" }}\n"), r#"
+error: secret `ES_KEI` is not declared
+  --> plan.toml:12:14
+   |
+12 | env = { K = "{{ secret.ES_KEI }}" }
+   |              ^^^^^^^^^^^^^^^^^^^ did you mean `ES_KEY`?
+   |
+   = help: declare it in [secrets]: ES_KEI = { command = ["…"] }, { env = "NAME" } or { file = "path" }
+"#
     shows_a_refused_key: format!("{HEAD}{STEP}rollback = {{ run = [\"x\"] }}\n"), r#"
 error: `rollback` is not in this version of crosscheck
   --> plan.toml:10:1

@@ -58,6 +58,13 @@ pub fn lint(plan: &Plan) -> Vec<Warning> {
         );
     }
     watches(plan, &mut warnings);
+    let used: std::collections::BTreeSet<_> = plan.steps.iter().flat_map(Step::secrets).collect();
+    for key in plan.secrets.keys().filter(|key| !used.contains(*key)) {
+        let at = warnings.places.secret(key);
+        let message = format!("secret {key} is declared and not used");
+        let help = "take it out, or name it in the `env` of a step: it is fetched, and looked for in output, only then";
+        warnings.add(at, message, "in no step's `env`", help);
+    }
     let asked = plan.steps.iter().enumerate().filter(|(_, step)| step.class >= Class::Critical);
     if let Some((index, _)) = asked.clone().nth(CRITICAL_MAX) {
         let message = format!("{} critical steps are more than people can really check", asked.count());
@@ -145,8 +152,7 @@ fn step_warnings(index: usize, step: &Step, warnings: &mut Warnings<'_>) {
 }
 
 fn secret_warning(at: Range<usize>, warnings: &mut Warnings<'_>) {
-    let help =
-        "the command is on every screen and in the transcript: keep secrets in a file or variable the command reads";
+    let help = "the command is on every screen and in the transcript: declare it in [secrets] and let the command read it from `env`";
     warnings.add(at, "this looks like a secret in a command", "a secret here is no secret", help);
 }
 
@@ -187,6 +193,11 @@ struct Places<'p> {
     root: Option<&'p Spanned<DeTable<'p>>>,
 }
 impl Places<'_> {
+    /// Where a secret is declared.
+    fn secret(&self, key: &str) -> Range<usize> {
+        let declared = || self.root?.get_ref().get("secrets")?.get_ref().as_table()?.get(key).map(Spanned::span);
+        declared().unwrap_or(0..0)
+    }
     /// The first of these keys that the `index`th table has; the table itself where it has none.
     fn of(&self, tables: &str, index: usize, keys: &[&str]) -> Range<usize> {
         let table = || match self.root?.get_ref().get(tables)?.get_ref() {

@@ -22,6 +22,7 @@ pub use lint::{Warning, lint};
 pub use problem::{PlanError, Problem};
 pub use sample::{SAMPLES, sample};
 pub use template::{RenderError, Template};
+pub use units::parse_duration;
 
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
@@ -49,6 +50,8 @@ pub struct Plan {
     pub crew: Crew,
     /// Declared parameters.
     pub params: BTreeMap<String, Param>,
+    /// Where each secret comes from, by its key.
+    pub secrets: BTreeMap<String, SecretSource>,
     /// What is looked at, in the plan's order.
     pub watches: Vec<Watch>,
     /// What is done, in the plan's order.
@@ -93,6 +96,17 @@ pub struct Param {
     pub default: Option<String>,
     /// An anchored pattern every value must match.
     pub pattern: Option<Pattern>,
+}
+
+/// Where a secret's value comes from. The value itself is never in a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// What this command prints.
+    Command(Vec<Template>),
+    /// That variable of the hub's environment.
+    Env(String),
+    /// What stands in that file; relative to the plan's folder.
+    File(Template),
 }
 
 /// A regular expression that has been compiled once, matched against the whole value.
@@ -265,7 +279,7 @@ pub struct Step {
     pub checks: u32,
     /// What is run.
     pub run: Run,
-    /// Extra environment, values may be templates.
+    /// Extra environment, values may be templates, and alone of all may name secrets.
     pub env: BTreeMap<String, Template>,
     /// Where it runs; relative to the plan's folder. The plan's folder where none is given.
     pub cwd: Option<Template>,
@@ -301,6 +315,13 @@ pub struct Step {
     pub half_way: Option<String>,
     /// Where the data still is afterwards, in words.
     pub remains_in: Option<String>,
+}
+
+impl Step {
+    /// The keys of the secrets its environment names, each once.
+    pub fn secrets(&self) -> std::collections::BTreeSet<String> {
+        self.env.values().flat_map(Template::secrets).collect()
+    }
 }
 
 /// A watch a step depends on.

@@ -4,7 +4,9 @@
 use super::problem::{PlanError, Problem};
 use super::table::{Context, Table, Value};
 use super::units::is_identifier;
-use super::{Crew, Observers, Param, Pattern, Plan, ShadowLost, Step, Watch, steps, watches};
+use super::{
+    Crew, Observers, Param, Pattern, Plan, Run, SecretSource, ShadowLost, Step, Template, Watch, steps, watches,
+};
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId, is_hidden};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +21,8 @@ const STEPS_MAX: usize = 500;
 /// Each watch is a task with a connection of its own.
 const WATCHES_MAX: usize = 200;
 const PARAMS_MAX: usize = 200;
+/// Each is looked for in every byte that a command prints, in many forms.
+const SECRETS_MAX: usize = 20;
 /// One file that is all hidden characters is told a few times, not a million times.
 const HIDDEN_TOLD_MAX: usize = 20;
 
@@ -37,10 +41,11 @@ const KEYS: &[&str] = &[
     "shadow_grace",
     "crew",
     "params",
+    "secrets",
     "watch",
     "step",
 ];
-const REFUSED: &[&str] = &["secrets", "checklist", "recovery", "notify", "poll"];
+const REFUSED: &[&str] = &["checklist", "recovery", "notify", "poll"];
 const CREW_KEYS: &[&str] = &["allowed_signers", "lead", "shadow", "observer"];
 const CREW_REFUSED: &[&str] = &["seat"];
 
@@ -107,8 +112,9 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
         return None;
     }
     let top = Table::new(cx, 0..0, "the plan", root.get_ref(), KEYS, REFUSED);
-    // Parameters first: every template after them is checked against their names.
+    // Parameters and secrets first: every template after them is checked against their names.
     let params = top.get("params").map_or_else(|| Some(BTreeMap::new()), |value| read_params(&value));
+    let secrets = top.get("secrets").map_or_else(|| Some(BTreeMap::new()), |value| read_secrets(&value));
     let crew = read_crew(&top);
     let watch_tables = top.tables("watch", WATCHES_MAX);
     let watches = read_watches(&watch_tables);
@@ -128,6 +134,7 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
         environment: environment?,
         crew: crew?,
         params: params?,
+        secrets: secrets?,
         watches: watches?,
         steps: steps?,
     })
@@ -189,6 +196,50 @@ fn read_params(value: &Value<'_>) -> Option<BTreeMap<String, Param>> {
         params.insert(name.to_owned(), Param { default, pattern });
     }
     Some(params)
+}
+
+fn read_secrets(value: &Value<'_>) -> Option<BTreeMap<String, SecretSource>> {
+    let mut secrets = BTreeMap::new();
+    let entries = value.entries()?;
+    if entries.len() > SECRETS_MAX {
+        return value.wrong(format!("more than {SECRETS_MAX} secrets"), format!("there are {}", entries.len()));
+    }
+    for (span, key, value) in entries {
+        value.cx.declare_secret(key);
+        if !is_identifier(key) {
+            let message = format!("a secret cannot be called `{key}`");
+            value.cx.problem(span, message, "expected letters, digits and _");
+        }
+        let expected = "expected one of { command = [\"…\"] }, { env = \"NAME\" }, { file = \"path\" }";
+        if value.is_text() {
+            let message = "a secret's value does not stand in a plan";
+            let help = "everybody reads the plan; let the hub fetch the value";
+            value.cx.problem_with_help(value.span(), message, expected, help);
+            continue;
+        }
+        let Some(table) = value.table("a secret", &["command", "env", "file"], &[]) else { continue };
+        let given = [table.get("command"), table.get("env"), table.get("file")];
+        let source = match given {
+            [Some(command), None, None] => read_command(&command).map(SecretSource::Command),
+            [None, Some(name), None] => name.text().and_then(|text| match is_identifier(text) {
+                true => Some(SecretSource::Env(text.to_owned())),
+                false => name.wrong("`env` names no variable", "expected letters, digits and _"),
+            }),
+            [None, None, Some(path)] => path.words().and_then(|_| path.template(false)).map(SecretSource::File),
+            _ => value.wrong(format!("secret `{key}` comes from one place"), expected),
+        };
+        secrets.extend(source.map(|source| (key.to_owned(), source)));
+    }
+    Some(secrets)
+}
+
+/// A command that prints a secret: a list of words, so that what runs can be read without knowing a shell.
+fn read_command(value: &Value<'_>) -> Option<Vec<Template>> {
+    value.items("words")?; // says so where it is a text for a shell
+    match value.run()? {
+        Run::Argv(words) => Some(words),
+        Run::Shell(_) => None,
+    }
 }
 
 fn read_crew(top: &Table<'_>) -> Option<Crew> {

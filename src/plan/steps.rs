@@ -239,7 +239,19 @@ fn read_env(value: &Value<'_>) -> Option<BTreeMap<String, Template>> {
             value.cx.problem(span, message, "expected letters, digits and _");
             return None;
         }
-        Some((name.to_owned(), value.template(false)?))
+        let template = value.secret_template()?;
+        if !template.secrets().is_empty() && decides_what_runs(name) {
+            let message = format!("`{name}` cannot be a secret");
+            value.cx.problem(value.span(), message, "it decides what runs, and people must see that");
+        }
+        Some((name.to_owned(), template))
     });
     entries.collect::<Vec<_>>().into_iter().collect()
+}
+
+/// Variables by which something else runs than the command line says.
+fn decides_what_runs(name: &str) -> bool {
+    ["PATH", "HOME", "ENV", "BASH_ENV", "SHELL", "IFS"].contains(&name)
+        || name.starts_with("LD_")
+        || name.starts_with("DYLD_")
 }

@@ -2,6 +2,7 @@
 //! that one run over a plan finds everything there is to find. Start at [`Table`].
 
 use super::problem::Problem;
+use super::template::secret_key;
 use super::units::{is_identifier, nearest, parse_bytes, parse_duration};
 use super::{Run, Template};
 use crate::name::is_hidden;
@@ -27,11 +28,12 @@ pub(super) struct Context<'a> {
     pub text: &'a str,
     problems: RefCell<Vec<Problem>>,
     params: RefCell<Vec<String>>,
+    secrets: RefCell<Vec<String>>,
 }
 
 impl<'a> Context<'a> {
     pub fn new(text: &'a str) -> Self {
-        Self { text, problems: RefCell::default(), params: RefCell::default() }
+        Self { text, problems: RefCell::default(), params: RefCell::default(), secrets: RefCell::default() }
     }
     pub fn problem(&self, span: Span, message: impl Into<String>, label: impl Into<String>) {
         self.push(span, message.into(), label.into(), None);
@@ -67,6 +69,9 @@ impl<'a> Context<'a> {
     }
     pub fn declare(&self, param: &str) {
         self.params.borrow_mut().push(param.to_owned());
+    }
+    pub fn declare_secret(&self, key: &str) {
+        self.secrets.borrow_mut().push(key.to_owned());
     }
     pub fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
@@ -218,6 +223,11 @@ impl<'a> Value<'a> {
     /// One line of text that says something.
     pub fn words(&self) -> Option<String> {
         let text = self.text()?;
+        let tag = text.match_indices("{{").find(|(at, _)| text[at + 2..].trim_start().starts_with("secret."));
+        if let Some((at, _)) = tag {
+            self.misplaced_secret(self.part(&text[at..text[at..].find("}}").map_or(text.len(), |end| at + end + 2)]));
+            return None;
+        }
         match text.trim() {
             "" => self.wrong(format!("`{}` is empty", self.key), "expected some words"),
             _ => Some(text.to_owned()),
@@ -396,8 +406,17 @@ impl<'a> Value<'a> {
     /// Text with parameters in it. Only a declared parameter's name, or a text in quotes, may stand between the braces: a
     /// command must be readable without knowing a template language.
     pub fn template(&self, lines: bool) -> Option<Template> {
+        self.template_with(lines, false)
+    }
+
+    /// The same, where `{{ secret.KEY }}` may stand too.
+    pub fn secret_template(&self) -> Option<Template> {
+        self.template_with(false, true)
+    }
+
+    fn template_with(&self, lines: bool, secrets: bool) -> Option<Template> {
         let text = self.text_of("text in quotes", lines)?;
-        if !self.scan(text) {
+        if !self.scan(text, secrets) {
             return None;
         }
         match Template::new(text) {
@@ -406,7 +425,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    fn scan(&self, text: &str) -> bool {
+    fn scan(&self, text: &str, secrets: bool) -> bool {
         let before = self.cx.problems.borrow().len();
         let mut rest = text;
         // One look at each brace, so that a long text takes no longer than its length.
@@ -439,17 +458,19 @@ impl<'a> Value<'a> {
             let whole = &tag[..skipped + close + 2];
             let literal = quoted.is_some() && inner[end..close].trim().is_empty() && !inner[..end].contains('\\');
             if !literal {
-                self.placeholder(whole, inner[..close].trim());
+                self.placeholder(whole, inner[..close].trim(), secrets);
             }
             rest = &tag[whole.len()..];
         }
         self.cx.problems.borrow().len() == before && !self.cx.is_full()
     }
 
-    fn placeholder(&self, whole: &str, name: &str) {
+    fn placeholder(&self, whole: &str, name: &str, secrets: bool) {
         let span = self.part(whole);
-        if name == "secret" || name.starts_with("secret.") {
-            return self.cx.refuse(span, &format!("`{whole}`"));
+        match secret_key(name) {
+            Some(_) if !secrets => return self.misplaced_secret(span),
+            Some(key) => return self.secret(span, key),
+            None => {}
         }
         if !is_identifier(name) {
             let message = format!("`{whole}` is not a parameter");
@@ -466,6 +487,28 @@ impl<'a> Value<'a> {
         };
         let help = format!("declare it: [params.{name}]");
         self.cx.problem_with_help(span, format!("parameter `{name}` is not declared"), label, help);
+    }
+
+    fn misplaced_secret(&self, span: Span) {
+        let message = format!("a secret in `{}`", self.key);
+        let help = "let the command read it from a variable: env = { KEY = \"{{ secret.KEY }}\" }; everything else stands \
+                    in the transcript, and a command line in `ps`";
+        self.cx.problem_with_help(span, message, "secrets are for values in a step's `env` alone", help);
+    }
+
+    fn secret(&self, span: Span, key: &str) {
+        let secrets = self.cx.secrets.borrow();
+        if secrets.iter().any(|secret| secret == key) {
+            return;
+        }
+        let label = match self.cx.nearest(key, secrets.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "no such secret".to_owned(),
+        };
+        let help = format!(
+            "declare it in [secrets]: {key} = {{ command = [\"…\"] }}, {{ env = \"NAME\" }} or {{ file = \"path\" }}"
+        );
+        self.cx.problem_with_help(span, format!("secret `{key}` is not declared"), label, help);
     }
 
     /// Where `part` of this text stands; all of it where an escape in the TOML hides the place.

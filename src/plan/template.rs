@@ -1,6 +1,7 @@
-//! `{{ name }}` in a plan's texts, filled from the parameters. Unknown names are errors, never empty text.
+//! `{{ name }}` in a plan's texts, filled from the parameters; `{{ secret.KEY }}` where a secret may stand. Unknown names are errors, never empty text.
 
 use super::Params;
+use std::collections::BTreeMap;
 
 /// A text with parameters in it, checked when the plan was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,15 @@ impl Template {
     }
     /// The parameters it names.
     pub fn names(&self) -> Vec<String> {
+        let mut names = self.undeclared();
+        names.retain(|name| secret_key(name).is_none());
+        names
+    }
+    /// The keys of the secrets it names.
+    pub fn secrets(&self) -> Vec<String> {
+        self.undeclared().iter().filter_map(|name| secret_key(name)).map(str::to_owned).collect()
+    }
+    fn undeclared(&self) -> Vec<String> {
         let engine = engine();
         let Ok(template) = engine.template_from_str(&self.0) else {
             return vec![];
@@ -45,14 +55,29 @@ impl Template {
         names.sort();
         names
     }
-    /// Fills it.
+    /// Fills it. Not one that names a secret.
     pub fn render(&self, params: &Params) -> Result<String, RenderError> {
+        self.render_with(params, BTreeMap::new())
+    }
+    /// Fills it, with something that stands for each secret it names.
+    pub fn fill(&self, params: &Params, secret: impl Fn(&str) -> String) -> Result<String, RenderError> {
+        self.render_with(params, self.secrets().into_iter().map(|key| (key.clone(), secret(&key))).collect())
+    }
+    fn render_with(&self, params: &Params, secrets: BTreeMap<String, String>) -> Result<String, RenderError> {
         let error = |why: String| RenderError { text: self.0.clone(), why };
         if let Some(missing) = self.names().into_iter().find(|name| !params.contains_key(name)) {
             return Err(error(format!("parameter {missing:?} has no value; give it with --param {missing}=VALUE")));
         }
-        engine().render_str(&self.0, params).map_err(|e| error(e.to_string()))
+        let secret = minijinja::Value::from(secrets);
+        let values = params.iter().map(|(name, value)| (name.as_str(), minijinja::Value::from(value.as_str())));
+        let values: BTreeMap<_, _> = values.chain([("secret", secret)]).collect();
+        engine().render_str(&self.0, values).map_err(|e| error(e.to_string()))
     }
+}
+
+/// `secret.KEY` as KEY.
+pub(super) fn secret_key(name: &str) -> Option<&str> {
+    name.strip_prefix("secret.")
 }
 
 #[cfg(test)]
@@ -67,5 +92,14 @@ mod tests {
         let params = Params::from([("index".to_owned(), "a'b".to_owned())]);
         assert_eq!(template.render(&params).unwrap(), "drop a'b a'b\n");
         assert!(Template::new("{{ a").is_err());
+    }
+
+    #[test]
+    fn secrets_are_told_apart_from_parameters() {
+        let template = Template::new("{{ user }}:{{ secret.KEY }}").unwrap();
+        assert_eq!((template.names(), template.secrets()), (vec!["user".to_owned()], vec!["KEY".to_owned()]));
+        let params = Params::from([("user".to_owned(), "{{ secret.OTHER }}".to_owned())]);
+        assert_eq!(template.fill(&params, |key| format!("<{key}>")).unwrap(), "{{ secret.OTHER }}:<KEY>");
+        assert!(template.render(&params).is_err(), "never as empty text");
     }
 }

@@ -84,6 +84,57 @@ fn defaults_are_the_documented_ones() {
 }
 
 #[test]
+fn secrets_come_from_three_places_and_stand_in_env_alone() {
+    let secrets =
+        "[secrets]\nES_KEY = { command = [\"pass\", \"show\", \"es\"] }\nA = { env = \"A\" }\nB = { file = \"b\" }\n";
+    let plan = parsed(&format!(
+        "{HEAD}{secrets}{STEP}env = {{ AUTH = \"Bearer {{{{ secret.ES_KEY }}}}\", B = \"{{{{secret.B}}}}\", C = \"c\" }}\n"
+    ));
+    assert_eq!(plan.secrets.keys().collect::<Vec<_>>(), ["A", "B", "ES_KEY"]);
+    assert_eq!(plan.secrets["A"], SecretSource::Env("A".into()));
+    assert_eq!(plan.steps[0].secrets().into_iter().collect::<Vec<_>>(), ["B", "ES_KEY"]);
+    let warnings: Vec<_> = lint(&plan).into_iter().map(|warning| (warning.line, warning.message)).collect();
+    assert!(warnings.contains(&(9, "secret A is declared and not used".to_owned())), "{warnings:?}");
+
+    // Whatever else is filled in stands on screens, in the transcript or in `ps`.
+    let step = |line: &str| format!("{HEAD}{secrets}[[step]]\nid = \"s\"\n{line}\n");
+    let watch = |lines: &str| format!("{HEAD}{secrets}[[watch]]\nid = \"w\"\n{lines}\n");
+    for (text, key) in [
+        (step("run = [\"x\", \"--key={{ secret.A }}\"]"), "run"),
+        (step("run = \"x {{ secret.A }}\""), "run"),
+        (step("run = \"x\"\nstdin = \"{{ secret.A }}\""), "stdin"),
+        (step("run = \"x\"\ncwd = \"{{ secret.A }}\""), "cwd"),
+        (step("run = \"x\"\nfiles = [\"{{ secret.A }}\"]"), "files"),
+        (step("run = \"x\"\ntitle = \"with {{ secret.A }}\""), "title"),
+        (step("run = \"x\"\ntouches = \"{{secret.A}}\""), "touches"),
+        (watch("kind = \"http\"\nurl = \"http://h/{{ secret.A }}\""), "url"),
+        (watch("kind = \"http\"\nurl = \"http://h\"\nexpect = { contains = \"{{ secret.A }}\" }"), "contains"),
+        (watch("kind = \"command\"\nrun = [\"x\", \"{{ secret.A }}\"]"), "run"),
+        (watch("kind = \"tcp\"\naddress = \"{{ secret.A }}:1\""), "address"),
+        (format!("{HEAD}[secrets]\nA = {{ env = \"A\" }}\nB = {{ file = \"{{{{ secret.A }}}}\" }}\n"), "file"),
+    ] {
+        assert_eq!(messages(&text), [format!("a secret in `{key}`")], "{text}");
+    }
+    let env = |value: &str| step(&format!("run = \"x\"\nenv = {{ {value} }}"));
+    for (text, message) in [
+        (env("K = \"{{ secret.C }}\""), "secret `C` is not declared"),
+        (env("K = \"{{ secret }}\""), "parameter `secret` is not declared"),
+        (env("PATH = \"{{ secret.A }}\""), "`PATH` cannot be a secret"),
+        (env("LD_PRELOAD = \"{{ secret.A }}\""), "`LD_PRELOAD` cannot be a secret"),
+        (format!("{HEAD}[secrets]\nK = \"hunter2\"\n"), "a secret's value does not stand in a plan"),
+        (format!("{HEAD}[secrets]\nK = {{ env = \"A\", file = \"b\" }}\n"), "secret `K` comes from one place"),
+        (format!("{HEAD}[secrets]\nK = {{}}\n"), "secret `K` comes from one place"),
+        (format!("{HEAD}[secrets]\nK = {{ env = \"A B\" }}\n"), "`env` names no variable"),
+        (format!("{HEAD}[secrets]\nK = {{ command = [] }}\n"), "`command` names no command"),
+        (format!("{HEAD}[secrets]\nK = {{ vault = \"x\" }}\n"), "unknown key `vault` in a secret"),
+        (format!("{HEAD}[secrets]\n\"a b\" = {{ env = \"A\" }}\n"), "a secret cannot be called `a b`"),
+    ] {
+        let told = messages(&text);
+        assert!(told.iter().any(|told| told == message), "{text}: {told:?}");
+    }
+}
+
+#[test]
 fn every_mistake_is_told_at_once_and_in_order() {
     let text = format!(
         "{HEAD}colour = 1\n{WATCH}every = \"1x\"\n[[step]]\nid = \"s\"\nrun = []\ngates = [\"v\"]\nafter = [\"z\"]\nclass = \"crit\"\n"
@@ -124,10 +175,8 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         step("probe", "[\"x\"]"),
         step("input", "\"lead\""),
         step("input", "\"hidden-only\""),
-        step("env", "{ K = \"{{ secret.ES_KEY }}\" }"),
         top("poll", "poll = true"),
         crew("seat", "[[crew.seat]]\nname = \"n\"\nwho = [\"x\"]"),
-        tail("secrets", "[secrets]\nK = { env = \"K\" }"),
         tail("checklist", "[[checklist]]\nid = \"c\"\nask = \"?\""),
         tail("recovery", "[[recovery]]\nname = \"r\""),
         tail("notify", "[[notify]]\non = [\"closed\"]"),

@@ -14,7 +14,8 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     Some((text[..digits].parse().ok()?, &text[digits..]))
 }
 
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+/// A whole number and one unit (ms, s, m, h, d), as a duration stands in a plan; nothing where it is none.
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = number_and_unit(text)?;
     let seconds = match unit {
         "ms" => return Some(Duration::from_millis(number)),
@@ -52,9 +53,10 @@ pub(super) fn nearest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> O
     }
     let word = word.to_lowercase();
     known
-        .map(|known| match word.len() >= 3 && (word.starts_with(known) || known.starts_with(&word)) {
+        .map(|known| (known.to_lowercase(), known))
+        .map(|(lower, known)| match word.len() >= 3 && (word.starts_with(&lower) || lower.starts_with(&word)) {
             true => (1, known),
-            false => (distance(&word, known), known),
+            false => (distance(&word, &lower), known),
         })
         .filter(|(distance, known)| *distance <= (known.chars().count() / 3).max(1))
         .min()

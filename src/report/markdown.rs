@@ -188,6 +188,10 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         let names: Vec<_> = covers.env.keys().map(|name| code(name)).collect();
         writeln!(out, "- environment: {}", names.join(", "))?;
     }
+    if !covers.secrets.is_empty() {
+        let keys: Vec<_> = covers.secrets.keys().map(|key| code(key)).collect();
+        writeln!(out, "- secrets: {}", keys.join(", "))?;
+    }
     if let Some(stdin) = &covers.stdin {
         writeln!(out, "- fed {} bytes on standard input", stdin.len())?;
     }
@@ -256,6 +260,7 @@ fn output(out: &mut String, attempt: &Attempt) -> std::fmt::Result {
     match &attempt.output_tail {
         Tail::None if attempt.output_bytes == 0 => Ok(()),
         Tail::None => writeln!(out, "It printed {} bytes.\n", attempt.output_bytes),
+        Tail::Missing => writeln!(out, "It printed {} bytes: OUTPUT MISSING.\n", attempt.output_bytes),
         Tail::Expired => writeln!(out, "It printed {} bytes: OUTPUT EXPIRED.\n", attempt.output_bytes),
         Tail::Lines { lines, more } => {
             let which = if *more { format!("the last {} lines:", lines.len()) } else { "all of it:".into() };

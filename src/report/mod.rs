@@ -202,8 +202,10 @@ impl Checked {
 pub enum Tail {
     /// Nothing was printed, or nobody looked.
     None,
-    /// The file was deleted: OUTPUT EXPIRED.
+    /// The file was deleted by `crosscheck expire`: OUTPUT EXPIRED.
     Expired,
+    /// The file is gone: OUTPUT MISSING.
+    Missing,
     /// Made harmless; `more` where others stand before them.
     #[allow(missing_docs)]
     Lines { lines: Vec<String>, more: bool },
@@ -251,7 +253,10 @@ impl Report {
         for step in &mut report.steps {
             for attempt in step.attempts.iter_mut().filter(|attempt| attempt.output_bytes > 0) {
                 let path = output::path(transcript, &step.id, attempt.attempt, Part::Step);
-                attempt.output_tail = tail(&path, attempt.output_bytes);
+                attempt.output_tail = match tail(&path, attempt.output_bytes) {
+                    Tail::Missing if output::expired(transcript).is_some() => Tail::Expired,
+                    tail => tail,
+                };
             }
         }
         Ok(report)
@@ -485,7 +490,7 @@ impl Attempt {
 
 /// The last lines of an output file, of which so many bytes stand in the transcript.
 fn tail(path: &Path, length: u64) -> Tail {
-    let Ok(file) = File::open(path) else { return Tail::Expired };
+    let Ok(file) = File::open(path) else { return Tail::Missing };
     let begins = length.saturating_sub(TAIL_BYTES);
     let mut bytes = vec![0; usize::try_from(length - begins).unwrap_or(0)]; // at most TAIL_BYTES
     if file.read_exact_at(&mut bytes, begins).is_err() {

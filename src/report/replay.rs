@@ -37,8 +37,10 @@ pub enum Jump {
 pub enum Printed {
     /// Nothing had run.
     Nothing,
-    /// OUTPUT EXPIRED: the file was deleted, or is shorter than what was printed.
-    Expired {
+    /// The file is gone, or shorter than what was printed.
+    Gone {
+        /// When `crosscheck expire` deleted it: OUTPUT EXPIRED. OUTPUT MISSING where it did not.
+        expired: Option<At>,
         /// The step.
         step: StepId,
         /// Which try.
@@ -211,7 +213,7 @@ impl Player {
         match file.and_then(|file| file.read_exact_at(&mut bytes, begins)) {
             Ok(()) => Ok(Printed::Bytes { step, attempt, begins, bytes }),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {
-                Ok(Printed::Expired { step, attempt, bytes: run.upto })
+                Ok(Printed::Gone { expired: output::expired(&self.path), step, attempt, bytes: run.upto })
             }
             Err(error) => Err(error),
         }
@@ -309,7 +311,7 @@ mod tests {
             matches!(player.screen(printed[1]).unwrap(), Printed::Bytes { bytes, .. } if bytes.ends_with(b"done\x1b[0m\n"))
         );
         std::fs::remove_file(transcript.path().with_extension("out").join("drop-3-step")).unwrap();
-        let gone = Printed::Expired { step: step("drop"), attempt: 3, bytes: 73 };
+        let gone = Printed::Gone { expired: None, step: step("drop"), attempt: 3, bytes: 73 };
         assert_eq!(player.screen(player.len()).unwrap(), gone);
     }
 

@@ -136,6 +136,7 @@ impl Desk {
             exe,
             interpreter: None,
             env: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             cwd: "/".into(),
             folder: None,
             stdin: None,

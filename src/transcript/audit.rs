@@ -293,9 +293,12 @@ impl Auditor {
             (_, Some(_), None) if !self.missing.is_empty() => {
                 Proof::Incomplete { why: format!("{} did not sign the end", people(&self.missing)) }
             }
-            (_, Some(_), None) => match output.map_or(0, |output| output.expired) {
-                0 => Proof::Complete,
-                pieces => Proof::OutputExpired { pieces },
+            (_, Some(_), None) => match output.map_or((0, 0), |output| (output.missing, output.expired)) {
+                (0, 0) => Proof::Complete,
+                (0, pieces) => Proof::OutputExpired { pieces },
+                (pieces, _) => Proof::Incomplete {
+                    why: format!("{pieces} pieces of output are gone, and not because somebody had them expire"),
+                },
             },
         }
     }

@@ -374,7 +374,7 @@ fn failure(doing: &'static str, path: &Path, seq: u64, source: io::Error) -> Fil
     }
 }
 
-fn lock(file: File, path: &Path) -> Result<Flock<File>, FileError> {
+pub(super) fn lock(file: File, path: &Path) -> Result<Flock<File>, FileError> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(file, errno)| match errno {
         Errno::EWOULDBLOCK => FileError::Locked { path: path.to_owned(), holder: holder(&file) },
         errno => FileError::Io { doing: "lock", path: path.to_owned(), source: errno.into() },

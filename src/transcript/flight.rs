@@ -113,6 +113,7 @@ impl Pilot<'_> {
             exe,
             interpreter: None,
             env: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
+            secrets: [].into(),
             cwd: "/srv/plans".into(),
             folder: None,
             stdin: None,

@@ -2,9 +2,11 @@
 //!
 //! `record` has the bytes of a line, [`mod@file`] writes them durably and takes a session up again, [`output`] keeps what
 //! commands printed beside them, [`read`] reads lines, also while they are being written, [`index`] finds line n for late
-//! joiners, [`verify`] judges bytes and links, [`audit`] says what they prove, [`found`] looks for sessions that are not closed.
+//! joiners, [`verify`] judges bytes and links, [`audit`] says what they prove, [`found`] looks for sessions that are not closed,
+//! [`mod@expire`] deletes the output of those that are.
 
 pub mod audit;
+pub mod expire;
 pub mod file;
 pub mod found;
 pub mod index;

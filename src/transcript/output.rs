@@ -2,6 +2,7 @@
 //! and salted hash of each piece. So the log stays small, and output that held personal data can be deleted while the
 //! chain stays whole; the salt keeps short output from being guessed out of its hash afterwards.
 
+use crate::clock::At;
 use crate::event::Part;
 use crate::hash::Hash;
 use crate::name::StepId;
@@ -16,6 +17,12 @@ use std::path::{Path, PathBuf};
 const OPEN_MAX: usize = 8;
 /// The salt's length in the file: 32 random bytes as hexadecimal digits.
 const SALT_DIGITS: u64 = 64;
+/// Both salts, and what a crash may leave of the making of one.
+const SALTS: [&str; 3] = [SALT, SECRET_SALT, "secret-salt.new"];
+const SALT: &str = "salt";
+const SECRET_SALT: &str = "secret-salt";
+/// Left where output was deleted on purpose.
+const MARKER: &str = "expired";
 
 /// One piece of what a command printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,10 +59,100 @@ fn file_name(step: &StepId, attempt: u32, part: Part) -> String {
     format!("{step}-{attempt}-{}", part.word())
 }
 
+/// When the output of a transcript was deleted by `crosscheck expire`, as its marker says; nothing where it was not. Only a
+/// word of whoever may write there: that output is gone can be seen, why it is gone can only be said.
+pub fn expired(transcript: &Path) -> Option<At> {
+    let text = std::fs::read_to_string(folder(transcript).join(MARKER)).ok()?;
+    At::try_from(text.trim_end().to_owned()).ok()
+}
+
+/// Deletes what commands printed and both salts, so that no hash in the lines can be held against guesses any more. The marker
+/// goes first and the salts second: whatever stops it half-way, the next call goes on, and nobody takes the rest for
+/// damage. Returns what was (or, with `dry_run`, would be) deleted, with its size; files that no hub made are left.
+pub(super) fn expire(transcript: &Path, now: At, dry_run: bool) -> Result<Vec<(PathBuf, u64)>, (PathBuf, io::Error)> {
+    let folder = folder(transcript);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| (path, error)
+    };
+    let mut files = vec![];
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err((folder, error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed(&folder))?;
+        let data = entry.metadata().map_err(failed(&entry.path()))?;
+        let name = entry.file_name();
+        if !data.is_dir() && name.to_str().is_some_and(is_ours) {
+            files.push((entry.path(), data.len()));
+        }
+    }
+    let is_salt =
+        |path: &Path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| SALTS.contains(&name));
+    files.sort_by_key(|(path, _)| (!is_salt(path), path.clone()));
+    if dry_run || files.is_empty() {
+        return Ok(files);
+    }
+    if expired(transcript).is_none() {
+        let marker = folder.join(MARKER);
+        write_private(&marker, format!("{now}\n").as_bytes()).map_err(failed(&marker))?;
+    }
+    for (path, _) in &files {
+        std::fs::remove_file(path).map_err(failed(path))?;
+    }
+    sync_folder(&folder).map_err(failed(&folder))?;
+    Ok(files)
+}
+
+/// A salt, an output file, or a note of a process.
+fn is_ours(name: &str) -> bool {
+    let of_run = |name: &str| name.rsplit_once('-').is_some_and(|(_, attempt)| attempt.parse::<u32>().is_ok());
+    let run = name.strip_suffix(".pid").or_else(|| name.strip_suffix(&format!("-{}", Part::Step.word())));
+    SALTS.contains(&name) || run.is_some_and(of_run)
+}
+
+/// Writes a small file whole or not at all, readable by its owner alone; durable on return.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
 /// The salt of a transcript's output, as it stands in its file: `cat salt piece | sha256sum` is the hash in the line.
 pub fn salt(transcript: &Path) -> io::Result<String> {
+    read_salt(&folder(transcript).join(SALT))
+}
+
+/// The salt of what stands for secrets in a transcript, made where there is none yet. Not the one of output: a command that
+/// prints guesses would find out from the hashes of its output which of them is right.
+pub fn secret_salt(transcript: &Path) -> io::Result<String> {
+    let path = folder(transcript).join(SECRET_SALT);
+    match read_salt(&path) {
+        // One that is cut short was never used: it is whole on the disk before anything is hashed with it.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+            let salt = new_salt()?;
+            write_private(&path, salt.as_bytes())?;
+            Ok(salt)
+        }
+        salt => salt,
+    }
+}
+
+fn new_salt() -> io::Result<String> {
+    let mut random = [0; SALT_DIGITS as usize / 2];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
+        .map_err(|_| io::Error::other("the system gave no random bytes for the salt"))?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn read_salt(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    File::open(folder(transcript).join("salt"))?.take(SALT_DIGITS).read_to_string(&mut text)?;
+    File::open(path)?.take(SALT_DIGITS).read_to_string(&mut text)?;
     match text.len() as u64 == SALT_DIGITS {
         true => Ok(text),
         false => Err(io::Error::new(io::ErrorKind::InvalidData, "the salt file is cut short")),
@@ -80,11 +177,8 @@ impl Outputs {
     pub(super) fn create(transcript: &Path) -> io::Result<Self> {
         let folder = folder(transcript);
         DirBuilder::new().mode(0o700).create(&folder)?;
-        let mut random = [0; SALT_DIGITS as usize / 2];
-        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
-            .map_err(|_| io::Error::other("the system gave no random bytes for the salt"))?;
-        let salt: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join("salt"))?;
+        let salt = new_salt()?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(SALT))?;
         file.write_all(salt.as_bytes())?;
         file.sync_all()?;
         sync_folder(&folder)?;

@@ -1,5 +1,6 @@
 //! The bytes of a transcript under every kind of harm, and what is made of it.
 
+use super::expire::{Closed, ExpireError};
 use super::file::{FileError, Transcript, unfinished};
 use super::flight::{Flight, PLAN, fly};
 use super::output::salted_hash;
@@ -66,7 +67,7 @@ fn what_is_appended_is_read_again_and_folds_to_the_same_session() {
     }
     assert!(index.lines_after(head.seq, usize::MAX).unwrap().is_empty());
     assert!(verify_output(&path).unwrap().altered.is_empty());
-    assert_eq!(verify_output(&path).unwrap().expired, 0);
+    assert_eq!(verify_output(&path).unwrap().missing, 0);
 
     assert!(matches!(Transcript::resume(&path), Err(FileError::Locked { .. })), "one writer at a time");
     transcript.close().unwrap();
@@ -77,7 +78,61 @@ fn what_is_appended_is_read_again_and_folds_to_the_same_session() {
     fs::write(path.with_extension("out").join("build-1-step"), "reading v40").unwrap();
     fs::remove_file(path.with_extension("out").join("drop-3-step")).unwrap();
     let output = verify_output(&path).unwrap();
-    assert_eq!((output.altered.len(), output.expired), (2, 8));
+    assert_eq!((output.altered.len(), output.missing, output.expired), (2, 8, 0));
+}
+
+#[test]
+fn output_that_was_expired_is_told_apart_from_output_that_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (transcript, _) = write(folder.path(), "t");
+    let path = transcript.path().to_owned();
+    let out = path.with_extension("out");
+    let now = crate::clock::At::from_micros(1_800_000_000_000_000);
+    assert!(matches!(Closed::open(&path), Err(ExpireError::File(FileError::Locked { .. }))), "a hub has it");
+    super::output::secret_salt(&path).unwrap();
+    transcript.close().unwrap();
+    fs::write(out.join("notes.txt"), "mine").unwrap();
+    let lines = fs::read(&path).unwrap();
+
+    let closed = Closed::open(&path).unwrap();
+    let would: Vec<_> = closed.expire(now, true).unwrap().into_iter().map(|(path, _)| path).collect();
+    assert!(would.len() >= 4 && would.iter().all(|path| path.exists()), "{would:?}");
+    assert!(would[..2].iter().all(|path| path.ends_with("salt") || path.ends_with("secret-salt")), "{would:?}");
+    // Stopped half-way, it goes on: the marker is there, and a salt is gone.
+    fs::write(out.join("expired"), format!("{now}\n")).unwrap();
+    fs::remove_file(out.join("salt")).unwrap();
+    let half = verify_output(&path).unwrap();
+    assert_eq!((half.expired, half.missing, half.altered.len()), (18, 0, 0));
+    let later = now.after(std::time::Duration::from_secs(60));
+    assert_eq!(closed.expire(later, false).unwrap().len(), would.len() - 1);
+    assert_eq!(closed.expire(later, false).unwrap(), [], "once is enough");
+
+    let mut left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["expired", "notes.txt"], "what no hub made is left");
+    let verdict = verify_output(&path).unwrap();
+    assert_eq!((verdict.expired, verdict.missing, verdict.expired_at), (18, 0, Some(now)));
+    assert!(verdict.to_string().starts_with("OUTPUT EXPIRED: 18 pieces were deleted on 2027-"), "{verdict}");
+    assert_eq!(fs::read(&path).unwrap(), lines, "not a byte of the lines changed");
+    assert!(matches!(verify(Reader::open(&path).unwrap(), None), Verdict::Intact { closed: Some(_), .. }));
+
+    // A marker that says nothing is none.
+    fs::write(out.join("expired"), "").unwrap();
+    let missing = verify_output(&path).unwrap();
+    assert_eq!((missing.expired, missing.missing), (0, 18));
+    assert!(missing.to_string().starts_with("OUTPUT MISSING: 18 "), "{missing}");
+}
+
+#[test]
+fn output_of_a_session_that_may_go_on_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut transcript = Transcript::create(folder.path(), "open").unwrap();
+    transcript.append(&[flight().lines()[0].bytes.clone()], &[]).unwrap();
+    let path = transcript.path().to_owned();
+    drop(transcript);
+    assert!(matches!(Closed::open(&path), Err(ExpireError::NotClosed { .. })));
+    fs::write(&path, "no transcript\n").unwrap();
+    assert!(matches!(Closed::open(&path), Err(ExpireError::Damaged { .. })));
 }
 
 #[test]
@@ -371,7 +426,7 @@ fn the_golden_file_of_format_1_is_still_read() {
     let verdict = verify(Reader::open(&path).unwrap(), None);
     assert!(matches!(verdict, Verdict::Intact { closed: Some(Outcome::Complete), .. }), "{verdict}");
     let output = verify_output(&path).unwrap();
-    assert_eq!((output.altered.len(), output.expired, output.whole), (0, 0, 18));
+    assert_eq!((output.altered.len(), output.expired, output.missing, output.whole), (0, 0, 0, 18));
     let mut session: Option<Session> = None;
     for next in Reader::open(&path).unwrap() {
         let (line, bytes, head) = next.unwrap();

@@ -14,6 +14,7 @@
 
 use super::read::{ReadError, Reader, Source};
 use super::record::{Head, LinkError};
+use crate::clock::At;
 use crate::event::{Event, Outcome};
 use crate::name::StepId;
 use serde::Serialize;
@@ -199,18 +200,31 @@ fn of_link(error: LinkError) -> Verdict {
 pub struct OutputVerdict {
     /// Pieces that are there and hash to what their line says.
     pub whole: u64,
-    /// Pieces whose file was deleted (or the salt they were hashed with): OUTPUT EXPIRED.
+    /// Pieces whose file was deleted (or the salt they were hashed with) by `crosscheck expire`: OUTPUT EXPIRED.
     pub expired: u64,
+    /// When that was, as the marker says that was left there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expired_at: Option<At>,
+    /// Pieces that are gone without a marker: OUTPUT MISSING.
+    pub missing: u64,
     /// Lines whose piece is there, but is not what was printed.
     pub altered: Vec<u64>,
 }
 
 impl fmt::Display for OutputVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.altered.first(), self.expired) {
-            (Some(line), _) => write!(f, "OUTPUT ALTERED: the bytes of line {line} are not what was printed"),
-            (None, 0) => write!(f, "all {} pieces of output are what was printed", self.whole),
-            (None, expired) => write!(f, "OUTPUT EXPIRED: {expired} pieces were deleted, {} are whole", self.whole),
+        match (self.altered.first(), self.missing, self.expired) {
+            (Some(line), ..) => write!(f, "OUTPUT ALTERED: the bytes of line {line} are not what was printed"),
+            (None, 0, 0) => write!(f, "all {} pieces of output are what was printed", self.whole),
+            (None, 0, expired) => {
+                let when = self.expired_at.map(|at| format!(" on {at}")).unwrap_or_default();
+                write!(f, "OUTPUT EXPIRED: {expired} pieces were deleted{when}, {} are whole", self.whole)
+            }
+            (None, missing, _) => write!(
+                f,
+                "OUTPUT MISSING: {missing} pieces (or their salt) are gone, and not by `crosscheck expire`; {} are whole",
+                self.whole
+            ),
         }
     }
 }
@@ -219,14 +233,17 @@ impl fmt::Display for OutputVerdict {
 pub fn verify_output(transcript: &Path) -> Result<OutputVerdict, ReadError> {
     let salt = super::output::salt(transcript).ok();
     let mut files: BTreeMap<(StepId, u32, crate::event::Part), Option<File>> = BTreeMap::new();
-    let mut verdict = OutputVerdict::default();
+    let mut verdict = OutputVerdict { expired_at: super::output::expired(transcript), ..OutputVerdict::default() };
     for next in Reader::open(transcript)? {
         let Ok((line, ..)) = next else { break };
         let Event::OutputWritten { step, attempt, part, offset, length, hash } = line.event else { continue };
         let path = super::output::path(transcript, &step, attempt, part);
         let file = files.entry((step, attempt, part)).or_insert_with(|| File::open(path).ok());
         let (Some(salt), Some(file)) = (&salt, file) else {
-            verdict.expired += 1;
+            match verdict.expired_at {
+                Some(_) => verdict.expired += 1,
+                None => verdict.missing += 1,
+            }
             continue;
         };
         match piece(file, offset, length) {

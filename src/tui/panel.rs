@@ -216,6 +216,10 @@ fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width
         ];
         all.extend(named(look, "env", spans, width));
     }
+    for (key, hash) in &covers.secrets {
+        let words = format!("{}  fetched by the hub, not shown; salted sha256 {}", escaped(key), hash.short());
+        all.extend(named(look, "secret", text(words), width));
+    }
     let file =
         |file: &FileSeen| format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
     all.extend(named(look, "in", text(escaped(&covers.cwd)), width));

@@ -215,6 +215,7 @@ impl Flight {
                 ("PATH".into(), "/usr/bin".into()),
                 ("PGOPTIONS".into(), "-c lock_timeout=2s".into()),
             ]),
+            secrets: BTreeMap::new(),
             cwd: "/srv/plan".into(),
             folder: None,
             stdin: None,

@@ -13,6 +13,7 @@ mod quorum;
 mod real;
 mod reconnect;
 mod refusals;
+mod secrets;
 mod signers;
 mod statements;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it

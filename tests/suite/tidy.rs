@@ -18,14 +18,18 @@ const MAY_USE: &[(&str, &str)] = &[
     ("link", "name hash"),
     ("tls", "hash protocol"),
     ("plan", "name hash"),
+    ("secret", "name hash clock plan"),
     ("event", "trust name hash clock record"), // the text of a frozen step is that of a line
     ("record", "name hash clock event"),
     ("session", "trust name hash clock plan event record protocol"), // of the protocol only its limits: what fits in a message
     ("transcript", "trust name hash clock plan event session record"),
     ("protocol", "trust name hash clock event session record"),
-    ("exec", "name hash plan event"),
+    ("exec", "name hash plan secret event"),
     ("monitor", "name clock plan event"),
-    ("hub", "trust name hash clock link tls identity plan event session transcript record protocol exec monitor"),
+    (
+        "hub",
+        "trust name hash clock link tls identity plan secret event session transcript record protocol exec monitor",
+    ),
     ("client", "trust name hash clock link tls identity event session record protocol"),
     ("report", "trust name hash clock plan event session transcript record"),
     ("tui", "name hash clock plan event session record protocol exec client"),

@@ -63,13 +63,14 @@ fn frozen(step: &Step, folder: &Path) -> Result<Covers, FreezeError> {
         expected: None,
         crew: Crew { allowed_signers: None, lead: vec![], shadow: vec![], observer: Observers::None },
         params: BTreeMap::new(),
+        secrets: BTreeMap::new(),
         watches: vec![],
         steps: vec![],
         lapse: Duration::from_secs(300),
         on_shadow_lost: ShadowLost::Hold,
         shadow_grace: Duration::from_secs(90),
     };
-    freeze(&plan, step, &params(), folder, 1, vec![])
+    freeze(&plan, step, &params(), folder, 1, vec![], BTreeMap::new())
 }
 
 /// Writes a file with these permissions.

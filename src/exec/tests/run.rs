@@ -3,6 +3,8 @@
 use super::*;
 use crate::event::RunEnd;
 use crate::exec::{Opened, Report, Running, Size, StartError, is_alive, open, start};
+use crate::secret::{Given, Needles, SecretEnv, Value, Values};
+use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
 
 const SIZE: Size = Size { cols: 91, rows: 17 };
@@ -23,8 +25,15 @@ impl Watched {
         Self::opened(open(covers, &step(Io::Pipe, &["true"]), &params())?)
     }
     pub fn opened(opened: Opened<'_>) -> Result<Self, StartError> {
+        Self::given(opened, &Given::default())
+    }
+    fn start_given(covers: &Covers, given: &Given) -> Result<Self, StartError> {
+        Self::given(open(covers, &step(Io::Pipe, &["true"]), &params())?, given)
+    }
+    fn given(opened: Opened<'_>, given: &Given) -> Result<Self, StartError> {
         let (sender, reports) = tokio::sync::mpsc::channel(4);
-        Ok(Self { running: start(opened, SIZE, sender, None)?, reports, output: vec![], chunks: vec![], end: None })
+        let running = start(opened, SIZE, sender, None, given)?;
+        Ok(Self { running, reports, output: vec![], chunks: vec![], end: None })
     }
     fn step(step: &Step) -> Self {
         let covers = frozen(step, &std::env::temp_dir()).unwrap();
@@ -335,7 +344,8 @@ async fn a_command_can_be_found_by_its_note_while_it_lives_and_not_afterwards() 
     let step = shell(Io::Pty, "read -r line; echo \"$line\"");
     let covers = frozen(&step, dir.path()).unwrap();
     let (sender, mut reports) = tokio::sync::mpsc::channel(16);
-    let running = start(open(&covers, &step, &params()).unwrap(), SIZE, sender, Some(&note)).unwrap();
+    let running =
+        start(open(&covers, &step, &params()).unwrap(), SIZE, sender, Some(&note), &Given::default()).unwrap();
     assert_eq!(crate::exec::noted(&note), Some(running.process.clone()));
     running.interrupt(true).unwrap();
     while reports.recv().await.is_some() {}
@@ -345,4 +355,69 @@ async fn a_command_can_be_found_by_its_note_while_it_lives_and_not_afterwards() 
     assert_eq!(crate::exec::noted(&note), None);
     std::fs::write(&note, "no number").unwrap();
     assert_eq!(crate::exec::noted(&note), None);
+}
+
+const SECRET: &str = "hunter2 \"hunter2\"";
+
+/// A step with a secret, as the hub gives it one.
+fn secretive(step: &Step) -> (Covers, Given) {
+    let value = Value::new(SECRET.as_bytes().to_vec().into()).unwrap();
+    let covers =
+        Covers { secrets: [("KEY".to_owned(), Hash::of(b"salted"))].into(), ..frozen(step, Path::new("/")).unwrap() };
+    let env = SecretEnv::fill(step, &Params::new(), &Values::from([("KEY".to_owned(), value.clone())])).unwrap();
+    let needles = Needles::new([("KEY", value.expose())]).unwrap().map(Arc::new);
+    (covers, Given { env, needles })
+}
+
+fn with_secret(io: Io, text: &str) -> Step {
+    Step { env: [("TOKEN".to_owned(), template("t:{{ secret.KEY }}"))].into(), ..shell(io, text) }
+}
+
+#[tokio::test]
+async fn a_secret_reaches_its_command_and_no_output_of_it() {
+    for io in BOTH {
+        let text = "test $(printf %s \"$TOKEN\" | wc -c) -eq 19; echo \"$TOKEN\"; printf '%s' \"$TOKEN\" | base64; env | grep TOKEN >&2; echo end";
+        let (covers, given) = secretive(&with_secret(io, text));
+        assert_eq!(covers.env["TOKEN"], "t:secret:KEY");
+        assert!(!serde_json::to_string(&covers).unwrap().contains("hunter2"));
+        let (out, end) = Watched::start_given(&covers, &given).unwrap().end().await;
+        assert_eq!(end, RunEnd::Exited { code: 0 }, "{out}");
+        let lines: Vec<_> = out.lines().collect();
+        assert_eq!((lines[0], lines[2], lines[3]), ("t:[secret KEY]", "TOKEN=t:[secret KEY]", "end"));
+        assert!(lines[1].contains("[secret KEY]") && lines[1].len() < 20, "{out}");
+    }
+    // What is frozen as secret does not start without its values, nor the other way round.
+    let (covers, given) = secretive(&with_secret(Io::Pipe, "true"));
+    let refused = |covers: &Covers, given: &Given| Watched::start_given(covers, given).map(|_| ()).unwrap_err();
+    assert!(matches!(refused(&covers, &Given::default()), StartError::Secrets));
+    assert!(matches!(refused(&Covers { secrets: BTreeMap::new(), ..covers }, &given), StartError::Secrets));
+}
+
+#[tokio::test]
+async fn a_secret_in_two_writes_is_held_back_until_it_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = folder.path().join("gate");
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let halves = format!("printf 'now hunter2 '; cat {0}; printf '\"hunter2\"'; printf 'hunter2 \"h'", gate.display());
+    let (covers, given) = secretive(&with_secret(Io::Pipe, &halves));
+    let mut watched = Watched::start_given(&covers, &given).unwrap();
+    // A second of silence shows that something came, and no more of it.
+    watched.until("now hu").await;
+    assert_eq!(watched.text(), "now hu");
+    std::fs::write(&gate, "").unwrap();
+    // At the end no half of a secret comes to light, though nothing completes it.
+    assert_eq!(watched.end().await.0, "now hu[secret KEY][secret KEY]");
+}
+
+#[tokio::test]
+async fn much_output_with_secrets_comes_in_whole_chunks() {
+    let text = "i=0; while [ $i -lt 4000 ]; do echo \"é$i $TOKEN.\"; i=$((i+1)); done";
+    let (covers, given) = secretive(&with_secret(Io::Pty, text));
+    let mut watched = Watched::start_given(&covers, &given).unwrap();
+    let (out, _) = watched.end().await;
+    let wanted: String = (0..4000).map(|i| format!("é{i} t:[secret KEY].\n")).collect();
+    assert!(out == wanted, "{}", &out[..200.min(out.len())]);
+    for chunk in &watched.chunks {
+        assert!(chunk.len() <= 16 * 1024 && std::str::from_utf8(chunk).is_ok());
+    }
 }

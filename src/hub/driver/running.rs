@@ -7,6 +7,7 @@ use crate::event::RunEnd;
 use crate::exec::{self, Emulator, Frame};
 use crate::name::StepId;
 use crate::protocol::Screen;
+use crate::secret::Given;
 use crate::session::Fact;
 use tokio::sync::{mpsc, watch};
 
@@ -24,13 +25,15 @@ impl Driver {
         };
         let (reports, mut reported) = mpsc::channel(16);
         let note = self.journal.note(step, attempt);
+        let env = self.secret_env.take().filter(|(id, n, _)| id == step && *n == attempt);
+        let given = Given { env: env.map(|(_, _, env)| env).unwrap_or_default(), needles: self.vault.needles() };
         let running = exec::open(armed.covers.covers(), planned, &session.params).and_then(|opened| {
             crash::here(Moment::Before, "exec");
-            exec::start(opened, self.size, reports, note.as_deref())
+            exec::start(opened, self.size, reports, note.as_deref(), &given)
         });
         let running = match running {
             Ok(running) => running,
-            Err(error) => return not_started(error.to_string()),
+            Err(error) => return not_started(self.vault.text(error.to_string())),
         };
         let (inputs, id) = (self.inputs.clone(), step.clone());
         // The only wait between a PTY and the journal: its bytes queue here while a sync is under way.

@@ -40,6 +40,7 @@ impl World {
             exe,
             interpreter: None,
             env: BTreeMap::from([("PATH".into(), "/bin".into())]),
+            secrets: BTreeMap::new(),
             cwd: "/".into(),
             folder: None,
             stdin: None,

@@ -24,6 +24,8 @@ pub struct Raw {
     pub head: Head,
     /// Every line heard, as its bytes came.
     pub lines: Vec<(u64, String)>,
+    /// Every byte heard after the welcome, whatever it was.
+    pub heard: Vec<u8>,
     /// What draws the newest screen.
     pub screen: bytes::Bytes,
     me: Principal,
@@ -156,8 +158,8 @@ impl Raw {
             }
         }
         let session = serde_json::from_str(&text).expect("a snapshot is a session");
-        let (lines, screen, key) = (vec![], bytes::Bytes::new(), key.clone());
-        let mut raw = Raw { socket, session, head, lines, screen, me, key, answers: vec![], next: 0 };
+        let (lines, heard, screen, key) = (vec![], text.into_bytes(), bytes::Bytes::new(), key.clone());
+        let mut raw = Raw { socket, session, head, lines, heard, screen, me, key, answers: vec![], next: 0 };
         while raw.head.seq < upto {
             raw.read().await.map_err(|end| format!("{end:?}"))?;
         }
@@ -222,16 +224,20 @@ impl Raw {
     pub async fn read(&mut self) -> Result<(), End> {
         match timeout(PATIENCE, self.socket.next()).await.expect("the hub says something in time") {
             Some(Ok(Message::Text(text))) => {
+                self.heard.extend_from_slice(text.as_bytes());
                 let (line, head) = Line::decode(text.as_str().as_bytes(), self.head).expect("the next line");
                 self.session.apply(&line, head.hash);
                 self.head = head;
                 self.lines.push((head.seq, text.as_str().to_owned()));
             }
-            Some(Ok(Message::Binary(bytes))) => match Binary::decode(&bytes) {
-                Ok(Binary::Message(FromHub::Answer { id, refusal, .. })) => self.answers.push((id, refusal)),
-                Ok(Binary::Screen(screen)) => self.screen = screen.bytes,
-                _ => {}
-            },
+            Some(Ok(Message::Binary(bytes))) => {
+                self.heard.extend_from_slice(&bytes);
+                match Binary::decode(&bytes) {
+                    Ok(Binary::Message(FromHub::Answer { id, refusal, .. })) => self.answers.push((id, refusal)),
+                    Ok(Binary::Screen(screen)) => self.screen = screen.bytes,
+                    _ => {}
+                }
+            }
             Some(Ok(Message::Close(frame))) => return Err(End::Closed(frame.map_or(0, |frame| frame.code.into()))),
             Some(Ok(_)) => {}
             Some(Err(_)) | None => return Err(End::Lost),
