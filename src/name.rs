@@ -92,7 +92,8 @@ macro_rules! name {
                     return Err(NameError::Empty($what));
                 }
                 let allowed: fn(char) -> bool = $allowed;
-                if let Some(bad) = text.chars().find(|c| is_hidden(*c) || !allowed(*c)) {
+                let mut marks = Marks::default();
+                if let Some(bad) = text.chars().find(|c| is_hidden(*c) || marks.too_many(*c) || !allowed(*c)) {
                     return Err(NameError::Character($what, format!("{:?}", bad)));
                 }
                 if text.width() > $columns {
@@ -137,7 +138,7 @@ macro_rules! name {
 
 name!(
     /// A person (or the hub itself) as `allowed_signers` would name them.
-    Principal, "principal", 64, |c| !c.is_whitespace() && !",*?!\"\\#'%&".contains(c)
+    Principal, "principal", 64, |c| !c.is_whitespace() && !",*?!\"\\#'%&\u{2800}".contains(c)
 );
 name!(
     /// A step's id in its plan.
@@ -169,7 +170,18 @@ mod tests {
 
     #[test]
     fn names_refuse_what_could_hide_or_split() {
-        for bad in ["", "a b", "a,b", "a\u{202e}b", "a\u{200b}b", "x\n", "*@example.org", "a\u{7f}"] {
+        for bad in [
+            "",
+            "a b",
+            "a,b",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "x\n",
+            "*@example.org",
+            "a\u{7f}",
+            "a\u{2800}",
+            &format!("x{}", "\u{301}".repeat(9)),
+        ] {
             assert!(Principal::new(bad).is_err(), "{bad:?}");
         }
         assert_eq!(Principal::new("dana@example.org").unwrap().short(), "dana");

@@ -36,13 +36,19 @@ pub struct Opened<'a> {
 /// Blocks while files are hashed.
 pub fn open<'a>(covers: &'a Covers, step: &Step, params: &Params) -> Result<Opened<'a>, StartError> {
     let cwd = Path::new(&covers.cwd);
-    let (folder, seen) = files::open_folder(cwd).map_err(|_| StartError::Cwd { path: covers.cwd.clone() })?;
+    let gone = |_| StartError::Cwd { path: covers.cwd.clone() };
+    let another = || changed(format!("working folder {} is another folder of that name now", escaped(&covers.cwd)));
+    let (folder, seen) = files::open_folder(cwd).map_err(gone)?;
     if covers.folder.is_some_and(|folder| folder != seen) {
-        return Err(changed(format!("working folder {} is another folder of that name now", escaped(&covers.cwd))));
+        return Err(another());
     }
     files_unchanged(covers, step, params, cwd)?;
     let stdin = covers.stdin_file.as_ref().map(copied).transpose()?;
     let (program, argv, kept) = program(covers, cwd)?;
+    // All that was looked up by its path, and the command will look in the folder that is open: they must be one.
+    if files::open_folder(cwd).map_err(gone)?.1 != seen {
+        return Err(another());
+    }
     Ok(Opened { covers, image: Image { program, argv, env: &covers.env, cwd: folder, kept }, stdin })
 }
 

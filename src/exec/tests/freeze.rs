@@ -145,4 +145,16 @@ fn a_hidden_character_in_a_file_s_name_is_refused() {
     let step = Step { files: vec![template("link")], ..step(Io::Pipe, &["true"]) };
     let error = refused(&step, folder.path());
     assert!(error.contains("a\\u{200b}b"), "{error}");
+    // In the name of the folder it runs in, or of what is executed, just as well.
+    let cwd = folder.path().join("c\u{ad}d");
+    write(&cwd, "tool", "#!/bin/sh\n", 0o755);
+    let error = refused(&step_in("c\u{ad}d"), folder.path());
+    assert!(error.contains("path of the working folder") && error.contains("c\\u{ad}d"), "{error}");
+    std::os::unix::fs::symlink(cwd.join("tool"), folder.path().join("tool")).unwrap();
+    let error = refused(&super::step(Io::Pipe, &["./tool"]), folder.path());
+    assert!(error.contains("path of the program") && error.contains("c\\u{ad}d"), "{error}");
+}
+
+fn step_in(cwd: &str) -> Step {
+    Step { cwd: Some(template(cwd)), ..step(Io::Pipe, &["true"]) }
 }
