@@ -76,7 +76,15 @@ impl Signer {
         if let Some(file) = file {
             let (path, public) = read_public(file)?;
             // An agent that holds it spares the passphrase.
-            return Ok(in_agent(&public).unwrap_or(Signer::File { path, public }));
+            return match in_agent(&public) {
+                Some(signer) => Ok(signer),
+                None if path.is_file() => Ok(Signer::File { path, public }),
+                None => Err(SignError::File {
+                    why: "its private half is not there, and no agent holds it\nhint: ssh-add it, or name the private key's file"
+                        .to_owned(),
+                    path,
+                }),
+            };
         }
         if let Some(signer) = held.iter().find(|identity| wanted(&identity.key)).and_then(|it| in_agent(&it.key)) {
             return Ok(signer);
@@ -85,13 +93,17 @@ impl Signer {
             Ok(_) => format!("the agent holds {} keys", held.len()),
             Err(error) => error.to_string().lines().next().unwrap_or_default().to_owned(),
         };
-        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-        for name in FILES {
-            let path = home.join(".ssh").join(name);
+        // Without a home there are no such files; a relative path would look into whatever folder this is.
+        let folder = etcetera::home_dir().ok().map(|home| home.join(".ssh"));
+        for path in folder.iter().flat_map(|folder| FILES.iter().map(|name| folder.join(name))) {
+            if !path.is_file() {
+                continue; // a public half alone signs nothing
+            }
             match read_public(&path) {
                 Ok((path, public)) if wanted(&public) => return Ok(Signer::File { path, public }),
-                Ok(_) => looked += &format!(", ~/.ssh/{name} is another key"),
-                Err(_) => {}
+                Ok(_) => looked += &format!(", {} is another key", path.display()),
+                Err(SignError::File { why, .. }) => looked += &format!(", {} cannot be used ({why})", path.display()),
+                Err(error) => looked += &format!(", {error}"),
             }
         }
         Err(SignError::NoneWanted { looked })
@@ -120,7 +132,7 @@ impl Signer {
 
     /// Whether signing may ask something on the terminal.
     pub fn needs_terminal(&self) -> bool {
-        matches!(self, Signer::File { .. }) && std::env::var_os("SSH_ASKPASS").is_none()
+        matches!(self, Signer::File { .. }) && askpass().is_none()
     }
 
     /// An armored SSHSIG of that text for that namespace. What comes back was checked.
@@ -142,6 +154,11 @@ impl Signer {
     }
 }
 
+/// The program that asks for passphrases in a window of its own.
+fn askpass() -> Option<std::ffi::OsString> {
+    std::env::var_os("SSH_ASKPASS").filter(|program| !program.is_empty())
+}
+
 /// The private file that was meant, and the public key beside it.
 fn read_public(file: &Path) -> Result<(PathBuf, PublicKey), SignError> {
     let failed = |why: String| SignError::File { path: file.to_owned(), why };
@@ -161,14 +178,13 @@ async fn keygen(path: &Path, namespace: &str, message: &[u8]) -> Result<String, 
     let mut command = Command::new("ssh-keygen");
     command.args(["-Y", "sign", "-n", namespace, "-f"]).arg(path);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    if std::env::var_os("SSH_ASKPASS").is_some() {
-        command.env("SSH_ASKPASS_REQUIRE", "force"); // its window, not our screen
-    }
+    // Its own choice hangs on whether there is a display; ours is what `needs_terminal` says.
+    command.env("SSH_ASKPASS_REQUIRE", if askpass().is_some() { "force" } else { "never" });
     let mut child = command.spawn().map_err(SignError::NoKeygen)?;
     let failed = |why: String| SignError::Keygen { path: path.to_owned(), why };
     let signed = async {
         if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(message).await?;
+            let _ = stdin.write_all(message).await; // one that ended before it read says why itself
         }
         child.wait_with_output().await
     };
