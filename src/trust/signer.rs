@@ -7,6 +7,7 @@ use super::agent::{self, AgentError};
 use super::key::PublicKey;
 use super::sshsig;
 use crate::identity::Key;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -144,7 +145,7 @@ impl Signer {
                 let signature = agent::sign(socket, &identity.key, &data).await?;
                 sshsig::armor(&identity.key, namespace, &signature)
             }
-            Signer::File { path, .. } => keygen(path, namespace, message).await?,
+            Signer::File { path, .. } => keygen(path, namespace, message, askpass()).await?,
         };
         match sshsig::verify(&armor, namespace, message) {
             Ok(proof) if proof.key == *self.public() => Ok(armor),
@@ -155,7 +156,7 @@ impl Signer {
 }
 
 /// The program that asks for passphrases in a window of its own.
-fn askpass() -> Option<std::ffi::OsString> {
+fn askpass() -> Option<OsString> {
     std::env::var_os("SSH_ASKPASS").filter(|program| !program.is_empty())
 }
 
@@ -174,12 +175,15 @@ fn read_public(file: &Path) -> Result<(PathBuf, PublicKey), SignError> {
     Ok((private, key))
 }
 
-async fn keygen(path: &Path, namespace: &str, message: &[u8]) -> Result<String, SignError> {
+async fn keygen(path: &Path, namespace: &str, message: &[u8], askpass: Option<OsString>) -> Result<String, SignError> {
     let mut command = Command::new("ssh-keygen");
     command.args(["-Y", "sign", "-n", namespace, "-f"]).arg(path);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     // Its own choice hangs on whether there is a display; ours is what `needs_terminal` says.
-    command.env("SSH_ASKPASS_REQUIRE", if askpass().is_some() { "force" } else { "never" });
+    match askpass {
+        Some(program) => command.env("SSH_ASKPASS", program).env("SSH_ASKPASS_REQUIRE", "force"),
+        None => command.env("SSH_ASKPASS_REQUIRE", "never"),
+    };
     let mut child = command.spawn().map_err(SignError::NoKeygen)?;
     let failed = |why: String| SignError::Keygen { path: path.to_owned(), why };
     let signed = async {
@@ -198,4 +202,33 @@ async fn keygen(path: &Path, namespace: &str, message: &[u8]) -> Result<String, 
         return Err(failed(crate::name::shown(last)));
     }
     String::from_utf8(output.stdout).map_err(|_| failed("its answer is no text".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[tokio::test]
+    async fn a_passphrase_is_asked_by_askpass_and_a_wrong_one_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let mut make = Command::new("ssh-keygen");
+        make.args(["-q", "-t", "ed25519", "-N", "open sesame", "-C", "", "-f"]).arg(&path);
+        match make.stdin(Stdio::null()).status().await {
+            Ok(made) => assert!(made.success()),
+            Err(missing) => return eprintln!("LEFT OUT: ssh-keygen cannot be started: {missing}"),
+        }
+        let ask = |name: &str, says: &str| {
+            let program = folder.path().join(name);
+            fs::write(&program, format!("#!/bin/sh\necho '{says}'\n")).unwrap();
+            fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+            Some(program.into_os_string())
+        };
+        let (_, public) = read_public(&path).unwrap();
+        let armor = keygen(&path, "n", b"m", ask("right", "open sesame")).await.unwrap();
+        assert_eq!(sshsig::verify(&armor, "n", b"m").unwrap().key, public);
+        let told = keygen(&path, "n", b"m", ask("wrong", "open barley")).await.unwrap_err().to_string();
+        assert!(told.contains("incorrect passphrase") && told.contains("ssh-add"), "{told}");
+    }
 }
