@@ -163,8 +163,15 @@ pub struct Join {
 /// `whoami`.
 #[derive(Debug, Args)]
 pub struct Whoami {
-    /// The link whose key to show (it is made if there is none yet); without it, all keys kept here
+    /// The link whose key to show (it is made if there is none yet); without it, the key that ssh-agent or ~/.ssh has for
+    /// you, or else all keys kept here
     pub link: Option<String>,
+    /// Who you are, as the plan's crew names you
+    #[arg(long = "as", value_name = "PRINCIPAL", conflicts_with = "link")]
+    pub name: Option<Principal>,
+    /// Your key's file; ssh-agent signs where it holds that key
+    #[arg(long, value_name = "FILE", conflicts_with = "link")]
+    pub key: Option<PathBuf>,
 }
 
 /// `lint`.

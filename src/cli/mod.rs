@@ -42,7 +42,7 @@ pub fn run(cli: Cli) -> u8 {
         Command::Host(args) => block_on(host::run(args)),
         Command::Serve(args) => block_on(serve::run(args)),
         Command::Join(args) => block_on(join::run(args)),
-        Command::Whoami(args) => whoami::run(&args),
+        Command::Whoami(args) => block_on(whoami::run(args)),
         Command::Lint(args) => lint::run(&args),
         Command::Replay(args) => block_on(replay::run(args)),
         Command::Report(args) => replay::report(&args),

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+const FAILURE: u8 = 5;
 const REQUEST_IDENTITIES: u8 = 11;
 const IDENTITIES: u8 = 12;
 const SIGN: u8 = 13;
@@ -32,8 +33,14 @@ pub enum AgentError {
     Unreachable { path: PathBuf, source: io::Error },
     #[error("the ssh-agent gave no answer within {} s; was a key waiting to be touched, or a question to be confirmed?", PATIENCE.as_secs())]
     Silent,
-    #[error("the ssh-agent's answer cannot be read")]
+    #[error(
+        "the ssh-agent's answer cannot be read\nhint: does SSH_AUTH_SOCK name an ssh-agent? ssh-add -l asks it too"
+    )]
     Garbled,
+    #[error(
+        "the ssh-agent does not hold the key {key} any more\nhint: add it again with ssh-add, or unlock the agent with ssh-add -X"
+    )]
+    Gone { key: String },
     #[error(
         "the ssh-agent refused to sign\nhint: a key added for certain hosts only (ssh-add -h) refuses this: add it without -h; or the question was declined, or the key not touched"
     )]
@@ -87,7 +94,12 @@ pub async fn sign(socket: &Path, key: &PublicKey, data: &[u8]) -> Result<Vec<u8>
             let signature = take(&mut rest).ok_or(AgentError::Garbled)?;
             if rest.is_empty() { Ok(signature.to_vec()) } else { Err(AgentError::Garbled) }
         }
-        _ => Err(AgentError::Refused),
+        Some((&FAILURE, _)) => {
+            // The protocol gives no reason. Whether it still holds the key can be asked.
+            let holds = identities(socket).await?.iter().any(|identity| identity.key == *key);
+            Err(if holds { AgentError::Refused } else { AgentError::Gone { key: key.fingerprint() } })
+        }
+        _ => Err(AgentError::Garbled),
     }
 }
 
@@ -132,5 +144,71 @@ mod tests {
         // More keys announced than there are bytes: no memory is taken for them.
         let many = [&[IDENTITIES], u32::MAX.to_be_bytes().as_slice()].concat();
         assert_eq!(read_identities(&many), None);
+    }
+
+    /// An agent that gives these answers, one a connection.
+    fn agent(answers: Vec<Vec<u8>>) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("agent");
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        tokio::spawn(async move {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; stream.read_u32().await.unwrap() as usize];
+                stream.read_exact(&mut request).await.unwrap();
+                let _ = stream.write_all(&answer).await;
+            }
+        });
+        (folder, socket)
+    }
+    fn frame(message: &[u8]) -> Vec<u8> {
+        let mut out = vec![];
+        put(&mut out, message);
+        out
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_from_a_key_that_is_gone() {
+        let key = PublicKey::ed25519(&[3; 32]);
+        let mut holds = vec![IDENTITIES, 0, 0, 0, 1];
+        put(&mut holds, key.blob());
+        put(&mut holds, b"");
+        for (then, expected) in [(holds, "without -h"), (vec![IDENTITIES, 0, 0, 0, 0], "ssh-add -X")] {
+            let (_folder, socket) = agent(vec![frame(&[FAILURE]), frame(&then)]);
+            let told = sign(&socket, &key, b"m").await.unwrap_err().to_string();
+            assert!(told.contains(expected), "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_answers_is_survived() {
+        let key = PublicKey::ed25519(&[3; 32]);
+        for answer in [
+            u32::MAX.to_be_bytes().to_vec(),
+            (u32::try_from(ANSWER_BYTES_MAX).unwrap() + 1).to_be_bytes().to_vec(),
+            frame(&[]),
+            frame(&[SIGNED]),
+            frame(&[SIGNED, 0, 0, 0, 9, 1]),
+            frame(&[SIGNED, 0, 0, 0, 1, 1, 1]),
+            frame(&[IDENTITIES, 0, 0, 0, 0]),
+        ] {
+            let (_folder, socket) = agent(vec![answer.clone()]);
+            assert!(matches!(sign(&socket, &key, b"m").await, Err(AgentError::Garbled)), "{answer:?}");
+        }
+        for answer in [vec![], vec![0, 0], vec![0, 0, 0, 9, SIGNED]] {
+            let (_folder, socket) = agent(vec![answer.clone()]);
+            assert!(matches!(sign(&socket, &key, b"m").await, Err(AgentError::Unreachable { .. })), "{answer:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_touch_is_not_waited_for_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("agent");
+        let _silent = tokio::net::UnixListener::bind(&socket).unwrap();
+        let begun = tokio::time::Instant::now();
+        let told = sign(&socket, &PublicKey::ed25519(&[3; 32]), b"m").await;
+        assert!(matches!(told, Err(AgentError::Silent)), "{told:?}");
+        assert!(begun.elapsed() >= PATIENCE && begun.elapsed() < PATIENCE * 2);
     }
 }

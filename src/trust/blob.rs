@@ -68,7 +68,37 @@ pub(super) fn decode(kind: &str, base64: &str) -> Result<Vec<u8>, (String, &'sta
     for field in *fields {
         whole &= take(&mut rest).is_some_and(|bytes| field.holds(bytes));
     }
-    if whole && rest.is_empty() { Ok(blob) } else { Err(wrong()) }
+    if !whole || !rest.is_empty() {
+        return Err(wrong());
+    }
+    let mut rest = blob.as_slice();
+    let point = if kind.contains("ed25519") { take(&mut rest).and_then(|_| take(&mut rest)) } else { None };
+    match point.is_some_and(is_weak) {
+        true => Err(("anybody can sign for this key".to_owned(), "make another one with `ssh-keygen -t ed25519`")),
+        false => Ok(blob),
+    }
+}
+
+/// Whether that Ed25519 point has a small order, so that a signature "of" it needs no private half; or is written with a
+/// number past the field's end, so that the same key has another form.
+fn is_weak(point: &[u8]) -> bool {
+    const ORDER_8: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+            0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+            0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let Ok(mut y) = <[u8; 32]>::try_from(point) else { return false };
+    y[31] &= 0x7f; // the sign of the other coordinate
+    let [first, middle @ .., last] = &y;
+    // y = 0 has order 4, 1 is the neutral element, p - 1 has order 2 (p = 2^255 - 19); what follows p - 1 is past the end.
+    let small = *last == 0 && middle.iter().all(|byte| *byte == 0) && *first <= 1;
+    let past = *last == 0x7f && middle.iter().all(|byte| *byte == 0xff) && *first >= 0xec;
+    small || past || ORDER_8.contains(&y)
 }
 
 /// The begin of a word that may be anything, fit for an error's text.
@@ -94,6 +124,40 @@ impl Field {
                 [] => false,
             },
             Field::Application => !bytes.is_empty() && bytes.iter().all(|byte| (0x21..0x7f).contains(byte)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ring::signature::{ED25519, UnparsedPublicKey};
+
+    #[test]
+    fn a_key_that_anybody_can_sign_for_is_none() {
+        // With the neutral element as key, R = the neutral element and s = 0 is a signature of every message.
+        let mut neutral = [0; 32];
+        neutral[0] = 1;
+        let forged = [neutral, [0; 32]].concat();
+        assert!(UnparsedPublicKey::new(&ED25519, neutral).verify(b"anything", &forged).is_ok(), "ring takes it");
+        let mut weak = vec![neutral, [0; 32]];
+        let mut past = [0xff; 32];
+        for first in 0xec..=0xff {
+            past[0] = first;
+            weak.push(past);
+        }
+        for mut point in weak {
+            for sign in [0x00, 0x80] {
+                point[31] = point[31] & 0x7f | sign;
+                for (kind, more) in [("ssh-ed25519", None), ("sk-ssh-ed25519@openssh.com", Some(b"ssh:"))] {
+                    let mut blob = vec![];
+                    put(&mut blob, kind.as_bytes());
+                    put(&mut blob, &point);
+                    more.into_iter().for_each(|more| put(&mut blob, more));
+                    let told = decode(kind, &BASE64_STANDARD.encode(&blob)).unwrap_err();
+                    assert!(told.0.contains("anybody can sign"), "{point:x?}: {told:?}");
+                }
+            }
         }
     }
 }

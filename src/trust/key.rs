@@ -4,9 +4,10 @@ use super::blob;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::fmt;
+use std::ops::RangeInclusive;
 
-/// Bits that an RSA key has at least.
-const RSA_BITS_MIN: usize = 2048;
+/// Bits that an RSA key has: fewer can be factored, and a signature by more is one that `ring` does not check.
+const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
 /// A public key in the one form in which OpenSSH writes it: equal keys have equal bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -50,8 +51,11 @@ impl PublicKey {
         let key = PublicKey { kind: kind.to_owned(), blob: bytes };
         if kind == "ssh-rsa" {
             let bits = key.fields().nth(2).map_or(0, bits);
-            if bits < RSA_BITS_MIN {
-                return no(format!("this RSA key has {bits} bits, and {RSA_BITS_MIN} are the least that is taken"));
+            if !RSA_BITS.contains(&bits) {
+                let (least, most) = RSA_BITS.into_inner();
+                return no(format!(
+                    "this RSA key has {bits} bits, and {least} to {most} are taken; make one with `ssh-keygen -t ed25519`"
+                ));
             }
         }
         Ok(key)
@@ -103,14 +107,19 @@ impl From<PublicKey> for String {
 }
 impl TryFrom<String> for PublicKey {
     type Error = KeyTextError;
+    /// What a program wrote, and so without a comment or anything else beside it.
     fn try_from(text: String) -> Result<Self, KeyTextError> {
-        text.parse()
+        let key: PublicKey = text.parse()?;
+        if key.to_string() == text { Ok(key) } else { Err(KeyTextError("something stands beside the key".to_owned())) }
     }
 }
 impl std::str::FromStr for PublicKey {
     type Err = KeyTextError;
     /// `TYPE BASE64`, and a comment that is dropped: a line of a `.pub` file.
     fn from_str(text: &str) -> Result<Self, KeyTextError> {
+        if text.trim_ascii().contains(['\n', '\r']) {
+            return Err(KeyTextError("a key is one line: its type, a blank, its base64 text".to_owned()));
+        }
         let mut words = text.split_ascii_whitespace();
         let (kind, base64) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         PublicKey::read(kind, base64)
@@ -141,10 +150,28 @@ mod tests {
         ] {
             assert!(bad.parse::<PublicKey>().unwrap_err().to_string().contains(why), "{bad}");
         }
-        let mut small = vec![];
-        blob::put(&mut small, b"ssh-rsa");
-        blob::put(&mut small, &[1, 0, 1]);
-        blob::put(&mut small, &[[0, 0x80].as_slice(), &[1; 127]].concat());
-        assert!(PublicKey::from_blob(&small).unwrap_err().to_string().contains("1024 bits"));
+        assert_eq!(format!(" {key}\tme@here\r\n").parse::<PublicKey>().unwrap(), key);
+        assert!(format!("{key}\n{key}").parse::<PublicKey>().unwrap_err().to_string().contains("one line"));
+        assert!(PublicKey::try_from(format!("{key} me@here")).is_err(), "a program writes no comment");
+    }
+
+    #[test]
+    fn rsa_keys_have_a_size_that_can_be_checked() {
+        let rsa = |bits: usize| {
+            let mut number = vec![0x80_u8 >> ((8 - bits % 8) % 8)];
+            number.resize(bits.div_ceil(8), 1);
+            let zero: &[u8] = if number[0] == 0x80 { &[0] } else { &[] };
+            let mut out = vec![];
+            blob::put(&mut out, b"ssh-rsa");
+            blob::put(&mut out, &[1, 0, 1]);
+            blob::put(&mut out, &[zero, &number].concat());
+            PublicKey::from_blob(&out)
+        };
+        for bits in [2048, 2049, 3072, 4096, 8192] {
+            assert_eq!(rsa(bits).unwrap().kind(), "ssh-rsa");
+        }
+        for bits in [1024, 2047, 8193, 16384] {
+            assert!(rsa(bits).unwrap_err().to_string().contains(&format!("has {bits} bits")), "{bits}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::agent::{self, AgentError};
 use super::key::PublicKey;
 use super::sshsig;
 use crate::identity::Key;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -76,7 +77,15 @@ impl Signer {
         if let Some(file) = file {
             let (path, public) = read_public(file)?;
             // An agent that holds it spares the passphrase.
-            return Ok(in_agent(&public).unwrap_or(Signer::File { path, public }));
+            return match in_agent(&public) {
+                Some(signer) => Ok(signer),
+                None if path.is_file() => Ok(Signer::File { path, public }),
+                None => Err(SignError::File {
+                    why: "its private half is not there, and no agent holds it\nhint: ssh-add it, or name the private key's file"
+                        .to_owned(),
+                    path,
+                }),
+            };
         }
         if let Some(signer) = held.iter().find(|identity| wanted(&identity.key)).and_then(|it| in_agent(&it.key)) {
             return Ok(signer);
@@ -85,13 +94,17 @@ impl Signer {
             Ok(_) => format!("the agent holds {} keys", held.len()),
             Err(error) => error.to_string().lines().next().unwrap_or_default().to_owned(),
         };
-        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-        for name in FILES {
-            let path = home.join(".ssh").join(name);
+        // Without a home there are no such files; a relative path would look into whatever folder this is.
+        let folder = etcetera::home_dir().ok().map(|home| home.join(".ssh"));
+        for path in folder.iter().flat_map(|folder| FILES.iter().map(|name| folder.join(name))) {
+            if !path.is_file() {
+                continue; // a public half alone signs nothing
+            }
             match read_public(&path) {
                 Ok((path, public)) if wanted(&public) => return Ok(Signer::File { path, public }),
-                Ok(_) => looked += &format!(", ~/.ssh/{name} is another key"),
-                Err(_) => {}
+                Ok(_) => looked += &format!(", {} is another key", path.display()),
+                Err(SignError::File { why, .. }) => looked += &format!(", {} cannot be used ({why})", path.display()),
+                Err(error) => looked += &format!(", {error}"),
             }
         }
         Err(SignError::NoneWanted { looked })
@@ -120,7 +133,7 @@ impl Signer {
 
     /// Whether signing may ask something on the terminal.
     pub fn needs_terminal(&self) -> bool {
-        matches!(self, Signer::File { .. }) && std::env::var_os("SSH_ASKPASS").is_none()
+        matches!(self, Signer::File { .. }) && askpass().is_none()
     }
 
     /// An armored SSHSIG of that text for that namespace. What comes back was checked.
@@ -132,7 +145,7 @@ impl Signer {
                 let signature = agent::sign(socket, &identity.key, &data).await?;
                 sshsig::armor(&identity.key, namespace, &signature)
             }
-            Signer::File { path, .. } => keygen(path, namespace, message).await?,
+            Signer::File { path, .. } => keygen(path, namespace, message, askpass()).await?,
         };
         match sshsig::verify(&armor, namespace, message) {
             Ok(proof) if proof.key == *self.public() => Ok(armor),
@@ -140,6 +153,11 @@ impl Signer {
             Err(error) => Err(SignError::Useless(error.to_string())),
         }
     }
+}
+
+/// The program that asks for passphrases in a window of its own.
+fn askpass() -> Option<OsString> {
+    std::env::var_os("SSH_ASKPASS").filter(|program| !program.is_empty())
 }
 
 /// The private file that was meant, and the public key beside it.
@@ -157,18 +175,20 @@ fn read_public(file: &Path) -> Result<(PathBuf, PublicKey), SignError> {
     Ok((private, key))
 }
 
-async fn keygen(path: &Path, namespace: &str, message: &[u8]) -> Result<String, SignError> {
+async fn keygen(path: &Path, namespace: &str, message: &[u8], askpass: Option<OsString>) -> Result<String, SignError> {
     let mut command = Command::new("ssh-keygen");
     command.args(["-Y", "sign", "-n", namespace, "-f"]).arg(path);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    if std::env::var_os("SSH_ASKPASS").is_some() {
-        command.env("SSH_ASKPASS_REQUIRE", "force"); // its window, not our screen
-    }
+    // Its own choice hangs on whether there is a display; ours is what `needs_terminal` says.
+    match askpass {
+        Some(program) => command.env("SSH_ASKPASS", program).env("SSH_ASKPASS_REQUIRE", "force"),
+        None => command.env("SSH_ASKPASS_REQUIRE", "never"),
+    };
     let mut child = command.spawn().map_err(SignError::NoKeygen)?;
     let failed = |why: String| SignError::Keygen { path: path.to_owned(), why };
     let signed = async {
         if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(message).await?;
+            let _ = stdin.write_all(message).await; // one that ended before it read says why itself
         }
         child.wait_with_output().await
     };
@@ -182,4 +202,33 @@ async fn keygen(path: &Path, namespace: &str, message: &[u8]) -> Result<String, 
         return Err(failed(crate::name::shown(last)));
     }
     String::from_utf8(output.stdout).map_err(|_| failed("its answer is no text".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[tokio::test]
+    async fn a_passphrase_is_asked_by_askpass_and_a_wrong_one_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let mut make = Command::new("ssh-keygen");
+        make.args(["-q", "-t", "ed25519", "-N", "open sesame", "-C", "", "-f"]).arg(&path);
+        match make.stdin(Stdio::null()).status().await {
+            Ok(made) => assert!(made.success()),
+            Err(missing) => return eprintln!("LEFT OUT: ssh-keygen cannot be started: {missing}"),
+        }
+        let ask = |name: &str, says: &str| {
+            let program = folder.path().join(name);
+            fs::write(&program, format!("#!/bin/sh\necho '{says}'\n")).unwrap();
+            fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+            Some(program.into_os_string())
+        };
+        let (_, public) = read_public(&path).unwrap();
+        let armor = keygen(&path, "n", b"m", ask("right", "open sesame")).await.unwrap();
+        assert_eq!(sshsig::verify(&armor, "n", b"m").unwrap().key, public);
+        let told = keygen(&path, "n", b"m", ask("wrong", "open barley")).await.unwrap_err().to_string();
+        assert!(told.contains("incorrect passphrase") && told.contains("ssh-add"), "{told}");
+    }
 }

@@ -268,4 +268,97 @@ mod tests {
             assert!(verify(&armored(&flipped), "crosscheck-approve", b"text\n").is_err(), "byte {at} flipped");
         }
     }
+
+    const NAMESPACE: &str = include_str!("../../tests/data/openssh/namespace");
+    const MESSAGE: &[u8] = include_bytes!("../../tests/data/openssh/signed-data");
+
+    #[test]
+    fn openssh_s_own_signatures_of_security_keys_hold_and_no_bit_of_them_may_turn() {
+        for (key, good) in [
+            (
+                include_str!("../../tests/data/openssh/ed25519_sk.pub"),
+                include_str!("../../tests/data/openssh/ed25519_sk.sig"),
+            ),
+            (
+                include_str!("../../tests/data/openssh/ecdsa_sk.pub"),
+                include_str!("../../tests/data/openssh/ecdsa_sk.sig"),
+            ),
+        ] {
+            let signed = verify(good, NAMESPACE, MESSAGE).unwrap();
+            assert_eq!(signed.key, key.parse().unwrap());
+            assert_eq!(signed.touch, Some(Touch { present: true, verified: false, counter: 0x1234_5678 }));
+            assert_eq!(verify(good, NAMESPACE, b"other"), Err(SigError::Wrong));
+            let blob = unarmored(good).unwrap();
+            for bit in 0..blob.len() * 8 {
+                let mut turned = blob.clone();
+                turned[bit / 8] ^= 1 << (bit % 8);
+                assert!(verify(&armored(&turned), NAMESPACE, MESSAGE).is_err(), "bit {bit}");
+            }
+        }
+        let browser = include_str!("../../tests/data/openssh/ecdsa_sk_webauthn.sig");
+        let told = verify(browser, NAMESPACE, MESSAGE).unwrap_err().to_string();
+        assert!(told.contains("webauthn-sk-ecdsa"), "{told}");
+    }
+
+    #[test]
+    fn a_security_key_s_flags_are_signed_and_reported() {
+        use ring::signature::{Ed25519KeyPair, KeyPair as _};
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+        let kind = b"sk-ssh-ed25519@openssh.com";
+        let mut blob = vec![];
+        for field in [kind.as_slice(), pair.public_key().as_ref(), b"ssh:"] {
+            put(&mut blob, field);
+        }
+        let key = PublicKey::from_blob(&blob).unwrap();
+        let sign = |signed: u8, said: u8| {
+            let data = Sha256::digest(signed_data("n", b"m"));
+            let around = [Sha256::digest(b"ssh:").as_slice(), &[signed, 0, 0, 0, 9], &data].concat();
+            let mut signature = vec![];
+            put(&mut signature, kind);
+            put(&mut signature, pair.sign(&around).as_ref());
+            signature.extend([said, 0, 0, 0, 9]);
+            verify(&armor(&key, "n", &signature), "n", b"m")
+        };
+        for (flags, present, verified) in [(0, false, false), (1, true, false), (4, false, true), (5, true, true)] {
+            let signed = sign(flags, flags).unwrap();
+            assert_eq!(signed.touch, Some(Touch { present, verified, counter: 9 }));
+            assert_eq!(signed.touched(), present);
+        }
+        assert_eq!(sign(0, 1), Err(SigError::Wrong));
+    }
+
+    #[test]
+    fn a_field_with_another_value_is_refused() {
+        let key = Key::fresh().unwrap();
+        let (public, good) = (key.public(), key.sign_sshsig("n", b"m"));
+        let blob = unarmored(&good).unwrap();
+        let mut rest = &blob[10..];
+        let fields: Vec<&[u8]> = std::iter::from_fn(|| take(&mut rest)).collect();
+        let with = |version: u32, at: usize, field: &[u8]| {
+            let mut out = [MAGIC, &version.to_be_bytes()].concat();
+            for (number, old) in fields.iter().enumerate() {
+                put(&mut out, if number == at { field } else { old });
+            }
+            verify(&armored(&out), "n", b"m")
+        };
+        assert!(with(1, 0, public.blob()).is_ok());
+        assert_eq!(with(0, 0, public.blob()), Err(SigError::Form));
+        assert_eq!(with(2, 0, public.blob()), Err(SigError::Form));
+        assert_eq!(with(1, 0, Key::fresh().unwrap().public().blob()), Err(SigError::Wrong));
+        for namespace in [&b""[..], b"N", b"n ", b"n\0", b"nn"] {
+            assert!(matches!(with(1, 1, namespace), Err(SigError::Namespace { .. })), "{namespace:?}");
+        }
+        assert_eq!(with(1, 2, b"x"), Err(SigError::Form));
+        for hash in [&b"sha1"[..], b"SHA512", b"", b"md5\x1b[m"] {
+            let told = with(1, 3, hash).unwrap_err();
+            assert!(matches!(&told, SigError::Algorithm(name) if !name.contains('\x1b')), "{told}");
+        }
+        assert_eq!(with(1, 3, b"sha256"), Err(SigError::Wrong), "the hash is signed");
+        let mut other = vec![];
+        put(&mut other, b"rsa-sha2-512");
+        put(&mut other, &[1; 64]);
+        assert!(matches!(with(1, 4, &other), Err(SigError::Algorithm(_))));
+        assert_eq!(with(1, 4, b""), Err(SigError::Form));
+        assert_eq!(with(1, 4, &[fields[4], &[0]].concat()), Err(SigError::Form));
+    }
 }

@@ -6,6 +6,7 @@ mod demo;
 mod evidence;
 mod fanout;
 mod hostile;
+mod interop;
 mod joining;
 mod plain;
 mod quorum;

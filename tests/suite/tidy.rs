@@ -45,6 +45,7 @@ const CORE: &[&str] = &[
     "hash.rs",
     "trust/allowed.rs",
     "trust/allowed",
+    "trust/blob.rs",
     "trust/key.rs",
     "trust/sshsig.rs",
     "trust/statement.rs",
