@@ -3,7 +3,7 @@
 
 mod support;
 
-use crosscheck::client::{Client, Options, view::View};
+use crosscheck::client::{Client, Keys, Options, view::View};
 use crosscheck::hub::{Config, Hub};
 use crosscheck::identity::Key;
 use crosscheck::link::Link;
@@ -163,7 +163,7 @@ async fn print(folder: &Path, role: &str) -> Seen {
     let options = Options {
         link,
         name: None,
-        signer: Arc::new(Signer::Own(Key::fresh().expect("a key"))),
+        keys: Keys::Given(Arc::new(Signer::Own(Key::fresh().expect("a key")))),
         via: None,
         heads: None,
     };

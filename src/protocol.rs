@@ -88,6 +88,9 @@ pub enum FromHub {
         principal: Option<Principal>,
         /// The hub's nonce, hexadecimal.
         nonce: String,
+        /// Fingerprints of the keys that `allowed_signers` gives this principal; none where the session takes any key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keys: Option<Vec<String>>,
         /// The session's own key.
         hub_key: PublicKey,
         /// Over [`hello_statement`], by that key: an armored SSHSIG.

@@ -126,6 +126,9 @@ pub struct New {
 pub struct Host {
     /// The plan
     pub plan: PathBuf,
+    /// The key you sign with, as `join --key` takes it
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
     /// The hub.
     #[command(flatten)]
     pub hub: HubArgs,
@@ -152,6 +155,10 @@ pub struct Join {
     /// The name you go by; a personal link knows it already
     #[arg(long = "as", value_name = "PRINCIPAL")]
     pub name: Option<Principal>,
+    /// The key to sign with: a private key file or its .pub [default: one of your agent or of ~/.ssh that the session's
+    /// allowed_signers gives you; where it has none, a key made for this session]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
     /// Reach the hub through this machine, as `ssh -W` does
     #[arg(long, value_name = "USER@BASTION")]
     pub via: Option<String>,

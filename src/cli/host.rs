@@ -30,7 +30,7 @@ pub async fn run(args: Host) -> anyhow::Result<()> {
     if !args.hub.new
         && let Some(link) = lead_link(&links_file, &lead)
     {
-        match join::join(link, None, None).await {
+        match join::join(link, None, args.key.clone(), None).await {
             Ok(client) => {
                 println!("attached to the running hub");
                 return join::show(client, &args.screen, Some(&log.display().to_string())).await;
@@ -48,7 +48,7 @@ pub async fn run(args: Host) -> anyhow::Result<()> {
     let fresh = || (identity(&links_file) != before).then(|| lead_link(&links_file, &lead)).flatten();
     let link = wait_for_link(&mut hub, fresh, &log, said_before).await?;
     println!("hub started; links for everyone are in {}", links_file.display());
-    let client = join::join(link, None, None).await?;
+    let client = join::join(link, None, args.key.clone(), None).await?;
     join::show(client, &args.screen, Some(&log.display().to_string())).await?;
     match hub.try_wait() {
         Ok(Some(_)) => print!("{}", said(&log, said_before)),

@@ -2,18 +2,16 @@
 
 use super::args::{Join, ScreenArgs};
 use super::{key_path, plain};
-use crate::client::{Client, Options};
-use crate::identity::Key;
+use crate::client::{Client, Keys, Options};
 use crate::link::Link;
 use crate::name::Principal;
-use crate::trust::signer::Signer;
 use anyhow::Context as _;
-use std::sync::Arc;
+use std::path::PathBuf;
 
 /// Joins and stays until the person leaves or the session is over.
 pub async fn run(args: Join) -> anyhow::Result<()> {
     let link = read_link(&args.link)?;
-    let client = join(link, args.name, args.via).await?;
+    let client = join(link, args.name, args.key, args.via).await?;
     show(client, &args.screen, None).await
 }
 
@@ -28,13 +26,19 @@ pub fn read_link(text: &str) -> anyhow::Result<Link> {
     Ok(text.trim().parse()?)
 }
 
-/// Joins with the key kept for this session and principal.
-pub async fn join(link: Link, name: Option<Principal>, via: Option<String>) -> anyhow::Result<Client> {
+/// Joins with the key that was named, one that the session knows, or the one kept for this session and principal.
+pub async fn join(
+    link: Link,
+    name: Option<Principal>,
+    key: Option<PathBuf>,
+    via: Option<String>,
+) -> anyhow::Result<Client> {
     let who = link.principal.as_ref().or(name.as_ref()).map_or("observer".to_owned(), ToString::to_string);
-    let key = Key::load_or_make(&key_path(&link.session, &who)?)?;
+    let keys = Keys::Find { file: key, own: key_path(&link.session, &who)? };
     let heads = super::head_path(&link.session).ok();
-    let signer = Arc::new(Signer::Own(key));
-    Ok(Client::join(Options { link, name, signer, via, heads }).await?)
+    let client = Client::join(Options { link, name, keys, via, heads }).await?;
+    eprintln!("signing with {}", client.key());
+    Ok(client)
 }
 
 /// Shows the session until it is left or over. `hub` is what the lead may find again after leaving.

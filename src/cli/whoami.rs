@@ -10,7 +10,7 @@ use crate::trust::statement::Purpose;
 use anyhow::Context as _;
 
 /// What a line lets its key do, as plans want it of their crew.
-const NAMESPACES: [Purpose; 2] = [Purpose::Join, Purpose::Approve];
+const NAMESPACES: [Purpose; 4] = [Purpose::Join, Purpose::Approve, Purpose::Hub, Purpose::Close];
 
 /// Prints `allowed_signers` lines.
 pub async fn run(args: Whoami) -> anyhow::Result<()> {

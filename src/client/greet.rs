@@ -20,8 +20,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-/// From connecting to the first state.
-const GREETING: Duration = Duration::from_secs(20);
+/// From connecting to the first state; a person may have to find their security key and touch it.
+const GREETING: Duration = Duration::from_secs(90);
 
 pub(super) async fn say(socket: &mut Socket, message: &FromClient) -> Result<(), JoinError> {
     let text = serde_json::to_string(message).map_err(|error| JoinError::Protocol(error.to_string()))?;
@@ -68,9 +68,9 @@ async fn greet_in_time(options: &Options, before: Option<&State>) -> Result<(Soc
     let (mut socket, channel) = connect::connect(&options.link, options.via.as_deref()).await?;
     let unexpected = |what: &FromHub| JoinError::Protocol(format!("{what:.80?} out of turn"));
     say(&mut socket, &FromClient::Knock { versions: VERSIONS.to_vec(), token: options.link.token.clone() }).await?;
-    let hub_key;
+    let (hub_key, known);
     let (session, named, hub_nonce) = match hear(&mut socket).await? {
-        FromHub::Hello { version, session, principal, nonce, hub_key: key, signature }
+        FromHub::Hello { version, session, principal, nonce, keys, hub_key: key, signature }
             if VERSIONS.contains(&version) =>
         {
             let statement = hello_statement(&channel, &session, &nonce, &key);
@@ -79,6 +79,7 @@ async fn greet_in_time(options: &Options, before: Option<&State>) -> Result<(Soc
                 return Err(JoinError::Protocol("it does not prove the key that it says is the session's".to_owned()));
             }
             hub_key = key;
+            known = keys;
             (session, principal, nonce)
         }
         other => return Err(unexpected(&other)),
@@ -87,7 +88,11 @@ async fn greet_in_time(options: &Options, before: Option<&State>) -> Result<(Soc
         let reason = "the hub at this address flies another session than the link names".to_owned();
         return Err(JoinError::Refused { reason, retry: false });
     }
-    let public = options.signer.public();
+    let signer = match before {
+        Some(before) => before.signer.clone(),
+        None => options.keys.choose(known.as_deref()).await?,
+    };
+    let public = signer.public();
     let chosen = options.name.clone().or_else(|| options.link.principal.clone());
     let principal = match (named, chosen) {
         (Some(named), Some(chosen)) if named != chosen => {
@@ -111,7 +116,7 @@ async fn greet_in_time(options: &Options, before: Option<&State>) -> Result<(Soc
         principal: principal.clone(),
         nonce,
         have,
-        signature: sign(&options.signer, Purpose::Join, &statement).await?,
+        signature: sign(&signer, Purpose::Join, &statement).await?,
     };
     say(&mut socket, &auth).await?;
     let (role, at, head, upto, snapshot, from) = match hear(&mut socket).await? {
@@ -122,6 +127,7 @@ async fn greet_in_time(options: &Options, before: Option<&State>) -> Result<(Soc
     let link = Link::Live { rtt: Duration::ZERO };
     let kept = options.heads.as_deref().and_then(super::heads::kept);
     let state = |session, head| State {
+        signer: signer.clone(),
         kept,
         me: principal,
         role,

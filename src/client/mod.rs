@@ -10,12 +10,14 @@ pub mod view;
 
 use crate::clock::{self, At};
 use crate::event::Event;
+use crate::identity::Key;
 use crate::identity::random_hex;
 use crate::name::Principal;
 use crate::protocol::{Binary, FromClient, FromHub, Refused};
 use crate::session::signing::{self, Act};
 use crate::session::{Request, Session, story};
 use crate::transcript::record::{Head, Line, LinkError};
+use crate::trust::key::PublicKey;
 use crate::trust::signer::Signer;
 use crate::trust::statement::{Signed, Statement};
 use connect::{ConnectError, Socket};
@@ -49,12 +51,41 @@ pub struct Options {
     /// The name an observer goes by.
     pub name: Option<Principal>,
     /// Who signs.
-    pub signer: Arc<Signer>,
+    pub keys: Keys,
     /// `USER@BASTION`: reach the hub through `ssh -W`.
     pub via: Option<String>,
     /// Where the last head that the hub signed is kept, beyond this process: a hub that later shows less, or something
     /// else in its place, is found out.
     pub heads: Option<PathBuf>,
+}
+
+/// Where a client's key comes from.
+pub enum Keys {
+    /// It is given.
+    Given(Arc<Signer>),
+    /// It is looked for once the hub has said whose keys it knows.
+    Find {
+        /// The file that the person named.
+        file: Option<PathBuf>,
+        /// Where the key made for one session is kept, for sessions that take any.
+        own: PathBuf,
+    },
+}
+
+impl Keys {
+    /// The key to join with. `known`: fingerprints of this person's keys, where only those count.
+    async fn choose(&self, known: Option<&[String]>) -> Result<Arc<Signer>, JoinError> {
+        Ok(match (self, known) {
+            (Keys::Given(signer), _) => signer.clone(),
+            (Keys::Find { file: None, own }, None) => Signer::Own(Key::load_or_make(own)?).into(),
+            (Keys::Find { file, .. }, known) => {
+                let wanted = |key: &PublicKey| known.is_none_or(|known| known.contains(&key.fingerprint()));
+                let found = Signer::find(file.as_deref(), wanted).await;
+                let signer = found.map_err(|error| JoinError::Signature(error.to_string()))?;
+                signer.ready().await.map_err(|error| JoinError::Signature(error.to_string()))?.into()
+            }
+        })
+    }
 }
 
 /// Something that happened, in order.
@@ -117,6 +148,7 @@ pub struct Client {
     pub notices: mpsc::Receiver<Notice>,
     asks: mpsc::Sender<(u64, Request)>,
     next_id: u64,
+    key: String,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -134,13 +166,19 @@ impl Client {
     /// Connects, proves the key and waits for the first state.
     pub async fn join(options: Options) -> Result<Client, JoinError> {
         let (socket, welcomed) = greet(&options, None).await?;
+        let key = welcomed.signer.describe();
         let (view_out, view) = watch::channel(welcomed.view());
         let (notice, notices) = mpsc::channel(NOTICES);
         let (asks, asked) = mpsc::channel(64);
         let run =
             Run { options, state: welcomed, view: view_out, notice, asked, offered: (None, false), kept_at: None };
         let task = tokio::spawn(run.run(socket));
-        Ok(Client { view, notices, asks, next_id: 0, task })
+        Ok(Client { view, notices, asks, next_id: 0, key, task })
+    }
+
+    /// Which key signs for this person, in words for them.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// Sends a request; its answer comes as a notice with this number.
@@ -163,6 +201,8 @@ impl Drop for Client {
 
 /// What a client knows.
 struct State {
+    /// Who signs for this person.
+    signer: Arc<Signer>,
     /// The head that this machine kept of an earlier visit.
     kept: Option<Head>,
     me: Principal,
@@ -468,7 +508,7 @@ impl Run {
 
     /// Signs what this client itself has folded and shows: never what the hub says is to be signed.
     fn start_signing(&self, signing: &mut JoinSet<Signing>, id: u64, request: Request) {
-        let (session, me, signer) = (&self.state.session, &self.state.me, self.options.signer.clone());
+        let (session, me, signer) = (&self.state.session, &self.state.me, self.state.signer.clone());
         let at = At::from_micros(clock::wall().micros() + self.state.hub_ahead_micros);
         let statement = Act::of_request(&request)
             .and_then(|act| signing::statement(session, act, me, &signer.public().fingerprint(), at));

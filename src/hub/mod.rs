@@ -181,6 +181,7 @@ impl Hub {
             acceptor,
             certificate: certificate.fingerprint(),
             key: opened.key.clone(),
+            allowed: session.allowed.clone(),
             secrets: Secrets::new(kept),
             inputs: inputs.clone(),
             ring: shared.ring.clone(),

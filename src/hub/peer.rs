@@ -17,6 +17,7 @@ use crate::protocol::{
 use crate::session::Author;
 use crate::tls;
 use crate::transcript::record::Head;
+use crate::trust::allowed::Allowed;
 use crate::trust::key::PublicKey;
 use crate::trust::sshsig;
 use crate::trust::statement::Purpose;
@@ -48,6 +49,8 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const UPGRADE: Duration = Duration::from_secs(5);
 /// From the TCP connection to a proved key.
 const AUTH: Duration = Duration::from_secs(10);
+/// From a personal link to the proof of a key that is vouched for.
+const PROOF: Duration = Duration::from_secs(75);
 /// Bytes of an upgrade request at most; ours is a tenth of that.
 const HEADER_BYTES_MAX: usize = 8 * 1024;
 const TOO_LONG: &[u8] =
@@ -76,6 +79,8 @@ pub struct Door {
     pub key: Key,
     /// Who each secret belongs to.
     pub secrets: super::links::Secrets,
+    /// Whose keys are vouched for, where the session asks for that.
+    pub allowed: Option<Arc<Allowed>>,
     /// To the driver.
     pub inputs: mpsc::Sender<Input>,
     /// Live lines.
@@ -267,16 +272,16 @@ async fn arrive<'a>(
         _ => return Err(bytes::Bytes::new()), // no websocket: no close frame to send
     };
     socket.get_mut().allowance = Some(UNPROVED_BYTES_MAX);
-    match timeout_at(until, enter(door, &mut socket, outbox, &way_in)).await {
-        Ok(Ok((author, departure, welcome))) => {
+    match enter(door, &mut socket, outbox, &way_in, until).await {
+        Ok((author, departure, welcome)) => {
             socket.get_mut().allowance = None;
             Ok(Entered { socket, author, departure, welcome })
         }
-        Ok(Err(refusal)) => {
+        Err(NotProved::Refused(refusal)) => {
             outbox.push(&binary_frame(&refusal.encode()));
             Err(close_frame(1008, "refused"))
         }
-        Err(_) => Err(close_frame(1008, "no proof of a key within 10 s")),
+        Err(NotProved::Late) => Err(close_frame(1008, "no proof of a key in time")),
     }
 }
 
@@ -341,14 +346,30 @@ pub struct Welcome {
     pub session: Arc<crate::session::Session>,
 }
 
+/// Why a client is not let in.
+enum NotProved {
+    /// It is told why.
+    Refused(FromHub),
+    /// It took too long.
+    Late,
+}
+impl From<FromHub> for NotProved {
+    fn from(refusal: FromHub) -> Self {
+        NotProved::Refused(refusal)
+    }
+}
+
 async fn enter(
     door: &Arc<Door>,
     socket: &mut WebSocketStream<&mut Io>,
     outbox: &Arc<Outbox>,
     way_in: &WayIn,
-) -> Result<(Author, Departure, Welcome), FromHub> {
-    let refuse = |reason: &str| FromHub::Refuse { reason: reason.to_owned(), retry: false };
-    let FromClient::Knock { versions, token } = hear(socket).await? else {
+    until: Instant,
+) -> Result<(Author, Departure, Welcome), NotProved> {
+    let refuse = |reason: &str| NotProved::Refused(FromHub::Refuse { reason: reason.to_owned(), retry: false });
+    let FromClient::Knock { versions, token } =
+        timeout_at(until, hear(socket)).await.map_err(|_| NotProved::Late)??
+    else {
         return Err(refuse("the first message must be Knock"));
     };
     let source = source(way_in.from);
@@ -371,9 +392,14 @@ async fn enter(
     let statement = hello_statement(&way_in.channel, &door.session, &nonce, &hub_key);
     let signature = door.key.sign_sshsig(Purpose::Hello.namespace(), statement.as_bytes());
     let (session, principal) = (door.session.clone(), owner.clone());
-    let hello = FromHub::Hello { version, session, principal, nonce: nonce.clone(), hub_key, signature };
+    let keys = owner.as_ref().zip(door.allowed.as_ref());
+    let keys = keys.map(|(who, allowed)| allowed.keys_of(who, Purpose::Join.namespace(), (door.now)()));
+    // Their own key may ask for a touch or a yes; whoever has a personal link to such a session gets the time for it.
+    let until = if keys.is_some() { Instant::now() + PROOF } else { until };
+    let hello = FromHub::Hello { version, session, principal, nonce: nonce.clone(), keys, hub_key, signature };
     outbox.push(&binary_frame(&hello.encode()));
-    let FromClient::Auth { key, principal, nonce: client_nonce, have, signature } = hear(socket).await? else {
+    let heard = timeout_at(until, hear(socket)).await.map_err(|_| NotProved::Late)??;
+    let FromClient::Auth { key, principal, nonce: client_nonce, have, signature } = heard else {
         return Err(refuse("the second message must be Auth"));
     };
     let public = key.parse::<PublicKey>().map_err(|error| refuse(&error.to_string()))?;

@@ -13,6 +13,7 @@ use crate::event::{Event, Outcome, Settled};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::transcript::record::{Head, Line};
+use crate::trust::allowed::Why;
 use crate::trust::sshsig;
 use crate::trust::statement::{Purpose, Signed, Statement, StatementError};
 use std::time::Duration;
@@ -216,6 +217,8 @@ pub enum SigningError {
     Nothing,
     #[error(transparent)]
     Statement(#[from] StatementError),
+    #[error(transparent)]
+    NotVouched(#[from] Why),
     #[error("it is signed with the key {found}, and {who} joined with {expected}")]
     Key { who: String, expected: String, found: String },
     #[error("it was signed at {signed}, too far from now ({now}); is a clock wrong?")]
@@ -226,14 +229,18 @@ pub enum SigningError {
     Size { said: u64, found: u64 },
 }
 
-/// Whether that is the signature of that act by that key, as the session stands.
+/// Whether that is the signature of that act by that key, as the session stands; `now` is the time by the hub's clock.
 fn check(
     session: &Session,
     act: Act,
-    who: &Principal,
-    key: &str,
+    (who, key): (&Principal, &str),
     signed: &Signed,
+    now: At,
 ) -> Result<sshsig::Signed, SigningError> {
+    let approves = matches!(act, Act::Verdict(..) | Act::Release | Act::Acknowledge(..));
+    if approves && session.must_be_vouched(who) {
+        session.vouches(who, key, Purpose::Approve.namespace(), now)?;
+    }
     let at = signed.at().ok_or(StatementError::NoTime)?;
     let expected = statement(session, act, who, key, at).ok_or(SigningError::Nothing)?;
     let proof = signed.check(&expected)?;
@@ -260,7 +267,7 @@ pub(super) fn accept(session: &Session, at: At, author: &Author, request: &Reque
     if signed_at.since(at) > AHEAD || at.since(signed_at) > SIGNED_WITHIN {
         return Err(refuse(SigningError::Time { signed: signed_at, now: at }));
     }
-    check(session, act, &author.principal, &author.key, signed).map_err(refuse)?;
+    check(session, act, (&author.principal, &author.key), signed, at).map_err(refuse)?;
     Ok(Some(signed.clone()))
 }
 
@@ -289,7 +296,7 @@ pub fn verify_line(session: &Session, line: &Line) -> Result<(), SigningError> {
             (_, Some(person)) => person.key.clone(),
             (_, None) => return Err(SigningError::Nothing),
         };
-        return check(session, act, &line.by, &key, signed.ok_or(SigningError::Missing)?).map(|_| ());
+        return check(session, act, (&line.by, &key), signed.ok_or(SigningError::Missing)?, line.at).map(|_| ());
     }
     match &line.event {
         Event::CheckpointSigned { size, head, signed } => {

@@ -150,6 +150,12 @@ impl Allowed {
         self.find(|entry| entry.fingerprint == fingerprint, principal, namespace, at)
     }
 
+    /// Fingerprints of the keys that principal may use in that namespace at that time.
+    pub fn keys_of(&self, principal: &Principal, namespace: &str, at: At) -> Vec<String> {
+        let theirs = self.entries.iter().filter(|entry| entry.allows(principal, namespace, at).is_ok());
+        theirs.map(|entry| entry.fingerprint.clone()).collect()
+    }
+
     fn find(&self, is_key: impl Fn(&Entry) -> bool, principal: &Principal, namespace: &str, at: At) -> Result<(), Why> {
         let mut nearest = Why::UnknownKey;
         for entry in self.entries.iter().filter(|entry| is_key(entry)) {

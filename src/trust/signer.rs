@@ -1,7 +1,7 @@
 //! Who signs for a person: a key in their agent, a key file that only `ssh-keygen` opens, or the key made for one session.
 //!
-//! Passphrases are `ssh-keygen`'s business. It asks through SSH_ASKPASS where there is one, and on the terminal otherwise,
-//! which the cockpit then has to leave to it ([`Signer::needs_terminal`]).
+//! Passphrases are OpenSSH's business. `ssh-keygen` asks through SSH_ASKPASS where there is one; otherwise `ssh-add` asks on the
+//! terminal, once, before there is a screen ([`Signer::ready`]).
 
 use super::agent::{self, AgentError};
 use super::key::PublicKey;
@@ -10,6 +10,7 @@ use crate::identity::Key;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -29,6 +30,8 @@ pub enum Signer {
         socket: PathBuf,
         /// The key, and what its owner calls it.
         identity: agent::Identity,
+        /// Kept alive with it, where it is an agent of this process's own.
+        own: Option<Arc<OwnAgent>>,
     },
     /// A private key in a file.
     File {
@@ -72,7 +75,7 @@ impl Signer {
         };
         let in_agent = |key: &PublicKey| {
             let identity = held.iter().find(|identity| identity.key == *key)?.clone();
-            Some(Signer::Agent { socket: socket.as_ref().ok()?.clone(), identity })
+            Some(Signer::Agent { socket: socket.as_ref().ok()?.clone(), identity, own: None })
         };
         if let Some(file) = file {
             let (path, public) = read_public(file)?;
@@ -131,16 +134,22 @@ impl Signer {
         }
     }
 
-    /// Whether signing may ask something on the terminal.
-    pub fn needs_terminal(&self) -> bool {
-        matches!(self, Signer::File { .. }) && askpass().is_none()
+    /// A key that signs without asking on the terminal, which the cockpit draws on: one in a file with a passphrase is put
+    /// into an agent of this process's own, which asks for the passphrase now and once.
+    pub async fn ready(self) -> Result<Signer, SignError> {
+        match self {
+            Signer::File { path, public } if askpass().is_none() && !opens(&path).await => {
+                own_agent(path, public).await
+            }
+            signer => Ok(signer),
+        }
     }
 
     /// An armored SSHSIG of that text for that namespace. What comes back was checked.
     pub async fn sign(&self, namespace: &str, message: &[u8]) -> Result<String, SignError> {
         let armor = match self {
             Signer::Own(key) => key.sign_sshsig(namespace, message),
-            Signer::Agent { socket, identity } => {
+            Signer::Agent { socket, identity, .. } => {
                 let data = sshsig::signed_data(namespace, message);
                 let signature = agent::sign(socket, &identity.key, &data).await?;
                 sshsig::armor(&identity.key, namespace, &signature)
@@ -175,11 +184,55 @@ fn read_public(file: &Path) -> Result<(PathBuf, PublicKey), SignError> {
     Ok((private, key))
 }
 
+/// Whether the file opens without a passphrase.
+async fn opens(path: &Path) -> bool {
+    let mut command = Command::new("ssh-keygen");
+    command.args(["-y", "-P", "", "-f"]).arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().await.is_ok_and(|status| status.success())
+}
+
+/// An agent that lives as long as the signer, with that key in it.
+async fn own_agent(path: PathBuf, public: PublicKey) -> Result<Signer, SignError> {
+    let failed = |why: String| SignError::File { path: path.clone(), why };
+    let name = crate::identity::random_hex(8).map_err(|error| failed(error.to_string()))?;
+    let folder = std::env::temp_dir().join(format!("crosscheck-agent-{name}"));
+    crate::identity::private_folder(&folder).map_err(|error| failed(error.to_string()))?;
+    let socket = folder.join("agent");
+    let mut command = Command::new("ssh-agent");
+    command.args(["-D", "-a"]).arg(&socket).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = command.kill_on_drop(true).spawn().map_err(|error| failed(format!("ssh-agent: {error}")))?;
+    let guard = Arc::new(OwnAgent { _child: child, folder });
+    let begun = std::time::Instant::now();
+    while agent::identities(&socket).await.is_err() {
+        if begun.elapsed() > Duration::from_secs(5) {
+            return Err(failed("ssh-agent does not answer".to_owned()));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await; // it makes its socket when it is ready
+    }
+    let added = Command::new("ssh-add").arg("-q").arg(&path).env("SSH_AUTH_SOCK", &socket).status().await;
+    if !added.is_ok_and(|status| status.success()) {
+        return Err(failed("ssh-add could not open it".to_owned()));
+    }
+    let identity = agent::Identity { key: public, comment: path.display().to_string() };
+    Ok(Signer::Agent { socket, identity, own: Some(guard) })
+}
+
+/// An agent of this process's own; it ends with its last signer.
+pub struct OwnAgent {
+    _child: tokio::process::Child,
+    folder: PathBuf,
+}
+impl Drop for OwnAgent {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder); // the child is killed with its handle
+    }
+}
+
 async fn keygen(path: &Path, namespace: &str, message: &[u8], askpass: Option<OsString>) -> Result<String, SignError> {
     let mut command = Command::new("ssh-keygen");
     command.args(["-Y", "sign", "-n", namespace, "-f"]).arg(path);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    // Its own choice hangs on whether there is a display; ours is what `needs_terminal` says.
+    // Its own choice hangs on whether there is a display; a key that would ask on the terminal was made [`Signer::ready`].
     match askpass {
         Some(program) => command.env("SSH_ASKPASS", program).env("SSH_ASKPASS_REQUIRE", "force"),
         None => command.env("SSH_ASKPASS_REQUIRE", "never"),

@@ -79,7 +79,7 @@ impl Bench {
     }
     fn held(&self, name: &str) -> Signer {
         let identity = agent::Identity { key: self.public(name), comment: "test key".to_owned() };
-        Signer::Agent { socket: self.socket(), identity }
+        Signer::Agent { socket: self.socket(), identity, own: None }
     }
     fn add(&self, args: &[&str]) -> Output {
         self.run("ssh-add", args, b"")

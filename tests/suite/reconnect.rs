@@ -5,7 +5,7 @@ use crate::support::program::Stage;
 use crate::support::raw::Raw;
 use crate::support::wait::PATIENCE;
 use crosscheck::client::view::Link as Connection;
-use crosscheck::client::{Client, Notice, Options};
+use crosscheck::client::{Client, Keys, Notice, Options};
 use crosscheck::identity::Key;
 use crosscheck::link::Link;
 use crosscheck::session::{Request, Session, story};
@@ -107,7 +107,13 @@ async fn carry(
 }
 
 fn options(link: Link) -> Options {
-    Options { link, name: None, signer: Arc::new(Signer::Own(Key::fresh().unwrap())), via: None, heads: None }
+    Options {
+        link,
+        name: None,
+        keys: Keys::Given(Arc::new(Signer::Own(Key::fresh().unwrap()))),
+        via: None,
+        heads: None,
+    }
 }
 
 /// Reads notices until one is wanted; numbers of the lines told go to `seen`.
@@ -296,7 +302,7 @@ async fn a_hub_that_shows_less_than_it_signed_is_found_out() {
     let link: Link = stage.links()[LEAD].parse().unwrap();
     let heads = stage.path("heads/session.json");
     let signer = Arc::new(Signer::Own(Key::fresh().unwrap()));
-    let options = || Options { signer: signer.clone(), heads: Some(heads.clone()), ..options(link.clone()) };
+    let options = || Options { keys: Keys::Given(signer.clone()), heads: Some(heads.clone()), ..options(link.clone()) };
     let mut client = Client::join(options()).await.unwrap();
     let mut seen = vec![];
     let vouched = |notice: &Notice| matches!(notice, Notice::Line { told, .. } if told.contains("vouched"));

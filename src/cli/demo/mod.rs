@@ -13,7 +13,7 @@ mod shadow;
 
 use super::args::{Demo, HubArgs, ScreenArgs};
 use super::{No, join, out, plain, read_plan, serve};
-use crate::client::{Client, Options};
+use crate::client::{Client, Keys, Options};
 use crate::hub::Hub;
 use crate::hub::driver::Ended;
 use crate::identity::Key;
@@ -219,8 +219,14 @@ fn pace(guide: Guide) -> Pace {
 /// but its transcript.
 async fn client(hub: &Hub, who: &str) -> anyhow::Result<Client> {
     let link = hub.links.get(who).with_context(|| format!("the hub made no link for {who}"))?.parse()?;
-    Ok(Client::join(Options { link, name: None, signer: Arc::new(Signer::Own(Key::fresh()?)), via: None, heads: None })
-        .await?)
+    Ok(Client::join(Options {
+        link,
+        name: None,
+        keys: Keys::Given(Arc::new(Signer::Own(Key::fresh()?))),
+        via: None,
+        heads: None,
+    })
+    .await?)
 }
 
 /// Where the transcript goes: as asked, else the state folder, else (no home, or one that cannot be written) the throw-away
