@@ -225,7 +225,7 @@ fn no_byte_of_a_transcript_can_be_changed_unseen() {
 }
 
 /// A folder in which only these programs can be found.
-fn only(tools: &[&str]) -> tempfile::TempDir {
+pub fn only(tools: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for tool in tools {
         let found = std::env::split_paths(&std::env::var_os("PATH").unwrap())
@@ -237,7 +237,7 @@ fn only(tools: &[&str]) -> tempfile::TempDir {
     folder
 }
 
-fn check(evidence: &Path, tools: &Path) -> Output {
+pub fn check(evidence: &Path, tools: &Path) -> Output {
     let mut command = Command::new(tools.join("sh"));
     command.arg("check.sh").current_dir(evidence).env_clear().env("PATH", tools).output().unwrap()
 }

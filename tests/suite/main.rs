@@ -8,6 +8,7 @@ mod fanout;
 mod hostile;
 mod interop;
 mod joining;
+mod keys;
 mod plain;
 mod quorum;
 #[cfg(feature = "kafka")]

@@ -130,6 +130,13 @@ impl Stage {
         Plain::start(who, command)
     }
 
+    /// Joins without waiting, with more in the environment too.
+    pub fn join_with(&self, who: &str, env: &[(&str, &str)], args: &[&str]) -> Plain {
+        let mut command = program(&self.home(who));
+        command.args(["join", &self.links()[who], "--plain"]).args(args).envs(env.iter().copied());
+        Plain::start(who, command)
+    }
+
     /// Joins through another link: a changed one, or one that leads through a proxy.
     pub fn join_by(&self, who: &str, link: &str) -> Plain {
         let mut command = program(&self.home(who));
