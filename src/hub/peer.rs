@@ -57,7 +57,7 @@ const PING: Duration = Duration::from_secs(10);
 const DEAD: Duration = Duration::from_secs(25);
 /// How long a connection that is over may take to hear about it.
 const LINGER: Duration = Duration::from_secs(2);
-/// Requests a second, sustained; a burst of twice that passes at once. Faster clients are read slower.
+/// Messages a second, sustained; a burst of twice that passes at once. Faster clients are read slower.
 const MESSAGES_PER_SECOND: f64 = 20.0;
 const BURST: f64 = 40.0;
 
@@ -446,6 +446,13 @@ async fn listen(
             }
         };
         heard = Instant::now();
+        // Control frames too: each ping costs an answer.
+        tokens = (tokens + filled.elapsed().as_secs_f64() * MESSAGES_PER_SECOND).min(BURST);
+        filled = Instant::now();
+        if tokens < 1.0 {
+            tokio::time::sleep(Duration::from_secs_f64((1.0 - tokens) / MESSAGES_PER_SECOND)).await;
+        }
+        tokens -= 1.0;
         let text = match message {
             Some(Ok(Message::Text(text))) => text,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
@@ -464,12 +471,6 @@ async fn listen(
                 return ("broke the websocket protocol".to_owned(), close_frame(1002, "not the websocket protocol"));
             }
         };
-        tokens = (tokens + filled.elapsed().as_secs_f64() * MESSAGES_PER_SECOND).min(BURST);
-        filled = Instant::now();
-        if tokens < 1.0 {
-            tokio::time::sleep(Duration::from_secs_f64((1.0 - tokens) / MESSAGES_PER_SECOND)).await;
-        }
-        tokens -= 1.0;
         match serde_json::from_str(text.as_str()) {
             Ok(FromClient::Ask { id, request }) => {
                 let ask =

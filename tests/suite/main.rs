@@ -4,7 +4,9 @@ mod bad_input;
 mod crash;
 mod demo;
 mod fanout;
+mod handshake;
 mod joining;
+mod limits;
 mod plain;
 #[cfg(feature = "kafka")]
 mod real;

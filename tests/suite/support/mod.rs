@@ -1,9 +1,11 @@
 //! What the tests share. Start at [`program::Stage`].
 
+pub mod cases;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod program;
 pub mod raw;
 pub mod real;
+pub mod tls;
 pub mod tmux;
 pub mod wait;
