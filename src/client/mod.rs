@@ -176,8 +176,20 @@ async fn say(socket: &mut Socket, message: &FromClient) -> Result<(), JoinError>
     let sent = timeout(GREETING, socket.send(Message::text(text))).await;
     match sent {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(ConnectError::Lost(error.to_string()).into()),
+        Ok(Err(error)) => Err(ConnectError::Lost(lost(&error)).into()),
         Err(_) => Err(ConnectError::Lost("the hub takes nothing".to_owned()).into()),
+    }
+}
+
+const BROKE_OFF: &str = "the connection broke off";
+
+/// Why a connection ended. What a hub that died or a network that broke looks like has one name here; the libraries' words
+/// for it are about frames and records.
+fn lost(error: &Error) -> String {
+    match error {
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => BROKE_OFF.to_owned(),
+        Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => BROKE_OFF.to_owned(),
+        error => error.to_string(),
     }
 }
 
@@ -198,7 +210,7 @@ async fn hear(socket: &mut Socket) -> Result<FromHub, JoinError> {
                 Err(ConnectError::Lost(format!("the hub closed the connection {why}")).into())
             }
             Some(Ok(_)) => Err(JoinError::Protocol("a line before the welcome".to_owned())),
-            Some(Err(error)) => Err(ConnectError::Lost(error.to_string()).into()),
+            Some(Err(error)) => Err(ConnectError::Lost(lost(&error)).into()),
             None => Err(ConnectError::Lost("the hub closed the connection".to_owned()).into()),
         };
     }
@@ -483,11 +495,8 @@ impl Run {
                 }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None if self.state.session.closed.is_some() => return End::Closed,
-                // What a hub that died or a network that broke looks like; the library's words for it are about frames.
-                Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) | None => {
-                    return End::Lost("the connection broke off".to_owned());
-                }
-                Some(Err(error)) => return End::Lost(error.to_string()),
+                Some(Err(error)) => return End::Lost(lost(&error)),
+                None => return End::Lost(BROKE_OFF.to_owned()),
             }
             // An answer counts once everything it led to is folded and shown.
             while let Some(index) = answers.iter().position(|(_, head, _)| *head <= self.state.head.seq) {

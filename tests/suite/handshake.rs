@@ -55,13 +55,7 @@ async fn set_e_who_may_talk_to_whom() {
 
 /// The hub gets a certificate that the test has the key of, for what somebody could do who stole it.
 fn standing_files(stage: &Stage, certificate: &Certificate) -> [String; 4] {
-    use base64::Engine as _;
-    let pem = |name: &str, kind: &str, der: &[u8]| {
-        let text = base64::prelude::BASE64_STANDARD.encode(der);
-        let path = stage.path(name);
-        std::fs::write(&path, format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n")).unwrap();
-        path.display().to_string()
-    };
+    let pem = |name: &str, kind: &str, der: &[u8]| stage.pem(name, kind, der).display().to_string();
     let (der, key) = certificate.to_der();
     let (cert, key) = (pem("cert.pem", "CERTIFICATE", der), pem("key.pem", "PRIVATE KEY", key));
     ["--tls-cert".to_owned(), cert, "--tls-key".to_owned(), key]
