@@ -148,10 +148,10 @@ impl Drop for Departure {
 pub async fn serve(door: Arc<Door>, stream: TcpStream, from: IpAddr, arrival: Arrival) {
     let accepted = Instant::now();
     let _ = stream.set_nodelay(true);
-    // Boxed, as the rest of the way in: see `converse`.
-    let Ok((stream, channel)) = Box::pin(secure(&door, stream)).await else { return };
+    // Boxed, as the rest of the way in: see `converse`. Split in there, so that the task keeps no room for it.
+    let secured = async { secure(&door, stream).await.map(|(stream, channel)| (tokio::io::split(stream), channel)) };
+    let Ok(((read, write), channel)) = Box::pin(secured).await else { return };
     let way_in = WayIn { accepted, from, channel, _arrival: arrival };
-    let (read, write) = tokio::io::split(stream);
     let outbox = Arc::new(Outbox::default());
     let mut writer = tokio::spawn({
         let outbox = outbox.clone();
@@ -247,7 +247,7 @@ async fn arrive<'a>(
     way_in: WayIn,
 ) -> Result<Entered<'a>, bytes::Bytes> {
     let mut config = WebSocketConfig::default();
-    config.read_buffer_size = 1024; // the default is 128 KiB a client; nearly all it sends is far below one
+    config.read_buffer_size = 512; // the default is 128 KiB a client; nearly all it sends is shorter than this
     config.write_buffer_size = 4096;
     config.max_write_buffer_size = 256 * 1024;
     config.max_message_size = Some(CLIENT_BYTES_MAX);

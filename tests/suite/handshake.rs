@@ -152,7 +152,7 @@ async fn who_is_in_between(stage: &Stage, link: &Link, standing: &Certificate, c
 
     // One that carries what it cannot read is a network. When it turns, a client that was in does not go on either.
     let honest = crate::reconnect::Proxy::start(link).await;
-    let mut client = join(honest.link(link)).await.ok().expect("through a network");
+    let mut client = join(honest.link(link)).await.expect("through a network");
     cases.hold(stage.events("Joined").len() == 1, "through a network");
     let theirs_too = relay(acceptor(theirs.to_der().0, theirs.to_der().1, &TLS13, &[ALPN]), address(link)).await;
     honest.turn_to(SocketAddr::from(([127, 0, 0, 1], theirs_too)));
