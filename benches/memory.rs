@@ -1,4 +1,5 @@
-//! What a participant who only looks costs the hub: resident memory of a real hub with real, proved, idle connections.
+//! What a participant who only looks costs the hub: resident memory of a real hub with real, proved, idle connections, over
+//! TLS as all are. Of each, rustls 0.23 keeps 4 KiB to read into and 3 KiB of keys and state.
 //! Hub and clients are two processes; each run is a new hub, because memory once taken is seldom given back.
 
 mod support;

@@ -54,14 +54,15 @@ pub struct HubArgs {
     /// encrypted, and links name the hub's certificate
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
-    /// Certificate (PEM) of a standing hub, in place of the one a session makes for itself; links of before then end
+    /// Certificate (PEM) of a standing hub, in place of the one a session makes for itself; links given out before no
+    /// longer work then
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
     /// Its private key (PEM, without a passphrase)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
     /// Host that the links name [default: the address it listens on, or this machine's name where that is all of them]
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = host)]
     pub advertise: Option<String>,
     /// Value of a plan's parameter; may be given several times
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
@@ -277,6 +278,14 @@ fn head(text: &str) -> Result<crate::transcript::record::Head, String> {
 
 fn age(text: &str) -> Result<std::time::Duration, String> {
     crate::plan::parse_duration(text).ok_or_else(|| "a whole number and one unit: s, m, h or d, such as 90d".to_owned())
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
+    match plain || text.parse::<std::net::Ipv6Addr>().is_ok() {
+        true => Ok(text.to_owned()),
+        false => Err("a host is a name or an address, without port".to_owned()),
+    }
 }
 
 fn participants(text: &str) -> Result<usize, String> {

@@ -58,7 +58,7 @@ pub enum ConnectError {
     #[error("{place} is no crosscheck hub of this protocol: {why}")]
     NoHub { place: String, why: String },
     #[error(
-        "{place} does not speak TLS, so it is no crosscheck hub (or one of an older version)\nhint: look at the address in the link; nothing was sent there"
+        "{place} does not speak TLS, so it is no crosscheck hub (or one of an older version)\nhint: look at the address in the link; its secret was not sent there"
     )]
     NoTls { place: String },
     #[error(

@@ -18,7 +18,8 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// From connecting to the first state; a person may have to find their security key and touch it.
 const GREETING: Duration = Duration::from_secs(90);
@@ -28,8 +29,20 @@ pub(super) async fn say(socket: &mut Socket, message: &FromClient) -> Result<(),
     let sent = timeout(GREETING, socket.send(Message::text(text))).await;
     match sent {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(ConnectError::Lost(error.to_string()).into()),
+        Ok(Err(error)) => Err(ConnectError::Lost(lost(&error)).into()),
         Err(_) => Err(ConnectError::Lost("the hub takes nothing".to_owned()).into()),
+    }
+}
+
+pub(super) const BROKE_OFF: &str = "the connection broke off";
+
+/// Why a connection ended. What a hub that died or a network that broke looks like has one name here; the libraries' words
+/// for it are about frames and records.
+pub(super) fn lost(error: &Error) -> String {
+    match error {
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => BROKE_OFF.to_owned(),
+        Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => BROKE_OFF.to_owned(),
+        error => error.to_string(),
     }
 }
 
@@ -50,7 +63,7 @@ async fn hear(socket: &mut Socket) -> Result<FromHub, JoinError> {
                 Err(ConnectError::Lost(format!("the hub closed the connection {why}")).into())
             }
             Some(Ok(_)) => Err(JoinError::Protocol("a line before the welcome".to_owned())),
-            Some(Err(error)) => Err(ConnectError::Lost(error.to_string()).into()),
+            Some(Err(error)) => Err(ConnectError::Lost(lost(&error)).into()),
             None => Err(ConnectError::Lost("the hub closed the connection".to_owned()).into()),
         };
     }
@@ -76,7 +89,7 @@ async fn greet_in_time(options: &Options, before: Option<&State>) -> Result<(Soc
             let statement = hello_statement(&channel, &session, &nonce, &key);
             let proof = sshsig::verify(&signature, Purpose::Hello.namespace(), statement.as_bytes());
             if !proof.is_ok_and(|proof| proof.key == key) {
-                return Err(JoinError::Protocol("it does not prove the key that it says is the session's".to_owned()));
+                return Err(JoinError::Protocol("it does not prove the session's key over this very connection; somebody may be in between: do not go on".to_owned()));
             }
             hub_key = key;
             known = keys;

@@ -22,15 +22,14 @@ use crate::trust::signer::Signer;
 use crate::trust::statement::{Signed, Statement};
 use connect::{ConnectError, Socket};
 use futures_util::StreamExt as _;
-use greet::{greet, say};
+use greet::{BROKE_OFF, greet, lost, say};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
-use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::Message;
 use view::{Link, View};
 
 /// How often the hub is pinged.
@@ -459,11 +458,8 @@ impl Run {
                 }
                 Some(Ok(_)) => {}
                 Some(Err(_)) | None if self.state.session.closed.is_some() => return End::Closed,
-                // What a hub that died or a network that broke looks like; the library's words for it are about frames.
-                Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) | None => {
-                    return End::Lost("the connection broke off".to_owned());
-                }
-                Some(Err(error)) => return End::Lost(error.to_string()),
+                Some(Err(error)) => return End::Lost(lost(&error)),
+                None => return End::Lost(BROKE_OFF.to_owned()),
             }
             // An answer counts once everything it led to is folded and shown.
             while let Some(index) = answers.iter().position(|(_, head, _)| *head <= self.state.head.seq) {

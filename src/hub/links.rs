@@ -19,6 +19,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio_rustls::TlsAcceptor;
 
 /// Failures to prove a secret or a key that one address may have in a minute; after them even a right one is refused until
 /// the minute is over.
@@ -64,20 +65,20 @@ impl Kept {
         let observer = matches!(plan.crew.observer, Observers::Link).then(|| random_hex(16)).transpose()?;
         Ok(Kept { session: session.to_owned(), port: 0, personal, observer, certificate: None })
     }
-    /// The session's own certificate, made where there is none yet. Who asked for it must [`save`](Self::save) before any
-    /// link is shown.
-    pub fn certificate(&mut self, path: &Path) -> Result<Certificate, HubError> {
+    /// The session's own certificate (its SHA-256, and the hub's side of TLS with it), made where there is none yet. Who asked
+    /// for it must [`save`](Self::save) before any link is shown.
+    pub fn certificate(&mut self, path: &Path) -> Result<(Hash, TlsAcceptor), HubError> {
+        let damaged = |why: String| HubError::LinksDamaged { path: path.to_owned(), why };
         if let Some(kept) = &self.certificate {
-            let bytes = |text: &str, what: &str| {
-                let damaged = |error| HubError::LinksDamaged { path: path.to_owned(), why: format!("{what}: {error}") };
-                BASE64_STANDARD.decode(text).map_err(damaged)
-            };
-            return Ok(Certificate::from_der(bytes(&kept.der, "certificate")?, bytes(&kept.key, "certificate's key")?));
+            let bytes = |text: &str| BASE64_STANDARD.decode(text).map_err(|error| damaged(error.to_string()));
+            let kept = Certificate::from_der(bytes(&kept.der)?, bytes(&kept.key)?);
+            let acceptor = kept.acceptor().map_err(|error| damaged(error.to_string()))?;
+            return Ok((kept.fingerprint(), acceptor));
         }
         let made = Certificate::make()?;
         let (der, key) = made.to_der();
         self.certificate = Some(KeptCertificate { der: BASE64_STANDARD.encode(der), key: BASE64_STANDARD.encode(key) });
-        Ok(made)
+        Ok((made.fingerprint(), made.acceptor()?))
     }
     /// Reads the file; makes new secrets where there is none. A hub that stopped between the first line of a session and
     /// its links leaves none behind, and a session must not be lost for want of a secret: whoever joined before is known
@@ -223,14 +224,14 @@ mod tests {
         );
         // Of a hub that spoke no TLS: a certificate is made, and then it is the same for ever.
         let mut kept = Kept::load_or_make(&path, "s", &plan).unwrap();
-        let certificate = kept.certificate(&path).unwrap().fingerprint();
+        let certificate = kept.certificate(&path).unwrap().0;
         kept.save(&path).unwrap();
-        assert_eq!(
-            Kept::load_or_make(&path, "s", &plan).unwrap().certificate(&path).unwrap().fingerprint(),
-            certificate
-        );
-        kept.certificate = Some(KeptCertificate { der: "%".into(), key: String::new() });
-        assert!(kept.certificate(&path).is_err_and(|error| error.to_string().contains("hint: move it away")));
+        assert_eq!(Kept::load_or_make(&path, "s", &plan).unwrap().certificate(&path).unwrap().0, certificate);
+        for der in ["%", "AAAA"] {
+            kept.certificate = Some(KeptCertificate { der: der.into(), key: String::new() });
+            let error = kept.certificate(&path).err().unwrap().to_string();
+            assert!(error.contains("hint: move it away"), "{error}");
+        }
         fs::remove_file(&path).unwrap();
         let made = Kept::load_or_make(&path, "s", &plan).unwrap();
         assert!(made.personal.len() >= 2 && made.session == "s");

@@ -147,21 +147,23 @@ impl Hub {
         if !config.plan.secrets.is_empty() {
             leave_no_core();
         }
+        // A certificate that is no good opens no session.
+        let standing = config.certificate.as_ref().map(|it| Ok::<_, TlsError>((it.fingerprint(), it.acceptor()?)));
+        let standing = standing.transpose()?;
         let opened = open(&config, &folder, params)?;
         let kept_path = opened.transcript.path().with_extension("links");
         let session = opened.sequencer.session();
         let mut kept = Kept::load_or_make(&kept_path, &session.id, &session.plan)?;
-        let certificate = match config.certificate.clone() {
+        let (certificate, acceptor) = match standing {
             Some(standing) => standing,
             None => kept.certificate(&kept_path)?,
         };
-        let acceptor = certificate.acceptor()?;
         let listener = accept::listen(config.listen, kept.port)?;
         let address = listener.local_addr().map_err(|source| HubError::Listen { address: config.listen, source })?;
         kept.port = address.port();
         kept.save(&kept_path).map_err(|source| HubError::Links { path: kept_path, source })?;
         let host = config.advertise.clone().unwrap_or_else(|| accept::reachable_as(address.ip()));
-        let links = kept.links(&host, certificate.fingerprint());
+        let links = kept.links(&host, certificate);
 
         let shared = Arc::new(Shared {
             ring: fanout::Ring::new(opened.sequencer.head().seq),
@@ -179,9 +181,9 @@ impl Hub {
         let door = Arc::new(peer::Door {
             session: session.id.clone(),
             acceptor,
-            certificate: certificate.fingerprint(),
             key: opened.key.clone(),
             allowed: session.allowed.clone(),
+            certificate,
             secrets: Secrets::new(kept),
             inputs: inputs.clone(),
             ring: shared.ring.clone(),

@@ -63,7 +63,7 @@ const PING: Duration = Duration::from_secs(10);
 const DEAD: Duration = Duration::from_secs(25);
 /// How long a connection that is over may take to hear about it.
 const LINGER: Duration = Duration::from_secs(2);
-/// Requests a second, sustained; a burst of twice that passes at once. Faster clients are read slower.
+/// Messages a second, sustained; a burst of twice that passes at once. Faster clients are read slower.
 const MESSAGES_PER_SECOND: f64 = 20.0;
 const BURST: f64 = 40.0;
 
@@ -158,10 +158,10 @@ impl Drop for Departure {
 pub async fn serve(door: Arc<Door>, stream: TcpStream, from: IpAddr, arrival: Arrival) {
     let accepted = Instant::now();
     let _ = stream.set_nodelay(true);
-    // Boxed, as the rest of the way in: see `converse`.
-    let Ok((stream, channel)) = Box::pin(secure(&door, stream)).await else { return };
+    // Boxed, as the rest of the way in: see `converse`. Split in there, so that the task keeps no room for it.
+    let secured = async { secure(&door, stream).await.map(|(stream, channel)| (tokio::io::split(stream), channel)) };
+    let Ok(((read, write), channel)) = Box::pin(secured).await else { return };
     let way_in = WayIn { accepted, from, channel, _arrival: arrival };
-    let (read, write) = tokio::io::split(stream);
     let outbox = Arc::new(Outbox::default());
     let mut writer = tokio::spawn({
         let outbox = outbox.clone();
@@ -257,7 +257,7 @@ async fn arrive<'a>(
     way_in: WayIn,
 ) -> Result<Entered<'a>, bytes::Bytes> {
     let mut config = WebSocketConfig::default();
-    config.read_buffer_size = 1024; // the default is 128 KiB a client; nearly all it sends is far below one
+    config.read_buffer_size = 512; // the default is 128 KiB a client; nearly all it sends is shorter than this
     config.write_buffer_size = 4096;
     config.max_write_buffer_size = 256 * 1024;
     config.max_message_size = Some(CLIENT_BYTES_MAX);
@@ -484,6 +484,13 @@ async fn listen(
             }
         };
         heard = Instant::now();
+        // Control frames too: each ping costs an answer.
+        tokens = (tokens + filled.elapsed().as_secs_f64() * MESSAGES_PER_SECOND).min(BURST);
+        filled = Instant::now();
+        if tokens < 1.0 {
+            tokio::time::sleep(Duration::from_secs_f64((1.0 - tokens) / MESSAGES_PER_SECOND)).await;
+        }
+        tokens -= 1.0;
         let text = match message {
             Some(Ok(Message::Text(text))) => text,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
@@ -502,12 +509,6 @@ async fn listen(
                 return ("broke the websocket protocol".to_owned(), close_frame(1002, "not the websocket protocol"));
             }
         };
-        tokens = (tokens + filled.elapsed().as_secs_f64() * MESSAGES_PER_SECOND).min(BURST);
-        filled = Instant::now();
-        if tokens < 1.0 {
-            tokio::time::sleep(Duration::from_secs_f64((1.0 - tokens) / MESSAGES_PER_SECOND)).await;
-        }
-        tokens -= 1.0;
         match serde_json::from_str(text.as_str()) {
             Ok(FromClient::Ask { id, request, signed }) => {
                 let author = Box::new(Author { signed, ..author.clone() });

@@ -2,6 +2,7 @@
 
 use crate::support::program::{Stage, program, run, transcript_files};
 use crate::support::wait::{PATIENCE, poll};
+use crosscheck::tls::Certificate;
 use std::path::PathBuf;
 
 const LEAD: &str = "lead@example.org";
@@ -62,6 +63,16 @@ fn addresses_parameters_and_links_that_cannot_be() {
     refuses_to_serve(&stage, &["--tls-cert", "cert.pem"], 2, &["--tls-key"]);
     let files = ["--tls-cert", "no-cert.pem", "--tls-key", "no-key.pem"];
     refuses_to_serve(&stage, &files, 3, &["a certificate cannot be read from no-cert.pem", "hint: --tls-cert"]);
+    let (one, other) = (Certificate::make().unwrap(), Certificate::make().unwrap());
+    let pem = |name: &str, kind: &str, der: &[u8]| stage.pem(name, kind, der).display().to_string();
+    let files = [pem("c.pem", "CERTIFICATE", one.to_der().0), pem("k.pem", "PRIVATE KEY", other.to_der().1)];
+    refuses_to_serve(
+        &stage,
+        &["--tls-cert", &files[0], "--tls-key", &files[1]],
+        3,
+        &["the certificate cannot be used"],
+    );
+    refuses_to_serve(&stage, &["--advertise", "host:7000"], 2, &["without port"]);
     refuses_to_serve(&stage, &["--param", "index=A9"], 3, &["index", "A9"]);
     refuses_to_serve(&stage, &["--param", "other=a"], 3, &["other"]);
     refuses_to_serve(&stage, &["--param", "index"], 2, &["NAME=VALUE"]);

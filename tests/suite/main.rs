@@ -5,10 +5,12 @@ mod crash;
 mod demo;
 mod evidence;
 mod fanout;
+mod handshake;
 mod hostile;
 mod interop;
 mod joining;
 mod keys;
+mod limits;
 mod plain;
 mod quorum;
 #[cfg(feature = "kafka")]

@@ -54,24 +54,27 @@ enum Net {
 }
 
 /// A network to break. Connections opened while it is fine are carried until it changes.
-struct Proxy {
+pub struct Proxy {
     port: u16,
     net: watch::Sender<Net>,
+    to: watch::Sender<SocketAddr>,
 }
 
 impl Proxy {
-    async fn start(to: &Link) -> Proxy {
+    pub async fn start(to: &Link) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (net, state) = watch::channel(Net::Fine);
-        let to: SocketAddr = format!("{}:{}", to.host, to.port).parse().unwrap();
+        let (to, hub) = watch::channel(format!("{}:{}", to.host, to.port).parse().unwrap());
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
                 if *state.borrow() == Net::Cut {
                     continue; // closed at once
                 }
-                if let Ok(hub) = TcpStream::connect(to).await {
+                let mut moved = hub.clone();
+                let at = *moved.borrow_and_update();
+                if let Ok(hub) = TcpStream::connect(at).await {
                     let state = state.clone();
                     tokio::spawn(async move {
                         let ((mut cr, mut cw), (mut hr, mut hw)) = (client.into_split(), hub.into_split());
@@ -80,16 +83,22 @@ impl Proxy {
                             () = carry(&mut cr, &mut hw, state.clone()) => {}
                             () = carry(&mut hr, &mut cw, state) => {}
                             _ = cut.wait_for(|net| *net == Net::Cut) => {}
+                            Ok(()) = moved.changed() => {}
                         }
                     });
                 }
             }
         });
-        Proxy { port, net }
+        Proxy { port, net, to }
     }
 
-    fn link(&self, to: &Link) -> Link {
+    pub fn link(&self, to: &Link) -> Link {
         Link { port: self.port, ..to.clone() }
+    }
+
+    /// Tears what is open; new connections are led there.
+    pub fn turn_to(&self, to: SocketAddr) {
+        self.to.send_replace(to);
     }
 }
 

@@ -58,6 +58,15 @@ impl Stage {
         self.path("plan.toml")
     }
 
+    /// Writes DER as PEM.
+    pub fn pem(&self, name: &str, kind: &str, der: &[u8]) -> PathBuf {
+        use base64::Engine as _;
+        let text = base64::prelude::BASE64_STANDARD.encode(der);
+        std::fs::write(self.path(name), format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n"))
+            .expect("written");
+        self.path(name)
+    }
+
     /// Everyone's link, as the last hub wrote them.
     pub fn links(&self) -> BTreeMap<String, String> {
         let text = std::fs::read(self.path("links.json")).expect("the links file is there");
