@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// Bits that an RSA key has: fewer can be factored, and a signature by more is one that `ring` does not check.
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
@@ -12,10 +13,7 @@ const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 /// A public key in the one form in which OpenSSH writes it: equal keys have equal bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct PublicKey {
-    kind: String,
-    blob: Vec<u8>,
-}
+pub struct PublicKey(Arc<[u8]>);
 
 /// Why a text or some bytes are no such key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +27,7 @@ impl PublicKey {
         let mut bytes = vec![];
         blob::put(&mut bytes, kind.as_bytes());
         blob::put(&mut bytes, raw);
-        PublicKey { kind: kind.to_owned(), blob: bytes }
+        PublicKey(bytes.into())
     }
 
     /// From its blob, as agents and signatures hold it.
@@ -48,7 +46,7 @@ impl PublicKey {
             return no("certificates are not in this version; use the key that the certificate is for".to_owned());
         }
         let bytes = blob::decode(kind, base64).map_err(|(what, hint)| KeyTextError(format!("{what}; {hint}")))?;
-        let key = PublicKey { kind: kind.to_owned(), blob: bytes };
+        let key = PublicKey(bytes.into());
         if kind == "ssh-rsa" {
             let bits = key.fields().nth(2).map_or(0, bits);
             if !RSA_BITS.contains(&bits) {
@@ -63,23 +61,23 @@ impl PublicKey {
 
     /// The bytes that a fingerprint is of.
     pub fn blob(&self) -> &[u8] {
-        &self.blob
+        &self.0
     }
     /// Its type, as OpenSSH names it: `ssh-ed25519`, `ecdsa-sha2-nistp256`, …
     pub fn kind(&self) -> &str {
-        &self.kind
+        self.fields().next().and_then(|kind| std::str::from_utf8(kind).ok()).unwrap_or_default() // its first field
     }
     /// Whether its private half is in a security key.
     pub fn is_security_key(&self) -> bool {
-        self.kind.starts_with("sk-")
+        self.kind().starts_with("sk-")
     }
     /// As `ssh-keygen -l` prints it.
     pub fn fingerprint(&self) -> String {
-        blob::fingerprint(&self.blob)
+        blob::fingerprint(&self.0)
     }
     /// The type word and what follows it.
     pub(super) fn fields(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.blob.as_slice();
+        let mut rest = &*self.0;
         std::iter::from_fn(move || blob::take(&mut rest))
     }
 }
@@ -92,12 +90,12 @@ fn bits(number: &[u8]) -> usize {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, BASE64_STANDARD.encode(&self.blob))
+        write!(f, "{} {}", self.kind(), BASE64_STANDARD.encode(&self.0))
     }
 }
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.fingerprint())
+        write!(f, "{} {}", self.kind(), self.fingerprint())
     }
 }
 impl From<PublicKey> for String {
