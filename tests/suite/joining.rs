@@ -94,7 +94,6 @@ fn through_a_real_bastion_with_a_key_that_is_vouched_for() {
     let lines = format!("lead@example.org {}dba@example.org {}", public("me"), public("dba"));
     std::fs::write(stage.path("allowed_signers"), lines).unwrap();
     let _hub = stage.serve(&[]);
-    let link = stage.links()["dba@example.org"].clone();
 
     // A bastion on a port of its own, that knows one key; and a client configured for it.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
