@@ -12,7 +12,7 @@ mod running;
 use super::crash::{self, Moment};
 use super::fanout::{Outbox, Ring, binary_frame};
 use super::journal::{Journal, JournalError};
-use super::peer::Welcome;
+use super::peer::{Base, Welcome};
 use super::sequencer::{Numbered, Sequencer, SequencerError};
 use crate::clock::{At, Clock};
 use crate::event::{Covers, Event, Part};
@@ -23,7 +23,7 @@ use crate::name::{Principal, StepId};
 use crate::protocol::{FromHub, Refused};
 use crate::secret::{SecretEnv, Vault};
 use crate::session::steps::Phase;
-use crate::session::{Author, Fact, Refusal, Request, Session, signing};
+use crate::session::{Author, Fact, Refusal, Request, signing};
 use crate::transcript::output::OutputPiece;
 use crate::transcript::record::Head;
 use crate::trust::allowed::JOIN;
@@ -151,7 +151,7 @@ pub struct Driver {
     key: Key,
     /// What newcomers get: the session as the latest checkpoint made while nothing was armed has it. From there on they
     /// read every line themselves, and so the very line that they may be asked to sign.
-    base: Arc<Session>,
+    base: Arc<Base>,
     live: Option<Live>,
     /// The `RunRequested` whose bytes are being read again.
     rechecking: Option<u64>,
@@ -191,7 +191,7 @@ impl Driver {
         // Connection numbers go on above every one the transcript knows.
         let connections = sequencer.head().seq;
         let size = Size { cols: 80, rows: 24 };
-        let base = Arc::new(sequencer.session().clone());
+        let base = Base::new(sequencer.session().clone());
         Driver {
             key,
             base,
@@ -510,7 +510,7 @@ impl Driver {
                 return None;
             }
             if session.open_step().is_none() {
-                *base = Arc::new(session.clone());
+                *base = Base::new(session.clone());
             }
             Some(Fact::Checkpoint { signed: sign(signing::checkpoint(session, at)) })
         })?;
@@ -523,12 +523,12 @@ impl Driver {
             return;
         }
         let session = self.sequencer.session();
-        let head = Head { seq: self.base.seq, hash: self.base.hash };
+        let head = self.base.head();
         let upto = session.seq;
         for (joining, connection) in joins {
             let role = session.role(&joining.author.principal);
             self.shared.ring.admit(joining.outbox);
-            let welcome = Welcome { role, head, upto, resume: joining.have, session: self.base.clone() };
+            let welcome = Welcome { role, head, upto, resume: joining.have, base: self.base.clone() };
             // A client that is gone already is told off by its own departure.
             let _ = joining.reply.send(Ok((connection, welcome)));
         }

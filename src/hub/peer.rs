@@ -14,7 +14,7 @@ use crate::protocol::{
     CLIENT_BYTES_MAX, Channel, FromClient, FromHub, PATH, PRE_AUTH_BYTES_MAX, SUBPROTOCOL, VERSIONS, hello_statement,
     join_statement, snapshot,
 };
-use crate::session::Author;
+use crate::session::{Author, Session};
 use crate::tls;
 use crate::transcript::record::Head;
 use crate::trust::allowed::Allowed;
@@ -25,7 +25,7 @@ use futures_util::StreamExt as _;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf};
@@ -301,10 +301,8 @@ fn greet(door: &Door, outbox: &Outbox, author: &Author, connection: u64, welcome
     outbox.push(&binary_frame(&message.encode()));
     let mut first = vec![];
     if welcome.resume.is_none() {
-        let parts = snapshot(&welcome.session, welcome.head);
-        let parts = parts.map_err(|_| close_frame(1011, "the session cannot be written"))?;
         // Not through the outbox: its limit is for clients that ask without reading, and a session may be larger.
-        first.extend(parts.iter().map(|part| binary_frame(&part.encode())));
+        first = welcome.base.frames().ok_or_else(|| close_frame(1011, "the session cannot be written"))?;
     }
     outbox.feed(Feed::new(first, door.ring.clone(), door.past.clone(), cursor));
     Ok(())
@@ -342,8 +340,33 @@ pub struct Welcome {
     pub upto: u64,
     /// The line the client goes on from, where it can.
     pub resume: Option<Head>,
-    /// The session at `head`.
-    pub session: Arc<crate::session::Session>,
+    /// What a newcomer gets.
+    pub base: Arc<Base>,
+}
+
+/// The session that newcomers begin with, and its frames, which are the same for all of them.
+#[derive(Debug)]
+pub struct Base {
+    session: Session,
+    frames: OnceLock<Option<Vec<bytes::Bytes>>>,
+}
+impl Base {
+    /// From a session.
+    pub fn new(session: Session) -> Arc<Base> {
+        Arc::new(Base { session, frames: OnceLock::new() })
+    }
+    /// Its last line.
+    pub fn head(&self) -> Head {
+        Head { seq: self.session.seq, hash: self.session.hash }
+    }
+    /// The snapshot, framed; made when the first one asks for it. None where the session cannot be written.
+    fn frames(&self) -> Option<Vec<bytes::Bytes>> {
+        let make = || {
+            let parts = snapshot(&self.session, self.head()).ok()?;
+            Some(parts.iter().map(|part| binary_frame(&part.encode())).collect())
+        };
+        self.frames.get_or_init(make).clone()
+    }
 }
 
 /// Why a client is not let in.

@@ -9,7 +9,7 @@
 use super::request::{Author, Refusal, Request};
 use super::{Closing, Session};
 use crate::clock::At;
-use crate::event::{Event, Outcome, Settled};
+use crate::event::{Event, Outcome, Role, Settled};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::transcript::record::{Head, Line};
@@ -192,16 +192,20 @@ pub fn close(session: &Session, outcome: Outcome, note: &str, at: At) -> Stateme
         .field("signed-at", at)
 }
 
-/// Whether that event calls for a checkpoint at once: what is about to matter, has just mattered, or who is here.
+/// Whether that event calls for a checkpoint at once: what is about to matter, has just mattered, or who of the crew is here.
 pub(super) fn calls_for_checkpoint(event: &Event) -> bool {
+    match event {
+        // A hundred people who only watch may come in one minute, and nothing hangs on them.
+        Event::Joined { role, .. } => return *role != Role::Observer,
+        Event::Left { principal, .. } => return !principal.as_str().starts_with("observer:"),
+        _ => {}
+    }
     matches!(
         event,
         Event::StepArmed { .. }
             | Event::RunIntended { .. }
             | Event::RunEnded { .. }
             | Event::OutcomeUnknown { .. }
-            | Event::Joined { .. }
-            | Event::Left { .. }
             | Event::Recovered { .. }
             | Event::CloseCalled { .. }
     )
