@@ -60,7 +60,8 @@ pub async fn identities(socket: &Path) -> Result<Vec<Identity>, AgentError> {
     read_identities(&answer).ok_or(AgentError::Garbled)
 }
 
-fn read_identities(answer: &[u8]) -> Option<Vec<Identity>> {
+/// The keys in such an answer, its length taken off. None where it is anything else, or not whole.
+pub fn read_identities(answer: &[u8]) -> Option<Vec<Identity>> {
     let (kind, rest) = answer.split_first()?;
     let (count, mut rest) = rest.split_first_chunk::<4>().filter(|_| *kind == IDENTITIES)?;
     let mut found = vec![];
@@ -82,6 +83,11 @@ pub async fn sign(socket: &Path, key: &PublicKey, data: &[u8]) -> Result<Vec<u8>
     let flags = if key.kind() == "ssh-rsa" { RSA_SHA2_512 } else { 0 };
     request.extend(flags.to_be_bytes());
     let answer = ask(socket, &request).await?;
+    read_signature(&answer)
+}
+
+/// The signature in an answer to [`sign`], its length taken off.
+pub fn read_signature(answer: &[u8]) -> Result<Vec<u8>, AgentError> {
     match answer.split_first() {
         Some((&SIGNED, mut rest)) => {
             let signature = take(&mut rest).ok_or(AgentError::Garbled)?;
