@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn size(cols: u8, rows: u8) -> Size {
-    Size { cols: u16::from(cols % 96), rows: u16::from(rows % 32) }
+    Size { cols: u16::from(cols % 48), rows: u16::from(rows % 16) }
 }
 
 fn screen(first: Size, printed: &[u8]) {

@@ -83,18 +83,20 @@ pub async fn sign(socket: &Path, key: &PublicKey, data: &[u8]) -> Result<Vec<u8>
     let flags = if key.kind() == "ssh-rsa" { RSA_SHA2_512 } else { 0 };
     request.extend(flags.to_be_bytes());
     let answer = ask(socket, &request).await?;
-    read_signature(&answer)
-}
-
-/// The signature in an answer to [`sign`], its length taken off.
-pub fn read_signature(answer: &[u8]) -> Result<Vec<u8>, AgentError> {
     match answer.split_first() {
-        Some((&SIGNED, mut rest)) => {
-            let signature = take(&mut rest).ok_or(AgentError::Garbled)?;
-            if rest.is_empty() { Ok(signature.to_vec()) } else { Err(AgentError::Garbled) }
+        Some((&SIGNED, _)) => {
+            let signature = read_signature(&answer);
+            signature.ok_or(AgentError::Garbled)
         }
         _ => Err(AgentError::Refused),
     }
+}
+
+/// The signature in such an answer, its length taken off. None where it is anything else, or not whole.
+pub fn read_signature(answer: &[u8]) -> Option<Vec<u8>> {
+    let (_, mut rest) = answer.split_first().filter(|(kind, _)| **kind == SIGNED)?;
+    let signature = take(&mut rest)?;
+    rest.is_empty().then(|| signature.to_vec())
 }
 
 async fn ask(socket: &Path, request: &[u8]) -> Result<Vec<u8>, AgentError> {
