@@ -236,7 +236,9 @@ impl Binary {
     pub fn decode(message: &bytes::Bytes) -> Result<Binary, MessageError> {
         match message.first() {
             Some(&JSON) => {
-                serde_json::from_slice(&message[1..]).map(Binary::Message).map_err(|e| MessageError(e.to_string()))
+                // What cannot be read may be quoted in the error, and a hostile hub wrote it.
+                let error = |error: serde_json::Error| MessageError(crate::name::shown(&error.to_string()));
+                serde_json::from_slice(&message[1..]).map(Binary::Message).map_err(error)
             }
             Some(&SCREEN) => {
                 screen(message).map(Binary::Screen).ok_or_else(|| MessageError("a screen cut short".into()))
@@ -343,5 +345,13 @@ mod tests {
         for cut in 0..21 {
             assert!(Binary::decode(&wire.slice(..cut)).is_err(), "{cut}");
         }
+    }
+
+    /// Found by the fuzz target `wire`.
+    #[test]
+    fn an_error_quotes_nothing_that_acts_on_a_terminal() {
+        let wire = bytes::Bytes::from_static(b"j{\"Refuse\":{\"reas\x7f\xe2\x80\xaen\":\"no\"}}");
+        let error = Binary::decode(&wire).unwrap_err().to_string();
+        assert!(error.contains("reas\\u{7f}\\u{202e}n") && !error.chars().any(crate::name::is_hidden), "{error}");
     }
 }

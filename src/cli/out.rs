@@ -43,11 +43,12 @@ impl<W: Write> Harmless<W> {
         Harmless { to, begun: vec![], entries }
     }
 
-    fn escape(&self, text: &str, out: &mut String) {
+    /// `whole`: nothing of this write follows the text, so that a line end at its end is the entry's own.
+    fn escape(&self, text: &str, whole: bool, out: &mut String) {
         let last = text.len().saturating_sub(1);
         for (at, c) in text.char_indices() {
             match c {
-                '\n' if !self.entries || at == last => out.push('\n'),
+                '\n' if !self.entries || (whole && at == last) => out.push('\n'),
                 '\n' => out.push_str("\\n"),
                 '\t' => out.push(' '),
                 c if is_hidden(c) => {
@@ -75,7 +76,7 @@ impl<W: Write> Write for Harmless<W> {
                     (std::str::from_utf8(valid).unwrap_or_default(), Some(error.error_len()))
                 }
             };
-            self.escape(valid, &mut out);
+            self.escape(valid, bad.is_none(), &mut out);
             rest = &rest[valid.len()..];
             match bad {
                 None => {}
@@ -143,6 +144,8 @@ mod tests {
         assert_eq!(through(&["\u{202e}x\u{e0041}é漢".as_bytes()], false), "\\u202ex\\udb40\\udc41é漢");
         assert_eq!(through(&[b"8-bit \x9b2J \xff", b"\xe6\xbc", b"\xa2"], false), "8-bit \\x9b2J \\xff漢");
         assert_eq!(through(&[b"one\nforged\n", b"two\n"], true), "one\\nforged\ntwo\n");
+        // Found by the fuzz target `screen`: a line end before a byte that is no UTF-8.
+        assert_eq!(through(&[b"one\n\xc3[forged\n", b"two\n\xe6"], true), "one\\n\\xc3[forged\ntwo\\n");
     }
 
     #[test]

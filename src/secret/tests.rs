@@ -5,6 +5,7 @@ use super::redact::SHOWN_EARLY_MAX;
 use super::*;
 use crate::plan::{SecretSource, Template};
 use proptest::prelude::*;
+use std::io::Write as _;
 use std::time::Duration;
 
 /// What every tool has to quote somehow.
@@ -98,7 +99,7 @@ fn every_form_is_found_wherever_it_is_cut() {
             cases += 1;
         }
     }
-    println!("set J: {cases} cases, {} forms", FORMS.len() + EMBEDDED.len());
+    let _ = writeln!(std::io::stderr(), "set J: {cases} cases, {} forms", FORMS.len() + EMBEDDED.len());
     assert!(cases > 12 * VALUE.len());
 }
 

@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::session::Session;
 use nix::errno::Errno;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -174,6 +175,62 @@ fn after_a_failed_append_nothing_more_is_written_and_a_later_hub_goes_on() {
         resumed.transcript.append(&[lines[whole as usize].bytes.clone()], &[]).unwrap();
         assert_eq!(judge(&fs::read(&path).unwrap()).number(), whole + 1);
     }
+}
+
+/// Test set I, where the disk fails: at each write of a session. `tests/suite/crash.rs` has the rest, where the hub is killed.
+#[test]
+fn a_disk_that_fails_at_any_write_costs_nothing_that_was_shown() {
+    let flight = flight();
+    let mut cases = 0;
+    for n in 1..=flight.batches.len() {
+        for errno in [Errno::ENOSPC, Errno::EIO] {
+            let what = format!("{errno} at write {n}");
+            let folder = tempfile::tempdir().unwrap();
+            let mut transcript = Transcript::create(folder.path(), "t").unwrap();
+            let batch = |n: usize| flight.batches[n].0.iter().map(|line| line.bytes.clone()).collect::<Vec<_>>();
+            transcript.fail_at(n as u64, errno);
+            for before in 0..n - 1 {
+                transcript.append(&batch(before), &flight.batches[before].1).expect(&what);
+            }
+            let shown = transcript.index().head();
+            assert!(transcript.append(&batch(n - 1), &flight.batches[n - 1].1).is_err(), "{what}");
+            for later in n - 1..flight.batches.len() {
+                let refused = transcript.append(&batch(later), &flight.batches[later].1);
+                assert!(matches!(refused, Err(FileError::Poisoned { .. })), "{what}: write {} was tried", later + 1);
+            }
+            assert_eq!(transcript.index().head(), shown, "{what}: shown although it may not be on disk");
+            let path = transcript.path().to_owned();
+            drop(transcript);
+
+            let resumed = match Transcript::resume(&path) {
+                Ok(resumed) => resumed,
+                Err(error) => {
+                    assert_eq!((shown.seq, error.to_string().contains("holds no line")), (0, true), "{what}: {error}");
+                    cases += 1;
+                    continue;
+                }
+            };
+            // A batch whose lines are whole after all counts, though nobody was shown it.
+            let lines = flight.lines();
+            let after =
+                |batches: usize| flight.batches[..batches].iter().map(|(lines, _)| lines.len() as u64).sum::<u64>();
+            assert!((after(n - 1)..=after(n)).contains(&resumed.lines), "{what}: {} lines", resumed.lines);
+            let mut transcript = resumed.transcript;
+            let rest: Vec<_> = lines[resumed.lines as usize..].iter().map(|line| line.bytes.clone()).collect();
+            transcript.append(&rest, &[]).expect(&what);
+            let bytes = fs::read(&path).unwrap();
+            assert_eq!(
+                bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count(),
+                lines.len(),
+                "{what}"
+            );
+            assert!(judge(&bytes).is_complete(), "{what}: {}", judge(&bytes));
+            cases += 1;
+        }
+    }
+    // Not by println: what a passing test prints is swallowed.
+    let _ = writeln!(std::io::stderr(), "set I: {cases} cases of a disk that fails");
+    assert!(cases >= 28, "{cases}");
 }
 
 #[test]

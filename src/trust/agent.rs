@@ -67,7 +67,8 @@ pub async fn identities(socket: &Path) -> Result<Vec<Identity>, AgentError> {
     read_identities(&answer).ok_or(AgentError::Garbled)
 }
 
-fn read_identities(answer: &[u8]) -> Option<Vec<Identity>> {
+/// The keys in such an answer, its length taken off. None where it is anything else, or not whole.
+pub fn read_identities(answer: &[u8]) -> Option<Vec<Identity>> {
     let (kind, rest) = answer.split_first()?;
     let (count, mut rest) = rest.split_first_chunk::<4>().filter(|_| *kind == IDENTITIES)?;
     let mut found = vec![];
@@ -90,9 +91,9 @@ pub async fn sign(socket: &Path, key: &PublicKey, data: &[u8]) -> Result<Vec<u8>
     request.extend(flags.to_be_bytes());
     let answer = ask(socket, &request).await?;
     match answer.split_first() {
-        Some((&SIGNED, mut rest)) => {
-            let signature = take(&mut rest).ok_or(AgentError::Garbled)?;
-            if rest.is_empty() { Ok(signature.to_vec()) } else { Err(AgentError::Garbled) }
+        Some((&SIGNED, _)) => {
+            let signature = read_signature(&answer);
+            signature.ok_or(AgentError::Garbled)
         }
         Some((&FAILURE, _)) => {
             // The protocol gives no reason. Whether it still holds the key can be asked.
@@ -101,6 +102,13 @@ pub async fn sign(socket: &Path, key: &PublicKey, data: &[u8]) -> Result<Vec<u8>
         }
         _ => Err(AgentError::Garbled),
     }
+}
+
+/// The signature in such an answer, its length taken off. None where it is anything else, or not whole.
+pub fn read_signature(answer: &[u8]) -> Option<Vec<u8>> {
+    let (_, mut rest) = answer.split_first().filter(|(kind, _)| **kind == SIGNED)?;
+    let signature = take(&mut rest)?;
+    rest.is_empty().then(|| signature.to_vec())
 }
 
 async fn ask(socket: &Path, request: &[u8]) -> Result<Vec<u8>, AgentError> {

@@ -14,6 +14,7 @@ use crosscheck::transcript::read::Reader;
 use crosscheck::transcript::record::{Head, Line};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -199,7 +200,7 @@ fn nothing_in_a_transcript_can_be_changed_unseen() {
     let beyond = Head { seq: 10_000, ..held };
     let cut = audit(Reader::new(bytes.as_slice()), &[beyond], None).proof;
     assert!(matches!(cut, Proof::Incomplete { .. }), "{cut}");
-    println!("set F: {} cases in {} lines", cases + 2, lines.len());
+    let _ = writeln!(std::io::stderr(), "set F: {} cases in {} lines", cases + 2, lines.len());
     assert!(cases >= 800);
 }
 
@@ -221,7 +222,7 @@ fn no_byte_of_a_transcript_can_be_changed_unseen() {
             });
         }
     });
-    println!("set F: each of {} bytes flipped", text.len());
+    let _ = writeln!(std::io::stderr(), "set F: each of {} bytes flipped", text.len());
 }
 
 /// A folder in which only these programs can be found.
@@ -362,7 +363,7 @@ fn a_stranger_checks_a_step_and_rejects_forgeries() {
         assert!(why.contains("FAILED: "), "{what}: rejected by the check, not by an accident: {why}");
         println!("set M: rejected {what}: {}", why.trim());
     }
-    println!("set M: {} cases", forgeries.len() + 1);
+    let _ = writeln!(std::io::stderr(), "set M: {} cases", forgeries.len() + 1);
 }
 
 /// The session's own fold of the bytes it is judged on: what `verify` says is said about the state everyone saw.

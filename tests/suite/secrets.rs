@@ -5,6 +5,7 @@ use crate::support::program::{Hub, Plain, Stage, run, transcript_files};
 use crate::support::raw::Raw;
 use crate::support::wait::{PATIENCE, poll};
 use crosscheck::identity::Key;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// What every tool has to quote somehow.
@@ -208,7 +209,7 @@ async fn a_secret_that_its_command_prints_in_every_way_is_nowhere() {
     let salt = std::fs::read_to_string(out.with_file_name("secret-salt")).unwrap();
     let committed = crosscheck::hash::Hash::of(format!("{salt}KEY={VALUE}").as_bytes());
     assert_eq!(covers["secrets"]["KEY"], committed.to_string());
-    println!("set J: {count} secrets printed, {} files, {} forms", all.len(), FORMS.len());
+    let _ = writeln!(std::io::stderr(), "set J: {count} secrets printed, {} files, {} forms", all.len(), FORMS.len());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crosscheck::plan::Plan;
 use crosscheck::session::Request;
 use crosscheck::session::steps::Phase;
 use crosscheck::trust::statement::Signed;
+use std::io::Write as _;
 use std::time::Duration;
 
 const PLAN: &str = r#"
@@ -146,7 +147,7 @@ async fn only_the_very_statement_counts() {
     let digest = dba.session.steps["touch"].armed.as_ref().unwrap().digest();
     let refused = dba.refusal(Request::Check { step, attempt: 1, digest }).await.expect("no security key");
     assert!(refused.contains("touch"), "{refused}");
-    println!("set B: {} cases", forged.len() + 3);
+    let _ = writeln!(std::io::stderr(), "set B: {} cases", forged.len() + 3);
     hub.stop().await;
     tokio::time::timeout(Duration::from_secs(20), hub.wait()).await.expect("it ends").unwrap();
 }

@@ -84,7 +84,7 @@ fn generated_runs_keep_every_invariant_and_take_every_row_of_the_table() {
         flown.rows.into_iter().for_each(|(row, times)| *rows.entry(row).or_default() += times);
         (lines, spawns, lives) = (lines + flown.lines, spawns + flown.spawns, lives + u64::from(flown.lives));
     }
-    told(format_args!("{} runs, {lines} lines, {spawns} processes, {lives} lives of a hub", many()));
+    told(format_args!("set L: {} runs, {lines} lines, {spawns} processes, {lives} lives of a hub", many()));
     for (index, (from, by, to)) in TABLE.iter().enumerate() {
         let times = rows.get(&index).copied().unwrap_or(0);
         println!("{from:?} --{by:?}--> {to:?}: {times} times");
