@@ -113,7 +113,7 @@ fn an_edited_plan_is_another_plan() {
         "{said}"
     );
     let mut hub = stage.serve(&["--new"]);
-    assert!(hub.printed().contains("opened session"));
+    hub.expect("opened session");
     hub.kill();
     assert_eq!(transcript_files(&stage.path("transcripts")).len(), 2);
 
@@ -121,7 +121,7 @@ fn an_edited_plan_is_another_plan() {
     let other = plan("[[step]]\nid = \"b\"\nrun = \"true\"\n").replace("Bad input", "Something else");
     std::fs::write(stage.plan(), other).unwrap();
     let mut hub = stage.serve(&[]);
-    assert!(hub.printed().contains("opened session"));
+    hub.expect("opened session");
     hub.kill();
 }
 

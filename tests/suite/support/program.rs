@@ -15,6 +15,8 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+/// How long the last words of a child that ended may take.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Lines that a failure shows of each process.
 const SHOWN: usize = 60;
 
@@ -390,6 +392,7 @@ struct Process {
     name: String,
     child: Child,
     output: Arc<Output>,
+    readers: Vec<std::thread::JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -409,9 +412,9 @@ impl Process {
         let output = Arc::new(Output::default());
         let pipes: [Box<dyn Read + Send>; 2] =
             [Box::new(child.stdout.take().expect("it is piped")), Box::new(child.stderr.take().expect("it is piped"))];
-        for pipe in pipes {
+        let readers = pipes.map(|pipe| {
             let output = output.clone();
-            // Ends with the pipe, which ends with the child.
+            // Ends with the pipe, which ends with the child and whoever it left it to.
             std::thread::spawn(move || {
                 for line in BufReader::new(pipe).split(b'\n') {
                     let Ok(line) = line else { return };
@@ -419,9 +422,9 @@ impl Process {
                     output.more.notify_all();
                 }
                 output.more.notify_all();
-            });
-        }
-        Process { name: name.to_owned(), child, output }
+            })
+        });
+        Process { name: name.to_owned(), child, output, readers: readers.into() }
     }
 
     /// The next line from there on that is wanted, and `from` behind it. Panics with the last state at the deadline.
@@ -472,7 +475,11 @@ impl Process {
 
     fn wait(&mut self, within: Duration) -> ExitStatus {
         let status = poll(within, || self.child.try_wait().expect("a child can be asked"));
-        status.unwrap_or_else(|| panic!("{} did not end within {within:?}\n{}", self.name, self.describe()))
+        let status =
+            status.unwrap_or_else(|| panic!("{} did not end within {within:?}\n{}", self.name, self.describe()));
+        // Its last words are still on their way; a command that it left behind may hold the pipes open for longer.
+        let _ = poll(LAST_WORDS, || self.readers.iter().all(std::thread::JoinHandle::is_finished).then_some(()));
+        status
     }
 }
 
