@@ -273,10 +273,14 @@ mod tests {
                 assert_eq!(all(&parts), all(&whole), "{bytes:?} cut at {cut}");
             }
         }
-        let mut screen = Screen::new(Size { cols: 2, rows: 2 });
         for at in 0..=nested.len() {
-            screen.feed(&[b"\x1b[1;2H\xe2\x9c\x94".as_slice(), &nested[..at], &nested[at..], b"\x1b[1;1Hab"].concat());
-            assert_eq!(screen.row(0), "ab");
+            let mut screen = Screen::new(Size { cols: 4, rows: 2 });
+            screen.feed("\u{2714}".as_bytes());
+            screen.feed(&nested[..at]);
+            screen.feed(&nested[at..]);
+            screen.feed(b"|");
+            let contents = screen.parser.screen().contents();
+            assert!(contents.contains('|') && !contents.contains('\u{fe0f}'), "{contents:?}, cut at {at}");
         }
     }
 
