@@ -5,7 +5,7 @@
 //! it was sent to from anybody else who answers there.
 
 use crate::hash::Hash;
-use crate::name::Principal;
+use crate::name::{Principal, is_hidden};
 use std::fmt;
 
 /// A link, read.
@@ -60,7 +60,9 @@ impl std::str::FromStr for Link {
         let (host, port) = place.rsplit_once(':').ok_or_else(|| no("it names no port"))?;
         let port = port.parse().map_err(|_| no("its port is no number from 1 to 65535"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/') {
+        // Names, addresses, and what stands behind an address to say on which interface: nothing that could hide, and no part
+        // of a link that was pasted into itself, whose secret would then be shown as the place.
+        if host.is_empty() || host.contains(|c: char| !(c.is_alphanumeric() || ".-_:%".contains(c)) || is_hidden(c)) {
             return Err(no("it names no host"));
         }
         let (mut session, mut certificate, mut token, mut principal) = (None, None, None, None);
@@ -112,6 +114,8 @@ mod tests {
             ("crosscheck://h:1", "no secret"),
             ("crosscheck://h:99999/#s=1", "no number"),
             (&text[..text.len() - 40], "32 hexadecimal"),
+            (&text.replace("127.0.0.1", "127&t=b.0.0.1"), "names no host"), // found by the fuzz target `wire`
+            (&text.replace("127.0.0.1", "hub\u{3164}.example.org"), "names no host"),
             (&text.replace(&format!("&fp=sha256:{fp}"), ""), "ask the lead for a new link"),
             (&text.replace("sha256:c", "sha256:"), "64 hexadecimal"),
             (&text.replace("sha256:", "sha1:"), "64 hexadecimal"),

@@ -23,9 +23,8 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn transcript(bytes: &[u8]) {
     // A plan in the first line is parsed, and a session remembers what its lines say.
-    let (verdict, audited) = within(bytes.len(), 64, 4 << 20, || {
-        (verify(Reader::new(bytes), None), audit(Reader::new(bytes), &[], None))
-    });
+    let (verdict, audited) =
+        within(bytes.len(), 64, 4 << 20, || (verify(Reader::new(bytes), None), audit(Reader::new(bytes), &[], None)));
     assert_shown(&verdict.to_string());
     assert_shown_lines(&audited.proof.to_string()); // of several lines where a plan is drawn
     match (&verdict, &audited.proof) {

@@ -15,8 +15,9 @@ pub use vt100::Color;
 /// An emulated screen without scrollback.
 pub struct Screen {
     parser: vt100::Parser,
-    /// How many bytes of [`WIDENER`] the last bytes fed were.
-    widener: usize,
+    /// The first bytes of a character that is not whole yet. The emulator would take them, and then lose what follows the
+    /// character when the rest of it comes.
+    begun: Vec<u8>,
 }
 
 /// U+FE0F, which asks for an emoji's picture and may turn one column into two after the fact. Kept from the emulator:
@@ -58,7 +59,7 @@ impl Screen {
     /// An empty screen of that size, clamped.
     pub fn new(size: Size) -> Self {
         let (rows, cols) = dimensions(size);
-        Self { parser: vt100::Parser::new(rows, cols, 0), widener: 0 }
+        Self { parser: vt100::Parser::new(rows, cols, 0), begun: vec![] }
     }
     /// Its size.
     pub fn size(&self) -> Size {
@@ -67,20 +68,18 @@ impl Screen {
     }
     /// Takes in output: any bytes, cut anywhere.
     pub fn feed(&mut self, bytes: &[u8]) {
-        if self.widener == 0 && !bytes.contains(&WIDENER[0]) {
+        if self.begun.is_empty() && !bytes.contains(&WIDENER[0]) && unfinished(bytes) == 0 {
             return self.parser.process(bytes);
         }
-        let mut kept = Vec::with_capacity(bytes.len() + WIDENER.len());
+        let mut kept = std::mem::take(&mut self.begun);
         for byte in bytes {
-            if *byte == WIDENER[self.widener] {
-                self.widener = (self.widener + 1) % WIDENER.len(); // the whole of it: nothing is kept
-                continue;
+            kept.push(*byte);
+            // After every byte: what stood around one that was taken out may be another one.
+            if kept.ends_with(WIDENER) {
+                kept.truncate(kept.len() - WIDENER.len());
             }
-            // No other place in it holds its first byte, so what was begun can only go on or begin anew here.
-            kept.extend_from_slice(&WIDENER[..self.widener]);
-            self.widener = usize::from(*byte == WIDENER[0]);
-            kept.extend((self.widener == 0).then_some(*byte));
         }
+        self.begun = kept.split_off(kept.len() - unfinished(&kept));
         self.parser.process(&kept);
     }
     /// Changes its size. Text is cut or blank is added, lines are not wrapped anew.
@@ -166,6 +165,15 @@ impl Screen {
     }
 }
 
+/// How many bytes at the end begin a character and do not end it.
+fn unfinished(bytes: &[u8]) -> usize {
+    let begins = |length: &usize| {
+        let tail = bytes.len().checked_sub(*length).map(|at| std::str::from_utf8(&bytes[at..]));
+        matches!(tail, Some(Err(error)) if error.valid_up_to() == 0 && error.error_len().is_none())
+    };
+    (1..4).find(begins).unwrap_or(0)
+}
+
 fn dimensions(size: Size) -> (NonZeroU16, NonZeroU16) {
     let size = size.clamped();
     // Never 1: `clamped` gives at least 2.
@@ -247,6 +255,33 @@ mod tests {
             "{row:?}"
         );
         assert!(!row.contains("title"), "{row:?}");
+    }
+
+    /// Found by the fuzz target `screen`: with the rest of a character the emulator took what follows it, too. And what
+    /// stands around a widener must not become one when it is taken out.
+    #[test]
+    fn output_may_be_cut_within_a_character() {
+        let nested = [b"\xef\xb8", WIDENER, b"\x8f"].concat();
+        for bytes in [b"\xd6\xaa!\xe0\xb9\x84|".as_slice(), "é漢💻x".as_bytes(), b"\xf0\x9f\xe6\xbc!", &nested] {
+            let size = Size { cols: 12, rows: 2 };
+            let mut whole = Screen::new(size);
+            whole.feed(bytes);
+            for cut in 0..bytes.len() {
+                let mut parts = Screen::new(size);
+                parts.feed(&bytes[..cut]);
+                parts.feed(&bytes[cut..]);
+                assert_eq!(all(&parts), all(&whole), "{bytes:?} cut at {cut}");
+            }
+        }
+        for at in 0..=nested.len() {
+            let mut screen = Screen::new(Size { cols: 4, rows: 2 });
+            screen.feed("\u{2714}".as_bytes());
+            screen.feed(&nested[..at]);
+            screen.feed(&nested[at..]);
+            screen.feed(b"|");
+            let contents = screen.parser.screen().contents();
+            assert!(contents.contains('|') && !contents.contains('\u{fe0f}'), "{contents:?}, cut at {at}");
+        }
     }
 
     /// Bytes that reach deep into the emulator more often than random ones do.

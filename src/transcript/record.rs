@@ -110,6 +110,10 @@ impl Line {
         if line.v != FORMAT {
             return Err(LinkError::UnknownKind { seq, kind: format!("format {}", line.v) });
         }
+        if let Some(c) = raw(bytes) {
+            let why = format!("{} stands in it as it is, and not as an escape", c.escape_unicode());
+            return Err(LinkError::Malformed { seq, why });
+        }
         if line.seq != seq {
             return Err(LinkError::Number { expected: seq, found: line.seq });
         }
@@ -146,6 +150,20 @@ pub fn to_text(value: &impl Serialize) -> Result<String, serde_json::Error> {
     String::from_utf8(bytes).map_err(serde::ser::Error::custom)
 }
 
+/// Whether a character that JSON lets stand as it is acts on a terminal.
+fn acts(c: char) -> bool {
+    matches!(c, '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The first character in a line (its LF left out) that a hub would have written as an escape.
+fn raw(line: &[u8]) -> Option<char> {
+    let text = line.strip_suffix(b"\n").unwrap_or(line);
+    if text.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+        return None;
+    }
+    String::from_utf8_lossy(text).chars().find(|c| *c < ' ' || acts(*c))
+}
+
 /// Compact JSON that writes DEL, C1 and bidi controls as escapes.
 struct Harmless;
 impl serde_json::ser::Formatter for Harmless {
@@ -156,8 +174,7 @@ impl serde_json::ser::Formatter for Harmless {
             return writer.write_all(fragment.as_bytes());
         }
         for (index, c) in fragment.char_indices() {
-            if matches!(c, '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-            {
+            if acts(c) {
                 writer.write_all(&fragment.as_bytes()[done..index])?;
                 write!(writer, "\\u{:04x}", c as u32)?;
                 done = index + c.len_utf8();
@@ -196,6 +213,22 @@ mod tests {
         assert_eq!(head.hash, Hash::of(&bytes));
         let (read, again) = Line::decode(&bytes, Head::START).unwrap();
         assert_eq!((read, again), (line("a\u{9b}b\u{202e}c\u{7f}"), head));
+    }
+
+    /// Found by the fuzz target `transcript`: the text of a frozen step is kept as it stands in the line.
+    #[test]
+    fn a_line_that_acts_on_a_terminal_is_none() {
+        let (bytes, _) = line("a\u{9b}b").encode().unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        for c in ["\u{9b}", "\u{7f}", "\u{202e}"] {
+            let raw = text.replace("\\u009b", c);
+            let error = Line::decode(raw.as_bytes(), Head::START).unwrap_err().to_string();
+            assert!(error.contains("not as an escape") && !error.contains(c), "{error}");
+        }
+        let blank = text.replacen(":", ":\r", 1);
+        assert!(matches!(Line::decode(blank.as_bytes(), Head::START), Err(LinkError::Malformed { .. })));
+        let harmless = text.replace("\\u009b", "é漢");
+        assert!(Line::decode(harmless.as_bytes(), Head::START).is_ok());
     }
 
     #[test]
