@@ -23,7 +23,7 @@ pub struct Screen {
 /// U+FE0F, which asks for an emoji's picture and may turn one column into two after the fact. Kept from the emulator:
 /// in the last column it leaves a wide character without a second half, at which the emulator panics later, and
 /// terminals disagree on its width anyway.
-const WIDENER: &[u8] = "\u{fe0f}".as_bytes();
+const WIDENER: char = '\u{fe0f}';
 
 /// One cell as it may be drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,19 +68,16 @@ impl Screen {
     }
     /// Takes in output: any bytes, cut anywhere.
     pub fn feed(&mut self, bytes: &[u8]) {
-        if self.begun.is_empty() && !bytes.contains(&WIDENER[0]) && unfinished(bytes) == 0 {
-            return self.parser.process(bytes);
+        let mut all = std::mem::take(&mut self.begun);
+        all.extend_from_slice(bytes);
+        self.begun = all.split_off(all.len() - unfinished(&all));
+        let mut kept = String::with_capacity(all.len());
+        for chunk in all.utf8_chunks() {
+            kept.extend(chunk.valid().split(WIDENER));
+            // In place of bytes that are no character: left out, what stands around them could become one.
+            kept.push_str(if chunk.invalid().is_empty() { "" } else { REPLACEMENT });
         }
-        let mut kept = std::mem::take(&mut self.begun);
-        for byte in bytes {
-            kept.push(*byte);
-            // After every byte: what stood around one that was taken out may be another one.
-            if kept.ends_with(WIDENER) {
-                kept.truncate(kept.len() - WIDENER.len());
-            }
-        }
-        self.begun = kept.split_off(kept.len() - unfinished(&kept));
-        self.parser.process(&kept);
+        self.parser.process(kept.as_bytes());
     }
     /// Changes its size. Text is cut or blank is added, lines are not wrapped anew.
     pub fn resize(&mut self, size: Size) {
@@ -261,8 +258,8 @@ mod tests {
     /// stands around a widener must not become one when it is taken out.
     #[test]
     fn output_may_be_cut_within_a_character() {
-        let nested = [b"\xef\xb8", WIDENER, b"\x8f"].concat();
-        for bytes in [b"\xd6\xaa!\xe0\xb9\x84|".as_slice(), "é漢💻x".as_bytes(), b"\xf0\x9f\xe6\xbc!", &nested] {
+        let nested = b"\xef\xb8\xef\xb8\x8f\x8f";
+        for bytes in [b"\xd6\xaa!\xe0\xb9\x84|".as_slice(), "é漢💻x".as_bytes(), b"\xf0\x9f\xe6\xbc!", nested] {
             let size = Size { cols: 12, rows: 2 };
             let mut whole = Screen::new(size);
             whole.feed(bytes);
