@@ -359,8 +359,9 @@ fn found_by_the_program(bench: &mut Bench) {
         let done = command.output().unwrap();
         (done.status.code(), words(&done.stdout), words(&done.stderr))
     };
-    let line =
-        |name: &str, key: &PublicKey| format!("{name} namespaces=\"crosscheck-join,crosscheck-approve\" {key}\n");
+    let line = |name: &str, key: &PublicKey| {
+        format!("{name} namespaces=\"crosscheck-join,crosscheck-approve,crosscheck-hub,crosscheck-close\" {key}\n")
+    };
     let (agent, first) = (bench.socket(), bench.public(TYPES[0].0));
     let as_dana = ["--as", "dana@example.org"];
 
