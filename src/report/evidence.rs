@@ -9,7 +9,6 @@ use crate::session::signing::{self, Act};
 use crate::session::{Session, step_of};
 use crate::transcript::read::Reader;
 use crate::trust::key::PublicKey;
-use crate::trust::sshsig;
 use crate::trust::statement::{Purpose, Signed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -89,15 +88,16 @@ impl Evidence {
                 session = Some(opened);
                 continue;
             };
-            signing::verify_line(session, &line)
+            let proof = signing::verify_line(session, &line)
                 .map_err(|error| EvidenceError::Broken { at: line.seq, why: error.to_string() })?;
             let about = step_of(&line.event) == Some(step);
             begun |= about && matches!(line.event, Event::StepArmed { .. });
             if begun {
                 evidence.lines.push(String::from_utf8_lossy(&bytes).into_owned());
             }
-            if about && let Some((act, Some(signed))) = Act::of_event(&line.event) {
-                evidence.take(act, signed, &line.by, line.at);
+            if let (true, Some(proof), Some((_, Some(signed)))) = (about, proof, Act::of_event(&line.event)) {
+                evidence.keys.entry(line.by.clone()).or_default().insert(proof.key);
+                evidence.found.push(Found { by: line.by.clone(), signed: signed.clone(), at: line.at });
             }
             session.apply(&line, head.hash);
             let over = session.steps.get(step).is_some_and(|state| state.phase.is_over());
@@ -108,14 +108,6 @@ impl Evidence {
         match evidence.found.is_empty() {
             true => Err(EvidenceError::Nothing(step.clone())),
             false => Ok(evidence),
-        }
-    }
-
-    fn take(&mut self, act: Act, signed: &Signed, by: &Principal, at: At) {
-        let purpose = if act == Act::Vouch { Purpose::Hub } else { Purpose::Approve };
-        if let Ok(proof) = sshsig::verify(&signed.signature, purpose.namespace(), signed.statement.as_bytes()) {
-            self.keys.entry(by.clone()).or_default().insert(proof.key);
-            self.found.push(Found { by: by.clone(), signed: signed.clone(), at });
         }
     }
 

@@ -217,6 +217,8 @@ pub(super) fn calls_for_checkpoint(event: &Event) -> bool {
 pub enum SigningError {
     #[error("it is not signed")]
     Missing,
+    #[error("the plan does not let {who} say that")]
+    NotTheirs { who: Principal },
     #[error("there is nothing that it could answer")]
     Nothing,
     #[error(transparent)]
@@ -241,6 +243,19 @@ fn check(
     signed: &Signed,
     now: At,
 ) -> Result<sshsig::Signed, SigningError> {
+    // Rights are held against the plan here too: `decide` asked the same, but who verifies need not believe that it did.
+    let entitled = match act {
+        Act::Verdict(id, _) => {
+            let armed_by = session.steps.get(id).and_then(|state| state.armed.as_ref()).map(|armed| &armed.by);
+            session.is_shadow(who) && armed_by != Some(who)
+        }
+        Act::Acknowledge(..) => session.is_shadow(who),
+        Act::Vouch => *who == session.lead,
+        Act::Release | Act::Close => true,
+    };
+    if !entitled {
+        return Err(SigningError::NotTheirs { who: who.clone() });
+    }
     let approves = matches!(act, Act::Verdict(..) | Act::Release | Act::Acknowledge(..));
     if approves && session.must_be_vouched(who) {
         session.vouches(who, key, Purpose::Approve.namespace(), now)?;
@@ -275,10 +290,10 @@ pub(super) fn accept(session: &Session, at: At, author: &Author, request: &Reque
     Ok(Some(signed.clone()))
 }
 
-/// Holds the next line's signature, if it must have one, against the session before it. Every client does so with every
-/// line it folds, and `verify` with a whole transcript.
-pub fn verify_line(session: &Session, line: &Line) -> Result<(), SigningError> {
-    let Some(hub_key) = &session.hub_key else { return Ok(()) };
+/// Holds the next line's signature, if it must have one, against the session before it; the proof, where a person signed.
+/// Every client does so with every line it folds, and `verify` with a whole transcript.
+pub fn verify_line(session: &Session, line: &Line) -> Result<Option<sshsig::Signed>, SigningError> {
+    let Some(hub_key) = &session.hub_key else { return Ok(None) };
     let by_hub = |signed: &Signed, expected: &dyn Fn(At) -> Statement| {
         // What the hub signs and writes in one go bears one time and its own name; the last line has nothing after it
         // that would hold these fast.
@@ -287,7 +302,7 @@ pub fn verify_line(session: &Session, line: &Line) -> Result<(), SigningError> {
             return Err(SigningError::Nothing);
         }
         match proof.key == *hub_key {
-            true => Ok(()),
+            true => Ok(None),
             false => Err(SigningError::Key {
                 who: "the hub".to_owned(),
                 expected: hub_key.fingerprint(),
@@ -296,11 +311,8 @@ pub fn verify_line(session: &Session, line: &Line) -> Result<(), SigningError> {
         }
     };
     if let Some((act, signed)) = Act::of_event(&line.event) {
-        let key = match (&act, session.people.get(&line.by)) {
-            (_, Some(person)) => person.key.clone(),
-            (_, None) => return Err(SigningError::Nothing),
-        };
-        return check(session, act, (&line.by, &key), signed.ok_or(SigningError::Missing)?, line.at).map(|_| ());
+        let key = &session.people.get(&line.by).ok_or(SigningError::Nothing)?.key;
+        return check(session, act, (&line.by, key), signed.ok_or(SigningError::Missing)?, line.at).map(Some);
     }
     match &line.event {
         Event::CheckpointSigned { size, head, signed } => {
@@ -313,7 +325,7 @@ pub fn verify_line(session: &Session, line: &Line) -> Result<(), SigningError> {
             let signed = signed.as_ref().ok_or(SigningError::Missing)?;
             by_hub(signed, &|at| close(session, *outcome, note, at))
         }
-        _ => Ok(()),
+        _ => Ok(None),
     }
 }
 

@@ -12,7 +12,7 @@
 //! | all holds, closed and signed by everyone there | COMPLETE |
 
 use super::read::{ReadError, Reader, Source};
-use super::record::{Head, LinkError};
+use super::record::{Head, Line, LinkError};
 use super::verify::OutputVerdict;
 use crate::clock::At;
 use crate::event::Event;
@@ -20,6 +20,7 @@ use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::signing::{self, Act, Verdict as Word};
 use crate::session::{Session, step_of};
+use crate::trust::sshsig;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -233,14 +234,12 @@ impl Auditor {
                 }
                 Some(session) => {
                     let broken = |why: String| Proof::Broken { at: line.seq, why };
-                    signing::verify_line(session, &line)
+                    let proof = signing::verify_line(session, &line)
                         .map_err(|error| broken(format!("this {} does not count: {error}", line.event.kind())))?;
                     if let Event::RunIntended { step, .. } = &line.event {
                         quorum(session, step).map_err(broken)?;
                     }
-                    if session.hub_key.is_some() {
-                        self.acts.extend(signed_act(session, &line));
-                    }
+                    self.acts.extend(proof.and_then(|proof| signed_act(&line, &proof)));
                     match &line.event {
                         Event::CheckpointSigned { size, .. } => {
                             (self.signed_to, self.checkpoints) = (line.seq.max(*size), self.checkpoints + 1);
@@ -279,8 +278,7 @@ impl Auditor {
         let people = |who: &BTreeSet<Principal>| who.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match (&session.hub_key, session.closed, tail) {
             (None, _, _) => Proof::Unsigned,
-            (_, None, Some(from)) => Proof::UnsignedTail { from },
-            (_, Some(_), Some(from)) => Proof::UnsignedTail { from },
+            (_, _, Some(from)) => Proof::UnsignedTail { from },
             (_, None, None) => Proof::Incomplete {
                 why: match self.torn {
                     true => "an unfinished write stands at its end, and the session is not closed".to_owned(),
@@ -329,23 +327,14 @@ fn quorum(session: &Session, step: &StepId) -> Result<(), String> {
     }
 }
 
-fn signed_act(session: &Session, line: &super::record::Line) -> Option<SignedAct> {
-    let (act, signed) = Act::of_event(&line.event)?;
-    let purpose = match act {
-        Act::Vouch => crate::trust::statement::Purpose::Hub,
-        Act::Close => crate::trust::statement::Purpose::Close,
-        _ => crate::trust::statement::Purpose::Approve,
-    };
-    let signed = signed?;
-    let proof =
-        crate::trust::sshsig::verify(&signed.signature, purpose.namespace(), signed.statement.as_bytes()).ok()?;
-    let text = proof.key.to_string();
+fn signed_act(line: &Line, proof: &sshsig::Signed) -> Option<SignedAct> {
+    let (act, _) = Act::of_event(&line.event)?;
     Some(SignedAct {
         seq: line.seq,
         at: line.at,
         by: line.by.clone(),
-        key: session.people.get(&line.by).map(|person| person.key.clone()).unwrap_or_default(),
-        kind: text.split(' ').next().unwrap_or_default().to_owned(),
+        key: proof.key.fingerprint(),
+        kind: proof.key.kind().to_owned(),
         touched: proof.touched(),
         act: match act {
             Act::Verdict(_, Word::Approve) => "approve",

@@ -1,12 +1,10 @@
 //! A command that prints much, in front of people who read nothing: it is not slowed, the others miss nothing, and those
 //! who take nothing are let go.
 
-use crate::support::raw::{End, Raw, enter_over};
-use crosscheck::hub::{Config, Hub};
+use crate::support::raw::{End, Raw, enter_over, hub};
 use crosscheck::identity::{Key, random_hex};
 use crosscheck::link::Link;
 use crosscheck::name::StepId;
-use crosscheck::plan::Plan;
 use crosscheck::session::Request;
 use crosscheck::session::steps::Phase;
 use std::sync::atomic::Ordering;
@@ -45,18 +43,7 @@ async fn stalled(link: &Link) -> crosscheck::client::connect::Socket {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn much_output_before_people_who_read_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config {
-        plan: Plan::parse("plan", PLAN).unwrap(),
-        folder: folder.path().to_owned(),
-        params: Default::default(),
-        transcripts: folder.path().join("transcripts"),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        advertise: None,
-        certificate: None,
-        max_participants: 64,
-        new: false,
-    };
-    let hub = Hub::start(config).await.unwrap();
+    let hub = hub(folder.path(), PLAN).await;
     let observer: Link = hub.links["observer"].parse().unwrap();
     let mut sleepers = vec![];
     for _ in 0..STALLED {

@@ -2,6 +2,7 @@
 //! eyes; the evidence is checked where this program does not exist. And what joining says where no key will do.
 
 use crate::support::program::{Plain, Stage, run};
+use crate::support::real::installed;
 use crate::support::wait::{PATIENCE, poll};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -75,6 +76,9 @@ fn join(stage: &Stage, who: &str, agent: Option<&Agent>, args: &[&str]) -> Plain
 
 #[test]
 fn a_four_eye_step_is_flown_by_three_real_keys_and_checked_by_a_stranger() {
+    if installed("ssh-agent", "-?").is_none() {
+        return;
+    }
     let stage = Stage::new(PLAN);
     let keys = [
         make(&stage, "lead_key", &["-t", "ed25519"]),
@@ -137,6 +141,9 @@ fn a_four_eye_step_is_flown_by_three_real_keys_and_checked_by_a_stranger() {
 
 #[test]
 fn where_no_key_will_do_joining_says_so_in_one_line() {
+    if installed("ssh-agent", "-?").is_none() {
+        return;
+    }
     let stage = Stage::new(PLAN);
     let [mine, theirs, past] = ["mine", "theirs", "past"].map(|name| make(&stage, name, &["-t", "ed25519"]));
     let text = [(LEAD, &mine), (DBA, &theirs)].map(|(who, key)| line(&stage, who, key)).concat();

@@ -1,13 +1,15 @@
 //! Test set B: a cross-check counts only with a signature over exactly the statement that it must be, by exactly the key
 //! that the connection proved.
 
-use crate::support::raw::Raw;
-use crosscheck::hub::{Config, Hub};
+use crate::support::raw::{Raw, hub};
+use crosscheck::event::Event;
 use crosscheck::identity::Key;
+use crosscheck::name::Principal;
 use crosscheck::name::StepId;
-use crosscheck::plan::Plan;
-use crosscheck::session::Request;
+use crosscheck::session::signing::{self, Act, Verdict};
 use crosscheck::session::steps::Phase;
+use crosscheck::session::{Request, Session};
+use crosscheck::transcript::record::Line;
 use crosscheck::trust::statement::Signed;
 use std::io::Write as _;
 use std::time::Duration;
@@ -36,18 +38,7 @@ after = []
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_very_statement_counts() {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config {
-        plan: Plan::parse("plan", PLAN).unwrap(),
-        folder: folder.path().to_owned(),
-        params: Default::default(),
-        transcripts: folder.path().join("transcripts"),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        advertise: None,
-        max_participants: 8,
-        new: false,
-        certificate: None,
-    };
-    let hub = Hub::start(config).await.unwrap();
+    let hub = hub(folder.path(), PLAN).await;
     let (key, other) = (Key::fresh().unwrap(), Key::fresh().unwrap());
     let mut lead = Raw::join(&hub.links["lead@example.org"], &Key::fresh().unwrap()).await.unwrap();
     let mut dba = Raw::join(&hub.links["dba@example.org"], &key).await.unwrap();
@@ -147,7 +138,27 @@ async fn only_the_very_statement_counts() {
     let digest = dba.session.steps["touch"].armed.as_ref().unwrap().digest();
     let refused = dba.refusal(Request::Check { step, attempt: 1, digest }).await.expect("no security key");
     assert!(refused.contains("touch"), "{refused}");
-    let _ = writeln!(std::io::stderr(), "set B: {} cases", forged.len() + 3);
+    // A hub that lies: it lets somebody sign who is nobody in the plan. Clients and `verify` do not count it.
+    let line = |session: &Session, who: &Principal, key: &Key| {
+        let (at, id) = (session.at, StepId::new("touch").unwrap());
+        let act = Act::Verdict(&id, Verdict::Object("no"));
+        let text = signing::statement(session, act, who, &key.public().fingerprint(), at).unwrap();
+        let signature = key.sign_sshsig("crosscheck-approve", text.text().as_bytes());
+        let signed = Some(Signed { statement: text.text().to_owned(), signature });
+        let digest = session.steps["touch"].armed.as_ref().unwrap().digest();
+        let event = Event::Objected { step: id, attempt: 1, digest, why: "no".into(), signed };
+        Line { v: 1, seq: session.seq + 1, prev: session.hash, at, by: who.clone(), event }
+    };
+    let mut session = dba.session.clone();
+    let eve = Principal::new("observer:eve").unwrap();
+    let mut person = session.people["dba@example.org"].clone();
+    person.key = other.public().fingerprint();
+    session.people.insert(eve.clone(), person);
+    let own = Principal::new("dba@example.org").unwrap();
+    assert!(signing::verify_line(&session, &line(&session, &own, &key)).is_ok(), "a shadow's word counts");
+    let error = signing::verify_line(&session, &line(&session, &eve, &other)).unwrap_err();
+    assert!(error.to_string().contains("the plan does not let observer:eve say that"), "{error}");
+    let _ = writeln!(std::io::stderr(), "set B: {} cases", forged.len() + 4);
     hub.stop().await;
     tokio::time::timeout(Duration::from_secs(20), hub.wait()).await.expect("it ends").unwrap();
 }

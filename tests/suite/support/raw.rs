@@ -2,18 +2,37 @@
 
 use super::wait::PATIENCE;
 use crosscheck::client::connect::{self, Socket, Way, connect};
+use crosscheck::hub::{Config, Hub};
 use crosscheck::identity::{Key, random_hex};
 use crosscheck::link::Link;
 use crosscheck::name::Principal;
+use crosscheck::plan::Plan;
 use crosscheck::protocol::{Binary, Channel, FromClient, FromHub, Refused, VERSIONS, join_statement};
 use crosscheck::session::signing::{self, Act};
 use crosscheck::session::{Request, Session};
 use crosscheck::transcript::record::{Head, Line};
 use crosscheck::trust::statement::{Purpose, Signed};
 use futures_util::{SinkExt as _, StreamExt as _};
+use std::path::Path;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
+
+/// A hub in this process, flying that plan in that folder.
+pub async fn hub(folder: &Path, plan: &str) -> Hub {
+    let config = Config {
+        plan: Plan::parse("plan", plan).unwrap(),
+        folder: folder.to_owned(),
+        params: Default::default(),
+        transcripts: folder.join("transcripts"),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        advertise: None,
+        max_participants: 64,
+        new: false,
+        certificate: None,
+    };
+    Hub::start(config).await.unwrap()
+}
 
 /// One connection that folds what it hears.
 pub struct Raw {
