@@ -249,7 +249,7 @@ impl Hub {
     }
     /// Waits until it printed this.
     pub fn expect(&self, text: &str) -> String {
-        let mut from = 0;
+        let mut from = Cursor::default();
         self.process.find(&mut from, PATIENCE, text, |line| line.contains(text))
     }
 }
@@ -296,8 +296,8 @@ fn end_left_over(transcript: &Path) {
 pub struct Plain {
     process: Process,
     input: Mutex<Option<ChildStdin>>,
-    events: Mutex<usize>,
-    answers: Mutex<usize>,
+    events: Mutex<Cursor>,
+    answers: Mutex<Cursor>,
 }
 
 impl Plain {
@@ -305,7 +305,7 @@ impl Plain {
         command.stdin(Stdio::piped());
         let mut process = Process::start(who, command);
         let input = process.child.stdin.take();
-        Plain { process, input: Mutex::new(input), events: Mutex::new(0), answers: Mutex::new(0) }
+        Plain { process, input: Mutex::new(input), events: Mutex::default(), answers: Mutex::default() }
     }
 
     /// Sends it a signal.
@@ -335,7 +335,7 @@ impl Plain {
 
     /// Leaves the answers that came so far unread: after a crash nobody cares what they were.
     pub fn forget_answers(&self) {
-        *lock(&self.answers) = lock(&self.process.output.lines).len();
+        *lock(&self.answers) = [lock(&self.process.output.lines).len(); 2];
     }
 
     /// Sends a verb that must be accepted.
@@ -395,9 +395,13 @@ struct Process {
     readers: Vec<std::thread::JoinHandle<()>>,
 }
 
+/// How far each pipe was read: what a program prints to one has no order beside what it prints to the other.
+type Cursor = [usize; 2];
+
 #[derive(Default)]
 struct Output {
-    lines: Mutex<Vec<String>>,
+    /// Each with the pipe that it came from.
+    lines: Mutex<Vec<(usize, String)>>,
     more: Condvar,
 }
 
@@ -412,13 +416,14 @@ impl Process {
         let output = Arc::new(Output::default());
         let pipes: [Box<dyn Read + Send>; 2] =
             [Box::new(child.stdout.take().expect("it is piped")), Box::new(child.stderr.take().expect("it is piped"))];
+        let mut number = 0..;
         let readers = pipes.map(|pipe| {
-            let output = output.clone();
+            let (output, number) = (output.clone(), number.next().expect("there are two"));
             // Ends with the pipe, which ends with the child and whoever it left it to.
             std::thread::spawn(move || {
                 for line in BufReader::new(pipe).split(b'\n') {
                     let Ok(line) = line else { return };
-                    lock(&output.lines).push(String::from_utf8_lossy(&line).into_owned());
+                    lock(&output.lines).push((number, String::from_utf8_lossy(&line).into_owned()));
                     output.more.notify_all();
                 }
                 output.more.notify_all();
@@ -427,15 +432,21 @@ impl Process {
         Process { name: name.to_owned(), child, output, readers: readers.into() }
     }
 
-    /// The next line from there on that is wanted, and `from` behind it. Panics with the last state at the deadline.
-    fn find(&self, from: &mut usize, within: Duration, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    /// The next line of either pipe from there on that is wanted, and `from` behind it. Panics with the last state at the
+    /// deadline.
+    fn find(&self, from: &mut Cursor, within: Duration, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + within;
         let mut lines = lock(&self.output.lines);
-        let mut next = *from;
+        let mut next = from[0].min(from[1]);
         loop {
-            if let Some(index) = (next..lines.len()).find(|index| wanted(&lines[*index])) {
-                *from = index + 1;
-                return lines[index].clone();
+            let is = |index: &usize| {
+                let (pipe, line) = &lines[*index];
+                *index >= from[*pipe] && wanted(line)
+            };
+            if let Some(index) = (next..lines.len()).find(is) {
+                let (pipe, line) = &lines[index];
+                from[*pipe] = index + 1;
+                return line.clone();
             }
             next = lines.len();
             let left = end.saturating_duration_since(Instant::now());
@@ -449,14 +460,14 @@ impl Process {
     }
 
     fn printed(&self) -> String {
-        lock(&self.output.lines).join("\n")
+        lock(&self.output.lines).iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
     }
 
     fn describe(&self) -> String {
         let lines = lock(&self.output.lines);
         let from = lines.len().saturating_sub(SHOWN);
         let mut text = format!("--- the last lines of {} (of {}):\n", self.name, lines.len());
-        for line in &lines[from..] {
+        for (_, line) in &lines[from..] {
             let _ = writeln!(text, "  {line}"); // a String takes everything
         }
         text
