@@ -32,6 +32,10 @@ pub enum Command {
     Whoami(Whoami),
     /// Read a plan and say what is wrong with it, or unwise.
     Lint(Lint),
+    /// Look at what a plan watches, and at nothing else.
+    Watch(Watch),
+    /// Say whether this machine can host a release, and fly a given plan; what is in the way comes with what to do.
+    Doctor(Doctor),
     /// Show a transcript in the cockpit, step by step or playing.
     Replay(Replay),
     /// Write a transcript's report.
@@ -188,6 +192,38 @@ pub struct Lint {
     /// The plans
     #[arg(required = true)]
     pub plans: Vec<PathBuf>,
+}
+
+/// `watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// The plan
+    pub plan: PathBuf,
+    /// Read every watch once (within 30 s) and exit: 0 where all are ok, 1 where one is not
+    #[arg(long)]
+    pub once: bool,
+    /// JSON: with --once one object, `{"watches": […]}`; otherwise one watch a line, whenever it was read
+    #[arg(long)]
+    pub json: bool,
+    /// Value of a plan's parameter; may be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub params: Vec<(String, String)>,
+    /// How it looks.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The plan to be flown; its watches are read once, and none of its steps is run
+    pub plan: Option<PathBuf>,
+    /// Value of a plan's parameter; may be given several times
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter, requires = "plan")]
+    pub params: Vec<(String, String)>,
+    /// Folder for transcripts [default: $XDG_STATE_HOME/crosscheck]
+    #[arg(long, value_name = "DIR")]
+    pub transcripts: Option<PathBuf>,
 }
 
 /// `replay`.

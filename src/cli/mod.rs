@@ -8,6 +8,7 @@ pub mod out;
 mod args;
 mod cockpit;
 mod demo;
+mod doctor;
 mod evidence;
 mod expire;
 mod host;
@@ -18,6 +19,7 @@ mod replay;
 mod serve;
 mod verbs;
 mod verify;
+mod watch;
 mod whoami;
 
 pub use args::Cli;
@@ -28,6 +30,11 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct No(pub String);
+
+/// The answer is no, and everything about it was said.
+#[derive(Debug, thiserror::Error)]
+#[error("no")]
+struct Silent;
 
 /// The answer is no, and a plan says why: drawn with the places in it, for the terminal it goes to.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +51,8 @@ pub fn run(cli: Cli) -> u8 {
         Command::Join(args) => block_on(join::run(args)),
         Command::Whoami(args) => block_on(whoami::run(args)),
         Command::Lint(args) => lint::run(&args),
+        Command::Doctor(args) => block_on(doctor::run(args)),
+        Command::Watch(args) => block_on(watch::run(args)),
         Command::Replay(args) => block_on(replay::run(args)),
         Command::Report(args) => replay::report(&args),
         Command::Verify(args) => verify::run(&args),
@@ -78,6 +87,9 @@ fn status(error: &anyhow::Error) -> u8 {
     }
     if let Some(WrongPlan(drawn)) = error.downcast_ref() {
         out::drawn(std::io::stderr(), drawn);
+        return 1;
+    }
+    if error.is::<Silent>() {
         return 1;
     }
     let mut text = String::new();

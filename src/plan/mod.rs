@@ -216,6 +216,20 @@ pub enum WatchKind {
     Host(HostLimits),
 }
 
+impl WatchKind {
+    /// Its word in a plan.
+    pub fn word(&self) -> &'static str {
+        match self {
+            WatchKind::Http { .. } => "http",
+            WatchKind::Tcp { .. } => "tcp",
+            WatchKind::Command { .. } => "command",
+            WatchKind::File { .. } => "file",
+            WatchKind::KafkaLag { .. } => "kafka-lag",
+            WatchKind::Host(_) => "host",
+        }
+    }
+}
+
 /// Limits of a `host` watch.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HostLimits {

@@ -6,6 +6,7 @@
 //! refused by the hub again. Start at [`run()`].
 
 pub mod app;
+mod board;
 mod canvas;
 pub mod draw;
 pub mod facts;
@@ -19,6 +20,7 @@ pub mod theme;
 mod typing;
 pub mod update;
 
+pub use board::board;
 pub use draw::Glyphs;
 pub use run::{Depth, Exit, Options, run};
 pub use update::ReplayCommand;

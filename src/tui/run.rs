@@ -15,9 +15,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 /// At most fifteen frames a second: more is flicker over SSH.
-const FRAME: Duration = Duration::from_millis(66);
+pub(super) const FRAME: Duration = Duration::from_millis(66);
 /// How often ages and dwell are looked at.
-const TICK: Duration = Duration::from_millis(250);
+pub(super) const TICK: Duration = Duration::from_millis(250);
 /// Terminal events taken in before a frame is drawn: more than a person types, and an end to a paste without brackets.
 const BATCH: usize = 512;
 /// The bell rings at most so often.
@@ -75,7 +75,7 @@ impl Options {
         Ok(Options { theme, depth, glyphs, replay: None })
     }
 
-    fn shown(&self, theme: &Theme) -> Theme {
+    pub(super) fn shown(&self, theme: &Theme) -> Theme {
         match self.depth {
             Depth::True => theme.clone(),
             Depth::Indexed => theme.indexed(),

@@ -3,6 +3,7 @@
 mod bad_input;
 mod crash;
 mod demo;
+mod doctor;
 mod evidence;
 mod fanout;
 mod handshake;
@@ -25,4 +26,5 @@ mod support;
 mod tidy;
 mod tmux;
 mod toctou;
+mod watch;
 mod wire;

@@ -242,3 +242,27 @@ fn the_crew_pane_says_whose_key_is_vouched_for() {
     assert!(row(&text, "ivo          SHADOW").contains("key vouched for by allowed_signers"), "{text}");
     assert!(row(&text, "observer:kim OBSERVER").contains("invited, key not vouched for"), "{text}");
 }
+
+/// `watch`: every watch with its sentence, and no value of one that is too old.
+#[test]
+fn the_watches_alone_fit_any_screen() {
+    let mut flight = Flight::start();
+    flight.read("pg-01", Status::Fail, None, "db:5432 refuses connections");
+    let board = |size: (u16, u16), skip: usize| {
+        let mut buf = Buffer::empty(Rect::new(0, 0, size.0, size.1));
+        crate::tui::board::draw(&mut buf, &flight.view("dana"), &dusk(), Glyphs::Unicode, flight.now(), skip);
+        text_of(&buf)
+    };
+    for size in [(120, 12), (80, 12)] {
+        let text = board(size, 0);
+        assert!(text.contains("db:5432 refuses connections") && text.contains("STALE"), "{text}");
+        assert!(text.lines().all(|line| !line.contains("audit.log") || !line.contains("12 ")), "{text}");
+        insta::assert_snapshot!(format!("watches-{}x{}", size.0, size.1), text);
+    }
+    assert!(!board((120, 12), 1).contains("orders.in"), "the first one is scrolled away");
+    for cols in 0..130 {
+        for rows in 0..14 {
+            board((cols, rows), usize::from(rows) % 5);
+        }
+    }
+}
