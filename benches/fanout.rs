@@ -12,7 +12,7 @@ use crosscheck::hub::fanout::{Feed, Outbox, Past, Ring, text_frame, write_all};
 use crosscheck::hub::sequencer::Numbered;
 use crosscheck::name::Principal;
 use crosscheck::tls::{self, Certificate};
-use crosscheck::transcript::record::Line;
+use crosscheck::transcript::record::{Encoded, Line};
 use std::io::{self, Read as _, Write};
 use std::net::{TcpListener, TcpStream};
 use std::pin::Pin;
@@ -254,7 +254,8 @@ impl Shared {
         let lines: Vec<_> = (1..=count)
             .map(|n| {
                 let line = Line { seq: self.sent + n, ..line.clone() };
-                Numbered { line, bytes: Bytes::from_static(&[b'x'; PAYLOAD]) }
+                let encoded = Encoded::new(line.seq, Bytes::from_static(&[b'x'; PAYLOAD]));
+                Numbered { line, encoded }
             })
             .collect();
         // From inside: from outside, a runtime of one thread is woken by one more call to the system for each writer, where

@@ -167,10 +167,10 @@ fn generate(path: &Path) -> u64 {
             }
         };
         let line = Line { v: FORMAT, seq: n + 1, prev: head.hash, at, by, event };
-        let (text, next) = line.encode().expect("a line");
-        out.write_all(&text).expect("a disk");
-        bytes += text.len() as u64;
-        head = next;
+        let encoded = line.encode().expect("a line");
+        out.write_all(encoded.bytes()).expect("a disk");
+        bytes += encoded.bytes().len() as u64;
+        head = encoded.head();
     }
     out.flush().expect("a disk");
     bytes

@@ -71,14 +71,14 @@ fn transcript(bytes: &[u8]) {
 
 /// A line that was read is written in one form, which is read as the same line and harmless to a terminal.
 fn own_form(line: &Line) {
-    let (bytes, _) = line.encode().expect("a line is plain data");
-    let text = std::str::from_utf8(&bytes).expect("JSON is UTF-8");
+    let encoded = line.encode().expect("a line is plain data");
+    let text = std::str::from_utf8(encoded.bytes()).expect("JSON is UTF-8");
     let (inner, last) = text.split_at(text.len() - 1);
     assert!(last == "\n" && !inner.chars().any(char::is_control), "{inner:?}");
     let after = Head { seq: line.seq - 1, hash: line.prev };
-    let (again, _) = Line::decode(&bytes, after).unwrap_or_else(|error| panic!("{error}: {inner}"));
+    let (again, _) = Line::decode(encoded.bytes(), after).unwrap_or_else(|error| panic!("{error}: {inner}"));
     assert!(again == *line, "read as another line: {inner}");
-    assert_eq!(again.encode().expect("as before").0, bytes);
+    assert_eq!(again.encode().expect("as before"), encoded);
 }
 
 /// The same lines, each with the number and the link that it must have there.

@@ -149,11 +149,11 @@ impl Ring {
     /// watch was read, those who wait are woken by [`pace`](Self::pace), a moment later.
     pub fn publish(&self, lines: &[Numbered]) {
         let (Some(first), Some(last)) = (lines.first(), lines.last()) else { return };
-        let mut frames = BytesMut::with_capacity(lines.iter().map(|line| line.bytes.len() + 10).sum());
+        let mut frames = BytesMut::with_capacity(lines.iter().map(|line| line.bytes().len() + 10).sum());
         let mut starts = Vec::with_capacity(lines.len());
         for line in lines {
             starts.push(u32::try_from(frames.len()).unwrap_or(u32::MAX)); // a batch is far below 4 GiB
-            text_frame(&mut frames, &line.bytes);
+            text_frame(&mut frames, line.bytes());
         }
         let segment = Segment { first: first.line.seq, starts, frames: frames.freeze() };
         {
@@ -468,6 +468,7 @@ mod tests {
     use crate::clock::At;
     use crate::hash::Hash;
     use crate::name::Principal;
+    use crate::transcript::record::Encoded;
     use crate::transcript::record::Line;
     use tokio::io::AsyncReadExt as _;
 
@@ -480,7 +481,8 @@ mod tests {
 
     fn line(seq: u64, event: Event) -> Numbered {
         let line = Line { v: 1, seq, prev: Hash::ZERO, at: At::from_micros(0), by: Principal::hub(), event };
-        Numbered { line, bytes: Bytes::from(format!("{seq} {}", "x".repeat(100 + (seq % 50) as usize))) }
+        let bytes = Bytes::from(format!("{seq} {}", "x".repeat(100 + (seq % 50) as usize)));
+        Numbered { line, encoded: Encoded::new(seq, bytes) }
     }
     fn loud(seq: u64) -> Numbered {
         line(seq, Event::Noted { text: String::new() })

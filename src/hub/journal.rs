@@ -5,7 +5,6 @@ use crate::hash::Hash;
 use crate::name::StepId;
 use crate::transcript::file::Transcript;
 use crate::transcript::output::{self, OutputPiece};
-use bytes::Bytes;
 use std::path::PathBuf;
 
 /// A batch that is not durable; no further one will be.
@@ -29,8 +28,8 @@ pub trait Journal: Send {
 
 impl Journal for Transcript {
     fn append(&mut self, lines: &[Numbered], pieces: &[OutputPiece]) -> Result<(), JournalError> {
-        let bytes: Vec<Bytes> = lines.iter().map(|line| line.bytes.clone()).collect();
-        Transcript::append(self, &bytes, pieces).map_err(told)
+        let lines: Vec<_> = lines.iter().map(|line| line.encoded.clone()).collect();
+        Transcript::append(self, &lines, pieces).map_err(told)
     }
     fn salted_hash(&self, bytes: &[u8]) -> Hash {
         Transcript::salted_hash(self, bytes)

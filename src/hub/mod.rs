@@ -364,8 +364,8 @@ fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubErr
         allowed_signers_digest: allowed.as_ref().map(Allowed::digest),
     };
     let (sequencer, first) = Sequencer::open(at, event)?;
-    if first.bytes.len() > LINE_BYTES_MAX {
-        return Err(HubError::FirstLine(first.bytes.len()));
+    if first.bytes().len() > LINE_BYTES_MAX {
+        return Err(HubError::FirstLine(first.bytes().len()));
     }
     let mut transcript = Transcript::create(&config.transcripts, &name)?;
     durable(&mut transcript, &[first])?;

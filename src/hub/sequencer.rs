@@ -9,7 +9,7 @@ use crate::clock::At;
 use crate::event::Event;
 use crate::name::Principal;
 use crate::session::{Author, Fact, OpenError, Refusal, Request, Session, decide, observe, refused, twin};
-use crate::transcript::record::{FORMAT, Head, Line};
+use crate::transcript::record::{Encoded, FORMAT, Head, Line};
 use bytes::Bytes;
 
 /// A line with its bytes: made once, then written, hashed and sent as they are.
@@ -17,8 +17,14 @@ use bytes::Bytes;
 pub struct Numbered {
     /// The line.
     pub line: Line,
-    /// Its bytes, LF included.
-    pub bytes: Bytes,
+    /// Its bytes and their hash.
+    pub encoded: Encoded,
+}
+impl Numbered {
+    /// The bytes, LF included.
+    pub fn bytes(&self) -> &Bytes {
+        self.encoded.bytes()
+    }
 }
 
 /// Gives out numbers. See the module for the contract.
@@ -167,6 +173,7 @@ impl Sequencer {
 
 fn number(after: Head, at: At, by: Principal, event: Event) -> Result<(Numbered, Head), SequencerError> {
     let line = Line { v: FORMAT, seq: after.seq + 1, prev: after.hash, at, by, event };
-    let (bytes, head) = line.encode()?;
-    Ok((Numbered { line, bytes: bytes.into() }, head))
+    let encoded = line.encode()?;
+    let head = encoded.head();
+    Ok((Numbered { line, encoded }, head))
 }

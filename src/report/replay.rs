@@ -264,10 +264,10 @@ mod tests {
         let mut player = Player::load(transcript.path()).unwrap();
         let lines = flight.lines();
         assert_eq!(player.len(), lines.len() as u64);
-        let mut session = Session::open(&lines[0].line, Hash::of(&lines[0].bytes)).unwrap();
+        let mut session = Session::open(&lines[0].line, Hash::of(lines[0].bytes())).unwrap();
         let mut moments = vec![session.clone()];
         for line in &lines[1..] {
-            session.apply(&line.line, Hash::of(&line.bytes));
+            session.apply(&line.line, Hash::of(line.bytes()));
             moments.push(session.clone());
         }
         for n in (1..=player.len()).chain((1..=player.len()).rev()).chain([40, 3, 41, 0, 99]) {
@@ -328,10 +328,9 @@ mod tests {
                     0 => first.event.clone(),
                     seq => Event::Noted { text: format!("line {}", seq + 1) },
                 };
-                let (bytes, next) =
-                    Line { seq: head.seq + 1, prev: head.hash, event, ..first.clone() }.encode().unwrap();
-                batch.push(bytes.into());
-                head = next;
+                let line = Line { seq: head.seq + 1, prev: head.hash, event, ..first.clone() };
+                batch.push(line.encode().unwrap());
+                head = batch[batch.len() - 1].head();
             }
             transcript.append(&batch, &[]).unwrap();
         };

@@ -245,7 +245,7 @@ impl Auditor {
                             (self.signed_to, self.checkpoints) = (line.seq.max(*size), self.checkpoints + 1);
                         }
                         // No link holds its bytes fast, so they must be the only ones that say what the hub signed.
-                        Event::SessionClosed { .. } if line.encode().is_ok_and(|(own, _)| own != bytes) => {
+                        Event::SessionClosed { .. } if line.encode().is_ok_and(|own| *own.bytes() != bytes) => {
                             return Err(broken("it is not written as a hub writes it".to_owned()));
                         }
                         Event::SessionClosed { .. } => {

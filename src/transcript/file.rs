@@ -15,10 +15,9 @@ pub use super::output::OutputPiece;
 use super::index::Index;
 use super::output::{Outputs, sync_folder};
 use super::read::{Locked, ReadError, Reader};
-use super::record::{FORMAT, Head, LINE_BYTES_MAX};
+use super::record::{Encoded, FORMAT, Head, LINE_BYTES_MAX};
 use crate::hash::Hash;
 use crate::session::{OpenError, Session};
-use bytes::Bytes;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -231,7 +230,7 @@ impl Transcript {
 
     /// Makes output and lines durable: when this returns, everyone may see them. The lines must follow the last one.
     /// After a failure every further append fails.
-    pub fn append(&mut self, lines: &[Bytes], outputs: &[OutputPiece]) -> Result<(), FileError> {
+    pub fn append(&mut self, lines: &[Encoded], outputs: &[OutputPiece]) -> Result<(), FileError> {
         if let Some(why) = &self.poisoned {
             return Err(FileError::Poisoned { path: self.path.clone(), why: why.clone() });
         }
@@ -242,7 +241,7 @@ impl Transcript {
         result
     }
 
-    fn try_append(&mut self, lines: &[Bytes], outputs: &[OutputPiece]) -> Result<(), FileError> {
+    fn try_append(&mut self, lines: &[Encoded], outputs: &[OutputPiece]) -> Result<(), FileError> {
         let (placed, bytes) = self.place(lines)?;
         let fault = self.fault.next();
         let seq = self.head.seq + 1;
@@ -275,20 +274,20 @@ impl Transcript {
     }
 
     /// Checks once more, just before writing, that each line follows the one before, and says where it will end.
-    fn place(&self, lines: &[Bytes]) -> Result<(Vec<Placed>, Vec<u8>), FileError> {
+    fn place(&self, lines: &[Encoded]) -> Result<(Vec<Placed>, Vec<u8>), FileError> {
         let (mut head, mut end) = (self.head, self.end);
         let mut placed = Vec::with_capacity(lines.len());
-        let mut bytes = Vec::with_capacity(lines.iter().map(Bytes::len).sum());
+        let mut bytes = Vec::with_capacity(lines.iter().map(|line| line.bytes().len()).sum());
         let mut begins = Vec::with_capacity(128);
-        for line in lines {
-            let seq = head.seq + 1;
+        for encoded in lines {
+            let (seq, line) = (head.seq + 1, encoded.bytes());
             begins.clear();
             let _ = write!(begins, "{{\"v\":{FORMAT},\"seq\":{seq},\"prev\":\"{}\",", head.hash); // a Vec takes everything
             let one_line = line.last() == Some(&b'\n') && !line[..line.len() - 1].contains(&b'\n');
-            if !line.starts_with(&begins) || !one_line || line.len() > LINE_BYTES_MAX {
+            if encoded.head().seq != seq || !line.starts_with(&begins) || !one_line || line.len() > LINE_BYTES_MAX {
                 return Err(FileError::NotNext { path: self.path.clone(), seq });
             }
-            head = Head { seq, hash: Hash::of(line) };
+            head = encoded.head();
             end += line.len() as u64;
             placed.push((head, end));
             bytes.extend_from_slice(line);

@@ -51,7 +51,7 @@ impl Flight {
         self.batches.iter().flat_map(|(lines, _)| lines.clone()).collect()
     }
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.lines().iter().flat_map(|line| line.bytes.to_vec()).collect()
+        self.lines().iter().flat_map(|line| line.bytes().to_vec()).collect()
     }
 }
 

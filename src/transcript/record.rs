@@ -10,6 +10,7 @@ use crate::clock::At;
 use crate::event::Event;
 use crate::hash::Hash;
 use crate::name::Principal;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::io;
 
@@ -90,14 +91,34 @@ pub enum LinkError {
     },
 }
 
+/// A line's bytes and the head that they make. Hashed once, where it is made; nothing can put other bytes to that hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    bytes: Bytes,
+    head: Head,
+}
+impl Encoded {
+    /// These bytes as the line of that number.
+    pub fn new(seq: u64, bytes: Bytes) -> Encoded {
+        Encoded { head: Head { seq, hash: Hash::of(&bytes) }, bytes }
+    }
+    /// The bytes, LF included.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+    /// Number and hash.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+}
+
 impl Line {
     /// The bytes, LF included, and the head they make.
-    pub fn encode(&self) -> Result<(Vec<u8>, Head), serde_json::Error> {
+    pub fn encode(&self) -> Result<Encoded, serde_json::Error> {
         let mut bytes = Vec::with_capacity(512);
         self.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Harmless))?;
         bytes.push(b'\n');
-        let head = Head { seq: self.seq, hash: Hash::of(&bytes) };
-        Ok((bytes, head))
+        Ok(Encoded::new(self.seq, bytes.into()))
     }
 
     /// Reads the line that must follow `after`; `bytes` with its LF. Checks number and link.
@@ -201,7 +222,8 @@ mod tests {
 
     #[test]
     fn the_layout_is_frozen() {
-        let (bytes, head) = line("a\u{9b}b\u{202e}c\u{7f}").encode().unwrap();
+        let encoded = line("a\u{9b}b\u{202e}c\u{7f}").encode().unwrap();
+        let (bytes, head) = (encoded.bytes().to_vec(), encoded.head());
         let text = String::from_utf8(bytes.clone()).unwrap();
         assert_eq!(
             text,
@@ -218,7 +240,7 @@ mod tests {
     /// Found by the fuzz target `transcript`: the text of a frozen step is kept as it stands in the line.
     #[test]
     fn a_line_that_acts_on_a_terminal_is_none() {
-        let (bytes, _) = line("a\u{9b}b").encode().unwrap();
+        let bytes = line("a\u{9b}b").encode().unwrap().bytes().to_vec();
         let text = String::from_utf8(bytes).unwrap();
         for c in ["\u{9b}", "\u{7f}", "\u{202e}"] {
             let raw = text.replace("\\u009b", c);
@@ -233,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_kind_from_the_future_is_named_and_damage_is_not_mistaken_for_it() {
-        let (bytes, _) = line("x").encode().unwrap();
+        let bytes = line("x").encode().unwrap().bytes().to_vec();
         let text = String::from_utf8(bytes).unwrap();
         let future = text.replace("Noted", "Levitated");
         assert!(

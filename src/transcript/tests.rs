@@ -5,7 +5,7 @@ use super::file::{FileError, Transcript, unfinished};
 use super::flight::{Flight, PLAN, fly};
 use super::output::salted_hash;
 use super::read::{ReadError, Reader, lines_after};
-use super::record::{Head, Line, LinkError};
+use super::record::{Encoded, Head, Line, LinkError};
 use super::verify::{Verdict, verify, verify_output};
 use crate::event::{Event, Outcome};
 use crate::hash::Hash;
@@ -26,7 +26,7 @@ pub(crate) fn write(folder: &Path, name: &str) -> (Transcript, Flight) {
     let mut transcript = Transcript::create(folder, name).unwrap();
     let flight = fly(&|bytes| transcript.salted_hash(bytes));
     for (lines, outputs) in &flight.batches {
-        let lines: Vec<_> = lines.iter().map(|line| line.bytes.clone()).collect();
+        let lines: Vec<_> = lines.iter().map(|line| line.encoded.clone()).collect();
         transcript.append(&lines, outputs).unwrap();
     }
     (transcript, flight)
@@ -60,7 +60,7 @@ fn what_is_appended_is_read_again_and_folds_to_the_same_session() {
     assert!(matches!(verify(Reader::open(&path).unwrap(), Some(head)), Verdict::Intact { closed: Some(_), .. }));
     let index = transcript.index();
     for seq in [0, 1, 30, head.seq - 1] {
-        let want: Vec<_> = lines[seq as usize..].iter().map(|line| line.bytes.clone()).collect();
+        let want: Vec<_> = lines[seq as usize..].iter().map(|line| line.bytes().clone()).collect();
         let got: Vec<_> = index.lines_after(seq, usize::MAX).unwrap().into_iter().map(|(_, bytes)| bytes).collect();
         assert_eq!(got, want);
         assert_eq!(lines_after(&path, seq, usize::MAX).unwrap(), want);
@@ -128,7 +128,7 @@ fn output_that_was_expired_is_told_apart_from_output_that_is_gone() {
 fn output_of_a_session_that_may_go_on_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let mut transcript = Transcript::create(folder.path(), "open").unwrap();
-    transcript.append(&[flight().lines()[0].bytes.clone()], &[]).unwrap();
+    transcript.append(&[flight().lines()[0].encoded.clone()], &[]).unwrap();
     let path = transcript.path().to_owned();
     drop(transcript);
     assert!(matches!(Closed::open(&path), Err(ExpireError::NotClosed { .. })));
@@ -141,9 +141,9 @@ fn a_line_that_does_not_follow_never_reaches_the_disk() {
     let folder = tempfile::tempdir().unwrap();
     let mut transcript = Transcript::create(folder.path(), "t").unwrap();
     let lines = flight().lines();
-    transcript.append(&[lines[0].bytes.clone()], &[]).unwrap();
-    assert!(matches!(transcript.append(&[lines[2].bytes.clone()], &[]), Err(FileError::NotNext { seq: 2, .. })));
-    assert!(matches!(transcript.append(&[lines[1].bytes.clone()], &[]), Err(FileError::Poisoned { .. })));
+    transcript.append(&[lines[0].encoded.clone()], &[]).unwrap();
+    assert!(matches!(transcript.append(&[lines[2].encoded.clone()], &[]), Err(FileError::NotNext { seq: 2, .. })));
+    assert!(matches!(transcript.append(&[lines[1].encoded.clone()], &[]), Err(FileError::Poisoned { .. })));
     assert!(matches!(Transcript::create(folder.path(), "../t"), Err(FileError::Name(_))));
     assert!(matches!(Transcript::create(folder.path(), "t"), Err(FileError::Io { doing: "create", .. })));
 }
@@ -155,8 +155,8 @@ fn after_a_failed_append_nothing_more_is_written_and_a_later_hub_goes_on() {
         let mut transcript = Transcript::create(folder.path(), "t").unwrap();
         let lines = flight().lines();
         transcript.fail_at(2, errno);
-        transcript.append(&[lines[0].bytes.clone()], &[]).unwrap();
-        let error = transcript.append(&[lines[1].bytes.clone()], &[]).unwrap_err();
+        transcript.append(&[lines[0].encoded.clone()], &[]).unwrap();
+        let error = transcript.append(&[lines[1].encoded.clone()], &[]).unwrap_err();
         match errno {
             Errno::ENOSPC => {
                 let text = error.to_string();
@@ -164,7 +164,7 @@ fn after_a_failed_append_nothing_more_is_written_and_a_later_hub_goes_on() {
             }
             _ => assert!(matches!(error, FileError::Io { doing: "sync", .. })),
         }
-        assert!(matches!(transcript.append(&[lines[1].bytes.clone()], &[]), Err(FileError::Poisoned { .. })));
+        assert!(matches!(transcript.append(&[lines[1].encoded.clone()], &[]), Err(FileError::Poisoned { .. })));
         assert_eq!(transcript.index().head().seq, 1, "nobody is shown what is not on disk");
         let path = transcript.path().to_owned();
         assert!(matches!(transcript.close(), Err(FileError::Poisoned { .. })));
@@ -172,7 +172,7 @@ fn after_a_failed_append_nothing_more_is_written_and_a_later_hub_goes_on() {
         // Half a line is set aside; a line that is whole after all counts, though nobody was shown it.
         let whole = if errno == Errno::EIO { 2 } else { 1 };
         assert_eq!((resumed.lines, resumed.torn_bytes > 0), (whole, whole == 1));
-        resumed.transcript.append(&[lines[whole as usize].bytes.clone()], &[]).unwrap();
+        resumed.transcript.append(&[lines[whole as usize].encoded.clone()], &[]).unwrap();
         assert_eq!(judge(&fs::read(&path).unwrap()).number(), whole + 1);
     }
 }
@@ -187,7 +187,7 @@ fn a_disk_that_fails_at_any_write_costs_nothing_that_was_shown() {
             let what = format!("{errno} at write {n}");
             let folder = tempfile::tempdir().unwrap();
             let mut transcript = Transcript::create(folder.path(), "t").unwrap();
-            let batch = |n: usize| flight.batches[n].0.iter().map(|line| line.bytes.clone()).collect::<Vec<_>>();
+            let batch = |n: usize| flight.batches[n].0.iter().map(|line| line.encoded.clone()).collect::<Vec<_>>();
             transcript.fail_at(n as u64, errno);
             for before in 0..n - 1 {
                 transcript.append(&batch(before), &flight.batches[before].1).expect(&what);
@@ -216,7 +216,7 @@ fn a_disk_that_fails_at_any_write_costs_nothing_that_was_shown() {
                 |batches: usize| flight.batches[..batches].iter().map(|(lines, _)| lines.len() as u64).sum::<u64>();
             assert!((after(n - 1)..=after(n)).contains(&resumed.lines), "{what}: {} lines", resumed.lines);
             let mut transcript = resumed.transcript;
-            let rest: Vec<_> = lines[resumed.lines as usize..].iter().map(|line| line.bytes.clone()).collect();
+            let rest: Vec<_> = lines[resumed.lines as usize..].iter().map(|line| line.encoded.clone()).collect();
             transcript.append(&rest, &[]).expect(&what);
             let bytes = fs::read(&path).unwrap();
             assert_eq!(
@@ -243,9 +243,9 @@ fn growing_in_steps_leaves_no_gap() {
         let text = "x".repeat(3000);
         let event = if seq == 1 { first.line.event.clone() } else { Event::Noted { text } };
         let line = Line { seq, prev: head.hash, event, ..first.line.clone() };
-        let (bytes, next) = line.encode().unwrap();
-        transcript.append(&[bytes.into()], &[]).unwrap();
-        head = next;
+        let encoded = line.encode().unwrap();
+        head = encoded.head();
+        transcript.append(&[encoded], &[]).unwrap();
     }
     let path = transcript.path().to_owned();
     assert_eq!(transcript.index().lines_after(700, usize::MAX).unwrap().len(), 200);
@@ -259,23 +259,23 @@ fn growing_in_steps_leaves_no_gap() {
 #[test]
 fn the_recovery_table_holds() {
     let lines = flight().lines();
-    let prefix: Vec<u8> = lines[..20].iter().flat_map(|line| line.bytes.to_vec()).collect();
+    let prefix: Vec<u8> = lines[..20].iter().flat_map(|line| line.bytes().to_vec()).collect();
     let ends = ["whole", "cut short", "other padding", "unknown kind"];
     for (end, broken, padded) in
         ends.iter().flat_map(|end| [(end, false), (end, true)]).flat_map(|(e, b)| [(*e, b, false), (*e, b, true)])
     {
         let mut bytes = prefix.clone();
         match end {
-            "whole" => bytes.extend_from_slice(&lines[20].bytes),
-            "cut short" => bytes.extend_from_slice(&lines[20].bytes[..lines[20].bytes.len() - 20]),
+            "whole" => bytes.extend_from_slice(lines[20].bytes()),
+            "cut short" => bytes.extend_from_slice(&lines[20].bytes()[..lines[20].bytes().len() - 20]),
             "other padding" => bytes.extend_from_slice(&[0; 600]),
             _ => {
-                let text = String::from_utf8(lines[20].bytes.to_vec()).unwrap();
+                let text = String::from_utf8(lines[20].bytes().to_vec()).unwrap();
                 bytes.extend_from_slice(text.replace(lines[20].line.event.kind(), "Levitated").as_bytes());
             }
         }
         if broken {
-            let at = lines[..9].iter().map(|line| line.bytes.len()).sum::<usize>() + lines[9].bytes.len() - 6;
+            let at = lines[..9].iter().map(|line| line.bytes().len()).sum::<usize>() + lines[9].bytes().len() - 6;
             bytes[at] ^= 1; // within the text of line 10, so that line 11 does not link to it
         }
         if padded {
@@ -302,7 +302,7 @@ fn the_recovery_table_holds() {
                 let resumed = resumed.unwrap();
                 assert_eq!(resumed.lines, 20);
                 let aside = fs::read(path.with_extension("torn-1")).unwrap();
-                assert_eq!(aside, lines[20].bytes[..lines[20].bytes.len() - 20]);
+                assert_eq!(aside, lines[20].bytes()[..lines[20].bytes().len() - 20]);
                 assert_eq!(resumed.torn_bytes, aside.len() as u64);
                 assert_eq!(fs::read(&path).unwrap(), prefix);
             }
@@ -404,7 +404,7 @@ fn every_cut_is_refused_or_resumed_with_exactly_the_whole_lines() {
 fn sectors_of_an_unsynced_batch_that_never_reached_the_disk_are_a_torn_tail() {
     let lines = flight().lines();
     let bytes = flight().bytes();
-    let synced: usize = lines[..20].iter().map(|line| line.bytes.len()).sum();
+    let synced: usize = lines[..20].iter().map(|line| line.bytes().len()).sum();
     for lost in (synced.next_multiple_of(512)..bytes.len() - 1024).step_by(512) {
         let mut left = bytes.clone();
         left[lost..lost + 512].fill(b'\n');
@@ -431,16 +431,16 @@ fn a_reader_follows_a_file_that_is_being_written() {
     let mut reader = Reader::open(transcript.path()).unwrap();
     assert!(reader.next().is_none());
     for line in &lines[..5] {
-        transcript.append(std::slice::from_ref(&line.bytes), &[]).unwrap();
-        assert_eq!(reader.next().unwrap().unwrap().1, line.bytes);
+        transcript.append(std::slice::from_ref(&line.encoded), &[]).unwrap();
+        assert_eq!(reader.next().unwrap().unwrap().1, line.bytes());
         assert!(reader.next().is_none());
     }
-    let half = &lines[5].bytes[..100];
+    let half = &lines[5].bytes()[..100];
     let end = fs::OpenOptions::new().write(true).open(transcript.path()).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&end, half, reader.offset()).unwrap();
     assert!(matches!(reader.next(), Some(Err(ReadError::Torn { bytes: 100, .. }))));
-    std::os::unix::fs::FileExt::write_all_at(&end, &lines[5].bytes, reader.offset()).unwrap();
-    assert_eq!(reader.next().unwrap().unwrap().1, lines[5].bytes);
+    std::os::unix::fs::FileExt::write_all_at(&end, lines[5].bytes(), reader.offset()).unwrap();
+    assert_eq!(reader.next().unwrap().unwrap().1, lines[5].bytes());
 }
 
 #[test]
@@ -452,7 +452,7 @@ fn unfinished_sessions_are_found_and_closed_ones_are_not() {
     write(folder.path(), "closed").0.close().unwrap();
     let mut open = Transcript::create(folder.path(), "open").unwrap();
     let lines = flight().lines();
-    let batch: Vec<_> = lines[..40].iter().map(|line| line.bytes.clone()).collect();
+    let batch: Vec<_> = lines[..40].iter().map(|line| line.encoded.clone()).collect();
     open.append(&batch, &[]).unwrap();
     drop(Transcript::create(folder.path(), "empty").unwrap());
     let found = unfinished(folder.path(), digest).unwrap();
@@ -487,7 +487,12 @@ fn the_golden_file_of_format_1_is_still_read() {
     let mut session: Option<Session> = None;
     for next in Reader::open(&path).unwrap() {
         let (line, bytes, head) = next.unwrap();
-        assert_eq!(line.encode().unwrap(), (bytes.to_vec(), head), "line {} is written as it was", line.seq);
+        assert_eq!(
+            line.encode().unwrap(),
+            Encoded::new(head.seq, bytes.clone()),
+            "line {} is written as it was",
+            line.seq
+        );
         match &mut session {
             Some(session) => session.apply(&line, head.hash),
             None => session = Some(Session::open(&line, head.hash).unwrap()),
@@ -501,7 +506,7 @@ fn the_golden_file_of_format_1_is_still_read() {
 #[test]
 fn a_link_error_names_the_line_and_both_hashes() {
     let lines = flight().lines();
-    let bytes: Vec<u8> = [0, 2].iter().flat_map(|n| lines[*n].bytes.to_vec()).collect();
+    let bytes: Vec<u8> = [0, 2].iter().flat_map(|n| lines[*n].bytes().to_vec()).collect();
     assert_eq!(judge(&bytes), Verdict::Broken { at: 2, expected: "line 2".into(), found: "line 3".into() });
     let error = LinkError::Link { seq: 2, expected: Hash::ZERO, found: Hash::of(b"x") };
     assert!(error.to_string().contains(&Hash::ZERO.to_string()));

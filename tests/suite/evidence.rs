@@ -95,9 +95,9 @@ fn relinked(lines: &[Vec<u8>]) -> Vec<u8> {
     for line in lines {
         let mut line: Line = serde_json::from_slice(line).unwrap();
         (line.seq, line.prev) = (head.seq + 1, head.hash);
-        let (bytes, next) = line.encode().unwrap();
-        head = next;
-        out.extend(bytes);
+        let encoded = line.encode().unwrap();
+        head = encoded.head();
+        out.extend_from_slice(encoded.bytes());
     }
     out
 }
@@ -141,7 +141,7 @@ fn nothing_in_a_transcript_can_be_changed_unseen() {
         let changed = lines.iter().map(|line| {
             let mut value: Value = serde_json::from_slice(line).unwrap();
             change(&mut value["event"]);
-            serde_json::from_value::<Line>(value).unwrap().encode().unwrap().0
+            serde_json::from_value::<Line>(value).unwrap().encode().unwrap().bytes().to_vec()
         });
         relinked(&changed.collect::<Vec<_>>())
     };
@@ -317,9 +317,9 @@ fn a_stranger_checks_a_step_and_rejects_forgeries() {
             for line in &lines {
                 let mut line: Line = serde_json::from_slice(line).unwrap();
                 line.prev = head.hash;
-                let (bytes, next) = line.encode().unwrap();
-                head = next;
-                out.extend(bytes);
+                let encoded = line.encode().unwrap();
+                head = encoded.head();
+                out.extend_from_slice(encoded.bytes());
             }
             std::fs::write(dir.join("lines.jsonl"), out).unwrap();
             put(dir, "index", &format!("{}\n", read(dir, "index").lines().next().unwrap()));

@@ -361,11 +361,11 @@ impl World {
             let cut = lines.len() > left;
             for numbered in lines.iter().take(left) {
                 // Read back as an outsider would: the hub's own value is never evidence.
-                let line: Line = serde_json::from_slice(&numbered.bytes).expect("a line reads back");
+                let line: Line = serde_json::from_slice(numbered.bytes()).expect("a line reads back");
                 self.evidence.unequal.extend(
                     (line != numbered.line).then(|| format!("line {} is another one once read back", line.seq)),
                 );
-                self.evidence.bytes.push(numbered.bytes.clone());
+                self.evidence.bytes.push(numbered.bytes().clone());
                 self.evidence.lines.push(line);
             }
             left -= lines.len().min(left);
