@@ -153,6 +153,17 @@ pub enum Event {
     OutcomeUnknown { step: StepId, attempt: u32, process: Option<Process>, still_running: bool },
     /// The process of an unknown run was seen to be gone.
     ProcessGone { step: StepId, attempt: u32 },
+    /// A run ended well; until then it is held against what was before it. `anew`: by a hub that took the session up again
+    /// meanwhile.
+    VerifyStarted {
+        step: StepId,
+        attempt: u32,
+        until: At,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        anew: bool,
+    },
+    /// What that came to, watch by watch.
+    VerifyEnded { step: StepId, attempt: u32, verdict: Verdict, compared: Vec<Compared> },
     /// Somebody other than the lead took note of how a step ended, and says how it counts.
     Acknowledged {
         step: StepId,
@@ -230,6 +241,8 @@ kinds!(
     RunEnded,
     OutcomeUnknown,
     ProcessGone,
+    VerifyStarted,
+    VerifyEnded,
     Acknowledged,
     AndonPulled,
     AndonReleased,
@@ -652,6 +665,63 @@ impl std::fmt::Display for RunEnd {
             RunEnd::NotStarted { why } => write!(f, "not started: {why}"),
         }
     }
+}
+
+/// How things stand after a run, held against how they stood before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Something got better, nothing worse.
+    Better,
+    /// As before.
+    Same,
+    /// Something got worse.
+    Worse,
+    /// Something was not known; that is for people to judge.
+    CannotTell,
+}
+impl Verdict {
+    /// The words on screens.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Better => "better",
+            Verdict::Same => "same as before",
+            Verdict::Worse => "worse than before",
+            Verdict::CannotTell => "cannot tell",
+        }
+    }
+}
+
+/// One watch, before and after a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compared {
+    /// Which.
+    pub watch: WatchId,
+    /// Before the run.
+    pub before: Side,
+    /// After it.
+    pub after: Side,
+    /// The unit of both numbers.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    /// What that comes to.
+    pub verdict: Verdict,
+    /// In a few words.
+    pub why: String,
+}
+
+/// One side of a comparison.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Side {
+    /// The status that counts.
+    pub status: Status,
+    /// The median of its numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// How many numbers.
+    pub samples: usize,
 }
 
 /// How a step counts once somebody took note of it.

@@ -217,6 +217,14 @@ pub enum WatchKind {
 }
 
 impl WatchKind {
+    /// Which way its number is worse, where that is no question: nobody wants to wait longer, or more messages unread.
+    pub fn worse(&self) -> Option<Worse> {
+        match self {
+            WatchKind::Http { value: None, .. } | WatchKind::Tcp { .. } | WatchKind::KafkaLag { .. } => Some(Worse::Up),
+            _ => None,
+        }
+    }
+
     /// Its word in a plan.
     pub fn word(&self) -> &'static str {
         match self {
@@ -311,6 +319,8 @@ pub struct Step {
     pub expected: Option<Duration>,
     /// When it is ended by force.
     pub timeout: Option<Duration>,
+    /// What must not be worse after it than before.
+    pub verify: Option<Verify>,
     /// A terminal or a pipe.
     pub io: Io,
     /// How long it stays armed, where it differs from the plan's.
@@ -336,6 +346,35 @@ impl Step {
     pub fn secrets(&self) -> std::collections::BTreeSet<String> {
         self.env.values().flat_map(Template::secrets).collect()
     }
+}
+
+/// What a step is held against once it has run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verify {
+    /// Which watches.
+    pub watches: Vec<Verified>,
+    /// For how long after the run.
+    pub time: Duration,
+}
+
+/// A watch that a run is verified with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Which.
+    pub watch: WatchId,
+    /// Which way its number is worse, where the plan says so.
+    pub worse: Option<Worse>,
+}
+
+/// Which way a number is worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worse {
+    /// More is worse.
+    Up,
+    /// Less is worse.
+    Down,
+    /// The number says nothing, only the status does.
+    Status,
 }
 
 /// A watch a step depends on.

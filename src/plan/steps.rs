@@ -3,9 +3,10 @@
 use super::parse::unknown_id;
 use super::table::{Table, Value};
 use super::units::is_identifier;
-use super::{Class, Crew, Gate, Io, Stdin, Step, Template};
+use super::{Class, Crew, Gate, Io, Stdin, Step, Template, Verified, Verify, Worse};
 use crate::name::{StepId, WatchId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 const KEYS: &[&str] = &[
     "id",
@@ -23,6 +24,7 @@ const KEYS: &[&str] = &[
     "lapse",
     "expected",
     "timeout",
+    "verify",
     "io",
     "input",
     "point_of_no_return",
@@ -33,19 +35,8 @@ const KEYS: &[&str] = &[
     "half_way",
     "remains_in",
 ];
-const REFUSED: &[&str] = &[
-    "verify",
-    "rollback",
-    "preview",
-    "readback",
-    "until",
-    "manual",
-    "each",
-    "expects_loss",
-    "on",
-    "rehearse",
-    "probe",
-];
+const REFUSED: &[&str] =
+    &["rollback", "preview", "readback", "until", "manual", "each", "expects_loss", "on", "rehearse", "probe"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {
@@ -92,6 +83,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         sealed: table.boolean("sealed").unwrap_or(false),
         expected: table.duration("expected"),
         timeout: table.duration("timeout"),
+        verify: table.get("verify").and_then(|verify| read_verify(&verify, around.watches)),
         io: table.get("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)])).unwrap_or(Io::Pty),
         lapse: table.duration("lapse"),
         point_of_no_return,
@@ -175,19 +167,54 @@ fn read_gates(value: &Value<'_>, watches: &[&str]) -> Option<Vec<Gate>> {
         } else {
             (item, false)
         };
-        let watch: WatchId = name.name()?;
-        if !watches.contains(&watch.as_str()) {
-            return name.wrong(
-                format!("there is no watch {:?}", watch.as_str()),
-                unknown_id(item.cx, watch.as_str(), watches),
-            );
-        }
+        let watch = known_watch(&name, watches)?;
         if !seen.insert(watch.clone()) {
             return name.wrong(format!("{watch} is a gate twice"), "expected each watch once");
         }
         Some(Gate { watch, allow_warn })
     });
     gates.collect::<Vec<_>>().into_iter().collect()
+}
+
+/// `verify = { watches = ["api", { watch = "rows", worse = "down" }], for = "60s" }`.
+fn read_verify(value: &Value<'_>, watches: &[&str]) -> Option<Verify> {
+    let table = value.table("a verification", &["watches", "for"], &[])?;
+    let time = table.require("for", "expected for = \"60s\"").and_then(|time| match time.duration()? {
+        Duration::ZERO => time.wrong("`for` is no time at all", "expected some readings' worth, such as \"60s\""),
+        duration => Some(duration),
+    });
+    let list = table.require("watches", "expected watches = [\"the id of a watch\"]")?;
+    let mut seen = BTreeSet::new();
+    let items = list.items("watch ids")?;
+    if items.is_empty() {
+        return list.wrong("`watches` is empty", "expected at least one: nothing would be verified");
+    }
+    let each = items.into_iter().map(|item| {
+        let (name, worse) = if item.is_table() {
+            let table = item.table("a verified watch", &["watch", "worse"], &[])?;
+            let words = [("up", Worse::Up), ("down", Worse::Down), ("status", Worse::Status)];
+            let worse = table.get("worse").map_or(Some(None), |worse| worse.choice(&words).map(Some));
+            (table.require("watch", "expected watch = \"the id of a watch\"")?, worse?)
+        } else {
+            (item, None)
+        };
+        let watch = known_watch(&name, watches)?;
+        if !seen.insert(watch.clone()) {
+            return name.wrong(format!("{watch} is verified twice"), "expected each watch once");
+        }
+        Some(Verified { watch, worse })
+    });
+    let watches = each.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>();
+    Some(Verify { watches: watches?, time: time? })
+}
+
+fn known_watch(name: &Value<'_>, watches: &[&str]) -> Option<WatchId> {
+    let watch: WatchId = name.name()?;
+    if !watches.contains(&watch.as_str()) {
+        let label = unknown_id(name.cx, watch.as_str(), watches);
+        return name.wrong(format!("there is no watch {:?}", watch.as_str()), label);
+    }
+    Some(watch)
 }
 
 /// Steps may only wait for steps above them. That is how people read a plan, and no plan can wait in a circle.

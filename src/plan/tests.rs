@@ -153,6 +153,28 @@ fn every_mistake_is_told_at_once_and_in_order() {
 }
 
 #[test]
+fn what_a_step_is_verified_with_is_read_whole_or_refused() {
+    let step = |verify: &str| format!("{HEAD}{WATCH}{STEP}verify = {verify}\n");
+    let read = parsed(&step("{ watches = [{ watch = \"w\", worse = \"down\" }], for = \"90s\" }"));
+    let verify = read.steps[0].verify.as_ref().unwrap();
+    assert_eq!(verify.time, Duration::from_secs(90));
+    assert_eq!((verify.watches[0].watch.as_str(), verify.watches[0].worse), ("w", Some(Worse::Down)));
+    for (verify, message) in [
+        ("{ watches = [\"w\"] }", "a verification has no `for`"),
+        ("{ for = \"60s\" }", "a verification has no `watches`"),
+        ("{ watches = [], for = \"60s\" }", "`watches` is empty"),
+        ("{ watches = [\"w\"], for = \"0s\" }", "`for` is no time at all"),
+        ("{ watches = [\"w\", \"w\"], for = \"60s\" }", "w is verified twice"),
+        ("{ watches = [\"v\"], for = \"60s\" }", "there is no watch \"v\""),
+        ("{ watches = [{ watch = \"w\", worse = \"left\" }], for = \"60s\" }", "`worse` cannot be \"left\""),
+        ("{ watches = [\"w\"], for = \"60s\", until = 3 }", "unknown key `until` in a verification"),
+    ] {
+        let told = messages(&step(verify));
+        assert!(told.iter().any(|told| told == message), "{verify}: {told:?}");
+    }
+}
+
+#[test]
 fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
     let step = |key: &str, value: &str| (key.to_owned(), format!("{HEAD}{STEP}{key} = {value}\n"));
     let top = |key: &str, line: &str| (key.to_owned(), HEAD.replacen("[crew]", &format!("{line}\n[crew]"), 1));
@@ -162,7 +184,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         (key.to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"http\"\nurl = \"http://h\"\n{rest}\n"))
     };
     let mut cases = vec![
-        step("verify", "{ watches = [\"w\"], for = \"60s\" }"),
         step("rollback", "{ run = [\"x\"] }"),
         step("preview", "{ run = [\"x\"] }"),
         step("readback", "[\"i\"]"),

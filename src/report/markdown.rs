@@ -3,7 +3,7 @@
 use super::text::{code, fence, inline, quoted};
 use super::{Attempt, Report, ReportError, StepReport, Tail};
 use crate::clock::{At, human};
-use crate::event::{Outcome, Settled};
+use crate::event::{Compared, Outcome, Settled};
 use crate::session::vouching;
 use crate::transcript::verify::Verdict;
 use std::fmt::Write as _;
@@ -244,6 +244,13 @@ fn run(out: &mut String, attempt: &Attempt) -> std::fmt::Result {
     }
     if let (true, Some(at)) = (attempt.lost, attempt.ended) {
         writeln!(out, "- {} **outcome unknown**: the hub died while it ran", at.clock())?;
+    }
+    if let Some((at, verdict, compared)) = &attempt.verified {
+        writeln!(out, "- {} verified: **{}**", at.clock(), verdict.word())?;
+        for Compared { watch, before, after, verdict, why, .. } in compared {
+            let (was, is) = (before.status.word(), after.status.word());
+            writeln!(out, "  - {watch}: {was} → {is}, {}: {}", verdict.word(), inline(why))?;
+        }
     }
     if let Some((outcome, said)) = &attempt.settled {
         let word = match outcome {

@@ -11,7 +11,9 @@ pub mod text;
 pub use markdown::write_beside;
 
 use crate::clock::At;
-use crate::event::{Event, Frozen, Outcome, Part, Process, Role, RunEnd, Settled, Status};
+use crate::event::{
+    Compared, Event, Frozen, Outcome, Part, Process, Role, RunEnd, Settled, Status, Verdict as RunVerdict,
+};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::session::steps::Phase;
@@ -170,6 +172,8 @@ pub struct Attempt {
     pub started: Option<At>,
     pub ended: Option<At>,
     pub end: Option<RunEnd>,
+    /// How things stood afterwards, held against before.
+    pub verified: Option<(At, RunVerdict, Vec<Compared>)>,
     /// The hub died in between.
     pub lost: bool,
     pub interrupted: Vec<(At, Principal, bool)>,
@@ -446,6 +450,9 @@ impl Report {
                 attempt.ended = Some(at);
                 attempt.end = Some(end.clone());
             }
+            Event::VerifyEnded { verdict, compared, .. } => {
+                attempt.verified = Some((at, *verdict, compared.clone()));
+            }
             Event::OutcomeUnknown { .. } => {
                 attempt.ended = Some(at);
                 attempt.lost = true;
@@ -479,6 +486,7 @@ impl Attempt {
             started: None,
             ended: None,
             end: None,
+            verified: None,
             lost: false,
             interrupted: vec![],
             output_bytes: 0,

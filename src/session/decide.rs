@@ -104,7 +104,7 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             }
         }
         Request::Ack { step, why } => {
-            if state_of(session, step)?.phase == Phase::Unknown {
+            if matches!(state_of(session, step)?.phase, Phase::Unknown | Phase::Degraded | Phase::Undecided) {
                 return Err(Refusal::SayWhich { step: step.clone() });
             }
             settle(session, at, author, request, (step, Settled::Failed, why))
@@ -313,7 +313,11 @@ fn settle(
         return Err(Refusal::ShadowOnly { who: who.clone() });
     }
     if !state.phase.owes_acknowledgement() {
-        return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted: "failed or unknown" });
+        return Err(Refusal::Phase {
+            step: id.clone(),
+            phase: state.phase,
+            wanted: "failed, degraded, undecided or unknown",
+        });
     }
     if state.run.as_ref().is_some_and(|run| run.still_running) {
         return Err(Refusal::StillRunning { step: id.clone() });
@@ -382,7 +386,7 @@ fn attend(session: &Session, who: &Principal, attention: &Attention) -> Result<V
 }
 
 fn close(session: &Session, note: &str) -> Result<Vec<Event>, Refusal> {
-    if let Some((step, state)) = session.live_step() {
+    if let Some((step, state)) = session.busy_step() {
         return Err(Refusal::Busy { other: step.id.clone(), phase: state.phase });
     }
     if let Some((step, state)) = session.owing_step() {
@@ -421,7 +425,7 @@ fn line_free(session: &Session) -> Result<(), Refusal> {
 
 /// Nothing starts while something runs, or while a word on what failed is owed.
 fn nothing_pending(session: &Session) -> Result<(), Refusal> {
-    if let Some((step, state)) = session.live_step() {
+    if let Some((step, state)) = session.busy_step() {
         return Err(Refusal::Busy { other: step.id.clone(), phase: state.phase });
     }
     match session.owing_step() {

@@ -1,6 +1,6 @@
 //! What a session says when asked: which step people look at, how a watch stands, who may check. Reads, never changes.
 
-use super::steps::{Armed, StepState};
+use super::steps::{Armed, Phase, StepState};
 use super::{Session, twin};
 use crate::clock::At;
 use crate::event::Status;
@@ -22,6 +22,16 @@ impl Session {
         self.find(|state| state.phase.is_live())
     }
 
+    /// The one step whose run is held against what was before it.
+    pub fn verifying_step(&self) -> Option<(&Step, &StepState)> {
+        self.find(|state| state.phase == Phase::Verifying)
+    }
+
+    /// The step that keeps every other from starting: it runs, or is being verified.
+    pub fn busy_step(&self) -> Option<(&Step, &StepState)> {
+        self.live_step().or_else(|| self.verifying_step())
+    }
+
     /// The step somebody owes a word on.
     pub fn owing_step(&self) -> Option<(&Step, &StepState)> {
         self.find(|state| state.phase.owes_acknowledgement())
@@ -29,7 +39,7 @@ impl Session {
 
     /// The step people look at: what is armed or runs, else what owes a word, else the first that is not over.
     pub fn current_step(&self) -> Option<(&Step, &StepState)> {
-        self.find(|state| state.phase.is_open() || state.phase.is_live())
+        self.find(|state| state.phase.is_open() || state.phase.is_live() || state.phase == Phase::Verifying)
             .or_else(|| self.owing_step())
             .or_else(|| self.find(|state| !state.phase.is_over()))
     }

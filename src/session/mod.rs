@@ -15,6 +15,7 @@ mod story;
 #[cfg(test)]
 mod tests;
 pub(crate) mod twin;
+pub mod verify;
 
 pub use decide::decide;
 pub(crate) use decide::refused;
@@ -24,7 +25,7 @@ pub use request::{Author, Refusal, Request};
 pub use story::story;
 
 use crate::clock::At;
-use crate::event::{Attention, Event, Outcome, Reading, Role, RunEnd, Settled, Status};
+use crate::event::{Attention, Event, Outcome, Reading, Role, RunEnd, Settled, Status, Verdict};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Params, Plan};
@@ -377,6 +378,7 @@ impl Session {
                 }
                 state.reading = Some(reading.clone());
                 state.began = *began;
+                self.sample(watch, reading, *began, at);
                 if let Some(starting) = self.starting_mut()
                     && starting.waits_for(watch, *began, *asked)
                 {
@@ -412,6 +414,10 @@ impl Session {
                 .map(|step| step.gates.iter().map(|gate| gate.watch.clone()).collect())
                 .unwrap_or_default(),
             _ => BTreeSet::new(),
+        };
+        let verify = match event {
+            Event::RunIntended { step, .. } => self.plan.step(step).and_then(|step| verify::before(self, step, at)),
+            _ => None,
         };
         let Some(state) = step_of(event).and_then(|id| self.steps.get_mut(id)) else { return };
         let go = |state: &mut StepState, by: Move| {
@@ -477,6 +483,8 @@ impl Session {
                     interrupted: None,
                     output_bytes: 0,
                     size: (80, 24),
+                    verify,
+                    verdict: None,
                 });
                 if let Some(armed) = &mut state.armed {
                     armed.starting = None;
@@ -507,10 +515,12 @@ impl Session {
                     run.ended_by = Some(Head { seq: line.seq, hash });
                     run.end = Some(end.clone());
                 }
+                let verified = state.run.as_ref().is_some_and(|run| run.verify.is_some());
                 go(
                     state,
                     match end {
                         RunEnd::NotStarted { .. } => Move::NotStarted,
+                        end if end.is_success() && verified => Move::EndToVerify,
                         end if end.is_success() => Move::EndWell,
                         _ => Move::EndBadly,
                     },
@@ -530,6 +540,28 @@ impl Session {
                     run.still_running = false;
                 }
             }
+            Event::VerifyStarted { until, anew, .. } => {
+                if let Some(verifying) = state.run.as_mut().and_then(|run| run.verify.as_mut()) {
+                    verifying.after.clear();
+                    verifying.span = Some((at, *until));
+                    verifying.anew |= *anew;
+                }
+            }
+            Event::VerifyEnded { verdict, compared, .. } => {
+                if let Some(run) = &mut state.run {
+                    // What it was made of has done its work; the verdict stays.
+                    run.verify = None;
+                    run.verdict = Some((*verdict, compared.clone()));
+                }
+                go(
+                    state,
+                    match verdict {
+                        Verdict::Better | Verdict::Same => Move::VerifyWell,
+                        Verdict::Worse => Move::VerifyWorse,
+                        Verdict::CannotTell => Move::VerifyUnclear,
+                    },
+                );
+            }
             Event::Acknowledged { outcome, why, .. } => {
                 state.settled = Some(Note { by: by.clone(), at, outcome: *outcome, text: why.clone() });
                 go(
@@ -541,6 +573,18 @@ impl Session {
                 );
             }
             _ => {}
+        }
+    }
+
+    /// Keeps a reading for the run that is being verified. One that began before the run ended says nothing about after.
+    fn sample(&mut self, watch: &WatchId, reading: &Reading, began: At, at: At) {
+        let stale = self.plan.watch(watch).is_none_or(|watch| at.since(began) > watch.stale_after);
+        let Some(state) = self.steps.values_mut().find(|state| state.phase == Phase::Verifying) else { return };
+        let Some(verifying) = state.run.as_mut().and_then(|run| run.verify.as_mut()) else { return };
+        if verifying.span.is_some_and(|(from, _)| began >= from) && verifying.before.contains_key(watch) {
+            let status = if stale { Status::Unknown } else { reading.status };
+            let value = reading.value.filter(|_| !stale);
+            verifying.after.entry(watch.clone()).or_default().push(status, value, &reading.unit);
         }
     }
 
@@ -573,6 +617,8 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::RunEnded { step, .. }
         | Event::OutcomeUnknown { step, .. }
         | Event::ProcessGone { step, .. }
+        | Event::VerifyStarted { step, .. }
+        | Event::VerifyEnded { step, .. }
         | Event::Acknowledged { step, .. } => Some(step),
         _ => None,
     }

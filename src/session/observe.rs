@@ -3,7 +3,7 @@
 
 use super::decide::{refused, void, void_open};
 use super::steps::{Phase, StepState};
-use super::{Closing, Session, twin};
+use super::{Closing, Session, twin, verify};
 use crate::clock::At;
 use crate::event::{Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
@@ -109,7 +109,10 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             let unstarted = matches!(end, RunEnd::NotStarted { .. });
             match live(session, step, *attempt) {
                 Some(state) if unstarted == (state.phase == Phase::Intended) => {
-                    vec![Event::RunEnded { step: step.clone(), attempt: *attempt, end: end.clone() }]
+                    let mut events = vec![Event::RunEnded { step: step.clone(), attempt: *attempt, end: end.clone() }];
+                    let verified = session.plan.step(step).filter(|_| end.is_success());
+                    events.extend(verified.and_then(|step| verify::start(step, at, *attempt, false)));
+                    events
                 }
                 _ => vec![],
             }
@@ -121,6 +124,7 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
         }
         Fact::Recovered { version, torn_bytes, note, alive } => recovered(
             session,
+            at,
             Event::Recovered { version: version.clone(), torn_bytes: *torn_bytes, note: note.clone() },
             alive.as_ref(),
         ),
@@ -160,6 +164,7 @@ fn tick(session: &Session, at: At) -> Vec<Event> {
             events.push(void(&step.id, state.attempt, cause));
         }
     }
+    events.extend(verify::due(session, at));
     match (&session.line.held, session.short_since) {
         (None, Some(since))
             if session.plan.on_shadow_lost == ShadowLost::Hold && at.since(since) >= session.plan.shadow_grace =>
@@ -184,7 +189,10 @@ fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, a
     let unchanged = before.reading.as_ref() == Some(&reading) && at.since(before.began) < repeat_after;
     let starting = session.open_step().and_then(|(_, _, armed)| armed.starting.as_ref());
     let waited_for = starting.is_some_and(|starting| starting.waits_for(id, began, asked));
-    if (unchanged && !waited_for) || began < before.began {
+    // Every reading counts while a run is held against what was before it, the same ones too.
+    let verified = session.verifying_step().and_then(|(_, state)| state.run.as_ref()?.verify.as_ref());
+    let sampled = verified.is_some_and(|verifying| verifying.before.contains_key(id));
+    if (unchanged && !waited_for && !sampled) || began < before.began {
         return vec![];
     }
     // One that took longer than readings are good for is stale when it comes.
@@ -244,12 +252,16 @@ fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<
     }
 }
 
-fn recovered(session: &Session, recovered: Event, alive: Option<&Process>) -> Vec<Event> {
+fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process>) -> Vec<Event> {
     let mut events = vec![recovered];
     // Without an intent on disk no process exists. Armed and cleared steps end too: the crash may have cut off the very
     // StepVoided that followed an objection, a withdrawal, an andon or a hand-over, and what stands in its place would run.
     if !twin::broken(12) {
         events.extend(void_open(session, Cause::Restarted));
+    }
+    // What it missed of the readings it cannot vouch for: they are taken anew.
+    if let Some((step, state)) = session.verifying_step() {
+        events.extend(verify::start(step, at, state.attempt, true));
     }
     if let Some((step, state)) = session.live_step()
         && !twin::broken(12)

@@ -201,7 +201,7 @@ pub enum Refusal {
     #[error("{who} leads, and somebody else has to take note")]
     LeadMayNot { who: Principal },
     #[error(
-        "nobody can tell whether step {step} happened; say which: settle {step} done WHY, or settle {step} failed WHY"
+        "say whether what step {step} does is there: settle {step} done WHY, or settle {step} failed WHY"
     )]
     SayWhich { step: StepId },
     #[error("{to} checked the running step {step}, and may not lead it")]

@@ -1,7 +1,8 @@
 //! The life of a step, as one table.
 
+use super::verify::Verifying;
 use crate::clock::At;
-use crate::event::{Frozen, Process, RunEnd, Settled};
+use crate::event::{Compared, Frozen, Process, RunEnd, Settled, Verdict};
 use crate::hash::Hash;
 use crate::name::Principal;
 use crate::transcript::record::Head;
@@ -24,10 +25,16 @@ pub enum Phase {
     Intended,
     /// The process exists.
     Running,
+    /// Ended with exit 0; what it did is held against what was before.
+    Verifying,
     /// Ended well.
     Done,
     /// Ended badly.
     Failed,
+    /// Ended with exit 0, and things are worse than before.
+    Degraded,
+    /// Ended with exit 0, and nobody can tell what it did.
+    Undecided,
     /// The hub died in between.
     Unknown,
     /// Somebody says its effect is there.
@@ -53,8 +60,16 @@ pub enum Move {
     Start,
     /// `RunEnded` without a process
     NotStarted,
-    /// `RunEnded` with exit 0
+    /// `RunEnded` with exit 0, and nothing to verify
     EndWell,
+    /// `RunEnded` with exit 0, and something to verify
+    EndToVerify,
+    /// `VerifyEnded`: better or same
+    VerifyWell,
+    /// `VerifyEnded`: worse
+    VerifyWorse,
+    /// `VerifyEnded`: cannot tell
+    VerifyUnclear,
     /// `RunEnded` otherwise
     EndBadly,
     /// `OutcomeUnknown`
@@ -68,8 +83,8 @@ pub enum Move {
 use Move::*;
 use Phase::*;
 
-/// Every transition there is. A test fails where a row is never taken, or where a step moves outside it. Verify and
-/// rollback add their rows here.
+/// Every transition there is. A test fails where a row is never taken, or where a step moves outside it. Rollback
+/// adds its rows here.
 pub const TABLE: &[(Phase, Move, Phase)] = &[
     (Planned, Arm, Armed),
     (SettledFailed, Arm, Armed),
@@ -82,11 +97,19 @@ pub const TABLE: &[(Phase, Move, Phase)] = &[
     (Intended, Start, Running),
     (Intended, NotStarted, Failed),
     (Running, EndWell, Done),
+    (Running, EndToVerify, Verifying),
+    (Verifying, VerifyWell, Done),
+    (Verifying, VerifyWorse, Degraded),
+    (Verifying, VerifyUnclear, Undecided),
     (Running, EndBadly, Failed),
     (Intended, Lose, Unknown),
     (Running, Lose, Unknown),
     (Failed, SettleDone, SettledDone),
     (Failed, SettleFailed, SettledFailed),
+    (Degraded, SettleDone, SettledDone),
+    (Degraded, SettleFailed, SettledFailed),
+    (Undecided, SettleDone, SettledDone),
+    (Undecided, SettleFailed, SettledFailed),
     (Unknown, SettleDone, SettledDone),
     (Unknown, SettleFailed, SettledFailed),
 ];
@@ -106,7 +129,7 @@ impl Phase {
     }
     /// Somebody has to take note before anything else starts.
     pub fn owes_acknowledgement(self) -> bool {
-        matches!(self, Failed | Unknown)
+        matches!(self, Failed | Degraded | Undecided | Unknown)
     }
     /// What comes after it may begin.
     pub fn is_over(self) -> bool {
@@ -125,8 +148,11 @@ impl Phase {
             Starting => "starting",
             Intended => "intended",
             Running => "running",
+            Verifying => "verifying",
             Done => "done",
             Failed => "failed",
+            Degraded => "degraded",
+            Undecided => "undecided",
             Unknown => "unknown",
             SettledDone => "settled: done",
             SettledFailed => "settled: not done",
@@ -244,6 +270,12 @@ pub struct RunState {
     pub output_bytes: u64,
     /// Columns and rows of its terminal.
     pub size: (u16, u16),
+    /// What it is held against, where the plan says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verifying>,
+    /// What that came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<(Verdict, Vec<Compared>)>,
 }
 
 /// A word of a person on a step.

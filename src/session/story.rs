@@ -75,7 +75,14 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("{by} had {step} {}", if *force { "killed" } else { "interrupted" })
         }
         Event::RunEnded { end, .. } => {
-            format!("{step} {}: {}", if end.is_success() { "done" } else { "failed" }, shown(&end.to_string()))
+            let verified =
+                step_of(&line.event).and_then(|id| session.plan.step(id)).is_some_and(|step| step.verify.is_some());
+            let word = match (end.is_success(), verified) {
+                (true, true) => "ended",
+                (true, false) => "done",
+                _ => "failed",
+            };
+            format!("{step} {word}: {}", shown(&end.to_string()))
         }
         Event::OutcomeUnknown { still_running, .. } => {
             format!(
@@ -84,6 +91,16 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             )
         }
         Event::ProcessGone { .. } => format!("the process of {step} is gone"),
+        Event::VerifyStarted { until, anew, .. } => {
+            let anew = if *anew { ", anew: the hub was away" } else { "" };
+            format!("{step} is held against what was before, until {}{anew}", until.clock())
+        }
+        Event::VerifyEnded { verdict, compared, .. } => {
+            let telling = compared.iter().filter(|compared| compared.verdict == *verdict);
+            let words: Vec<_> = telling.map(|it| format!("{}: {}", it.watch, shown(&it.why))).collect();
+            let words = if words.is_empty() { String::new() } else { format!(" ({})", words.join("; ")) };
+            format!("{step} verified: {}{words}", verdict.word())
+        }
         Event::Acknowledged { outcome, why, .. } => {
             let word = match outcome {
                 Settled::Done => "done",

@@ -35,6 +35,8 @@ id = "clean"
 run = ["./clean"]
 "#;
 
+mod verify;
+
 struct Desk {
     session: Session,
     now: At,
@@ -185,6 +187,9 @@ impl Desk {
     }
     fn start(&mut self) {
         self.intend();
+        self.spawned();
+    }
+    fn spawned(&mut self) {
         let process = Process { pid: 1, start_time: 1, boot_id: "b".into() };
         let started = Fact::Started { step: drop_step(), attempt: self.state().1, process, cols: 80, rows: 24 };
         assert_eq!(self.see(started), ["RunStarted"]);

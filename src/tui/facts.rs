@@ -38,8 +38,11 @@ pub fn phase(phase: Phase) -> (&'static str, &'static str, Ink) {
         Phase::Starting => ("▸", "STARTING", Ink::Running),
         Phase::Intended => ("▸", "STARTS", Ink::Running),
         Phase::Running => ("▶", "RUNNING", Ink::Running),
+        Phase::Verifying => ("▷", "VERIFYING", Ink::Running),
         Phase::Done => ("✓", "done", Ink::Done),
         Phase::Failed => ("✗", "FAILED", Ink::Fail),
+        Phase::Degraded => ("✗", "DEGRADED", Ink::Fail),
+        Phase::Undecided => ("?", "UNDECIDED", Ink::Unknown),
         Phase::Unknown => ("?", "UNKNOWN", Ink::Unknown),
         Phase::SettledDone => ("✓", "settled done", Ink::Done),
         Phase::SettledFailed => ("✗", "settled not done", Ink::Skipped),
@@ -177,6 +180,9 @@ pub fn locks(session: &Session, at: At) -> Vec<String> {
     if let Some((live, _)) = session.live_step() {
         missing.push(format!("{} runs", numbered(session, &live.id)));
     }
+    if let Some((verified, _)) = session.verifying_step() {
+        missing.push(format!("{} is being verified", numbered(session, &verified.id)));
+    }
     for after in step.after.iter().filter(|after| {
         session.owing_step().is_none() && session.steps.get(*after).is_some_and(|after| !after.phase.is_over())
     }) {
@@ -256,7 +262,7 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
             false => format!(
                 "{} {}: nothing starts until a shadow settles it (k)",
                 numbered(session, &step.id),
-                run_result(state).unwrap_or_default()
+                verification(state, now).or_else(|| run_result(state)).unwrap_or_default()
             ),
         };
         return say(ink, word, text, false);
@@ -341,6 +347,29 @@ pub fn run_result(state: &StepState) -> Option<String> {
         }
         (None, _) => "runs".into(),
     })
+}
+
+/// How the verification of a run stands: what is left of it and what was seen so far, or what it came to.
+pub fn verification(state: &StepState, now: At) -> Option<String> {
+    let run = state.run.as_ref()?;
+    if let Some((verdict, compared)) = &run.verdict {
+        let telling = compared.iter().filter(|compared| compared.verdict == *verdict);
+        let words: Vec<_> = telling.map(|it| format!("{} {}", it.watch, shown(&it.why))).collect();
+        return Some(match words.is_empty() {
+            true => verdict.word().to_owned(),
+            false => format!("{}: {}", verdict.word(), words.join("; ")),
+        });
+    }
+    let verifying = run.verify.as_ref()?;
+    let (_, until) = verifying.span?;
+    let seen = verifying.before.keys().map(|watch| {
+        let after = verifying.after.get(watch).map_or(&[][..], |sampled| &sampled.statuses);
+        match after.last() {
+            Some(status) => format!("{watch} {} ({} read)", status.word(), after.len()),
+            None => format!("{watch} not read yet"),
+        }
+    });
+    Some(format!("{} left; {}", human(until.since(now)), seen.collect::<Vec<_>>().join(", ")))
 }
 
 /// How long a step has been in what it is in, where that is worth a column.

@@ -26,5 +26,6 @@ mod support;
 mod tidy;
 mod tmux;
 mod toctou;
+mod verified;
 mod watch;
 mod wire;

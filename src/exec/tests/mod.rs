@@ -34,6 +34,7 @@ fn step(io: Io, argv: &[&str]) -> Step {
         after: vec![],
         expected: None,
         timeout: None,
+        verify: None,
         io,
         lapse: None,
         point_of_no_return: false,

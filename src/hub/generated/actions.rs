@@ -163,6 +163,7 @@ id = "swap"
 class = "critical"
 run = ["./swap"]
 gates = ["api", { watch = "lag", allow = "warn" }]
+verify = { watches = ["api", { watch = "lag", worse = "status" }], for = "3s" }
 [[step]]
 id = "drop"
 class = "irreversible"
@@ -192,6 +193,7 @@ stale_after = "20s"
 id = "first"
 class = "critical"
 run = ["./first"]
+verify = { watches = ["api"], for = "2s" }
 gates = [{ watch = "api", allow = "warn" }]
 run_on_clear = true
 [[step]]

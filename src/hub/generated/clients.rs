@@ -177,6 +177,7 @@ fn moves(event: &crate::event::Event) -> bool {
             | "RunIntended"
             | "RunStarted"
             | "RunEnded"
+            | "VerifyEnded"
             | "OutcomeUnknown"
             | "Acknowledged"
     )
@@ -193,7 +194,8 @@ fn row(before: Phase, event: &crate::event::Event, after: Phase) -> Option<usize
             Request => "RunRequested",
             Intend => "RunIntended",
             Start => "RunStarted",
-            NotStarted | EndWell | EndBadly => "RunEnded",
+            NotStarted | EndWell | EndToVerify | EndBadly => "RunEnded",
+            VerifyWell | VerifyWorse | VerifyUnclear => "VerifyEnded",
             Lose => "OutcomeUnknown",
             SettleDone | SettleFailed => "Acknowledged",
         };

@@ -151,6 +151,13 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
         let end = rng.percent(40).then(|| end(rng));
         return Input::Reaped { step: step.id.clone(), attempt: state.attempt, end };
     }
+    if let Some((step, _)) = session.verifying_step() {
+        let watches: Vec<_> = step.verify.iter().flat_map(|verify| &verify.watches).collect();
+        return match rng.of(&watches).filter(|_| rng.percent(70)) {
+            Some(watched) => Input::Read { watch: watched.watch.clone(), took_ms: rng.below(300) as u64 },
+            None => Input::Tick,
+        };
+    }
     let stale = session.plan.watches.iter().find(|watch| {
         session.age(&watch.id, world.now).is_none_or(|age| age > watch.stale_after / 3)
             || session.status(&watch.id, world.now) != Status::Ok

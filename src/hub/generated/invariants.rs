@@ -1,7 +1,7 @@
 //! The twelve invariants of ARCHITECTURE.md, each computed from [`Evidence`] alone and checked after every batch.
 
 use super::evidence::{Evidence, Kind, New, allowed, attempt_of};
-use crate::event::{Cause, Event, Status};
+use crate::event::{Cause, Event, Status, Verdict};
 use crate::hash::Hash;
 use crate::name::{Principal, is_hidden};
 use crate::session::step_of;
@@ -246,6 +246,21 @@ pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), Stri
             let step = e.step(step)?;
             let unknown = step.gates.iter().find(|gate| e.reads(index, &gate.watch, line.at) == Status::Unknown);
             ensure(unknown.is_none(), || format!("{kind} of {}, though {unknown:?} is unknown", step.id))?;
+        }
+        if let Event::VerifyEnded { step, attempt, verdict: Verdict::Better | Verdict::Same, .. } = &line.event {
+            let run = e.lines[..index].iter().rposition(
+                |line| matches!(&line.event, Event::RunEnded { step: s, attempt: a, .. } if s == step && a == attempt),
+            );
+            let since = &e.lines[run.ok_or_else(|| format!("{step} was verified and never ended"))?..index];
+            let away = since.iter().any(|line| matches!(line.event, Event::Recovered { .. }));
+            ensure(!away, || format!("{step} is well though the hub was away"))?;
+            for watched in e.step(step)?.verify.iter().flat_map(|verify| &verify.watches) {
+                let read = since
+                    .iter()
+                    .any(|line| matches!(&line.event, Event::ReadingTaken { watch, .. } if *watch == watched.watch));
+                let known = e.reads(index, &watched.watch, line.at) != Status::Unknown;
+                ensure(read && known, || format!("{step} is well though {} is not known", watched.watch))?;
+            }
         }
     }
     for output in e.outputs[new.outputs.clone()].iter().filter(|output| !output.cut && !output.lines.is_empty()) {

@@ -103,6 +103,9 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
         let printed = crate::tui::text::value(bytes as f64, "B"); // a rounded number of bytes is all that is shown
         return say("RUNS", Ink::Running, format!("{pid}{printed} printed{asked}"));
     }
+    if state.phase == Phase::Verifying {
+        return say("VERIFYING", Ink::Running, facts::verification(state, at).unwrap_or_default());
+    }
     if state.phase == Phase::Starting {
         let pending = state.armed.as_ref().and_then(|armed| armed.starting.as_ref());
         let pending: Vec<_> =
