@@ -254,6 +254,14 @@ mod tests {
     }
 
     #[test]
+    fn a_point_of_no_return_needs_a_way_back() {
+        let step = format!("[[step]]\nid = \"s\"\npoint_of_no_return = true\n{GOOD}");
+        assert_eq!(warnings(&step), ["13: nothing says how to get back once step s is done"]);
+        let way = "[[recovery]]\nname = \"r\"\nwatch = \"w\"\ntakes = \"1h\"\n";
+        assert_eq!(warnings(&format!("{way}{step}")), [""; 0]);
+    }
+
+    #[test]
     fn a_dozen_critical_steps_are_enough() {
         let steps = |n: usize| (0..n).map(|i| format!("[[step]]\nid = \"s{i}\"\n{GOOD}")).collect::<String>();
         assert_eq!(warnings(&steps(12)), [""; 0]);
