@@ -100,11 +100,10 @@ impl Log {
                         self.consumer.pause(&one)?;
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    if from.contains_key(&partition) {
-                        answers.entry(partition).or_insert(First::Nothing);
-                    }
+                Some(Err(KafkaError::PartitionEOF(partition))) if from.contains_key(&partition) => {
+                    answers.entry(partition).or_insert(First::Nothing);
                 }
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
                 Some(Err(error)) => self.complaint = Some(short(&error)),
             }
         }
