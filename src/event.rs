@@ -3,6 +3,10 @@
 //! Events are past facts. Their names and fields are frozen once released: a transcript is read years later. Order,
 //! time, author and hash link stand around the event (`transcript::record`), never in it.
 
+mod anchor;
+
+pub use anchor::{Anchor, Mark};
+
 use crate::clock::At;
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
@@ -340,35 +344,6 @@ impl Reading {
     pub fn unknown(why: impl Into<String>) -> Self {
         Reading { status: Status::Unknown, value: None, unit: String::new(), why: why.into() }
     }
-}
-
-/// What is needed of a topic, and what it was held against, as they were at one moment: a restart of the hub must not
-/// move them, or what was lost meanwhile would be forgotten.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Anchor {
-    /// The topic.
-    pub topic: String,
-    /// How long it kept records, in milliseconds; -1 for ever; nothing where that could not be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retention_ms: Option<i64>,
-    /// Its partitions by number.
-    pub partitions: BTreeMap<i32, Mark>,
-}
-
-/// One partition of an [`Anchor`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mark {
-    /// The first offset that is needed.
-    pub needed: u64,
-    /// The first offset there was.
-    pub low: u64,
-    /// The offset of the next record.
-    pub end: u64,
-    /// The time of the first record there was, in milliseconds since 1970, where there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oldest_ms: Option<i64>,
 }
 
 /// What exactly a step would run. People check the digest of this object's JSON text, and the hub compares every field

@@ -85,17 +85,18 @@ fn retention_that_really_deletes_turns_the_window_to_lost() {
 #[test]
 fn what_is_overdue_stands_while_its_segment_has_younger_records() {
     let Some(brokers) = part("CROSSCHECK_TEST_KAFKA") else { return };
-    // The limit comes last: the broker might look between the old records and the young one.
+    // The limit comes last: the broker might look between the old records and the young one. And they are less than
+    // `segment.ms` (a week) apart, for a record that is further from the first one of a segment begins another.
     let log = Log::new(&brokers, 1, &[("retention.ms", "-1")]);
-    log.write(0, 3, 8 * DAY);
+    log.write(0, 3, 2 * DAY);
     log.write(0, 1, Duration::ZERO);
-    log.configure(&[("retention.ms", "604800000")]);
-    let limits = "needed_from = \"low\"\nmust_not_exceed = \"7d\"";
+    log.configure(&[("retention.ms", "86400000")]);
+    let limits = "needed_from = \"low\"\nmust_not_exceed = \"1d\"";
     let stage = Stage::new(&plan(&brokers, &[("window", &log, limits)], ""));
     let _hub = stage.serve(&[]);
     let late = reading(&stage, "window", is("fail", "OVERDUE: may vanish at any time; p0: its first needed record"));
     assert_eq!(late["value"], 0.0, "never a positive number: {late}");
-    assert!(says(&late, "overdue by 24:0") && says(&late, "p0 still holds a record of 8 d 0 h ago"), "{late}");
+    assert!(says(&late, "overdue by 24:0") && says(&late, "p0 still holds a record of 2 d 0 h ago"), "{late}");
     // The broker looks every second. Once five more readings are on record (one that only repeats is kept every few seconds),
     // it has looked, and the old records are still there: the newest one of their segment keeps them.
     let before = stage.events("ReadingTaken").len();

@@ -484,3 +484,15 @@ fn a_drain_is_held_against_the_time_that_is_left() {
     let reading = bench.read();
     assert!(reading.why.contains("reads next on p0 stays 1:59:00"), "{}", reading.why);
 }
+
+#[test]
+fn the_largest_anchor_fits_in_a_line() {
+    let largest = Mark { needed: u64::MAX, low: u64::MAX, end: u64::MAX, oldest_ms: Some(i64::MAX) };
+    let marks = vec![largest; PARTITIONS_MAX];
+    let topic = "t".repeat(249); // as long as Kafka lets one be
+    let anchor = Anchor { topic, ..anchor(&marks) };
+    let event = crate::event::Event::AnchorTaken { watch: WatchId::new(&"w".repeat(30)).unwrap(), anchor };
+    let length = serde_json::to_string(&event).unwrap().len();
+    // What stands around the event in its line is far less than that.
+    assert!(length + 1024 <= 256 * 1024, "{length} bytes");
+}
