@@ -3,6 +3,10 @@
 //! Events are past facts. Their names and fields are frozen once released: a transcript is read years later. Order,
 //! time, author and hash link stand around the event (`transcript::record`), never in it.
 
+mod anchor;
+
+pub use anchor::{Anchor, Mark};
+
 use crate::clock::At;
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
@@ -98,6 +102,16 @@ pub enum Event {
     },
     /// A watch's status changed, going stale included.
     GateTurned { watch: WatchId, from: Status, to: Status, why: String },
+    /// What is needed of a topic from here on was counted: when the session opened, and again after a purge that was planned.
+    AnchorTaken { watch: WatchId, anchor: Anchor },
+    /// The best way back that still stands is another one, or there is none any more.
+    RecoveryTurned {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        why: String,
+    },
 
     // ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────
     /// The lead froze a step. The digest that people check is the SHA-256 of `covers` as it stands in this line.
@@ -225,6 +239,8 @@ kinds!(
     Refused,
     ReadingTaken,
     GateTurned,
+    AnchorTaken,
+    RecoveryTurned,
     StepArmed,
     CheckOpened,
     CrossChecked,

@@ -8,8 +8,8 @@ use crate::clock::{self, human};
 use crate::event::{Event, FileSeen};
 use crate::exec::{Screen, Size};
 use crate::name::{StepId, escaped, shown};
-use crate::session::Request;
 use crate::session::steps::Armed;
+use crate::session::{self, Request};
 use std::io::Write;
 use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
@@ -289,6 +289,17 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
     }
     if covers.point_of_no_return {
         writeln!(out, "AFTER THIS NOTHING CAN BE UNDONE")?;
+    }
+    for recovery in &view.session.plan.recovery {
+        let stands = match view.session.stands(recovery, now) {
+            Some(way) if way.is_too_slow() => format!("{}, LESS THAN IT TAKES", way.standing()),
+            Some(way) => way.standing(),
+            None => {
+                let (watch, why) = (&recovery.watch, view.session.why(&recovery.watch, now));
+                format!("DOES NOT STAND: {watch} is {}: {}", view.session.status(watch, now).word(), shown(&why))
+            }
+        };
+        writeln!(out, "way back: {}: {stands}; {}", shown(&recovery.name), session::price(recovery))?;
     }
     let checked: Vec<_> = armed.checks.keys().map(ToString::to_string).collect();
     writeln!(

@@ -170,7 +170,10 @@ impl Board {
     }
 
     fn take(&mut self, sample: Sample) -> anyhow::Result<BTreeSet<WatchId>> {
-        let Sample { watch, reading, began, asked } = sample;
+        let Sample { watch, reading, began, asked, anchor } = sample;
+        if let Some(anchor) = anchor {
+            self.observe(&Fact::Anchor { watch: watch.clone(), anchor })?;
+        }
         self.observe(&Fact::Reading { watch, reading, began, asked })
     }
 

@@ -293,7 +293,10 @@ impl Driver {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Rechecked { step, attempt, now: covers })?);
             }
             Input::Sample(sample) => {
-                let Sample { watch, mut reading, began, asked } = sample;
+                let Sample { watch, mut reading, began, asked, anchor } = sample;
+                if let Some(anchor) = anchor {
+                    batch.lines.extend(self.sequencer.observe(now, &Fact::Anchor { watch: watch.clone(), anchor })?);
+                }
                 if let Some(needles) = self.vault.needles() {
                     reading.why = needles.text(&reading.why);
                     reading.value = reading.value.filter(|value| needles.find(&value.to_string()).is_none());
@@ -540,6 +543,11 @@ impl Driver {
             Event::RunRequested { step, .. } => {
                 let gates = self.sequencer.session().plan.step(step).map(|step| step.gates.clone()).unwrap_or_default();
                 gates.iter().for_each(|gate| self.monitor.read_now(&gate.watch, seq));
+                None
+            }
+            Event::RunEnded { .. } | Event::Acknowledged { .. } => {
+                let purged = self.sequencer.session().purged_by(event);
+                purged.iter().for_each(|watch| self.monitor.reanchor(watch));
                 None
             }
             Event::RunIntended { step, attempt } => Some(self.start(step, *attempt)),

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::event::Event;
 use crate::exec;
 use crate::identity::{Key, random_hex};
-use crate::monitor::Monitor;
+use crate::monitor::{Anchors, Monitor};
 use crate::plan::{Params, Plan};
 use crate::session::Fact;
 use crate::session::steps::Phase;
@@ -177,7 +177,19 @@ impl Hub {
             let shared = shared.clone();
             Arc::new(move || shared.now())
         };
-        let monitor = Monitor::start(&session.plan.watches, &session.params, &folder, now.clone(), samples);
+        let watches = || session.watches.iter();
+        let monitor = Monitor::resume(
+            &session.plan.watches,
+            &session.params,
+            &folder,
+            now.clone(),
+            samples,
+            &Anchors {
+                opened: Some(session.opened),
+                held: watches().filter_map(|(id, state)| Some((id.clone(), state.anchor.clone()?))).collect(),
+                moves: watches().filter(|(_, state)| state.anchor_moves).map(|(id, _)| id.clone()).collect(),
+            },
+        );
         let door = Arc::new(peer::Door {
             session: session.id.clone(),
             acceptor,

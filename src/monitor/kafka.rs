@@ -6,6 +6,9 @@
 //! way one before low is a loss. [`evaluate`] is pure; [`cycle`] drives a [`KafkaSource`]; `client` is the real one.
 
 mod client;
+mod retention;
+
+pub(super) use retention::Retention;
 
 use super::{Findings, excerpt, text};
 use crate::event::{Reading, Status};

@@ -5,6 +5,7 @@
 //! hangs. Readings of one watch never overlap. And a reading that was asked for begins after it was asked for. Start at
 //! [`Monitor::start`].
 
+mod anchor;
 mod command;
 mod file;
 mod host;
@@ -14,8 +15,10 @@ mod kafka;
 mod tcp;
 mod worker;
 
+pub use anchor::Anchors;
+
 use crate::clock::{At, human};
-use crate::event::{Reading, Status};
+use crate::event::{Anchor, Reading, Status};
 use crate::name::{WatchId, shown};
 use crate::plan::{Params, Watch, WatchKind};
 use std::collections::BTreeMap;
@@ -39,6 +42,8 @@ pub struct Sample {
     pub began: At,
     /// The number given to [`Monitor::read_now`], where this reading answers one.
     pub asked: Option<u64>,
+    /// The first records needed, where this reading counted them anew.
+    pub anchor: Option<Anchor>,
 }
 
 /// A handle on the running watches. Dropping it stops them: tasks are aborted, commands they run are killed, and threads
@@ -46,6 +51,7 @@ pub struct Sample {
 pub struct Monitor {
     // Unbounded is safe here: the hub asks once per gate of a step that somebody pressed run on.
     asks: BTreeMap<WatchId, mpsc::UnboundedSender<u64>>,
+    slots: BTreeMap<WatchId, anchor::Slot>,
     tasks: Vec<tokio::task::AbortHandle>,
     samples: mpsc::Sender<Sample>,
     now: Now,
@@ -66,17 +72,36 @@ impl Monitor {
         now: Now,
         samples: mpsc::Sender<Sample>,
     ) -> Monitor {
+        Self::resume(watches, params, folder, now, samples, &Anchors::default())
+    }
+
+    /// The same for a session of which a transcript tells already: anchors stay where they were.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn resume(
+        watches: &[Watch],
+        params: &Params,
+        folder: &Path,
+        now: Now,
+        samples: mpsc::Sender<Sample>,
+        anchors: &Anchors,
+    ) -> Monitor {
+        let opened = anchors.opened.unwrap_or_else(|| now());
         let runtime = tokio::runtime::Handle::current();
-        let (mut asks, mut tasks) = (BTreeMap::new(), vec![]);
+        let (mut asks, mut slots, mut tasks) = (BTreeMap::new(), BTreeMap::new(), vec![]);
         for watch in watches {
-            let collector = Collector::new(watch, params, folder);
+            let slot = anchors.slot(&watch.id);
+            let around = Around { params, folder, opened, now: &now, slot: &slot };
+            let collector = Collector::new(watch, &around);
             let (ask, asked) = mpsc::unbounded_channel();
             let (now, samples) = (now.clone(), samples.clone());
-            let task = runtime.spawn(keep_reading(watch.clone(), collector, now, samples, asked));
+            let task = runtime.spawn(keep_reading(watch.clone(), collector, now, samples, asked, slot.clone()));
             tasks.push(task.abort_handle());
             asks.insert(watch.id.clone(), ask);
+            slots.insert(watch.id.clone(), slot);
         }
-        Monitor { asks, tasks, samples, now, runtime }
+        Monitor { asks, slots, tasks, samples, now, runtime }
     }
 
     /// Has that watch read by a reading that begins after this call; its sample carries `asked`. Where a reading is in
@@ -89,12 +114,21 @@ impl Monitor {
             None => "the plan has no such watch",
         };
         // Nobody else will answer, and the hub waits for this number.
-        let sample =
-            Sample { watch: watch.clone(), reading: Reading::unknown(why), began: (self.now)(), asked: Some(asked) };
+        let (watch, reading) = (watch.clone(), Reading::unknown(why));
+        let sample = Sample { watch, reading, began: (self.now)(), asked: Some(asked), anchor: None };
         let samples = self.samples.clone();
         self.runtime.spawn(async move {
             let _ = samples.send(sample).await; // fails only where the hub is gone
         });
+    }
+}
+
+impl Monitor {
+    /// Has that watch count anew what is needed of its topic, by a reading that begins after this call.
+    pub fn reanchor(&self, watch: &WatchId) {
+        if let Some(slot) = self.slots.get(watch) {
+            slot.want();
+        }
     }
 }
 
@@ -120,6 +154,15 @@ pub fn limit(watch: &Watch) -> Duration {
     }
 }
 
+/// What a collector may need besides its watch.
+struct Around<'m> {
+    params: &'m Params,
+    folder: &'m Path,
+    opened: At,
+    now: &'m Now,
+    slot: &'m anchor::Slot,
+}
+
 /// What reads a watch.
 enum Collector {
     Http(http::Http),
@@ -132,11 +175,12 @@ enum Collector {
 }
 
 impl Collector {
-    fn new(watch: &Watch, params: &Params, folder: &Path) -> Self {
-        Self::try_new(watch, params, folder).unwrap_or_else(Collector::Cannot)
+    fn new(watch: &Watch, around: &Around<'_>) -> Self {
+        Self::try_new(watch, around).unwrap_or_else(Collector::Cannot)
     }
 
-    fn try_new(watch: &Watch, params: &Params, folder: &Path) -> Result<Self, String> {
+    fn try_new(watch: &Watch, around: &Around<'_>) -> Result<Self, String> {
+        let Around { params, folder, .. } = *around;
         Ok(match &watch.kind {
             WatchKind::Http { .. } => Collector::Http(http::Http::new(&watch.kind, params)?),
             WatchKind::Tcp { address, within } => {
@@ -160,6 +204,13 @@ impl Collector {
                 let mut lag = kafka::Lag::new(&watch.kind, params)?;
                 Collector::Worker(worker::Worker::start(&watch.id, move |deadline| lag.read(deadline))?)
             }
+            #[cfg(feature = "kafka")]
+            WatchKind::KafkaRetention(kind) => {
+                let mut retention = kafka::Retention::new(kind, around)?;
+                Collector::Worker(worker::Worker::start(&watch.id, move |deadline| retention.read(deadline))?)
+            }
+            #[cfg(not(feature = "kafka"))]
+            WatchKind::KafkaRetention(_) => return Err("this build has no Kafka".into()),
             #[cfg(not(feature = "kafka"))]
             WatchKind::KafkaLag { .. } => return Err("this build has no Kafka".into()),
         })
@@ -184,6 +235,7 @@ async fn keep_reading(
     now: Now,
     samples: mpsc::Sender<Sample>,
     mut asked: mpsc::UnboundedReceiver<u64>,
+    slot: anchor::Slot,
 ) {
     // A period of nothing would panic in tokio and spin anywhere else.
     let mut ticks = tokio::time::interval(watch.every.max(Duration::from_millis(100)));
@@ -215,7 +267,8 @@ async fn keep_reading(
             ticks.reset(); // the reading just taken is as good as the one on the period
         }
         for asked in answers {
-            let sample = Sample { watch: watch.id.clone(), reading: reading.clone(), began, asked };
+            let sample =
+                Sample { watch: watch.id.clone(), reading: reading.clone(), began, asked, anchor: slot.taken() };
             if samples.send(sample).await.is_err() {
                 return; // the hub is gone
             }

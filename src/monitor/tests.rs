@@ -31,7 +31,9 @@ async fn once(kind: WatchKind) -> Reading {
 async fn once_in(kind: WatchKind, folder: &Path) -> Reading {
     let watch = watch(kind, Duration::from_secs(5));
     let limit = limit(&watch);
-    let mut collector = Collector::new(&watch, &Params::new(), folder);
+    let (params, now, slot) = (Params::new(), counting().0, anchor::Slot::default());
+    let around = Around { params: &params, folder, opened: now(), now: &now, slot: &slot };
+    let mut collector = Collector::new(&watch, &around);
     match tokio::time::timeout(limit, collector.read(limit)).await {
         Ok(reading) => reading,
         Err(_) => Reading::unknown("late"),

@@ -35,6 +35,14 @@ error: the plan does not name its format
   |
   = help: begin the plan with crosscheck = 1, the format it is written in
 "#
+    shows_a_way_back_without_its_watch:
+        format!("{HEAD}{WATCH}[[recovery]]\nname = \"replay\"\nwatch = \"ww\"\ntakes = \"40m\"\n"), r#"
+error: there is no watch "ww"
+  --> plan.toml:13:9
+   |
+13 | watch = "ww"
+   |         ^^^^ did you mean "w"?
+"#
     shows_an_unknown_key: format!("{HEAD}{WATCH}{STEP}gate = [\"w\"]\n"), r#"
 error: unknown key `gate` in a step
   --> plan.toml:14:1
@@ -42,7 +50,7 @@ error: unknown key `gate` in a step
 14 | gate = ["w"]
    | ^^^^ did you mean `gates`?
    |
-   = help: a step may have: id, title, class, run, env, cwd, stdin, sealed, files, gates, after, checks, lapse, expected, timeout, verify, io, input, point_of_no_return, run_on_clear, require_touch, touches, undo, half_way, remains_in
+   = help: a step may have: id, title, class, run, env, cwd, stdin, sealed, files, gates, after, checks, lapse, expected, timeout, verify, io, input, point_of_no_return, expects_loss, run_on_clear, require_touch, touches, undo, half_way, remains_in
 "#
     shows_a_bad_duration: format!("{HEAD}{STEP}expected = \"45 minutes\"\n"), r#"
 error: `expected` is not a duration

@@ -2,7 +2,7 @@
 //! Start at [`lint`].
 
 use super::problem::{Problem, draw, line_of};
-use super::{Class, Plan, Run, Step, WatchKind};
+use super::{Class, Plan, Run, Step, Template, WatchKind};
 use annotate_snippets::Level;
 use regex_lite::Regex;
 use std::ops::Range;
@@ -73,7 +73,7 @@ pub fn lint(plan: &Plan) -> Vec<Warning> {
         warnings.add(at, message, label, "split the release, or make one command of what is checked as one");
     }
     for (index, step) in plan.steps.iter().enumerate() {
-        step_warnings(index, step, &mut warnings);
+        step_warnings(index, plan, step, &mut warnings);
     }
     let mut list = warnings.list;
     list.sort_by_key(|warning| warning.span.start);
@@ -94,7 +94,7 @@ fn watches(plan: &Plan, warnings: &mut Warnings<'_>) {
     }
 }
 
-fn step_warnings(index: usize, step: &Step, warnings: &mut Warnings<'_>) {
+fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings<'_>) {
     let places = warnings.places;
     let at = |keys: &[&str]| places.of("step", index, keys);
     let (id, class) = (&step.id, step.class.word());
@@ -118,6 +118,20 @@ fn step_warnings(index: usize, step: &Step, warnings: &mut Warnings<'_>) {
             let message = format!("parameters are not filled in in `{key}`");
             warnings.add(at(&[key]), message, "shown as it stands", "the armed command shows the parameters' values");
         }
+    }
+    let watched = |topic: &Template| {
+        plan.watches.iter().any(|watch| matches!(&watch.kind, WatchKind::KafkaRetention(of) if of.topic == *topic))
+    };
+    if let Some(topic) = step.expects_loss.iter().find(|topic| !watched(topic)) {
+        let message = format!("no kafka-retention watch looks at the topic {} that step {id} purges", topic.text());
+        let help = "`expects_loss` only matters to such a watch: add one, or leave the topic out";
+        warnings.add(at(&["expects_loss"]), message, "changes nothing", help);
+    }
+    if step.point_of_no_return && plan.recovery.is_empty() {
+        let message = format!("nothing says how to get back once step {id} is done");
+        let help =
+            "name the ways back in [[recovery]], best first: the clock on every screen shows which one still stands";
+        warnings.add(at(&["point_of_no_return"]), message, "no [[recovery]]", help);
     }
     if step.class == Class::Routine {
         if step.point_of_no_return {
@@ -237,6 +251,14 @@ mod tests {
                 "14: irreversible step s is cleared by one person",
             ]
         );
+    }
+
+    #[test]
+    fn a_point_of_no_return_needs_a_way_back() {
+        let step = format!("[[step]]\nid = \"s\"\npoint_of_no_return = true\n{GOOD}");
+        assert_eq!(warnings(&step), ["13: nothing says how to get back once step s is done"]);
+        let way = "[[recovery]]\nname = \"r\"\nwatch = \"w\"\ntakes = \"1h\"\n";
+        assert_eq!(warnings(&format!("{way}{step}")), [""; 0]);
     }
 
     #[test]

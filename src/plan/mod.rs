@@ -9,6 +9,7 @@ mod golden;
 mod lint;
 mod parse;
 mod problem;
+mod recovery;
 mod sample;
 mod steps;
 mod table;
@@ -20,9 +21,11 @@ mod watches;
 
 pub use lint::{Warning, lint};
 pub use problem::{PlanError, Problem};
+pub use recovery::Recovery;
 pub use sample::{SAMPLES, sample};
 pub use template::{RenderError, Template};
 pub use units::parse_duration;
+pub use watches::{KafkaRetention, NeededFrom};
 
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
@@ -52,6 +55,8 @@ pub struct Plan {
     pub params: BTreeMap<String, Param>,
     /// Where each secret comes from, by its key.
     pub secrets: BTreeMap<String, SecretSource>,
+    /// The ways back, best first.
+    pub recovery: Vec<Recovery>,
     /// What is looked at, in the plan's order.
     pub watches: Vec<Watch>,
     /// What is done, in the plan's order.
@@ -212,6 +217,8 @@ pub enum WatchKind {
         /// More than this is `fail`.
         fail_above: Option<u64>,
     },
+    /// How long the first record still needed stays in its topic.
+    KafkaRetention(KafkaRetention),
     /// The machine the hub runs on. Every limit given must hold.
     Host(HostLimits),
 }
@@ -233,6 +240,7 @@ impl WatchKind {
             WatchKind::Command { .. } => "command",
             WatchKind::File { .. } => "file",
             WatchKind::KafkaLag { .. } => "kafka-lag",
+            WatchKind::KafkaRetention(_) => "kafka-retention",
             WatchKind::Host(_) => "host",
         }
     }
@@ -262,8 +270,14 @@ impl WatchKind {
             WatchKind::Command { .. } => "command",
             WatchKind::File { .. } => "file",
             WatchKind::KafkaLag { .. } => "kafka-lag",
+            WatchKind::KafkaRetention(_) => "kafka-retention",
             WatchKind::Host { .. } => "host",
         }
+    }
+
+    /// Whether its value is time that is left, running down as the reading ages.
+    pub fn is_countdown(&self) -> bool {
+        matches!(self, WatchKind::KafkaRetention(retention) if !retention.rises)
     }
 }
 
@@ -297,6 +311,8 @@ pub struct Step {
     pub title: String,
     /// How much is asked before it runs.
     pub class: Class,
+    /// Topics whose records it deletes on purpose: what is needed of them is counted anew once it ended well.
+    pub expects_loss: Vec<Template>,
     /// Cross-checks needed: 0 for routine steps, else at least 1.
     pub checks: u32,
     /// What is run.

@@ -5,7 +5,8 @@ use super::problem::{PlanError, Problem};
 use super::table::{Context, Table, Value};
 use super::units::is_identifier;
 use super::{
-    Crew, Observers, Param, Pattern, Plan, Run, SecretSource, ShadowLost, Step, Template, Watch, steps, watches,
+    Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch, recovery,
+    steps, watches,
 };
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId, is_hidden};
@@ -20,6 +21,8 @@ const TEXT_BYTES_MAX: usize = 96 * 1024;
 const STEPS_MAX: usize = 500;
 /// Each watch is a task with a connection of its own.
 const WATCHES_MAX: usize = 200;
+/// A ladder of more rungs is read by nobody in a hurry.
+const RECOVERY_MAX: usize = 20;
 const PARAMS_MAX: usize = 200;
 /// Each is looked for in every byte that a command prints, in many forms.
 const SECRETS_MAX: usize = 20;
@@ -42,10 +45,11 @@ const KEYS: &[&str] = &[
     "crew",
     "params",
     "secrets",
+    "recovery",
     "watch",
     "step",
 ];
-const REFUSED: &[&str] = &["checklist", "recovery", "notify", "poll"];
+const REFUSED: &[&str] = &["checklist", "notify", "poll"];
 const CREW_KEYS: &[&str] = &["allowed_signers", "lead", "shadow", "observer"];
 const CREW_REFUSED: &[&str] = &["seat"];
 
@@ -118,6 +122,7 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
     let crew = read_crew(&top);
     let watch_tables = top.tables("watch", WATCHES_MAX);
     let watches = read_watches(&watch_tables);
+    let recovery = read_recovery(&top.tables("recovery", RECOVERY_MAX), &watch_tables);
     let steps = read_steps(&top.tables("step", STEPS_MAX), &watch_tables, crew.as_ref());
 
     let name = top.require("name", "expected name = \"what this release is called\"").and_then(|v| v.words());
@@ -135,6 +140,7 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
         crew: crew?,
         params: params?,
         secrets: secrets?,
+        recovery: recovery?,
         watches: watches?,
         steps: steps?,
     })
@@ -286,6 +292,12 @@ fn read_watches(tables: &[Value<'_>]) -> Option<Vec<Watch>> {
     told_twice(tables, "watch");
     let read: Vec<_> = tables.iter().map(watches::read).collect();
     read.into_iter().collect()
+}
+
+fn read_recovery(tables: &[Value<'_>], watches: &[Value<'_>]) -> Option<Vec<Recovery>> {
+    let names: Vec<_> = watches.iter().map(id_of).collect();
+    let ids: Vec<&str> = names.iter().flatten().map(WatchId::as_str).collect();
+    recovery::read(tables, &ids)
 }
 
 fn read_steps(tables: &[Value<'_>], watches: &[Value<'_>], crew: Option<&Crew>) -> Option<Vec<Step>> {

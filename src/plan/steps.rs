@@ -28,6 +28,7 @@ const KEYS: &[&str] = &[
     "io",
     "input",
     "point_of_no_return",
+    "expects_loss",
     "run_on_clear",
     "require_touch",
     "touches",
@@ -35,8 +36,7 @@ const KEYS: &[&str] = &[
     "half_way",
     "remains_in",
 ];
-const REFUSED: &[&str] =
-    &["rollback", "preview", "readback", "until", "manual", "each", "expects_loss", "on", "rehearse", "probe"];
+const REFUSED: &[&str] = &["rollback", "preview", "readback", "until", "manual", "each", "on", "rehearse", "probe"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {
@@ -70,6 +70,13 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
             items.into_iter().collect()
         },
     );
+    let expects_loss = table.get("expects_loss").map_or_else(
+        || Some(vec![]),
+        |topics| {
+            let items: Vec<_> = topics.items("topics")?.iter().map(super::watches::non_empty).collect();
+            items.into_iter().collect()
+        },
+    );
     let gates = table.get("gates").map_or_else(|| Some(vec![]), |gates| read_gates(&gates, around.watches));
     let after = read_after(&table, index, around.steps);
     let env = table.get("env").map_or_else(|| Some(BTreeMap::new()), |env| read_env(&env));
@@ -97,6 +104,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         title: title?,
         run: run?,
         env: env?,
+        expects_loss: expects_loss?,
         files: files?,
         gates: gates?,
         after: after?,

@@ -84,6 +84,76 @@ fn defaults_are_the_documented_ones() {
 }
 
 #[test]
+fn ways_back_stand_on_watches_of_the_plan() {
+    let rung = |name: &str, rest: &str| format!("[[recovery]]\nname = \"{name}\"\n{rest}\n");
+    let whole = "watch = \"w\"\ntakes = \"40m\"";
+    let plan = parsed(&format!(
+        "{HEAD}{WATCH}{}{}",
+        rung("replay", whole),
+        rung("dump", &format!("{whole}\nloses = \"a day\""))
+    ));
+    let seen: Vec<_> = plan.recovery.iter().map(|r| (r.name.as_str(), r.takes, r.loses.as_deref())).collect();
+    assert_eq!(seen, [("replay", Duration::from_secs(2400), None), ("dump", Duration::from_secs(2400), Some("a day"))]);
+    assert_eq!(plan.recovery[0].watch.as_str(), "w");
+    for (text, says) in [
+        (rung("r", "watch = \"v\"\ntakes = \"40m\""), "there is no watch \"v\""),
+        (rung("r", "takes = \"40m\""), "a way back has no `watch`"),
+        (rung("r", "watch = \"w\""), "a way back has no `takes`"),
+        (rung("r", "watch = \"w\"\ntakes = \"soon\""), "`takes` is not a duration"),
+        (rung("r", &format!("{whole}\nloses = \" \"")), "`loses` is empty"),
+        (rung("r", &format!("{whole}\nby = \"x\"")), "unknown key `by` in a way back"),
+        ([rung("r", whole), rung("r", whole)].concat(), "two [[recovery]] tables have the name \"r\""),
+        ("[recovery]\nname = \"r\"\n".to_owned(), "`recovery` has the wrong type"),
+        ((0..21).map(|n| rung(&n.to_string(), whole)).collect(), "more than 20 [[recovery]] tables"),
+    ] {
+        assert_eq!(messages(&format!("{HEAD}{WATCH}{text}")), [says], "{text}");
+    }
+}
+
+#[test]
+fn a_retention_watch_says_what_is_needed_from_where() {
+    let watch = |rest: &str| {
+        format!("{HEAD}[[watch]]\nid = \"r\"\nkind = \"kafka-retention\"\nbrokers = \"h:1\"\ntopic = \"t\"\n{rest}\n")
+    };
+    let read = |rest: &str| match parsed(&watch(rest)).watches.remove(0).kind {
+        WatchKind::KafkaRetention(retention) => retention,
+        other => panic!("{other:?}"),
+    };
+    let hours = |n: u64| Duration::from_secs(n * 3600);
+    for (rest, from) in [
+        ("", NeededFrom::Opening),
+        ("group = \"g\"", NeededFrom::Committed),
+        ("goal = \"rises\"", NeededFrom::Low),
+        ("needed_from = \"low\"", NeededFrom::Low),
+        ("needed_from = \"26h\"", NeededFrom::Before(hours(26))),
+        ("group = \"g\"\nneeded_from = \"opening\"", NeededFrom::Opening),
+        ("group = \"g\"\nneeded_from = \"committed\"", NeededFrom::Committed),
+    ] {
+        assert_eq!(read(rest).needed_from, from, "{rest}");
+    }
+    let both = read("must_cover = \"6h\"\nmust_not_exceed = \"168h\"");
+    assert_eq!((both.must_cover, both.must_not_exceed, both.rises), (Some(hours(6)), Some(hours(168)), false));
+    for (rest, says) in [
+        ("must_cover = \"7d\"\nmust_not_exceed = \"6d\"", "`must_cover` is longer than `must_not_exceed`"),
+        ("goal = \"falls\"", "`goal` cannot be \"falls\""),
+        ("goal = \"rises\"\nmust_cover = \"6h\"", "`must_cover` beside goal = \"rises\""),
+        ("goal = \"rises\"\ngroup = \"g\"", "`group` beside goal = \"rises\""),
+        ("needed_from = \"yesterday\"", "`needed_from` cannot be \"yesterday\""),
+        ("needed_from = \"0s\"", "`needed_from` is no time at all"),
+        ("needed_from = \"committed\"", "`needed_from` is what a group committed, but there is no `group`"),
+        ("group = \"\"", "`group` is empty"),
+        ("topics = [\"t\"]", "unknown key `topics` in this watch"),
+    ] {
+        assert_eq!(messages(&watch(rest)), [says], "{rest}");
+    }
+    assert!(messages(&format!("{HEAD}{STEP}expects_loss = \"t\"\n"))[0].contains("`expects_loss` has the wrong type"));
+    let purge = format!("{}{STEP}expects_loss = [\"t\", \"other\"]\n", watch(""));
+    assert_eq!(parsed(&purge).steps[0].expects_loss.len(), 2);
+    let warned: Vec<_> = lint(&parsed(&purge)).into_iter().map(|warning| warning.message).collect();
+    assert_eq!(warned, ["no kafka-retention watch looks at the topic other that step s purges"]);
+}
+
+#[test]
 fn secrets_come_from_three_places_and_stand_in_env_alone() {
     let secrets =
         "[secrets]\nES_KEY = { command = [\"pass\", \"show\", \"es\"] }\nA = { env = \"A\" }\nB = { file = \"b\" }\n";
@@ -190,7 +260,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         step("until", "\"w\""),
         step("manual", "\"press the button\""),
         step("each", "{ file = \"f\", first = 1, then = 2 }"),
-        step("expects_loss", "[\"t\"]"),
         step("on", "\"host\""),
         step("rehearse", "[\"x\"]"),
         step("probe", "[\"x\"]"),
@@ -199,15 +268,13 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         top("poll", "poll = true"),
         crew("seat", "[[crew.seat]]\nname = \"n\"\nwho = [\"x\"]"),
         tail("checklist", "[[checklist]]\nid = \"c\"\nask = \"?\""),
-        tail("recovery", "[[recovery]]\nname = \"r\""),
         tail("notify", "[[notify]]\non = [\"closed\"]"),
         http("urls", "urls = [\"http://h\"]"),
         http("samples", "samples = 3"),
         http("present", "present = [\"/a\"]"),
         http("absent", "expect = { absent = [\"/a\"] }"),
     ];
-    for kind in "kafka-retention restic pg-dump prometheus compare results session credential process lakefs".split(' ')
-    {
+    for kind in "restic pg-dump prometheus compare results session credential process lakefs".split(' ') {
         cases.push((kind.to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"{kind}\"\nwhatever = 1\n")));
     }
     for (name, text) in cases {

@@ -1,5 +1,9 @@
 //! `[[watch]]`: what is looked at, how often, and the limits of each kind. Start at [`read`].
 
+mod kafka_retention;
+
+pub use kafka_retention::{KafkaRetention, NeededFrom};
+
 use super::table::{Table, Value};
 use super::{HostLimits, Template, Watch, WatchKind};
 use crate::name::WatchId;
@@ -20,20 +24,11 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("command", &["run", "timeout"], &[]),
     ("file", &["path", "max_age", "min_size_ratio", "min_size"], &[]),
     ("kafka-lag", &["brokers", "group", "topics", "warn_above", "fail_above"], &[]),
+    ("kafka-retention", kafka_retention::KEYS, &[]),
     ("host", &["load_per_core_above", "memory_free_below", "disk_free_below", "path", "process"], &[]),
 ];
-const KINDS_REFUSED: &[&str] = &[
-    "kafka-retention",
-    "restic",
-    "pg-dump",
-    "prometheus",
-    "compare",
-    "results",
-    "session",
-    "credential",
-    "process",
-    "lakefs",
-];
+const KINDS_REFUSED: &[&str] =
+    &["restic", "pg-dump", "prometheus", "compare", "results", "session", "credential", "process", "lakefs"];
 
 pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
     let kind = match value.field("kind") {
@@ -74,6 +69,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
         "command" => command(&table),
         "file" => file(&table),
         "kafka-lag" => kafka_lag(&table),
+        "kafka-retention" => kafka_retention::read(&table),
         _ => host(&table),
     };
     Some(Watch { id: id?, kind: kind?, every: every?, stale_after: stale_after? })
@@ -202,7 +198,7 @@ fn filled(table: &Table<'_>, key: &'static str, label: &str) -> Option<Template>
     table.require(key, label).and_then(|value| non_empty(&value))
 }
 
-fn non_empty(value: &Value<'_>) -> Option<Template> {
+pub(super) fn non_empty(value: &Value<'_>) -> Option<Template> {
     let template = value.template(false)?;
     match template.text().trim() {
         "" => value.wrong(format!("`{}` is empty", value.key), "expected some text"),

@@ -44,6 +44,7 @@ pub fn markdown(report: &Report) -> String {
         .and_then(|()| steps(&mut out, report))
         .and_then(|()| stops(&mut out, report))
         .and_then(|()| watches(&mut out, report))
+        .and_then(|()| ways_back(&mut out, report))
         .and_then(|()| words(&mut out, report));
     out
 }
@@ -313,6 +314,26 @@ fn watches(out: &mut String, report: &Report) -> std::fmt::Result {
             None => "never read".into(),
         };
         writeln!(out, "| {} | {} | {} | {last} |", inline(watch.id.as_str()), watch.readings, watch.turns.len())?;
+    }
+    writeln!(out)
+}
+
+fn ways_back(out: &mut String, report: &Report) -> std::fmt::Result {
+    if report.ways_back.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "## Ways back\n\nBest first.\n\n| way back | while | price |\n|---|---|---|")?;
+    for way in &report.ways_back {
+        let watch = inline(way.watch.as_str());
+        writeln!(out, "| {} | {watch} | {} |", inline(&way.name), inline(&way.price))?;
+    }
+    writeln!(out)?;
+    if report.turns_back.is_empty() {
+        writeln!(out, "- **none of them ever stood**")?;
+    }
+    let name = |name: &Option<String>| name.as_ref().map_or_else(|| "**none**".into(), |name| inline(name));
+    for turn in &report.turns_back {
+        writeln!(out, "- {} {}, before: {}: {}", turn.at.clock(), name(&turn.to), name(&turn.from), inline(&turn.why))?;
     }
     writeln!(out)
 }

@@ -17,7 +17,7 @@ use crate::event::{
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::session::steps::Phase;
-use crate::session::{OpenError, Said, Session, Told, step_of, story};
+use crate::session::{OpenError, Said, Session, Told, price, step_of, story};
 use crate::transcript::output;
 use crate::transcript::read::{ReadError, Reader, Source};
 use crate::transcript::record::Line;
@@ -100,6 +100,10 @@ pub struct Report {
     pub steps: Vec<StepReport>,
     /// Every watch of the plan.
     pub watches: Vec<WatchReport>,
+    /// The plan's ways back, best first.
+    pub ways_back: Vec<WayBackReport>,
+    /// Every change of the best one that stood.
+    pub turns_back: Vec<TurnBack>,
     /// Every time the line was stopped.
     pub stops: Vec<Stop>,
     /// Every request that was refused.
@@ -228,6 +232,26 @@ pub struct WatchReport {
     pub last: Option<(Status, String)>,
 }
 
+/// A way back that the plan names.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct WayBackReport {
+    pub name: String,
+    pub watch: WatchId,
+    /// What it takes and loses, in a clause.
+    pub price: String,
+}
+
+/// Another way back became the best one that stands; none where there was none any more.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct TurnBack {
+    pub at: At,
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub why: String,
+}
+
 /// Once, the line stood.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)]
@@ -315,6 +339,11 @@ impl Report {
             turns: vec![],
             last: None,
         });
+        let ways_back = session.plan.recovery.iter().map(|recovery| WayBackReport {
+            name: recovery.name.clone(),
+            watch: recovery.watch.clone(),
+            price: price(recovery),
+        });
         Report {
             plan_name: session.plan.name.clone(),
             environment: session.plan.environment.clone(),
@@ -335,6 +364,8 @@ impl Report {
             crew: vec![],
             steps: steps.collect(),
             watches: watches.collect(),
+            ways_back: ways_back.collect(),
+            turns_back: vec![],
             stops: vec![],
             refusals: vec![],
             said: vec![],
@@ -387,6 +418,9 @@ impl Report {
                 if let Some(watch) = self.watches.iter_mut().find(|seen| seen.id == *watch) {
                     watch.turns.push((at, *from, *to, why.clone()));
                 }
+            }
+            Event::RecoveryTurned { from, to, why } => {
+                self.turns_back.push(TurnBack { at, from: from.clone(), to: to.clone(), why: why.clone() })
             }
             Event::AndonPulled { why } | Event::LineHeld { why } => match self.open_stop() {
                 Some(stop) => stop.pulls.push(said(why)),

@@ -8,6 +8,7 @@ mod decide;
 mod line;
 mod look;
 mod observe;
+mod recovery;
 pub mod request;
 pub mod signing;
 pub mod steps;
@@ -21,11 +22,12 @@ pub use decide::decide;
 pub(crate) use decide::refused;
 pub use line::LineState;
 pub use observe::{Fact, observe};
+pub use recovery::{Stands, WayBack, price};
 pub use request::{Author, Refusal, Request};
 pub use story::story;
 
 use crate::clock::At;
-use crate::event::{Attention, Event, Outcome, Reading, Role, RunEnd, Settled, Status, Verdict};
+use crate::event::{Anchor, Attention, Event, Outcome, Reading, Role, RunEnd, Settled, Status, Verdict};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Params, Plan};
@@ -85,6 +87,9 @@ pub struct Session {
     pub watches: BTreeMap<WatchId, WatchState>,
     /// Every step of the plan.
     pub steps: BTreeMap<StepId, StepState>,
+    /// The way back people were told still stands, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_back: Option<String>,
     /// Whether anything may start.
     pub line: LineState,
     /// Since when fewer eligible shadows are connected than the next critical step needs.
@@ -173,6 +178,12 @@ pub struct WatchState {
     pub status: Option<Status>,
     /// Numbers read, newest last.
     pub history: VecDeque<(At, f64)>,
+    /// What is needed of its topic, where it is a watch that counts that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Anchor>,
+    /// Whether a planned purge of its topic ended well since: what is left is to be counted anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anchor_moves: bool,
 }
 
 /// One half of a hand-over.
@@ -278,6 +289,7 @@ impl Session {
             people: BTreeMap::new(),
             watches: plan.watches.iter().map(|watch| (watch.id.clone(), WatchState::default())).collect(),
             steps: plan.steps.iter().map(|step| (step.id.clone(), StepState::default())).collect(),
+            way_back: None,
             line: LineState::default(),
             short_since: None,
             notes: VecDeque::new(),
@@ -388,6 +400,12 @@ impl Session {
             Event::GateTurned { watch, to, .. } => {
                 self.watches.entry(watch.clone()).or_default().status = Some(*to);
             }
+            Event::AnchorTaken { watch, anchor } => {
+                let state = self.watches.entry(watch.clone()).or_default();
+                state.anchor = Some(anchor.clone());
+                state.anchor_moves = false;
+            }
+            Event::RecoveryTurned { to, .. } => self.way_back = to.clone(),
             Event::AndonPulled { .. } => self.line.pull(by, at, Head { seq: line.seq, hash }),
             Event::AndonReleased { freed, .. } => self.line.release(by, *freed),
             Event::LineHeld { why } => self.line.held = Some(why.clone()),
@@ -400,6 +418,9 @@ impl Session {
                 }
             }
             event => self.apply_to_step(line, hash, event),
+        }
+        for watch in self.purged_by(&line.event) {
+            self.watches.entry(watch).or_default().anchor_moves = true;
         }
         let short = self.shadows_short();
         self.short_since = if short { self.short_since.or(Some(at)) } else { None };

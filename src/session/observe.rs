@@ -3,9 +3,9 @@
 
 use super::decide::{refused, void, void_open};
 use super::steps::{Phase, StepState};
-use super::{Closing, Session, twin, verify};
+use super::{Closing, Session, recovery, twin, verify};
 use crate::clock::At;
-use crate::event::{Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
+use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{ShadowLost, Step};
@@ -27,6 +27,8 @@ pub enum Fact {
     DoorRefused { principal: Principal, reason: String },
     /// A watch was read.
     Reading { watch: WatchId, reading: Reading, began: At, asked: Option<u64> },
+    /// A watch counted what is needed of its topic from here on.
+    Anchor { watch: WatchId, anchor: Anchor },
     /// Before a run, what would run was frozen once more.
     Rechecked { step: StepId, attempt: u32, now: Result<Box<Covers>, String> },
     /// The process exists.
@@ -81,6 +83,10 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             refused(session, at, principal, "join".to_owned(), reason.clone()).into_iter().collect()
         }
         Fact::Reading { watch, reading, began, asked } => read(session, at, watch, reading, *began, *asked),
+        Fact::Anchor { watch, anchor } => match session.wants_anchor(watch) {
+            true => vec![Event::AnchorTaken { watch: watch.clone(), anchor: anchor.clone() }],
+            false => vec![],
+        },
         Fact::Rechecked { step, attempt, now } => rechecked(session, at, step, *attempt, now),
         Fact::Started { step, attempt, process, cols, rows } => match live(session, step, *attempt) {
             Some(state) if state.phase == Phase::Intended => {
@@ -178,6 +184,7 @@ fn tick(session: &Session, at: At) -> Vec<Event> {
         (Some(_), None) => events.push(Event::LineFreed { why: "enough shadows are connected again".into() }),
         _ => {}
     }
+    events.extend(recovery::turned(session, at));
     events
 }
 

@@ -200,9 +200,7 @@ pub enum Refusal {
     StillRunning { step: StepId },
     #[error("{who} leads, and somebody else has to take note")]
     LeadMayNot { who: Principal },
-    #[error(
-        "say whether what step {step} does is there: settle {step} done WHY, or settle {step} failed WHY"
-    )]
+    #[error("say whether what step {step} does is there: settle {step} done WHY, or settle {step} failed WHY")]
     SayWhich { step: StepId },
     #[error("{to} checked the running step {step}, and may not lead it")]
     CheckedRunning { to: Principal, step: StepId },

@@ -1,6 +1,6 @@
 //! The session in short sentences: the events pane, plain mode and the report tell the same story.
 
-use super::{Session, step_of, twin};
+use super::{Session, recovery, step_of, twin};
 use crate::clock::human;
 use crate::event::{Attention, Event, Outcome, Settled};
 use crate::transcript::record::Line;
@@ -55,6 +55,10 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         }
         Event::ReadingTaken { .. } | Event::OutputWritten { .. } | Event::Resized { .. } => return None,
         Event::GateTurned { watch, to, why, .. } => format!("watch {watch} is {}: {}", to.word(), shown(why)),
+        Event::AnchorTaken { watch, anchor } => {
+            format!("watch {watch} counts from here what is needed of {}", shown(&anchor.topic))
+        }
+        Event::RecoveryTurned { from, to, why } => shown(&recovery::turn(session, from.as_deref(), to.as_deref(), why)),
         Event::StepArmed { covers, attempt, .. } => {
             format!("{by} armed {step} (attempt {attempt}, digest {})", covers.digest().short())
         }

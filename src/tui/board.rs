@@ -7,7 +7,7 @@ use super::run::{FRAME, Options, TICK};
 use super::terminal::Guard;
 use super::text::{pad, pad_left, sparkline};
 use super::theme::{Ink, Theme};
-use super::{Exit, facts};
+use super::{Exit, facts, recovery};
 use crate::client::view::View;
 use crate::event::Status;
 use crossterm::event::{Event as Terminal, EventStream, KeyCode, KeyEventKind, KeyModifiers};
@@ -92,7 +92,11 @@ pub fn draw(buf: &mut Buffer, view: &View, theme: &Theme, glyphs: Glyphs, now: N
         look.span(format!("  {}", session.plan.name), Ink::Text),
     ];
     row(buf, area, 0, left, right);
-    let inner = Rect { y: area.y + 1, height: area.height.saturating_sub(2), ..area };
+    let clock = u16::from(area.height > 3 && recovery::is_shown(session));
+    if clock > 0 {
+        recovery::draw(&look, buf, Rect { y: area.y + 1, height: 1, ..area });
+    }
+    let inner = Rect { y: area.y + 1 + clock, height: area.height.saturating_sub(2 + clock), ..area };
     let mut y = 0;
     for watch in session.plan.watches.iter().skip(skip) {
         y += watch_rows(&look, buf, inner, y, watch);

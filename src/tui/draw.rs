@@ -3,6 +3,7 @@
 //! ```text
 //! row 0        LIVE  ENVIRONMENT  name   T+   step n of m PHASE   me · ROLE   link   clock
 //! row 1        the worst alarm, or the point of no return; the andon fills it
+//! row 2        wide: the recovery clock, where the plan names ways back; narrow: it stands in row 0
 //! wide         plan | command              narrow    plan (around the current step)
 //!                   | lag | health                   one pane, picked by number
 //!              crew | chat | events
@@ -19,7 +20,7 @@ use super::panes::{command, crew, plan, watches};
 use super::text::{fit, pad, wrap};
 use super::theme::{Ink, Theme};
 use super::update::Drawn;
-use super::{facts, panel};
+use super::{facts, panel, recovery};
 use crate::client::view::{Link, View};
 use crate::clock::human;
 use crate::name::shown;
@@ -81,7 +82,11 @@ fn main(look: &Look<'_>, buf: &mut Buffer, area: Rect, drawn: &mut Drawn) {
     let wide = area.width >= 100 && area.height >= 30;
     let message = message(look, usize::from(area.width).saturating_sub(2));
     let rows = u16::try_from(message.len()).unwrap_or(1).clamp(1, 4);
-    let body = Rect { y: area.y + 2, height: area.height.saturating_sub(3 + rows), ..area };
+    let clock = u16::from(wide && recovery::is_shown(look.session()));
+    if clock > 0 {
+        recovery::draw(look, buf, Rect { y: area.y + 2, height: 1, ..area });
+    }
+    let body = Rect { y: area.y + 2 + clock, height: area.height.saturating_sub(3 + clock + rows), ..area };
     let below = Rect { x: area.x + 1, y: body.bottom(), width: area.width - 2, height: rows };
     lines(buf, below, &message);
     if look.app.zoom {
@@ -151,6 +156,10 @@ fn status(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         parts.push((1, vec![look.span(of, Ink::Text), look.span(word, ink)]));
     } else {
         parts.push((1, vec![look.span("every step is over", Ink::Done)]));
+    }
+    let covered = narrow || area.height < 30 || look.app.panel().is_some();
+    if let Some((text, ink)) = recovery::short(session, look.at()).filter(|_| covered) {
+        parts.push((1, vec![look.span(text, ink)]));
     }
     let (role, ink) = facts::role_word(session, &look.view.me);
     let replay = matches!(look.view.link, Link::Replay { .. });
@@ -430,6 +439,9 @@ fn small(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         all.extend(field_lines(look, field, width));
     }
     all.push(Line::from(cut(spans, width)));
+    if let Some((text, ink)) = recovery::short(session, look.at()) {
+        all.push(Line::from(cut(vec![look.span(text, ink)], width)));
+    }
     all.push(Line::from(cut(vec![look.span(environment, ink)], width)));
     if let Some(toast) = look.app.toasts.back() {
         all.push(Line::from(cut(vec![look.span(&toast.text, Ink::Warn)], width)));

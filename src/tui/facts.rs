@@ -90,7 +90,7 @@ pub fn gate(session: &Session, gate: &crate::plan::Gate, at: At) -> (&'static st
 
 /// Whether a watch belongs in the lag pane.
 pub fn is_kafka(kind: &WatchKind) -> bool {
-    matches!(kind, WatchKind::KafkaLag { .. })
+    matches!(kind, WatchKind::KafkaLag { .. } | WatchKind::KafkaRetention(_))
 }
 
 /// Whether a watch is about a backup.

@@ -13,6 +13,7 @@ pub mod facts;
 pub mod keymap;
 mod panel;
 mod panes;
+mod recovery;
 mod run;
 pub mod terminal;
 mod text;

@@ -7,6 +7,7 @@ use super::app::{Overlay, Panel, SECTIONS, Seen, Shown};
 use super::canvas::{Look, cut, lines, row, rule};
 use super::facts;
 use super::panes::{command, plan};
+use super::recovery;
 use super::text::{pad, pad_left, sparkline, wrap};
 use super::theme::Ink;
 use crate::clock::human;
@@ -349,6 +350,18 @@ fn blast(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
             width,
             2,
         ));
+    }
+    let session = look.session();
+    if recovery::is_shown(session) {
+        let way = session.ways_back(look.at()).next();
+        let spans = match way {
+            Some(way) => recovery::rung(look, &way),
+            None => vec![look.span(format!("NONE: {}", recovery::fallen(session, look.at())), Ink::Fail)],
+        };
+        // One row, so that a clock that runs does not change what was seen.
+        let mut line = vec![look.span(pad("way back", 12), Ink::Dim)];
+        line.extend(spans);
+        all.push(Line::from(cut(line, width)));
     }
     all
 }

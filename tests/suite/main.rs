@@ -18,6 +18,8 @@ mod quorum;
 mod real;
 mod reconnect;
 mod refusals;
+#[cfg(feature = "kafka")]
+mod retention;
 mod secrets;
 mod signers;
 mod statements;

@@ -51,6 +51,7 @@ const CORE: &[&str] = &[
     "trust/statement.rs",
     "plan",
     "event.rs",
+    "event",
     "session",
     "protocol.rs",
     "transcript/record.rs",

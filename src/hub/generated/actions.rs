@@ -152,11 +152,21 @@ address = "127.0.0.1:2"
 stale_after = "40s"
 [[watch]]
 id = "idle"
-kind = "tcp"
-address = "127.0.0.1:3"
+kind = "kafka-retention"
+brokers = "127.0.0.1:3"
+topic = "events"
+[[recovery]]
+name = "replay"
+watch = "lag"
+takes = "40m"
+[[recovery]]
+name = "restore"
+watch = "api"
+takes = "6h"
 [[step]]
 id = "build"
 run = ["./build"]
+expects_loss = ["events"]
 gates = ["api"]
 [[step]]
 id = "swap"

@@ -1,10 +1,11 @@
 //! The twelve invariants of ARCHITECTURE.md, each computed from [`Evidence`] alone and checked after every batch.
 
 use super::evidence::{Evidence, Kind, New, allowed, attempt_of};
-use crate::event::{Cause, Event, Status, Verdict};
+use crate::event::{Cause, Event, Settled, Status, Verdict};
 use crate::hash::Hash;
 use crate::name::{Principal, is_hidden};
 use crate::session::step_of;
+use crate::transcript::record::Line;
 use std::collections::BTreeSet;
 
 type Check = fn(&Evidence, &New) -> Result<(), String>;
@@ -262,6 +263,12 @@ pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), Stri
                 ensure(read && known, || format!("{step} is well though {} is not known", watched.watch))?;
             }
         }
+        // The way back that people are told of is the first whose watch reads ok or warn at that moment.
+        if let Event::RecoveryTurned { to, .. } = &line.event {
+            let stands = |watch| matches!(e.reads(index, watch, line.at), Status::Ok | Status::Warn);
+            let best = e.plan.recovery.iter().find(|recovery| stands(&recovery.watch)).map(|recovery| &recovery.name);
+            ensure(best == to.as_ref(), || format!("told to go back by {to:?}, and what stands is {best:?}"))?;
+        }
     }
     for output in e.outputs[new.outputs.clone()].iter().filter(|output| !output.cut && !output.lines.is_empty()) {
         let at = e.lines[output.lines.end - 1].at;
@@ -384,6 +391,21 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
         if let Event::RunIntended { step, attempt } = &line.event {
             let requested = e.of(index, "RunRequested", step, *attempt).and_then(life);
             ensure(requested == life(index), || format!("{step} was intended from a request of another life"))?;
+        }
+        // No hub moves an anchor, a new one included, but after a planned purge that ended well.
+        if let Event::AnchorTaken { watch, .. } = &line.event {
+            let of = |line: &Line| matches!(&line.event, Event::AnchorTaken { watch: w, .. } if w == watch);
+            let purged = |line: &Line| match &line.event {
+                Event::RunEnded { step, end, .. } if end.is_success() => {
+                    e.step(step).is_ok_and(|step| !step.expects_loss.is_empty())
+                }
+                Event::Acknowledged { step, outcome: Settled::Done, .. } => {
+                    e.step(step).is_ok_and(|step| !step.expects_loss.is_empty())
+                }
+                _ => false,
+            };
+            let moved = e.last(index, of).is_none_or(|before| e.last(index, purged).is_some_and(|at| at > before));
+            ensure(moved, || format!("the anchor of {watch} moved, and nothing was purged"))?;
         }
         if matches!(line.event, Event::StepArmed { .. } | Event::Acknowledged { .. }) {
             let lost = e.last(index, |line| matches!(line.event, Event::OutcomeUnknown { still_running: true, .. }));

@@ -2,13 +2,20 @@
 
 use super::actions::{HOSTILE, VALUES};
 use super::world::World;
-use crate::event::{Covers, FileSeen, GateSeen, Reading, Status};
+use crate::event::{Anchor, Covers, FileSeen, GateSeen, Mark, Reading, Status};
 use crate::hash::Hash;
 use crate::name::{StepId, WatchId};
 use crate::session::Session;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl World {
+    /// Counted at this moment, so that no two are equal.
+    pub fn anchor(&self) -> Anchor {
+        let low = u64::try_from(self.now.micros()).expect("later than 1970");
+        let mark = Mark { needed: low, low, end: low, oldest_ms: None };
+        Anchor { topic: HOSTILE[3].into(), retention_ms: Some(-1), partitions: [(0, mark)].into() }
+    }
+
     pub fn reading(&self, watch: &WatchId) -> Reading {
         let (status, why, value) = self.gates.get(watch).copied().unwrap_or((Status::Unknown, 0, 0));
         let value = VALUES[value % VALUES.len()];

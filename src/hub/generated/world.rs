@@ -311,7 +311,11 @@ impl World {
             }
             Input::Read { watch, took_ms } => {
                 let began = At::from_micros(self.now.micros() - (*took_ms as i64) * 1000);
-                vec![Fact::Reading { watch: watch.clone(), reading: self.reading(watch), began, asked: None }]
+                // A collector may give an anchor with any reading; the session takes it only where one is wanted.
+                let counted = self.session().plan.watch(watch).is_some_and(|watch| watch.kind.is_countdown());
+                let anchor = counted.then(|| Fact::Anchor { watch: watch.clone(), anchor: self.anchor() });
+                let reading = Fact::Reading { watch: watch.clone(), reading: self.reading(watch), began, asked: None };
+                anchor.into_iter().chain([reading]).collect()
             }
             Input::Asked { watch } => {
                 let Some(index) = self.jobs.asked.iter().position(|(w, ..)| w == watch) else { return vec![] };

@@ -22,10 +22,10 @@ const EMPTY: usize = 16;
 
 /// Keeps the last complaint instead of printing it.
 #[derive(Default)]
-struct Listener(Mutex<Option<String>>);
+pub(super) struct Listener(Mutex<Option<String>>);
 
 impl Listener {
-    fn kept(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+    pub(super) fn kept(&self) -> std::sync::MutexGuard<'_, Option<String>> {
         // A poisoned lock guards a text that is only shown; whatever is in it is fine.
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -72,29 +72,8 @@ impl GroupReads {
         Ok(GroupReads { consumer })
     }
 
-    /// Calls with what time is left, twice where the first answer is an error: the first call after a change of leaders
-    /// fails as a whole, the next one partition by partition.
-    fn call<T>(&self, deadline: Instant, call: impl Fn(Duration) -> KafkaResult<T>) -> Result<T, String> {
-        let left = || deadline.saturating_duration_since(Instant::now()).min(CALL);
-        let mut failed = None;
-        for _ in 0..2 {
-            let time = left();
-            // librdkafka counts whole milliseconds, and some of its calls take a zero for "for ever".
-            if time < Duration::from_millis(5) {
-                break;
-            }
-            match call(time) {
-                Ok(answer) => return Ok(answer),
-                Err(error) => {
-                    let text = short(&error);
-                    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut) {
-                        return Err(text); // the time it had is spent
-                    }
-                    failed = Some(text);
-                }
-            }
-        }
-        Err(failed.unwrap_or_else(|| "no time left in this cycle".into()))
+    fn call<T>(&self, deadline: Instant, ask: impl Fn(Duration) -> KafkaResult<T>) -> Result<T, String> {
+        call(deadline, ask)
     }
 
     fn offsets(&self, places: &[Place], of: Offset, deadline: Instant) -> Result<Vec<Fact<u64>>, String> {
@@ -160,6 +139,31 @@ impl KafkaSource for GroupReads {
     }
 }
 
+/// Calls with what time is left, twice where the first answer is an error: the first call after a change of leaders
+/// fails as a whole, the next one partition by partition.
+pub(super) fn call<T>(deadline: Instant, call: impl Fn(Duration) -> KafkaResult<T>) -> Result<T, String> {
+    let left = || deadline.saturating_duration_since(Instant::now()).min(CALL);
+    let mut failed = None;
+    for _ in 0..2 {
+        let time = left();
+        // librdkafka counts whole milliseconds, and some of its calls take a zero for "for ever".
+        if time < Duration::from_millis(5) {
+            break;
+        }
+        match call(time) {
+            Ok(answer) => return Ok(answer),
+            Err(error) => {
+                let text = short(&error);
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut) {
+                    return Err(text); // the time it had is spent
+                }
+                failed = Some(text);
+            }
+        }
+    }
+    Err(failed.unwrap_or_else(|| "no time left in this cycle".into()))
+}
+
 /// A list for one call.
 fn list(places: &[Place], offset: Offset) -> KafkaResult<TopicPartitionList> {
     let mut list = TopicPartitionList::with_capacity(places.len());
@@ -170,7 +174,7 @@ fn list(places: &[Place], offset: Offset) -> KafkaResult<TopicPartitionList> {
 }
 
 /// An answer in the order of what was asked.
-fn matched<T>(
+pub(super) fn matched<T>(
     places: &[Place],
     answer: &TopicPartitionList,
     fact: impl Fn(Option<String>, Offset) -> Fact<T>,
@@ -194,7 +198,7 @@ fn known<T>(offset: i64, fact: impl Fn(u64) -> T) -> Fact<T> {
 }
 
 /// The broker's words without the call's name, which says nothing to whoever reads the panel.
-fn short(error: &KafkaError) -> String {
+pub(super) fn short(error: &KafkaError) -> String {
     match error.rdkafka_error_code() {
         Some(code) => code.to_string(),
         None => error.to_string(),

@@ -1,6 +1,7 @@
 //! Cycles against scripted sources: what becomes of offsets that are known, unknown, lost and contradictory.
 
 use super::*;
+use crate::monitor::anchor::Slot;
 use crate::monitor::worker::Worker;
 use crate::name::WatchId;
 use proptest::prelude::*;
@@ -219,7 +220,14 @@ async fn a_hung_client_reads_unknown_in_time_and_recovers() {
     let watch = crate::plan::Watch { id, kind, every, stale_after: every };
     let (samples, mut seen) = tokio::sync::mpsc::channel(8);
     let (ask, asked) = tokio::sync::mpsc::unbounded_channel();
-    let task = tokio::spawn(keep_reading(watch, collector, std::sync::Arc::new(crate::clock::wall), samples, asked));
+    let task = tokio::spawn(keep_reading(
+        watch,
+        collector,
+        std::sync::Arc::new(crate::clock::wall),
+        samples,
+        asked,
+        Slot::default(),
+    ));
     ask.send(1).unwrap();
     let sample = seen.recv().await.unwrap();
     assert_eq!((sample.asked, sample.reading.status), (Some(1), Status::Unknown));

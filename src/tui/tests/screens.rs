@@ -61,6 +61,72 @@ fn the_andon_fills_its_row_and_says_what_releases_it() {
     }
 }
 
+/// The same release with two ways back, the better of which runs out.
+fn with_ways_back() -> Flight {
+    let ladder = r#"
+[[watch]]
+id = "replay-window"
+kind = "kafka-retention"
+brokers = "kafka-1:9092"
+topic = "orders.in"
+[[recovery]]
+name = "replay orders.in"
+watch = "replay-window"
+takes = "40m"
+[[recovery]]
+name = "restore the nightly dump"
+watch = "nightly"
+takes = "6h"
+loses = "up to a day of edits"
+[[step]]
+id = "freeze"
+"#;
+    let mut flight = Flight::open(&PLAN.replacen("[[step]]\nid = \"freeze\"\n", ladder, 1));
+    flight.fresh();
+    flight
+}
+
+#[test]
+fn the_way_back_is_a_clock_on_every_screen() {
+    let clock = |flight: &Flight, size: (u16, u16)| {
+        let text = screen(flight, "dana", size, Glyphs::Unicode, &App::new(size.0, size.1));
+        let told = text.lines().find(|line| line.to_lowercase().contains("back")).unwrap_or("no clock").trim();
+        told.to_owned()
+    };
+    let mut flight = with_ways_back();
+    flight.read("replay-window", Status::Ok, Some((4733.0, "s")), "first needed record stays at least 1:18:53, on p0");
+    flight.saw(Fact::Tick);
+    insta::assert_snapshot!("way-back-120x40", screen(&flight, "dana", (120, 40), Glyphs::Unicode, &App::new(120, 40)));
+    insta::assert_snapshot!("way-back-80x24", screen(&flight, "dana", (80, 24), Glyphs::Unicode, &App::new(80, 24)));
+    insta::assert_snapshot!(
+        "way-back-80x24-ascii",
+        screen(&flight, "dana", (80, 24), Glyphs::Ascii, &App::new(80, 24))
+    );
+    assert_eq!(clock(&flight, (50, 12)), "back 01:18:53");
+    assert!(clock(&flight, (80, 24)).contains("back 01:18:53"));
+    flight.pass(9);
+    assert!(clock(&flight, (80, 24)).contains("back 01:18:44"), "it runs between readings");
+    flight.read("replay-window", Status::Warn, Some((1800.0, "s")), "retention.bytes is 1 GB a partition");
+    assert!(clock(&flight, (80, 24)).contains("back at most 00:30:00 TOO SLOW"), "{}", clock(&flight, (80, 24)));
+    assert!(clock(&flight, (120, 40)).contains("at most 00:30:00 left · takes 40:00, loses nothing · TAKES LONGER"));
+    // A rung falls aloud, and the next one stands in its place.
+    flight.read("replay-window", Status::Fail, None, "LOST 12 needed records");
+    flight.saw(Fact::Tick);
+    assert!(clock(&flight, (80, 24)).contains("back while nightly ok"));
+    let told: Vec<_> = flight.session().recent.iter().map(|told| told.text.as_str()).collect();
+    let last = told.iter().rev().find(|text| text.starts_with("way back")).unwrap();
+    assert!(last.contains("restore the nightly dump") && last.contains("replay orders.in"), "{last}");
+    assert!(last.contains("LOST 12 needed records"), "{last}");
+    // And nothing that is unknown stands.
+    flight.pass(60);
+    flight.saw(Fact::Tick);
+    assert!(clock(&flight, (80, 24)).contains("NO WAY BACK"));
+    insta::assert_snapshot!(
+        "no-way-back-120x40",
+        screen(&flight, "dana", (120, 40), Glyphs::Unicode, &App::new(120, 40))
+    );
+}
+
 #[test]
 fn what_failed_is_owed_a_word() {
     let mut flight = Flight::start();

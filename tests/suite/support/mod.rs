@@ -4,6 +4,8 @@ pub mod cases;
 pub mod hostile;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "kafka")]
+pub mod log;
 pub mod program;
 pub mod raw;
 pub mod real;
