@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::{HostLimits, Run, Template};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -32,8 +33,8 @@ async fn once_in(kind: WatchKind, folder: &Path) -> Reading {
     let watch = watch(kind, Duration::from_secs(5));
     let limit = limit(&watch);
     let mut collector = Collector::new(&watch, &Params::new(), folder);
-    match tokio::time::timeout(limit, collector.read(limit)).await {
-        Ok(reading) => reading,
+    match tokio::time::timeout(limit, collector.read(limit, false)).await {
+        Ok((reading, _)) => reading,
         Err(_) => Reading::unknown("late"),
     }
 }

@@ -23,6 +23,8 @@ pub use problem::{PlanError, Problem};
 pub use sample::{SAMPLES, sample};
 pub use template::{RenderError, Template};
 pub use units::parse_duration;
+pub use watches::compare::Compare;
+pub use watches::formula::{Formula, FormulaError, Quantity, Relation, Sides, Sign, Term};
 
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
@@ -214,6 +216,8 @@ pub enum WatchKind {
     },
     /// The machine the hub runs on. Every limit given must hold.
     Host(HostLimits),
+    /// Readings of other watches against each other.
+    Compare(Compare),
 }
 
 /// Limits of a `host` watch.
@@ -241,6 +245,7 @@ impl WatchKind {
             WatchKind::File { .. } => "file",
             WatchKind::KafkaLag { .. } => "kafka-lag",
             WatchKind::Host { .. } => "host",
+            WatchKind::Compare { .. } => "compare",
         }
     }
 }

@@ -511,6 +511,16 @@ impl<'a> Value<'a> {
         self.cx.problem_with_help(span, format!("secret `{key}` is not declared"), label, help);
     }
 
+    /// Where these bytes of this text stand; all of it where an escape in the TOML hides the place.
+    pub fn slice(&self, bytes: Range<usize>) -> Span {
+        let (span, text) = (self.span(), self.peek().unwrap_or_default());
+        let raw = self.cx.text.get(span.clone()).unwrap_or_default();
+        match raw.get(1..).is_some_and(|raw| raw.starts_with(text)) && text.get(bytes.clone()).is_some() {
+            true if !bytes.is_empty() => span.start + 1 + bytes.start..span.start + 1 + bytes.end,
+            _ => span,
+        }
+    }
+
     /// Where `part` of this text stands; all of it where an escape in the TOML hides the place.
     pub fn part(&self, part: &str) -> Span {
         let span = self.span();

@@ -185,8 +185,7 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         http("present", "present = [\"/a\"]"),
         http("absent", "expect = { absent = [\"/a\"] }"),
     ];
-    for kind in "kafka-retention restic pg-dump prometheus compare results session credential process lakefs".split(' ')
-    {
+    for kind in "kafka-retention restic pg-dump prometheus results session credential process lakefs".split(' ') {
         cases.push((kind.to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"{kind}\"\nwhatever = 1\n")));
     }
     for (name, text) in cases {
@@ -272,6 +271,9 @@ fn mistakes_in_values_are_told() {
             "`warn_above` is above `fail_above`",
         ),
         (watch("kind = \"kafka-lag\"\nbrokers = \"b\"\ngroup = \"g\"\ntopics = []"), "`topics` is empty"),
+        (watch("kind = \"compare\"\nassert = \"1 == 1\""), "this formula reads no watch"),
+        (watch("kind = \"compare\"\nassert = \"v == 1\""), "there is no watch \"v\""),
+        (watch("kind = \"compare\"\nassert = \"w == 1\""), "this comparison rests on itself"),
     ] {
         let messages = messages(&text);
         assert!(messages.iter().any(|message| message.contains(expected)), "{expected}: {messages:?}\n{text}");

@@ -1,5 +1,8 @@
 //! `[[watch]]`: what is looked at, how often, and the limits of each kind. Start at [`read`].
 
+pub(super) mod compare;
+pub(super) mod formula;
+
 use super::table::{Table, Value};
 use super::{HostLimits, Template, Watch, WatchKind};
 use crate::name::WatchId;
@@ -21,19 +24,10 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("file", &["path", "max_age", "min_size_ratio", "min_size"], &[]),
     ("kafka-lag", &["brokers", "group", "topics", "warn_above", "fail_above"], &[]),
     ("host", &["load_per_core_above", "memory_free_below", "disk_free_below", "path", "process"], &[]),
+    ("compare", &["assert", "within"], &[]),
 ];
-const KINDS_REFUSED: &[&str] = &[
-    "kafka-retention",
-    "restic",
-    "pg-dump",
-    "prometheus",
-    "compare",
-    "results",
-    "session",
-    "credential",
-    "process",
-    "lakefs",
-];
+const KINDS_REFUSED: &[&str] =
+    &["kafka-retention", "restic", "pg-dump", "prometheus", "results", "session", "credential", "process", "lakefs"];
 
 pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
     let kind = match value.field("kind") {
@@ -74,6 +68,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
         "command" => command(&table),
         "file" => file(&table),
         "kafka-lag" => kafka_lag(&table),
+        "compare" => compare::read(&table),
         _ => host(&table),
     };
     Some(Watch { id: id?, kind: kind?, every: every?, stale_after: stale_after? })
