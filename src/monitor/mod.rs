@@ -5,6 +5,7 @@
 //! hangs. Readings of one watch never overlap. And a reading that was asked for begins after it was asked for. Start at
 //! [`Monitor::start`].
 
+pub mod baseline;
 mod board;
 mod command;
 mod compare;
@@ -14,12 +15,13 @@ mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod tcp;
+mod web;
 mod worker;
 
 use crate::clock::{At, human};
 use crate::event::{Reading, Status};
 use crate::name::{WatchId, shown};
-use crate::plan::{Params, Watch, WatchKind};
+use crate::plan::{self, Params, Watch, WatchKind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,8 +127,9 @@ fn limit_among(watch: &Watch, watches: &[Watch], rungs: usize) -> Duration {
 pub fn limit(watch: &Watch) -> Duration {
     const GRACE: Duration = Duration::from_secs(1);
     match &watch.kind {
-        WatchKind::Http { within: Some(within), .. } | WatchKind::Tcp { within: Some(within), .. } => {
-            within.saturating_add(GRACE)
+        WatchKind::Tcp { within: Some(within), .. } => within.saturating_add(GRACE),
+        WatchKind::Http(plan::Http { within: Some(within), samples, .. }) => {
+            within.saturating_add(GRACE).saturating_mul(*samples)
         }
         // The command is killed after `timeout`; the rest is for reaping it.
         WatchKind::Command { timeout, .. } => timeout.saturating_add(GRACE),
@@ -153,7 +156,7 @@ impl Collector {
 
     fn try_new(watch: &Watch, params: &Params, folder: &Path) -> Result<Self, String> {
         Ok(match &watch.kind {
-            WatchKind::Http { .. } => Collector::Http(http::Http::new(&watch.kind, params)?),
+            WatchKind::Http(pages) => Collector::Http(http::Http::new(pages, params)?),
             WatchKind::Tcp { address, within } => {
                 Collector::Tcp(tcp::Tcp { address: address.render(params).map_err(text)?, within: *within })
             }
@@ -185,7 +188,7 @@ impl Collector {
     /// now. May be dropped half-way.
     async fn read(&mut self, limit: Duration, asked: bool) -> (Reading, Option<At>) {
         let reading = match self {
-            Collector::Http(http) => http.read().await,
+            Collector::Http(http) => http.read(limit).await,
             Collector::Tcp(tcp) => tcp.read().await,
             Collector::Command(command) => command.read().await,
             Collector::Compare(compare) => {

@@ -25,6 +25,7 @@ pub use template::{RenderError, Template};
 pub use units::parse_duration;
 pub use watches::compare::Compare;
 pub use watches::formula::{Formula, FormulaError, Quantity, Relation, Sides, Sign, Term};
+pub use watches::http::Http;
 
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
@@ -163,19 +164,8 @@ pub struct Watch {
 /// What a watch looks at. Fields are named as the tool they read names them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WatchKind {
-    /// An HTTP GET.
-    Http {
-        /// Where.
-        url: Template,
-        /// The status wanted; any 2xx where none is given.
-        status: Option<u16>,
-        /// Text the body must hold.
-        contains: Option<String>,
-        /// The longest time from request to whole body.
-        within: Option<Duration>,
-        /// JSON pointer to the value to show.
-        value: Option<String>,
-    },
+    /// HTTP GETs.
+    Http(Http),
     /// A TCP connection.
     Tcp {
         /// `host:port`.

@@ -158,9 +158,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
     let top = |key: &str, line: &str| (key.to_owned(), HEAD.replacen("[crew]", &format!("{line}\n[crew]"), 1));
     let crew = |key: &str, line: &str| (key.to_owned(), format!("{HEAD}{line}\n"));
     let tail = |key: &str, lines: &str| (key.to_owned(), format!("{HEAD}{lines}\n"));
-    let http = |key: &str, rest: &str| {
-        (key.to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"http\"\nurl = \"http://h\"\n{rest}\n"))
-    };
     let mut cases = vec![
         step("verify", "{ watches = [\"w\"], for = \"60s\" }"),
         step("rollback", "{ run = [\"x\"] }"),
@@ -180,10 +177,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         tail("checklist", "[[checklist]]\nid = \"c\"\nask = \"?\""),
         tail("recovery", "[[recovery]]\nname = \"r\""),
         tail("notify", "[[notify]]\non = [\"closed\"]"),
-        http("urls", "urls = [\"http://h\"]"),
-        http("samples", "samples = 3"),
-        http("present", "present = [\"/a\"]"),
-        http("absent", "expect = { absent = [\"/a\"] }"),
     ];
     for kind in "kafka-retention restic pg-dump prometheus results session credential process lakefs".split(' ') {
         cases.push((kind.to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"{kind}\"\nwhatever = 1\n")));

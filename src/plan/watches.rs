@@ -2,6 +2,7 @@
 
 pub(super) mod compare;
 pub(super) mod formula;
+pub(super) mod http;
 
 use super::table::{Table, Value};
 use super::{HostLimits, Template, Watch, WatchKind};
@@ -18,7 +19,7 @@ const COMMON: &[&str] = &["id", "kind", "every", "stale_after"];
 
 /// Each kind, its keys, and the keys of later versions.
 const KINDS: &[(&str, &[&str], &[&str])] = &[
-    ("http", &["url", "expect", "value"], &["urls", "samples", "present", "absent"]),
+    ("http", &["url", "urls", "samples", "expect", "value", "slower_than_baseline"], &[]),
     ("tcp", &["address", "expect", "within"], &[]),
     ("command", &["run", "timeout"], &[]),
     ("file", &["path", "max_age", "min_size_ratio", "min_size"], &[]),
@@ -63,7 +64,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
         }),
     };
     let kind = match word {
-        "http" => http(&table),
+        "http" => http::read(&table),
         "tcp" => tcp(&table),
         "command" => command(&table),
         "file" => file(&table),
@@ -80,43 +81,6 @@ fn kinds() -> String {
 
 fn all_keys() -> Vec<&'static str> {
     KINDS.iter().flat_map(|(_, keys, refused)| keys.iter().chain(*refused).copied()).collect()
-}
-
-fn http(table: &Table<'_>) -> Option<WatchKind> {
-    let url = table.require("url", "expected url = \"https://…\"").and_then(|url| {
-        let template = url.template(false)?;
-        let text = template.text();
-        if !["http://", "https://", "{{"].iter().any(|start| text.starts_with(start)) {
-            return url.wrong("`url` is not a web address", "expected http:// or https://");
-        }
-        Some(template)
-    });
-    let refused = ["present", "absent"];
-    let expect = table.get("expect").and_then(|v| v.table("expect", &["status", "contains", "within"], &refused));
-    let expect = expect.as_ref();
-    let status = expect.and_then(|e| e.get("status")).and_then(|v| v.integer(100..=599));
-    let contains = expect.and_then(|e| e.get("contains")).and_then(|v| plain(&v));
-    let value = table.get("value").and_then(|value| match value.text()? {
-        pointer if pointer.is_empty() || pointer.starts_with('/') => Some(pointer.to_owned()),
-        _ => value.wrong("`value` is not a JSON pointer", "expected a path such as \"/count\""),
-    });
-    Some(WatchKind::Http {
-        url: url?,
-        status: status.and_then(|status| u16::try_from(status).ok()),
-        contains,
-        within: expect.and_then(|e| e.duration("within")),
-        value,
-    })
-}
-
-/// Text that is compared as it stands. A placeholder in it would be looked for letter by letter, which nobody means.
-fn plain(value: &Value<'_>) -> Option<String> {
-    let text = value.words()?;
-    let name = text.find("{{").and_then(|at| text[at + 2..].split_once("}}"));
-    if name.is_some_and(|(name, _)| super::units::is_identifier(name.trim())) {
-        return value.wrong(format!("parameters are not filled in in `{}`", value.key), "expected text as it is");
-    }
-    Some(text)
 }
 
 fn tcp(table: &Table<'_>) -> Option<WatchKind> {
