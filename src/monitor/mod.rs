@@ -14,6 +14,7 @@ mod host;
 mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod prometheus;
 mod tcp;
 mod web;
 mod worker;
@@ -143,6 +144,7 @@ enum Collector {
     Tcp(tcp::Tcp),
     Command(command::Command),
     Compare(compare::Compare),
+    Prometheus(prometheus::Prometheus),
     /// Calls that may block, on a thread of their own.
     Worker(worker::Worker),
     /// What the plan asks for cannot be read, for this reason.
@@ -173,6 +175,7 @@ impl Collector {
                 let mut host = host::Host::new(limits, params, folder)?;
                 Collector::Worker(worker::Worker::start(&watch.id, move |_| host.read())?)
             }
+            WatchKind::Prometheus(query) => Collector::Prometheus(prometheus::Prometheus::new(query, params, folder)?),
             WatchKind::Compare(_) => return Err("not a watch that can be read alone".into()),
             #[cfg(feature = "kafka")]
             WatchKind::KafkaLag { .. } => {
@@ -195,6 +198,7 @@ impl Collector {
                 let taken = compare.read(limit, asked).await;
                 return (taken.reading, Some(taken.began));
             }
+            Collector::Prometheus(prometheus) => prometheus.read(limit).await,
             Collector::Worker(worker) => worker.read(limit).await,
             Collector::Cannot(why) => Reading::unknown(why.clone()),
         };
@@ -286,13 +290,7 @@ impl Findings {
     }
 
     fn worst(&self) -> Status {
-        let rank = |status: &Status| match status {
-            Status::Ok => 0,
-            Status::Warn => 1,
-            Status::Unknown => 2,
-            Status::Fail => 3,
-        };
-        self.0.iter().map(|(status, _)| *status).max_by_key(rank).unwrap_or(Status::Ok)
+        self.0.iter().map(|(status, _)| *status).max_by_key(|status| rank(*status)).unwrap_or(Status::Ok)
     }
 
     /// The reading: `seen`, then every sentence, the worst ones first.
@@ -310,6 +308,16 @@ impl Findings {
             unit: if value.is_some() { unit.to_owned() } else { String::new() },
             why: why.join("; "),
         }
+    }
+}
+
+/// What counts before what, from below.
+fn rank(status: Status) -> u8 {
+    match status {
+        Status::Ok => 0,
+        Status::Warn => 1,
+        Status::Unknown => 2,
+        Status::Fail => 3,
     }
 }
 

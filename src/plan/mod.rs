@@ -26,6 +26,7 @@ pub use units::parse_duration;
 pub use watches::compare::Compare;
 pub use watches::formula::{Formula, FormulaError, Quantity, Relation, Sides, Sign, Term};
 pub use watches::http::Http;
+pub use watches::prometheus::Prometheus;
 
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
@@ -208,6 +209,8 @@ pub enum WatchKind {
     Host(HostLimits),
     /// Readings of other watches against each other.
     Compare(Compare),
+    /// A query to Prometheus.
+    Prometheus(Prometheus),
 }
 
 /// Limits of a `host` watch.
@@ -236,6 +239,7 @@ impl WatchKind {
             WatchKind::KafkaLag { .. } => "kafka-lag",
             WatchKind::Host { .. } => "host",
             WatchKind::Compare { .. } => "compare",
+            WatchKind::Prometheus { .. } => "prometheus",
         }
     }
 }

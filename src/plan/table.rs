@@ -298,6 +298,17 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Any number that is one.
+    pub fn any_number(&self) -> Option<f64> {
+        let number = match self.value.get_ref() {
+            DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
+            DeValue::Integer(_) => self.whole().map(|n| n as f64), // beyond 2^53 nobody means the last digit
+            _ => return self.wrong_type("a number", None),
+        };
+        let number = number.filter(|number| number.is_finite());
+        number.or_else(|| self.wrong(format!("`{}` is not a number", self.key), "expected one that can be reached"))
+    }
+
     /// A duration: a whole number and its unit.
     pub fn duration(&self) -> Option<Duration> {
         let expected = "a duration such as \"45m\" or \"800ms\"";

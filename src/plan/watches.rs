@@ -3,6 +3,7 @@
 pub(super) mod compare;
 pub(super) mod formula;
 pub(super) mod http;
+pub(super) mod prometheus;
 
 use super::table::{Table, Value};
 use super::{HostLimits, Template, Watch, WatchKind};
@@ -26,9 +27,12 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("kafka-lag", &["brokers", "group", "topics", "warn_above", "fail_above"], &[]),
     ("host", &["load_per_core_above", "memory_free_below", "disk_free_below", "path", "process"], &[]),
     ("compare", &["assert", "within"], &[]),
+    ("prometheus", PROMETHEUS, &[]),
 ];
+const PROMETHEUS: &[&str] =
+    &["url", "query", "warn_above", "fail_above", "warn_below", "fail_below", "unit", "token_file"];
 const KINDS_REFUSED: &[&str] =
-    &["kafka-retention", "restic", "pg-dump", "prometheus", "results", "session", "credential", "process", "lakefs"];
+    &["kafka-retention", "restic", "pg-dump", "results", "session", "credential", "process", "lakefs"];
 
 pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
     let kind = match value.field("kind") {
@@ -70,6 +74,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
         "file" => file(&table),
         "kafka-lag" => kafka_lag(&table),
         "compare" => compare::read(&table),
+        "prometheus" => prometheus::read(&table),
         _ => host(&table),
     };
     Some(Watch { id: id?, kind: kind?, every: every?, stale_after: stale_after? })

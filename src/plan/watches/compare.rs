@@ -51,9 +51,11 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
 }
 
 /// The unit of that kind's values, where the plan alone tells it; empty where it does not.
-fn unit(kind: &WatchKind) -> &'static str {
+fn unit(kind: &WatchKind) -> &str {
     match kind {
+        WatchKind::Prometheus(prometheus) => &prometheus.unit,
         WatchKind::Tcp { .. } => "ms",
+        WatchKind::Http(http) if http.value.is_none() => "ms",
         WatchKind::File { .. } => "B",
         WatchKind::KafkaLag { .. } => "messages",
         _ => "",
