@@ -14,7 +14,9 @@ mod host;
 mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod process;
 mod prometheus;
+mod slope;
 mod tcp;
 mod web;
 mod worker;
@@ -174,6 +176,10 @@ impl Collector {
             WatchKind::Host(limits) => {
                 let mut host = host::Host::new(limits, params, folder)?;
                 Collector::Worker(worker::Worker::start(&watch.id, move |_| host.read())?)
+            }
+            WatchKind::Process(process) => {
+                let mut process = process::Process::new(process, params, folder)?;
+                Collector::Worker(worker::Worker::start(&watch.id, move |_| process.read())?)
             }
             WatchKind::Prometheus(query) => Collector::Prometheus(prometheus::Prometheus::new(query, params, folder)?),
             WatchKind::Compare(_) => return Err("not a watch that can be read alone".into()),

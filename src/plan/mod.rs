@@ -26,6 +26,7 @@ pub use units::parse_duration;
 pub use watches::compare::Compare;
 pub use watches::formula::{Formula, FormulaError, Quantity, Relation, Sides, Sign, Term};
 pub use watches::http::Http;
+pub use watches::process::Process;
 pub use watches::prometheus::Prometheus;
 
 use crate::hash::Hash;
@@ -211,6 +212,8 @@ pub enum WatchKind {
     Compare(Compare),
     /// A query to Prometheus.
     Prometheus(Prometheus),
+    /// A service on the machine the hub runs on.
+    Process(Process),
 }
 
 /// Limits of a `host` watch.
@@ -222,6 +225,8 @@ pub struct HostLimits {
     pub memory_free_below: Option<f64>,
     /// Least free space, in bytes, on the disk that holds `path`.
     pub disk_free_below: Option<u64>,
+    /// The disk must not look as if it were full within that time.
+    pub disk_full_within: Option<Duration>,
     /// Which disk; the plan's folder where none is given.
     pub path: Option<Template>,
     /// A process with this name must be alive.
@@ -240,6 +245,7 @@ impl WatchKind {
             WatchKind::Host { .. } => "host",
             WatchKind::Compare { .. } => "compare",
             WatchKind::Prometheus { .. } => "prometheus",
+            WatchKind::Process { .. } => "process",
         }
     }
 }

@@ -178,7 +178,7 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         tail("recovery", "[[recovery]]\nname = \"r\""),
         tail("notify", "[[notify]]\non = [\"closed\"]"),
     ];
-    for kind in "kafka-retention restic pg-dump results session credential process lakefs".split(' ') {
+    for kind in "kafka-retention restic pg-dump results session credential lakefs".split(' ') {
         cases.push((kind.to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"{kind}\"\nwhatever = 1\n")));
     }
     for (name, text) in cases {
@@ -264,6 +264,9 @@ fn mistakes_in_values_are_told() {
             "`warn_above` is above `fail_above`",
         ),
         (watch("kind = \"kafka-lag\"\nbrokers = \"b\"\ngroup = \"g\"\ntopics = []"), "`topics` is empty"),
+        (watch("kind = \"process\"\nuser = \"root\""), "this watch does not say which process"),
+        (watch("kind = \"process\"\nname = \"\""), "`name` is empty"),
+        (watch("kind = \"process\"\nname = \"n\"\nmax_restarts = -1"), "`max_restarts` is out of range"),
         (watch("kind = \"compare\"\nassert = \"1 == 1\""), "this formula reads no watch"),
         (watch("kind = \"compare\"\nassert = \"v == 1\""), "there is no watch \"v\""),
         (watch("kind = \"compare\"\nassert = \"w == 1\""), "this comparison rests on itself"),

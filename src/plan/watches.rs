@@ -3,6 +3,7 @@
 pub(super) mod compare;
 pub(super) mod formula;
 pub(super) mod http;
+pub(super) mod process;
 pub(super) mod prometheus;
 
 use super::table::{Table, Value};
@@ -25,14 +26,18 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("command", &["run", "timeout"], &[]),
     ("file", &["path", "max_age", "min_size_ratio", "min_size"], &[]),
     ("kafka-lag", &["brokers", "group", "topics", "warn_above", "fail_above"], &[]),
-    ("host", &["load_per_core_above", "memory_free_below", "disk_free_below", "path", "process"], &[]),
+    (
+        "host",
+        &["load_per_core_above", "memory_free_below", "disk_free_below", "disk_full_within", "path", "process"],
+        &[],
+    ),
     ("compare", &["assert", "within"], &[]),
     ("prometheus", PROMETHEUS, &[]),
+    ("process", &["name", "pid_file", "user", "max_restarts"], &[]),
 ];
 const PROMETHEUS: &[&str] =
     &["url", "query", "warn_above", "fail_above", "warn_below", "fail_below", "unit", "token_file"];
-const KINDS_REFUSED: &[&str] =
-    &["kafka-retention", "restic", "pg-dump", "results", "session", "credential", "process", "lakefs"];
+const KINDS_REFUSED: &[&str] = &["kafka-retention", "restic", "pg-dump", "results", "session", "credential", "lakefs"];
 
 pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
     let kind = match value.field("kind") {
@@ -75,6 +80,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
         "kafka-lag" => kafka_lag(&table),
         "compare" => compare::read(&table),
         "prometheus" => prometheus::read(&table),
+        "process" => process::read(&table),
         _ => host(&table),
     };
     Some(Watch { id: id?, kind: kind?, every: every?, stale_after: stale_after? })
@@ -148,15 +154,17 @@ fn host(table: &Table<'_>) -> Option<WatchKind> {
         load_per_core_above: table.get("load_per_core_above").and_then(|load| load.number(1000.0)),
         memory_free_below: table.get("memory_free_below").and_then(|share| share.number(1.0)),
         disk_free_below: table.get("disk_free_below").and_then(|size| size.bytes()),
+        disk_full_within: table.duration("disk_full_within"),
         path: table.get("path").and_then(|path| non_empty(&path)),
         process: table.get("process").and_then(|process| non_empty(&process)),
     };
-    let given = ["load_per_core_above", "memory_free_below", "disk_free_below", "process"];
+    let given = ["load_per_core_above", "memory_free_below", "disk_free_below", "disk_full_within", "process"];
     if given.iter().all(|key| table.get(key).is_none()) {
         let label = format!("expected one of: {}", given.join(", "));
         table.cx.problem(table.span.clone(), "this watch has no limit and would always be ok", label);
     }
-    if let (Some(path), None) = (table.get("path"), table.get("disk_free_below")) {
+    let of_a_disk = table.get("disk_free_below").or(table.get("disk_full_within"));
+    if let (Some(path), None) = (table.get("path"), of_a_disk) {
         path.wrong::<()>("`path` says which disk, but there is no `disk_free_below`", "expected a limit for it");
     }
     Some(WatchKind::Host(limits))
