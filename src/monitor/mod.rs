@@ -198,7 +198,7 @@ impl Collector {
     async fn read(&mut self, limit: Duration, asked: bool) -> (Reading, Option<At>) {
         let reading = match self {
             Collector::Http(http) => http.read(limit).await,
-            Collector::Tcp(tcp) => tcp.read().await,
+            Collector::Tcp(tcp) => tcp.read(limit).await,
             Collector::Command(command) => command.read().await,
             Collector::Compare(compare) => {
                 let taken = compare.read(limit, asked).await;

@@ -78,9 +78,35 @@ async fn a_port_is_open_refused_or_not_known() {
     assert!(reading.value.is_some());
     let reading = once(tcp(&nobody().await)).await;
     assert_eq!((reading.status, reading.value), (Status::Fail, None), "{}", reading.why);
-    for address in ["no-port", "name.invalid:1"] {
-        assert_eq!(once(tcp(address)).await.status, Status::Unknown, "{address}");
+    for (address, why) in [
+        ("no-port", "no-port is no address: "),
+        ("127.0.0.1:99999", "127.0.0.1:99999 is no address: "),
+        ("name.invalid:1", "the name name.invalid does not resolve: "),
+    ] {
+        let reading = once(tcp(address)).await;
+        assert_eq!((reading.status, reading.value), (Status::Unknown, None));
+        assert!(reading.why.starts_with(why), "{}", reading.why);
     }
+}
+
+#[tokio::test]
+async fn a_port_that_says_neither_yes_nor_no_is_unknown_by_the_limit() {
+    // A queue of one that nobody empties: once it is full the kernel drops what else asks to connect.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = vec![];
+    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        waiting.push(stream);
+        assert!(waiting.len() < 100, "the queue has an end");
+    }
+    let began = std::time::Instant::now();
+    let within = Some(Duration::from_millis(100));
+    let reading = once(WatchKind::Tcp { address: template(&address.to_string()), within }).await;
+    assert_eq!((reading.status, reading.value), (Status::Unknown, None));
+    assert!(reading.why.contains("says neither yes nor no within 1.0 s"), "{}", reading.why);
+    assert!(began.elapsed() < Duration::from_secs(4));
 }
 
 // ── command ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ mod interop;
 mod joining;
 mod keys;
 mod limits;
+mod outage;
 mod plain;
 mod quorum;
 #[cfg(feature = "kafka")]
