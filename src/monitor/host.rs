@@ -50,6 +50,10 @@ impl Host {
 
     /// Looks once at everything that has a limit. The value is that of the first one in the plan's list of limits.
     pub(super) fn read(&mut self) -> Reading {
+        self.read_at(self.began.elapsed())
+    }
+
+    fn read_at(&mut self, now: Duration) -> Reading {
         let mut findings = Findings::default();
         let mut figures: Vec<Figure> = vec![];
         let mut hold = |figure: Result<(Figure, Option<String>), String>| match figure {
@@ -68,7 +72,7 @@ impl Host {
         let mut filling = None;
         if self.disk_free_below.is_some() || self.disk_full_within.is_some() {
             hold(free(&self.path).map(|free| {
-                self.free.add(self.began.elapsed(), free as f64);
+                self.free.add(now, free as f64);
                 let name = excerpt(&self.path.to_string_lossy(), 60);
                 let (full, told) = self.full(free);
                 filling = self.disk_full_within.zip(full).filter(|(limit, full)| full < limit);
@@ -225,17 +229,16 @@ mod tests {
         let reading = host.read();
         assert_eq!(reading.status, Status::Ok);
         assert!(reading.why.ends_with("too early to say how fast it fills"), "{}", reading.why);
-        // As if the readings before had seen a disk that loses 100 MB/s and is now where it is.
+        // As if the readings before had seen a disk that will be full in 40 minutes and is now where it is.
         let now = free(Path::new("/")).unwrap();
         let rate = now as f64 / 2400.0;
-        host.began = Instant::now() - Duration::from_secs(300);
         host.free = Slope::new(SLOPE_WINDOW);
         (0..60).for_each(|n| host.free.add(Duration::from_secs(n * 5), now as f64 + rate * (300 - n * 5) as f64));
-        let reading = host.read();
+        let reading = host.read_at(Duration::from_secs(300));
         assert_eq!(reading.status, Status::Warn, "{}", reading.why);
         assert!(reading.why.contains("free at /, full in about 40 min; full within 60 min"), "{}", reading.why);
         host.disk_full_within = Some(Duration::from_secs(1200));
-        assert_eq!(host.read().status, Status::Ok);
+        assert_eq!(host.read_at(Duration::from_secs(301)).status, Status::Ok);
         for (seconds, text) in
             [(3, "10 s"), (95, "2 min"), (840, "14 min"), (2350, "40 min"), (9000, "3 h"), (400_000, "5 days")]
         {

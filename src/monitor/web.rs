@@ -103,7 +103,7 @@ pub(super) async fn get(
     let points_to = response.headers().get(header::LOCATION).filter(|_| status.is_redirection()).map(|location| {
         let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
         // Beside the page that answered: most locations are relative.
-        url.join(&location).map_or_else(|_| excerpt(&location, 80), |location| address(&location))
+        url.join(&location).map_or_else(|_| "no address".to_owned(), |location| address(&location))
     });
     let certificate = response.extensions().get::<reqwest::tls::TlsInfo>().and_then(|tls| tls.peer_certificate());
     let certificate_ends = certificate.map(ends);
