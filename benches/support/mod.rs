@@ -72,9 +72,17 @@ pub fn headline(name: &str, what: &str) {
 
 /// Processor time of this process so far, kernel included.
 pub fn cpu() -> Duration {
-    use nix::sys::resource::{UsageWho, getrusage};
+    cpu_of(nix::sys::resource::UsageWho::RUSAGE_SELF)
+}
+
+/// The same of the processes it started and saw the end of.
+pub fn cpu_of_children() -> Duration {
+    cpu_of(nix::sys::resource::UsageWho::RUSAGE_CHILDREN)
+}
+
+fn cpu_of(whom: nix::sys::resource::UsageWho) -> Duration {
     use nix::sys::time::TimeValLike as _;
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("getrusage of oneself");
+    let usage = nix::sys::resource::getrusage(whom).expect("getrusage of oneself and one's children");
     Duration::from_micros((usage.user_time() + usage.system_time()).num_microseconds().unsigned_abs())
 }
 

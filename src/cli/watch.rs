@@ -207,7 +207,7 @@ impl Board {
         let known = reading.filter(|reading| reading.status == status);
         Row {
             id: &watch.id,
-            kind: watch.kind.word(),
+            kind: watch.kind.name(),
             status,
             value: known.and_then(|reading| reading.value),
             unit: known.map_or("", |reading| &reading.unit),

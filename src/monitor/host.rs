@@ -1,24 +1,31 @@
 //! The machine the hub runs on: load, memory, a disk, a process. Every limit given must hold; each one crossed is a
 //! sentence of its own, and only what has a limit is looked at.
 
+use super::process::{NAME_BYTES, is_called, lives};
+use super::slope::Slope;
 use super::{Findings, bytes, excerpt, text};
 use crate::event::{Reading, Status};
 use crate::plan::{HostLimits, Params};
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use sysinfo::{CpuRefreshKind, MemoryRefreshKind, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, UpdateKind};
+use std::time::{Duration, Instant};
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, UpdateKind};
 
-/// Linux keeps this much of a process's name.
-const NAME_BYTES: usize = 15;
+/// How far back the disk's filling is looked at.
+const SLOPE_WINDOW: Duration = Duration::from_secs(600);
+/// A disk that would be full later than this is not filling as far as a release goes.
+const FULL_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The limits, filled in.
 pub(super) struct Host {
     load_per_core_above: Option<f64>,
     memory_free_below: Option<f64>,
     disk_free_below: Option<u64>,
+    disk_full_within: Option<Duration>,
     path: PathBuf,
     process: Option<String>,
     system: sysinfo::System,
+    began: Instant,
+    free: Slope,
 }
 
 /// One thing seen: a number, its unit, and how it reads.
@@ -32,14 +39,21 @@ impl Host {
             load_per_core_above: limits.load_per_core_above,
             memory_free_below: limits.memory_free_below,
             disk_free_below: limits.disk_free_below,
+            disk_full_within: limits.disk_full_within,
             path: path.map_or_else(|| folder.to_owned(), |path| folder.join(path)),
             process: limits.process.as_ref().map(|name| name.render(params)).transpose().map_err(text)?,
             system: sysinfo::System::new().map_err(|error| format!("cannot look at this machine: {error}"))?,
+            began: Instant::now(),
+            free: Slope::new(SLOPE_WINDOW),
         })
     }
 
     /// Looks once at everything that has a limit. The value is that of the first one in the plan's list of limits.
     pub(super) fn read(&mut self) -> Reading {
+        self.read_at(self.began.elapsed())
+    }
+
+    fn read_at(&mut self, now: Duration) -> Reading {
         let mut findings = Findings::default();
         let mut figures: Vec<Figure> = vec![];
         let mut hold = |figure: Result<(Figure, Option<String>), String>| match figure {
@@ -55,11 +69,23 @@ impl Host {
         if let Some(limit) = self.memory_free_below {
             hold(self.memory(limit));
         }
-        if let Some(limit) = self.disk_free_below {
-            hold(disk(&self.path, limit));
+        let mut filling = None;
+        if self.disk_free_below.is_some() || self.disk_full_within.is_some() {
+            hold(free(&self.path).map(|free| {
+                self.free.add(now, free as f64);
+                let name = excerpt(&self.path.to_string_lossy(), 60);
+                let (full, told) = self.full(free);
+                filling = self.disk_full_within.zip(full).filter(|(limit, full)| full < limit);
+                let crossed = self.disk_free_below.filter(|limit| free < *limit);
+                let crossed = crossed.map(|limit| format!("less than {} free at {name}", bytes(limit)));
+                ((free as f64, "B", format!("{} free at {name}{told}", bytes(free))), crossed)
+            }));
         }
         if let Some(name) = self.process.clone() {
             hold(self.alive(&name));
+        }
+        if let Some((limit, _)) = filling {
+            findings.add(Status::Warn, format!("full within {}", about(limit)));
         }
         if figures.is_empty() && findings.0.is_empty() {
             return Reading::unknown("the plan gives no limit to hold this machine against");
@@ -68,6 +94,20 @@ impl Host {
         let seen = seen.join(", ");
         let (value, unit) = figures.first().map_or((None, ""), |(value, unit, _)| (Some(*value), *unit));
         findings.reading(&seen, value, unit)
+    }
+
+    /// When the disk will be full as it fills now, and how that reads.
+    fn full(&self, free: u64) -> (Option<Duration>, String) {
+        if !self.free.is_warm() {
+            let told = if self.disk_full_within.is_some() { ", too early to say how fast it fills" } else { "" };
+            return (None, told.to_owned());
+        }
+        let falls = self.free.per_second().filter(|slope| *slope < 0.0);
+        let full = falls.and_then(|slope| Duration::try_from_secs_f64(free as f64 / -slope).ok());
+        match full.filter(|full| *full < FULL_MAX) {
+            Some(full) => (Some(full), format!(", full in about {}", about(full))),
+            None => (None, String::new()),
+        }
     }
 
     fn load(&mut self, limit: f64) -> Result<(Figure, Option<String>), String> {
@@ -107,27 +147,32 @@ impl Host {
         if !processes.contains_key(&sysinfo::Pid::from_u32(1)) {
             return Err(format!("process {shown} not known: this machine hides its processes"));
         }
-        let is_it = |process: &sysinfo::Process| match long {
-            false => process.name() == OsStr::new(name),
-            true => process.cmd().first().and_then(|path| Path::new(path).file_name()) == Some(OsStr::new(name)),
-        };
-        let dead = [ProcessStatus::Zombie, ProcessStatus::Dead];
-        let count = processes.values().filter(|p| is_it(p) && !dead.contains(&p.status())).count();
+        let count = processes.values().filter(|process| is_called(process, name) && lives(process)).count();
         let crossed = (count == 0).then(|| format!("no process {shown} is alive"));
         Ok(((count as f64, "", format!("{count} × {shown}")), crossed))
     }
 }
 
-/// Asks the disk that holds the path itself: going through the list of mounts would touch every one of them, and one
-/// dead network mount would hang a watch of another disk.
-fn disk(path: &Path, limit: u64) -> Result<(Figure, Option<String>), String> {
+/// Bytes free on the disk that holds the path. Asks that disk itself: going through the list of mounts would touch every
+/// one of them, and one dead network mount would hang a watch of another disk.
+fn free(path: &Path) -> Result<u64, String> {
     let name = excerpt(&path.to_string_lossy(), 60);
     let disk = nix::sys::statvfs::statvfs(path).map_err(|error| format!("space at {name} not known: {error}"))?;
     // What ordinary users may take, not what root could.
     #[allow(clippy::useless_conversion)] // on some systems it counts in 32 bits
-    let free = u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size());
-    let crossed = (free < limit).then(|| format!("less than {} free at {name}", bytes(limit)));
-    Ok(((free as f64, "B", format!("{} free at {name}", bytes(free))), crossed))
+    Ok(u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size()))
+}
+
+/// A time of which nobody knows the second: minutes, later hours and days.
+fn about(time: Duration) -> String {
+    let minutes = (time.as_secs() + 30) / 60;
+    match minutes {
+        0..2 => format!("{} s", time.as_secs().div_ceil(10) * 10),
+        2..15 => format!("{minutes} min"),
+        15..100 => format!("{} min", (minutes + 2) / 5 * 5),
+        100..2880 => format!("{} h", (minutes + 30) / 60),
+        _ => format!("{} days", (minutes + 720) / 1440),
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +216,34 @@ mod tests {
         let reading = read(limits);
         assert_eq!((reading.status, reading.value), (Status::Unknown, None));
         assert_eq!(read(HostLimits::default()).status, Status::Unknown);
+    }
+
+    #[test]
+    fn a_disk_that_fills_says_when_it_is_full() {
+        let limits = |within: u64| HostLimits {
+            disk_free_below: Some(0),
+            disk_full_within: Some(Duration::from_secs(within)),
+            ..HostLimits::default()
+        };
+        let mut host = Host::new(&limits(3600), &Params::new(), Path::new("/")).unwrap();
+        let reading = host.read();
+        assert_eq!(reading.status, Status::Ok);
+        assert!(reading.why.ends_with("too early to say how fast it fills"), "{}", reading.why);
+        // As if the readings before had seen a disk that will be full in 40 minutes and is now where it is.
+        let now = free(Path::new("/")).unwrap();
+        let rate = now as f64 / 2400.0;
+        host.free = Slope::new(SLOPE_WINDOW);
+        (0..60).for_each(|n| host.free.add(Duration::from_secs(n * 5), now as f64 + rate * (300 - n * 5) as f64));
+        let reading = host.read_at(Duration::from_secs(300));
+        assert_eq!(reading.status, Status::Warn, "{}", reading.why);
+        assert!(reading.why.contains("free at /, full in about 40 min; full within 60 min"), "{}", reading.why);
+        host.disk_full_within = Some(Duration::from_secs(1200));
+        assert_eq!(host.read_at(Duration::from_secs(301)).status, Status::Ok);
+        for (seconds, text) in
+            [(3, "10 s"), (95, "2 min"), (840, "14 min"), (2350, "40 min"), (9000, "3 h"), (400_000, "5 days")]
+        {
+            assert_eq!(about(Duration::from_secs(seconds)), text);
+        }
     }
 
     #[test]

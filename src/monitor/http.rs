@@ -1,141 +1,262 @@
-//! An HTTP GET: its status, its text, its time, a number in it.
+//! HTTP GETs: status, text, time, a number, the certificate's end; each page against what is expected and what was usual.
 //!
 //! `fail` means that something answered and the answer is bad. Where nothing answered (refused, unresolved, silent, cut
 //! short, not trusted) the reading is `unknown`: the service may be well and the way to it broken. Both lock a gate.
-//! Proxies named in the hub's environment are not used, or the same plan would look at different things on two machines.
 
+use super::baseline::{Baseline, median};
+use super::web::{self, Answer, BODY_BYTES_MAX, NoAnswer};
 use super::{Findings, excerpt, text};
 use crate::clock::human;
 use crate::event::{Reading, Status};
-use crate::plan::{Params, WatchKind};
-use std::error::Error;
-use std::sync::Once;
-use std::time::{Duration, Instant};
+use crate::plan::{self, Params};
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// What is read of a body at most. Health pages and counts are small; a download by mistake must not fill the hub.
-const BODY_BYTES_MAX: usize = 1 << 20;
-/// Redirects followed. Each is named in the reading: a login page that answers 200 is not the service.
-const REDIRECTS_MAX: usize = 3;
 /// What of a bad body is shown.
 const EXCERPT: usize = 120;
+/// Readings before "usual" means anything, and readings it is taken from. While there are fewer the sentence says so, and
+/// nothing is claimed about slowness: all other expectations are judged as ever.
+const BASELINE: (usize, usize) = (10, 120);
+/// A difference that nobody notices is none, however steady a page is.
+const FLOOR_MS: f64 = 50.0;
+const DAY: u64 = 24 * 3600;
 
-/// One page and what is expected of it.
+/// Pages and what is expected of them.
 pub(super) struct Http {
     client: reqwest::Client,
     /// Why https cannot work here, where it cannot.
     no_roots: Option<String>,
-    url: reqwest::Url,
-    status: Option<u16>,
-    contains: Option<String>,
-    within: Option<Duration>,
-    value: Option<String>,
+    expect: plan::Http,
+    pages: Vec<Page>,
 }
 
-/// What came back.
 struct Page {
-    status: reqwest::StatusCode,
     url: reqwest::Url,
-    body: String,
-    whole: bool,
-    took: Duration,
+    /// Milliseconds of readings that were as expected and not slower than usual: a page that has become slow must not
+    /// teach that slow is usual.
+    usual: Baseline,
+}
+
+/// What the samples of one page in one reading said.
+#[derive(Default)]
+struct Seen {
+    status: u16,
+    /// Milliseconds to the end of the body, and to the head of the answer, of each sample.
+    total: Vec<f64>,
+    first_byte: Vec<f64>,
+    /// The number at the pointer, where one is asked for, and words about it.
+    value: Option<f64>,
+    said: String,
+    certificate: Option<Duration>,
+    findings: Findings,
 }
 
 impl Http {
-    /// Takes an `http` watch; any other kind is an error.
-    pub(super) fn new(kind: &WatchKind, params: &Params) -> Result<Self, String> {
-        let WatchKind::Http { url, status, contains, within, value } = kind else {
-            return Err("not an http watch".into());
+    /// Fills the templates in.
+    pub(super) fn new(expect: &plan::Http, params: &Params) -> Result<Self, String> {
+        let (client, no_roots) = web::client()?;
+        Ok(Http { no_roots, ..Self::with(client, expect, params)? })
+    }
+
+    fn with(client: reqwest::Client, expect: &plan::Http, params: &Params) -> Result<Self, String> {
+        let page = |url: &plan::Template| {
+            let url = web::url(&url.render(params).map_err(text)?)?;
+            Ok(Page { url, usual: Baseline::new(BASELINE.0, BASELINE.1) })
         };
-        let url = url.render(params).map_err(text)?;
-        let url = reqwest::Url::parse(&url).map_err(|e| format!("{:?} is not a URL: {e}", excerpt(&url, EXCERPT)))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("{} is neither http nor https", address(&url)));
-        }
-        let (client, no_roots) = client()?;
-        let (status, within) = (*status, *within);
-        Ok(Http { client, no_roots, url, status, contains: contains.clone(), within, value: value.clone() })
+        let pages = expect.urls.iter().map(page).collect::<Result<Vec<_>, String>>()?;
+        Ok(Http { client, no_roots: None, expect: expect.clone(), pages })
     }
 
-    /// Gets the page once.
-    pub(super) async fn read(&self) -> Reading {
-        match self.get().await {
-            Ok(page) => self.judge(&page),
-            Err(error) if error.is_redirect() => {
-                let mut findings = Findings::default();
-                findings.add(Status::Fail, format!("redirected more than {REDIRECTS_MAX} times"));
-                findings.reading("", None, "")
-            }
-            Err(error) => {
-                let roots = self.no_roots.as_deref().filter(|_| self.url.scheme() == "https");
-                let roots = roots.map(|why| format!(" ({why})")).unwrap_or_default();
-                Reading::unknown(format!("no answer: {}{roots}", excerpt(&cause(error), EXCERPT)))
-            }
+    /// Gets every page, all at once, each as often as the plan says, one sample after the other.
+    pub(super) async fn read(&mut self, limit: Duration) -> Reading {
+        // A little less than the loop gives, so that it can be said how far it came.
+        let until = Instant::now() + limit.mul_f64(0.9);
+        let looks = self.pages.iter().map(|page| self.look(&page.url, until));
+        let seen = futures_util::future::join_all(looks).await;
+        let judged =
+            seen.into_iter().zip(&mut self.pages).map(|(seen, page)| judge(&self.expect, seen, &mut page.usual));
+        let mut judged: Vec<Seen> = judged.collect();
+        if let [_] = judged[..] {
+            return self.alone(judged.remove(0));
         }
-    }
-
-    async fn get(&self) -> Result<Page, reqwest::Error> {
-        let began = Instant::now();
-        let mut response = self.client.get(self.url.clone()).send().await?;
-        let (status, url) = (response.status(), response.url().clone());
-        let (mut body, mut whole) = (vec![], true);
-        while let Some(chunk) = response.chunk().await? {
-            let room = BODY_BYTES_MAX - body.len();
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if chunk.len() > room {
-                whole = false;
-                break;
-            }
-        }
-        let body = String::from_utf8_lossy(&body).into_owned();
-        Ok(Page { status, url, body, whole, took: began.elapsed() })
-    }
-
-    fn judge(&self, page: &Page) -> Reading {
         let mut findings = Findings::default();
-        let said = || match excerpt(&page.body, EXCERPT) {
+        let mut slowest: Option<(f64, String)> = None;
+        let mut answered = 0;
+        for (seen, page) in judged.into_iter().zip(&self.pages) {
+            let name = web::address(&page.url);
+            if let Some(ms) = median(seen.total.iter().copied()) {
+                answered += 1;
+                if slowest.as_ref().is_none_or(|(slowest, _)| ms > *slowest) {
+                    slowest = Some((ms, name.clone()));
+                }
+            }
+            seen.findings.0.into_iter().for_each(|(status, why)| findings.add(status, format!("{name}: {why}")));
+        }
+        let all = self.pages.len();
+        let told = match &slowest {
+            Some((ms, name)) => format!("{answered} of {all} pages, the slowest in {ms:.0} ms: {name}"),
+            None => format!("none of {all} pages answers"),
+        };
+        // Of some pages only, the slowest says nothing about all.
+        findings.reading(&told, slowest.map(|(ms, _)| ms).filter(|_| answered == all), "ms")
+    }
+
+    fn alone(&self, seen: Seen) -> Reading {
+        let told = told(&seen, self.expect.samples);
+        let (value, unit) = match self.expect.value {
+            Some(_) => (seen.value, ""),
+            None => (median(seen.total.iter().copied()), "ms"),
+        };
+        seen.findings.reading(&told, value, unit)
+    }
+
+    /// One page's samples. The first one without an answer ends it.
+    async fn look(&self, url: &reqwest::Url, until: Instant) -> Seen {
+        let (mut seen, samples) = (Seen::default(), self.expect.samples);
+        for sample in 1..=samples {
+            let which = if samples > 1 { format!("sample {sample} of {samples}: ") } else { String::new() };
+            match web::get(self.client.get(url.clone()), url, until).await {
+                Ok(answer) => self.take(&mut seen, answer, &which),
+                Err(NoAnswer { why, expired }) => {
+                    let roots = self.no_roots.as_deref().filter(|_| url.scheme() == "https");
+                    let roots = roots.map(|why| format!(" ({why})")).unwrap_or_default();
+                    match expired {
+                        true => seen.findings.add(Status::Fail, format!("{which}{why}")),
+                        false => seen.findings.add(Status::Unknown, format!("{which}no answer: {why}{roots}")),
+                    }
+                    // What was seen before is no picture of the whole.
+                    return Seen { findings: seen.findings, ..Seen::default() };
+                }
+            }
+        }
+        seen
+    }
+
+    /// One answer against what is expected of it alone. Of several bad ones the first is told.
+    fn take(&self, seen: &mut Seen, answer: Answer, which: &str) {
+        let body = String::from_utf8_lossy(&answer.body);
+        let said = || match excerpt(&body, EXCERPT) {
             body if body.is_empty() => ", with an empty body".to_owned(),
             body => format!(": {body}"),
         };
-        let right = match self.status {
-            Some(wanted) => page.status.as_u16() == wanted,
-            None => page.status.is_success(),
+        let mut findings = Findings::default();
+        let right = match self.expect.status {
+            Some(wanted) => answer.status.as_u16() == wanted,
+            None => answer.status.is_success(),
         };
         if !right {
-            let wanted = self.status.map_or("2xx".to_owned(), |status| status.to_string());
-            findings.add(Status::Fail, format!("status {wanted} was expected{}", said()));
+            let wanted = self.expect.status.map_or("2xx".to_owned(), |status| status.to_string());
+            let instead = match &answer.points_to {
+                Some(elsewhere) => format!(", and it points to {elsewhere}, which is not followed"),
+                None => said(),
+            };
+            findings.add(Status::Fail, format!("{which}status {wanted} was expected{instead}"));
         }
-        if let Some(wanted) = self.contains.as_ref().filter(|wanted| !page.body.contains(*wanted)) {
+        // The body is quoted once; after a wrong status it stands there already.
+        let quote = || if right { said() } else { String::new() };
+        let part = format!("its first {}, and the body is longer", super::bytes(BODY_BYTES_MAX as u64));
+        for wanted in self.expect.present.iter().filter(|wanted| !body.contains(*wanted)) {
             let wanted = excerpt(wanted, 40);
-            if page.whole {
-                // The body is quoted once; after a wrong status it stands there already.
-                findings
-                    .add(Status::Fail, format!("no {wanted:?} in it{}", if right { said() } else { String::new() }));
-            } else {
-                findings.add(Status::Unknown, format!("no {wanted:?} in its first 1 MiB, and the body is longer"));
+            match answer.whole {
+                true => findings.add(Status::Fail, format!("{which}no {wanted:?} in it{}", quote())),
+                false => findings.add(Status::Unknown, format!("{which}no {wanted:?} in {part}")),
             }
         }
-        if let Some(within) = self.within.filter(|within| page.took > *within) {
-            findings.add(Status::Fail, format!("slower than {}", human(within)));
-        }
-        let mut seen = format!("{} in {} ms", page.status.as_u16(), page.took.as_millis());
-        if page.url != self.url {
-            seen += &format!(" from {}, redirected", address(&page.url));
-        }
-        let Some(pointer) = &self.value else {
-            return findings.reading(&seen, Some(page.took.as_secs_f64() * 1000.0), "ms");
-        };
-        let value = match value_at(pointer, page) {
-            Ok(Value::Number(number)) => Some(number),
-            Ok(Value::Text(text)) => {
-                seen += &format!(", {pointer} is {text:?}");
-                None
+        for unwanted in &self.expect.absent {
+            let shown = excerpt(unwanted, 40);
+            match body.contains(unwanted) {
+                true => findings.add(Status::Fail, format!("{which}{shown:?} in it{}", quote())),
+                false if answer.whole => {}
+                false => findings.add(Status::Unknown, format!("{which}no {shown:?} in {part}")),
             }
-            Err(why) => {
-                findings.add(Status::Unknown, why);
-                None
+        }
+        seen.certificate = None;
+        match &answer.certificate_ends {
+            Some(Ok(ends)) => {
+                let left = web::left(*ends);
+                seen.certificate = Some(left);
+                if let Some(least) = self.expect.tls_valid_for.filter(|least| left < *least) {
+                    findings
+                        .add(Status::Fail, format!("its certificate ends in {}, {} expected", days(left), days(least)));
+                }
             }
-        };
-        findings.reading(&seen, value, "")
+            Some(Err(why)) if self.expect.tls_valid_for.is_some() => {
+                findings.add(Status::Unknown, format!("its certificate cannot be read: {why}"));
+            }
+            None if self.expect.tls_valid_for.is_some() => {
+                findings.add(Status::Unknown, "it has no certificate: this is not https");
+            }
+            _ => {}
+        }
+        if let Some(pointer) = &self.expect.value {
+            seen.value = None;
+            match value_at(pointer, &body, answer.whole) {
+                Ok(Value::Number(number)) => seen.value = Some(number),
+                Ok(Value::Text(text)) => seen.said = format!(", {pointer} is {text:?}"),
+                Err(why) => findings.add(Status::Unknown, format!("{which}{why}")),
+            }
+        }
+        seen.status = answer.status.as_u16();
+        seen.total.push(answer.total.as_secs_f64() * 1000.0);
+        seen.first_byte.push(answer.first_byte.as_secs_f64() * 1000.0);
+        if seen.findings.worst() == Status::Ok {
+            seen.findings = findings;
+        }
+    }
+}
+
+/// What only all samples together can say: how slow it was, and how that stands to what is usual.
+fn judge(expect: &plan::Http, mut seen: Seen, usual: &mut Baseline) -> Seen {
+    let Some(ms) = median(seen.total.iter().copied()) else { return seen };
+    let worst = seen.total.iter().copied().fold(0.0, f64::max);
+    if let Some(within) = expect.within.filter(|within| worst > within.as_secs_f64() * 1000.0) {
+        seen.findings.add(Status::Fail, format!("slower than {}", human(within)));
+    }
+    let Some(times) = expect.slower_than_baseline else { return seen };
+    let as_expected = seen.findings.worst() == Status::Ok;
+    match usual.usual() {
+        None => {
+            let (has, needs) = usual.learned();
+            seen.said += &format!(", baseline {has} of {needs} readings");
+        }
+        Some(usual) if usual.is_above(ms, times, FLOOR_MS) => {
+            let (middle, spread) = (usual.middle, usual.spread);
+            let why = format!("slower than before: {ms:.0} ms, usually {middle:.0} ms ± {spread:.0}");
+            seen.findings.add(Status::Warn, why);
+            return seen;
+        }
+        Some(_) => {}
+    }
+    if as_expected {
+        usual.learn(ms);
+    }
+    seen
+}
+
+/// One page as people read it.
+fn told(seen: &Seen, samples: u32) -> String {
+    let Some(ms) = median(seen.total.iter().copied()) else { return String::new() };
+    let first = median(seen.first_byte.iter().copied()).unwrap_or(ms);
+    let mut told = match samples {
+        1 => format!("{} in {ms:.0} ms, first byte after {first:.0} ms", seen.status),
+        _ => {
+            let worst = seen.total.iter().copied().fold(0.0, f64::max);
+            format!(
+                "{samples} × {}, median {ms:.0} ms, worst {worst:.0} ms, first byte after {first:.0} ms",
+                seen.status
+            )
+        }
+    };
+    if let Some(left) = seen.certificate {
+        told += &format!(", certificate ends in {}", days(left));
+    }
+    told + &seen.said
+}
+
+fn days(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds < 2 * DAY => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / DAY),
     }
 }
 
@@ -145,12 +266,12 @@ enum Value {
     Text(String),
 }
 
-fn value_at(pointer: &str, page: &Page) -> Result<Value, String> {
-    if !page.whole {
-        return Err(format!("no value at {pointer}: the body is longer than 1 MiB"));
+fn value_at(pointer: &str, body: &str, whole: bool) -> Result<Value, String> {
+    if !whole {
+        return Err(format!("no value at {pointer}: the body is longer than {}", super::bytes(BODY_BYTES_MAX as u64)));
     }
     let json: serde_json::Value =
-        serde_json::from_str(&page.body).map_err(|error| format!("no value at {pointer}: not JSON: {error}"))?;
+        serde_json::from_str(body).map_err(|error| format!("no value at {pointer}: not JSON: {error}"))?;
     match json.pointer(pointer) {
         Some(serde_json::Value::Number(number)) => {
             number.as_f64().map(Value::Number).ok_or_else(|| format!("the number at {pointer} is out of range"))
@@ -162,48 +283,5 @@ fn value_at(pointer: &str, page: &Page) -> Result<Value, String> {
     }
 }
 
-/// A client without memory: every reading makes its own connection, as a new user of the service would. Also says why
-/// https cannot work, where this machine has no root certificates; plain http works all the same.
-fn client() -> Result<(reqwest::Client, Option<String>), String> {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
-        // Fails only where the program installed one before, and then that one serves.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
-    let builder = || {
-        reqwest::Client::builder()
-            .user_agent(concat!("crosscheck/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
-            .pool_max_idle_per_host(0)
-            .no_proxy()
-    };
-    match builder().build() {
-        Ok(client) => Ok((client, None)),
-        Err(error) => {
-            // The platform's verifier refuses to be built without roots. With none at all every certificate is refused
-            // when it is seen, which is as safe and leaves plain http working.
-            let tls = rustls::ClientConfig::builder()
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth();
-            let client = builder().tls_backend_preconfigured(tls).build().map_err(cause)?;
-            Ok((client, Some(cause(error))))
-        }
-    }
-}
-
-/// The innermost reason: "connection refused" rather than "error sending request". Without the URL, which may hold a
-/// password.
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut inner: &dyn Error = &error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
-}
-
-/// Where a page lies, without query and password: both may be secrets.
-fn address(url: &reqwest::Url) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    excerpt(&format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path()), 80)
-}
+#[cfg(test)]
+mod tests;

@@ -6,13 +6,20 @@
 //! [`Monitor::start`].
 
 mod anchor;
+pub mod baseline;
+mod board;
 mod command;
+mod compare;
 mod file;
 mod host;
 mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod process;
+mod prometheus;
+mod slope;
 mod tcp;
+mod web;
 mod worker;
 
 pub use anchor::Anchors;
@@ -20,12 +27,12 @@ pub use anchor::Anchors;
 use crate::clock::{At, human};
 use crate::event::{Anchor, Reading, Status};
 use crate::name::{WatchId, shown};
-use crate::plan::{Params, Watch, WatchKind};
+use crate::plan::{self, Params, Watch, WatchKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 /// The hub's clock as the monitor needs it: readings are stamped with it.
@@ -49,8 +56,7 @@ pub struct Sample {
 /// A handle on the running watches. Dropping it stops them: tasks are aborted, commands they run are killed, and threads
 /// that hang in a call are left behind rather than waited for.
 pub struct Monitor {
-    // Unbounded is safe here: the hub asks once per gate of a step that somebody pressed run on.
-    asks: BTreeMap<WatchId, mpsc::UnboundedSender<u64>>,
+    board: Arc<board::Board>,
     slots: BTreeMap<WatchId, anchor::Slot>,
     tasks: Vec<tokio::task::AbortHandle>,
     samples: mpsc::Sender<Sample>,
@@ -89,30 +95,33 @@ impl Monitor {
     ) -> Monitor {
         let opened = anchors.opened.unwrap_or_else(|| now());
         let runtime = tokio::runtime::Handle::current();
-        let (mut asks, mut slots, mut tasks) = (BTreeMap::new(), BTreeMap::new(), vec![]);
+        let (board, mut places) = board::Board::new(watches.iter().map(|watch| &watch.id), now());
+        let (mut slots, mut tasks) = (BTreeMap::new(), vec![]);
         for watch in watches {
+            // Two watches of one id would be refused with the plan; the second has no place.
+            let Some((pin, asked)) = places.remove(&watch.id) else { continue };
             let slot = anchors.slot(&watch.id);
             let around = Around { params, folder, opened, now: &now, slot: &slot };
-            let collector = Collector::new(watch, &around);
-            let (ask, asked) = mpsc::unbounded_channel();
-            let (now, samples) = (now.clone(), samples.clone());
-            let task = runtime.spawn(keep_reading(watch.clone(), collector, now, samples, asked, slot.clone()));
-            tasks.push(task.abort_handle());
-            asks.insert(watch.id.clone(), ask);
+            let collector = match &watch.kind {
+                WatchKind::Compare(formula) => {
+                    Collector::Compare(compare::Compare::new(formula, watches, board.clone(), now.clone()))
+                }
+                _ => Collector::new(watch, &around),
+            };
+            let limit = limit_among(watch, watches, RUNGS_MAX);
+            let (samples, now) = (samples.clone(), now.clone());
+            let desk = Desk { watch: watch.clone(), limit, now, samples, pin, slot: slot.clone() };
+            tasks.push(runtime.spawn(desk.keep_reading(collector, asked)).abort_handle());
             slots.insert(watch.id.clone(), slot);
         }
-        Monitor { asks, slots, tasks, samples, now, runtime }
+        Monitor { board, slots, tasks, samples, now, runtime }
     }
 
     /// Has that watch read by a reading that begins after this call; its sample carries `asked`. Where a reading is in
     /// progress, a fresh one begins once that is over, so an answer comes within twice the watch's limit; where nothing
     /// could be read in time, it is an unknown one.
     pub fn read_now(&self, watch: &WatchId, asked: u64) {
-        let why = match self.asks.get(watch) {
-            Some(asks) if asks.send(asked).is_ok() => return,
-            Some(_) => "the collector of this watch has stopped",
-            None => "the plan has no such watch",
-        };
+        let Err(why) = self.board.ask(watch, Ask::Hub(asked)) else { return };
         // Nobody else will answer, and the hub waits for this number.
         let (watch, reading) = (watch.clone(), Reading::unknown(why));
         let sample = Sample { watch, reading, began: (self.now)(), asked: Some(asked), anchor: None };
@@ -140,13 +149,26 @@ impl Drop for Monitor {
     }
 }
 
+/// Compares on top of each other for which a limit is counted; a plan has no more.
+const RUNGS_MAX: usize = 3;
+
+/// The limit of a watch among all of a plan: a compare that is asked waits for those it names, each of which may have a
+/// reading in progress before the one that answers.
+fn limit_among(watch: &Watch, watches: &[Watch], rungs: usize) -> Duration {
+    let WatchKind::Compare(compare) = &watch.kind else { return limit(watch) };
+    let named = compare.formula.watches().into_iter().filter_map(|id| watches.iter().find(|watch| watch.id == *id));
+    let limits = named.filter(|_| rungs > 0).map(|watch| limit_among(watch, watches, rungs - 1));
+    limits.max().unwrap_or_default().saturating_mul(2).max(limit(watch)).saturating_add(Duration::from_secs(1))
+}
+
 /// The longest a reading of that watch may take; then it is unknown. Where the plan says how fast an answer has to be,
 /// a second more is given, to tell "too slow" from "no answer".
 pub fn limit(watch: &Watch) -> Duration {
     const GRACE: Duration = Duration::from_secs(1);
     match &watch.kind {
-        WatchKind::Http { within: Some(within), .. } | WatchKind::Tcp { within: Some(within), .. } => {
-            within.saturating_add(GRACE)
+        WatchKind::Tcp { within: Some(within), .. } => within.saturating_add(GRACE),
+        WatchKind::Http(plan::Http { within: Some(within), samples, .. }) => {
+            within.saturating_add(GRACE).saturating_mul(*samples)
         }
         // The command is killed after `timeout`; the rest is for reaping it.
         WatchKind::Command { timeout, .. } => timeout.saturating_add(GRACE),
@@ -168,6 +190,8 @@ enum Collector {
     Http(http::Http),
     Tcp(tcp::Tcp),
     Command(command::Command),
+    Compare(compare::Compare),
+    Prometheus(prometheus::Prometheus),
     /// Calls that may block, on a thread of their own.
     Worker(worker::Worker),
     /// What the plan asks for cannot be read, for this reason.
@@ -182,7 +206,7 @@ impl Collector {
     fn try_new(watch: &Watch, around: &Around<'_>) -> Result<Self, String> {
         let Around { params, folder, .. } = *around;
         Ok(match &watch.kind {
-            WatchKind::Http { .. } => Collector::Http(http::Http::new(&watch.kind, params)?),
+            WatchKind::Http(pages) => Collector::Http(http::Http::new(pages, params)?),
             WatchKind::Tcp { address, within } => {
                 Collector::Tcp(tcp::Tcp { address: address.render(params).map_err(text)?, within: *within })
             }
@@ -199,6 +223,12 @@ impl Collector {
                 let mut host = host::Host::new(limits, params, folder)?;
                 Collector::Worker(worker::Worker::start(&watch.id, move |_| host.read())?)
             }
+            WatchKind::Process(process) => {
+                let mut process = process::Process::new(process, params, folder)?;
+                Collector::Worker(worker::Worker::start(&watch.id, move |_| process.read())?)
+            }
+            WatchKind::Prometheus(query) => Collector::Prometheus(prometheus::Prometheus::new(query, params, folder)?),
+            WatchKind::Compare(_) => return Err("not a watch that can be read alone".into()),
             #[cfg(feature = "kafka")]
             WatchKind::KafkaLag { .. } => {
                 let mut lag = kafka::Lag::new(&watch.kind, params)?;
@@ -216,63 +246,97 @@ impl Collector {
         })
     }
 
-    /// Reads once. May be dropped half-way.
-    async fn read(&mut self, limit: Duration) -> Reading {
-        match self {
-            Collector::Http(http) => http.read().await,
-            Collector::Tcp(tcp) => tcp.read().await,
+    /// Reads once; `asked` where somebody waits for what is so now. Says when what it looked at was read, where that is not
+    /// now. May be dropped half-way.
+    async fn read(&mut self, limit: Duration, asked: bool) -> (Reading, Option<At>) {
+        let reading = match self {
+            Collector::Http(http) => http.read(limit).await,
+            Collector::Tcp(tcp) => tcp.read(limit).await,
             Collector::Command(command) => command.read().await,
+            Collector::Compare(compare) => {
+                let taken = compare.read(limit, asked).await;
+                return (taken.reading, Some(taken.began));
+            }
+            Collector::Prometheus(prometheus) => prometheus.read(limit).await,
             Collector::Worker(worker) => worker.read(limit).await,
             Collector::Cannot(why) => Reading::unknown(why.clone()),
-        }
+        };
+        (reading, None)
     }
 }
 
-/// The one loop: reads on the period and when asked, one reading after the other, until the monitor is dropped.
-async fn keep_reading(
+/// Who asks for a reading.
+#[derive(Debug)]
+enum Ask {
+    /// The hub, which knows its question by this number.
+    Hub(u64),
+    /// A collector that rests on this watch.
+    Collector(oneshot::Sender<board::Taken>),
+}
+
+/// What the loop of one watch works with.
+struct Desk {
     watch: Watch,
-    mut collector: Collector,
+    limit: Duration,
     now: Now,
     samples: mpsc::Sender<Sample>,
-    mut asked: mpsc::UnboundedReceiver<u64>,
+    pin: board::Pin,
     slot: anchor::Slot,
-) {
-    // A period of nothing would panic in tokio and spin anywhere else.
-    let mut ticks = tokio::time::interval(watch.every.max(Duration::from_millis(100)));
-    // Late readings are not made up for: a slow service is not to be asked faster.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let limit = limit(&watch);
-    loop {
-        let mut answers = vec![];
-        tokio::select! {
-            biased;
-            ask = asked.recv() => match ask {
-                Some(number) => answers.push(Some(number)),
-                None => return,
-            },
-            _ = ticks.tick() => answers.push(None),
-        }
-        // Who asked by now is answered by the reading that begins now: it begins after all of these calls.
-        let more: Vec<u64> = std::iter::from_fn(|| asked.try_recv().ok()).collect();
-        if !more.is_empty() {
-            answers.retain(Option::is_some);
-            answers.extend(more.into_iter().map(Some));
-        }
-        let began = now();
-        let reading = match tokio::time::timeout(limit, collector.read(limit)).await {
-            Ok(reading) => reading,
-            Err(_) => Reading::unknown(format!("no answer within {}", human(limit))),
-        };
-        if answers.iter().any(Option::is_some) {
-            ticks.reset(); // the reading just taken is as good as the one on the period
-        }
-        for asked in answers {
-            let sample =
-                Sample { watch: watch.id.clone(), reading: reading.clone(), began, asked, anchor: slot.taken() };
-            if samples.send(sample).await.is_err() {
-                return; // the hub is gone
+}
+
+impl Desk {
+    /// The one loop: reads on the period and when asked, one reading after the other, until the monitor is dropped.
+    async fn keep_reading(self, mut collector: Collector, mut asked: board::Asks) {
+        // A period of nothing would panic in tokio and spin anywhere else.
+        let mut ticks = tokio::time::interval(self.watch.every.max(Duration::from_millis(100)));
+        // Late readings are not made up for: a slow service is not to be asked faster.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let mut asks = vec![];
+            tokio::select! {
+                biased;
+                ask = asked.recv() => match ask {
+                    Some(ask) => asks.push(ask),
+                    None => return,
+                },
+                _ = ticks.tick() => {}
+            }
+            // Who asked by now is answered by the reading that begins now: it begins after all of these calls.
+            asks.extend(std::iter::from_fn(|| asked.try_recv().ok()));
+            let taken = self.take(&mut collector, !asks.is_empty()).await;
+            if !asks.is_empty() {
+                ticks.reset(); // the reading just taken is as good as the one on the period
+            }
+            let mut numbers = vec![];
+            for ask in asks {
+                match ask {
+                    Ask::Hub(number) => numbers.push(Some(number)),
+                    Ask::Collector(answer) => drop(answer.send(taken.clone())), // who asked may have given up
+                }
+            }
+            if numbers.is_empty() {
+                numbers.push(None); // what the hub did not ask for it is told all the same
+            }
+            for asked in numbers {
+                let (watch, board::Taken { reading, began }) = (self.watch.id.clone(), taken.clone());
+                let anchor = self.slot.taken();
+                if self.samples.send(Sample { watch, reading, began, asked, anchor }).await.is_err() {
+                    return; // the hub is gone
+                }
             }
         }
+    }
+
+    /// One reading, by its limit, pinned up.
+    async fn take(&self, collector: &mut Collector, asked: bool) -> board::Taken {
+        let began = (self.now)();
+        let (reading, looked) = match tokio::time::timeout(self.limit, collector.read(self.limit, asked)).await {
+            Ok(read) => read,
+            Err(_) => (Reading::unknown(format!("no answer within {}", human(self.limit))), None),
+        };
+        let taken = board::Taken { reading, began: looked.unwrap_or(began) };
+        self.pin.send_replace(Some(taken.clone()));
+        taken
     }
 }
 
@@ -287,13 +351,7 @@ impl Findings {
     }
 
     fn worst(&self) -> Status {
-        let rank = |status: &Status| match status {
-            Status::Ok => 0,
-            Status::Warn => 1,
-            Status::Unknown => 2,
-            Status::Fail => 3,
-        };
-        self.0.iter().map(|(status, _)| *status).max_by_key(rank).unwrap_or(Status::Ok)
+        self.0.iter().map(|(status, _)| *status).max_by_key(|status| rank(*status)).unwrap_or(Status::Ok)
     }
 
     /// The reading: `seen`, then every sentence, the worst ones first.
@@ -314,6 +372,16 @@ impl Findings {
     }
 }
 
+/// What counts before what, from below.
+fn rank(status: Status) -> u8 {
+    match status {
+        Status::Ok => 0,
+        Status::Warn => 1,
+        Status::Unknown => 2,
+        Status::Fail => 3,
+    }
+}
+
 /// An error as the sentence it prints, harmless for a screen.
 fn text(error: impl std::fmt::Display) -> String {
     shown(&error.to_string())
@@ -325,6 +393,22 @@ fn excerpt(text: &str, columns: usize) -> String {
     match line.char_indices().nth(columns) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
+    }
+}
+
+/// A number as people read it, with its unit: whole where it is, else with three decimals at most.
+fn figure(number: f64, unit: &str) -> String {
+    let number = match number.abs() {
+        size if size >= 1e15 || (size > 0.0 && size < 0.001) => format!("{number:e}"),
+        _ => {
+            let digits = format!("{number:.3}");
+            digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+    };
+    match unit {
+        "" => number,
+        "%" => format!("{number}%"),
+        unit => format!("{number} {}", excerpt(unit, 20)),
     }
 }
 

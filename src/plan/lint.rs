@@ -88,10 +88,22 @@ fn watches(plan: &Plan, warnings: &mut Warnings<'_>) {
                 let (at, message) = (at(&["id"]), format!("watch {} has no limit for the lag", watch.id));
                 warnings.add(at, message, "any lag reads ok", "give it `warn_above` or `fail_above`");
             }
+            WatchKind::Prometheus(query) if !query.has_limit() && !compared(plan, &watch.id) => {
+                let (at, message) = (at(&["id"]), format!("watch {} has no limit for its value", watch.id));
+                warnings.add(at, message, "any value reads ok", "give it `fail_above` or `fail_below`, or compare it");
+            }
             WatchKind::Command { run, .. } if secret(run) => secret_warning(at(&["run"]), warnings),
             _ => {}
         }
     }
+}
+
+/// Whether a compare reads that watch.
+fn compared(plan: &Plan, id: &crate::name::WatchId) -> bool {
+    plan.watches.iter().any(|watch| match &watch.kind {
+        WatchKind::Compare(compare) => compare.formula.watches().contains(&id),
+        _ => false,
+    })
 }
 
 fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings<'_>) {

@@ -25,6 +25,11 @@ pub use recovery::Recovery;
 pub use sample::{SAMPLES, sample};
 pub use template::{RenderError, Template};
 pub use units::parse_duration;
+pub use watches::compare::Compare;
+pub use watches::formula::{Formula, FormulaError, Quantity, Relation, Sides, Sign, Term};
+pub use watches::http::Http;
+pub use watches::process::Process;
+pub use watches::prometheus::Prometheus;
 pub use watches::{KafkaRetention, NeededFrom};
 
 use crate::hash::Hash;
@@ -166,19 +171,8 @@ pub struct Watch {
 /// What a watch looks at. Fields are named as the tool they read names them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WatchKind {
-    /// An HTTP GET.
-    Http {
-        /// Where.
-        url: Template,
-        /// The status wanted; any 2xx where none is given.
-        status: Option<u16>,
-        /// Text the body must hold.
-        contains: Option<String>,
-        /// The longest time from request to whole body.
-        within: Option<Duration>,
-        /// JSON pointer to the value to show.
-        value: Option<String>,
-    },
+    /// HTTP GETs.
+    Http(Http),
     /// A TCP connection.
     Tcp {
         /// `host:port`.
@@ -221,29 +215,12 @@ pub enum WatchKind {
     KafkaRetention(KafkaRetention),
     /// The machine the hub runs on. Every limit given must hold.
     Host(HostLimits),
-}
-
-impl WatchKind {
-    /// Which way its number is worse, where that is no question: nobody wants to wait longer, or more messages unread.
-    pub fn worse(&self) -> Option<Worse> {
-        match self {
-            WatchKind::Http { value: None, .. } | WatchKind::Tcp { .. } | WatchKind::KafkaLag { .. } => Some(Worse::Up),
-            _ => None,
-        }
-    }
-
-    /// Its word in a plan.
-    pub fn word(&self) -> &'static str {
-        match self {
-            WatchKind::Http { .. } => "http",
-            WatchKind::Tcp { .. } => "tcp",
-            WatchKind::Command { .. } => "command",
-            WatchKind::File { .. } => "file",
-            WatchKind::KafkaLag { .. } => "kafka-lag",
-            WatchKind::KafkaRetention(_) => "kafka-retention",
-            WatchKind::Host(_) => "host",
-        }
-    }
+    /// Readings of other watches against each other.
+    Compare(Compare),
+    /// A query to Prometheus.
+    Prometheus(Prometheus),
+    /// A service on the machine the hub runs on.
+    Process(Process),
 }
 
 /// Limits of a `host` watch.
@@ -255,6 +232,8 @@ pub struct HostLimits {
     pub memory_free_below: Option<f64>,
     /// Least free space, in bytes, on the disk that holds `path`.
     pub disk_free_below: Option<u64>,
+    /// The disk must not look as if it were full within that time.
+    pub disk_full_within: Option<Duration>,
     /// Which disk; the plan's folder where none is given.
     pub path: Option<Template>,
     /// A process with this name must be alive.
@@ -262,6 +241,16 @@ pub struct HostLimits {
 }
 
 impl WatchKind {
+    /// Which way its number is worse, where that is no question: nobody wants to wait longer, or more messages unread.
+    pub fn worse(&self) -> Option<Worse> {
+        match self {
+            WatchKind::Http(Http { value: None, .. }) | WatchKind::Tcp { .. } | WatchKind::KafkaLag { .. } => {
+                Some(Worse::Up)
+            }
+            _ => None,
+        }
+    }
+
     /// The kind's name in a plan.
     pub fn name(&self) -> &'static str {
         match self {
@@ -272,6 +261,9 @@ impl WatchKind {
             WatchKind::KafkaLag { .. } => "kafka-lag",
             WatchKind::KafkaRetention(_) => "kafka-retention",
             WatchKind::Host { .. } => "host",
+            WatchKind::Compare { .. } => "compare",
+            WatchKind::Prometheus { .. } => "prometheus",
+            WatchKind::Process { .. } => "process",
         }
     }
 

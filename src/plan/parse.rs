@@ -290,7 +290,9 @@ fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {
 
 fn read_watches(tables: &[Value<'_>]) -> Option<Vec<Watch>> {
     told_twice(tables, "watch");
-    let read: Vec<_> = tables.iter().map(watches::read).collect();
+    let mut read: Vec<_> = tables.iter().map(watches::read).collect();
+    let ids: Vec<_> = tables.iter().map(id_of).collect();
+    watches::compare::resolve(tables, &ids, &mut read);
     read.into_iter().collect()
 }
 

@@ -298,6 +298,17 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Any number that is one.
+    pub fn any_number(&self) -> Option<f64> {
+        let number = match self.value.get_ref() {
+            DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
+            DeValue::Integer(_) => self.whole().map(|n| n as f64), // beyond 2^53 nobody means the last digit
+            _ => return self.wrong_type("a number", None),
+        };
+        let number = number.filter(|number| number.is_finite());
+        number.or_else(|| self.wrong(format!("`{}` is not a number", self.key), "expected one that can be reached"))
+    }
+
     /// A duration: a whole number and its unit.
     pub fn duration(&self) -> Option<Duration> {
         let expected = "a duration such as \"45m\" or \"800ms\"";
@@ -509,6 +520,16 @@ impl<'a> Value<'a> {
             "declare it in [secrets]: {key} = {{ command = [\"…\"] }}, {{ env = \"NAME\" }} or {{ file = \"path\" }}"
         );
         self.cx.problem_with_help(span, format!("secret `{key}` is not declared"), label, help);
+    }
+
+    /// Where these bytes of this text stand; all of it where an escape in the TOML hides the place.
+    pub fn slice(&self, bytes: Range<usize>) -> Span {
+        let (span, text) = (self.span(), self.peek().unwrap_or_default());
+        let raw = self.cx.text.get(span.clone()).unwrap_or_default();
+        match raw.get(1..).is_some_and(|raw| raw.starts_with(text)) && text.get(bytes.clone()).is_some() {
+            true if !bytes.is_empty() => span.start + 1 + bytes.start..span.start + 1 + bytes.end,
+            _ => span,
+        }
     }
 
     /// Where `part` of this text stands; all of it where an escape in the TOML hides the place.

@@ -250,9 +250,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
     let top = |key: &str, line: &str| (key.to_owned(), HEAD.replacen("[crew]", &format!("{line}\n[crew]"), 1));
     let crew = |key: &str, line: &str| (key.to_owned(), format!("{HEAD}{line}\n"));
     let tail = |key: &str, lines: &str| (key.to_owned(), format!("{HEAD}{lines}\n"));
-    let http = |key: &str, rest: &str| {
-        (key.to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"http\"\nurl = \"http://h\"\n{rest}\n"))
-    };
     let mut cases = vec![
         step("rollback", "{ run = [\"x\"] }"),
         step("preview", "{ run = [\"x\"] }"),
@@ -269,12 +266,8 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         crew("seat", "[[crew.seat]]\nname = \"n\"\nwho = [\"x\"]"),
         tail("checklist", "[[checklist]]\nid = \"c\"\nask = \"?\""),
         tail("notify", "[[notify]]\non = [\"closed\"]"),
-        http("urls", "urls = [\"http://h\"]"),
-        http("samples", "samples = 3"),
-        http("present", "present = [\"/a\"]"),
-        http("absent", "expect = { absent = [\"/a\"] }"),
     ];
-    for kind in "restic pg-dump prometheus compare results session credential process lakefs".split(' ') {
+    for kind in "restic pg-dump results session credential lakefs".split(' ') {
         cases.push((kind.to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"{kind}\"\nwhatever = 1\n")));
     }
     for (name, text) in cases {
@@ -360,6 +353,12 @@ fn mistakes_in_values_are_told() {
             "`warn_above` is above `fail_above`",
         ),
         (watch("kind = \"kafka-lag\"\nbrokers = \"b\"\ngroup = \"g\"\ntopics = []"), "`topics` is empty"),
+        (watch("kind = \"process\"\nuser = \"root\""), "this watch does not say which process"),
+        (watch("kind = \"process\"\nname = \"\""), "`name` is empty"),
+        (watch("kind = \"process\"\nname = \"n\"\nmax_restarts = -1"), "`max_restarts` is out of range"),
+        (watch("kind = \"compare\"\nassert = \"1 == 1\""), "this formula reads no watch"),
+        (watch("kind = \"compare\"\nassert = \"v == 1\""), "there is no watch \"v\""),
+        (watch("kind = \"compare\"\nassert = \"w == 1\""), "this comparison rests on itself"),
     ] {
         let messages = messages(&text);
         assert!(messages.iter().any(|message| message.contains(expected)), "{expected}: {messages:?}\n{text}");

@@ -1,6 +1,11 @@
 //! `[[watch]]`: what is looked at, how often, and the limits of each kind. Start at [`read`].
 
+pub(super) mod compare;
+pub(super) mod formula;
+pub(super) mod http;
 mod kafka_retention;
+pub(super) mod process;
+pub(super) mod prometheus;
 
 pub use kafka_retention::{KafkaRetention, NeededFrom};
 
@@ -19,16 +24,24 @@ const COMMON: &[&str] = &["id", "kind", "every", "stale_after"];
 
 /// Each kind, its keys, and the keys of later versions.
 const KINDS: &[(&str, &[&str], &[&str])] = &[
-    ("http", &["url", "expect", "value"], &["urls", "samples", "present", "absent"]),
+    ("http", &["url", "urls", "samples", "expect", "value", "slower_than_baseline"], &[]),
     ("tcp", &["address", "expect", "within"], &[]),
     ("command", &["run", "timeout"], &[]),
     ("file", &["path", "max_age", "min_size_ratio", "min_size"], &[]),
     ("kafka-lag", &["brokers", "group", "topics", "warn_above", "fail_above"], &[]),
     ("kafka-retention", kafka_retention::KEYS, &[]),
-    ("host", &["load_per_core_above", "memory_free_below", "disk_free_below", "path", "process"], &[]),
+    (
+        "host",
+        &["load_per_core_above", "memory_free_below", "disk_free_below", "disk_full_within", "path", "process"],
+        &[],
+    ),
+    ("compare", &["assert", "within"], &[]),
+    ("prometheus", PROMETHEUS, &[]),
+    ("process", &["name", "pid_file", "user", "max_restarts"], &[]),
 ];
-const KINDS_REFUSED: &[&str] =
-    &["restic", "pg-dump", "prometheus", "compare", "results", "session", "credential", "process", "lakefs"];
+const PROMETHEUS: &[&str] =
+    &["url", "query", "warn_above", "fail_above", "warn_below", "fail_below", "unit", "token_file"];
+const KINDS_REFUSED: &[&str] = &["restic", "pg-dump", "results", "session", "credential", "lakefs"];
 
 pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
     let kind = match value.field("kind") {
@@ -64,12 +77,15 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
         }),
     };
     let kind = match word {
-        "http" => http(&table),
+        "http" => http::read(&table),
         "tcp" => tcp(&table),
         "command" => command(&table),
         "file" => file(&table),
         "kafka-lag" => kafka_lag(&table),
         "kafka-retention" => kafka_retention::read(&table),
+        "compare" => compare::read(&table),
+        "prometheus" => prometheus::read(&table),
+        "process" => process::read(&table),
         _ => host(&table),
     };
     Some(Watch { id: id?, kind: kind?, every: every?, stale_after: stale_after? })
@@ -81,43 +97,6 @@ fn kinds() -> String {
 
 fn all_keys() -> Vec<&'static str> {
     KINDS.iter().flat_map(|(_, keys, refused)| keys.iter().chain(*refused).copied()).collect()
-}
-
-fn http(table: &Table<'_>) -> Option<WatchKind> {
-    let url = table.require("url", "expected url = \"https://…\"").and_then(|url| {
-        let template = url.template(false)?;
-        let text = template.text();
-        if !["http://", "https://", "{{"].iter().any(|start| text.starts_with(start)) {
-            return url.wrong("`url` is not a web address", "expected http:// or https://");
-        }
-        Some(template)
-    });
-    let refused = ["present", "absent"];
-    let expect = table.get("expect").and_then(|v| v.table("expect", &["status", "contains", "within"], &refused));
-    let expect = expect.as_ref();
-    let status = expect.and_then(|e| e.get("status")).and_then(|v| v.integer(100..=599));
-    let contains = expect.and_then(|e| e.get("contains")).and_then(|v| plain(&v));
-    let value = table.get("value").and_then(|value| match value.text()? {
-        pointer if pointer.is_empty() || pointer.starts_with('/') => Some(pointer.to_owned()),
-        _ => value.wrong("`value` is not a JSON pointer", "expected a path such as \"/count\""),
-    });
-    Some(WatchKind::Http {
-        url: url?,
-        status: status.and_then(|status| u16::try_from(status).ok()),
-        contains,
-        within: expect.and_then(|e| e.duration("within")),
-        value,
-    })
-}
-
-/// Text that is compared as it stands. A placeholder in it would be looked for letter by letter, which nobody means.
-fn plain(value: &Value<'_>) -> Option<String> {
-    let text = value.words()?;
-    let name = text.find("{{").and_then(|at| text[at + 2..].split_once("}}"));
-    if name.is_some_and(|(name, _)| super::units::is_identifier(name.trim())) {
-        return value.wrong(format!("parameters are not filled in in `{}`", value.key), "expected text as it is");
-    }
-    Some(text)
 }
 
 fn tcp(table: &Table<'_>) -> Option<WatchKind> {
@@ -180,15 +159,17 @@ fn host(table: &Table<'_>) -> Option<WatchKind> {
         load_per_core_above: table.get("load_per_core_above").and_then(|load| load.number(1000.0)),
         memory_free_below: table.get("memory_free_below").and_then(|share| share.number(1.0)),
         disk_free_below: table.get("disk_free_below").and_then(|size| size.bytes()),
+        disk_full_within: table.duration("disk_full_within"),
         path: table.get("path").and_then(|path| non_empty(&path)),
         process: table.get("process").and_then(|process| non_empty(&process)),
     };
-    let given = ["load_per_core_above", "memory_free_below", "disk_free_below", "process"];
+    let given = ["load_per_core_above", "memory_free_below", "disk_free_below", "disk_full_within", "process"];
     if given.iter().all(|key| table.get(key).is_none()) {
         let label = format!("expected one of: {}", given.join(", "));
         table.cx.problem(table.span.clone(), "this watch has no limit and would always be ok", label);
     }
-    if let (Some(path), None) = (table.get("path"), table.get("disk_free_below")) {
+    let of_a_disk = table.get("disk_free_below").or(table.get("disk_full_within"));
+    if let (Some(path), None) = (table.get("path"), of_a_disk) {
         path.wrong::<()>("`path` says which disk, but there is no `disk_free_below`", "expected a limit for it");
     }
     Some(WatchKind::Host(limits))

@@ -123,7 +123,7 @@ fn watch_rows(look: &Look<'_>, buf: &mut Buffer, area: Rect, y: u16, watch: &cra
     let mut left = vec![
         look.span(format!("{sign} {} ", pad(word, 7)), ink),
         look.span(pad(watch.id.as_str(), if wide { 22 } else { 18 }), Ink::Text),
-        look.span(format!(" {} ", pad(watch.kind.word(), 15)), Ink::Dim),
+        look.span(format!(" {} ", pad(watch.kind.name(), 15)), Ink::Dim),
         look.span(pad_left(&facts::watch_value(session, &watch.id, at), 10), Ink::Text),
         look.span(format!(" {} ", pad_left(&spark, 12)), Ink::Spark),
     ];

@@ -1,6 +1,7 @@
 //! Tests of the built program and of the parts it works with, in one binary: linking takes longer than most of them run.
 
 mod bad_input;
+mod compare;
 mod crash;
 mod demo;
 mod doctor;
@@ -12,6 +13,7 @@ mod interop;
 mod joining;
 mod keys;
 mod limits;
+mod outage;
 mod plain;
 mod quorum;
 #[cfg(feature = "kafka")]

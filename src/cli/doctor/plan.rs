@@ -57,7 +57,7 @@ pub(super) async fn look(path: &Path, given: Params) -> anyhow::Result<Vec<Findi
         findings.extend(sudo(step, &params, &folder).await);
     }
     for (kind, words) in TOOLS {
-        if plan.watches.iter().any(|watch| watch.kind.word() == *kind) {
+        if plan.watches.iter().any(|watch| watch.kind.name() == *kind) {
             findings.push(match ask(words, None).await {
                 Ok((_, said)) => Finding::fine(words[0], said),
                 Err(why) => Finding::fail(words[0], why, format!("install it: {kind} watches are read with it")),

@@ -197,7 +197,7 @@ impl KafkaSource for Hanging {
 
 #[tokio::test]
 async fn a_hung_client_reads_unknown_in_time_and_recovers() {
-    use crate::monitor::{Collector, keep_reading};
+    use crate::monitor::{Ask, Collector, Desk, limit};
     let (release, hung) = std::sync::mpsc::channel();
     let mut source = Some(Hanging(Fake { partitions: 2, ..Fake::default() }, hung));
     let connect: Connect = Box::new(move || match source.take() {
@@ -220,24 +220,26 @@ async fn a_hung_client_reads_unknown_in_time_and_recovers() {
     let watch = crate::plan::Watch { id, kind, every, stale_after: every };
     let (samples, mut seen) = tokio::sync::mpsc::channel(8);
     let (ask, asked) = tokio::sync::mpsc::unbounded_channel();
-    let task = tokio::spawn(keep_reading(
+    let (pin, _) = tokio::sync::watch::channel(None);
+    let desk = Desk {
+        limit: limit(&watch),
         watch,
-        collector,
-        std::sync::Arc::new(crate::clock::wall),
+        now: std::sync::Arc::new(crate::clock::wall),
         samples,
-        asked,
-        Slot::default(),
-    ));
-    ask.send(1).unwrap();
+        pin,
+        slot: Slot::default(),
+    };
+    let task = tokio::spawn(desk.keep_reading(collector, asked));
+    ask.send(Ask::Hub(1)).unwrap();
     let sample = seen.recv().await.unwrap();
     assert_eq!((sample.asked, sample.reading.status), (Some(1), Status::Unknown));
     assert!(sample.reading.why.contains("no answer within"), "{}", sample.reading.why);
     // Still hanging: a second question is answered too, and by no second call beside the first.
-    ask.send(2).unwrap();
+    ask.send(Ask::Hub(2)).unwrap();
     let sample = seen.recv().await.unwrap();
     assert_eq!((sample.asked, sample.reading.status), (Some(2), Status::Unknown));
     drop(release);
-    ask.send(3).unwrap();
+    ask.send(Ask::Hub(3)).unwrap();
     let sample = loop {
         let sample = seen.recv().await.unwrap();
         if sample.asked == Some(3) {

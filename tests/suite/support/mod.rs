@@ -1,6 +1,7 @@
 //! What the tests share. Start at [`program::Stage`].
 
 pub mod cases;
+pub mod faulty;
 pub mod hostile;
 #[cfg(feature = "kafka")]
 pub mod kafka;

@@ -1,0 +1,202 @@
+//! One GET, told apart by how far it came: no name, no connection, no answer, half an answer.
+//!
+//! Proxies named in the hub's environment are not used, or the same plan would look at different things on two machines.
+//! Redirects are not followed: a login page that answers 200 is not the service.
+
+use super::excerpt;
+use crate::clock::{At, human, wall};
+use reqwest::header;
+use std::error::Error;
+use std::io::ErrorKind;
+use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// What is read of a body at most. Health pages and counts are small; a download by mistake must not fill the hub.
+pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
+/// What of a reason is shown.
+const REASON: usize = 120;
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: reqwest::StatusCode,
+    /// Where a redirect points, without query and password.
+    pub(super) points_to: Option<String>,
+    pub(super) body: Vec<u8>,
+    /// Whether that is all of it.
+    pub(super) whole: bool,
+    /// From the request to the head of the answer, connecting included.
+    pub(super) first_byte: Duration,
+    /// To the end of the body.
+    pub(super) total: Duration,
+    /// When the certificate of the server ends, where there is one.
+    pub(super) certificate_ends: Option<Result<At, String>>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct NoAnswer {
+    pub(super) why: String,
+    /// The certificate has expired: that is known, and bad.
+    pub(super) expired: bool,
+}
+
+/// The client that all watches share. It has no memory: every request makes its own connection, as a new user of the
+/// service would. Also says why https cannot work, where this machine has no root certificates; plain http works all the
+/// same.
+pub(super) fn client() -> Result<(reqwest::Client, Option<String>), String> {
+    static CLIENT: OnceLock<Result<(reqwest::Client, Option<String>), String>> = OnceLock::new();
+    CLIENT
+        .get_or_init(|| {
+            // Fails only where the program installed one before, and then that one serves.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            match builder().build() {
+                Ok(client) => Ok((client, None)),
+                Err(error) => {
+                    // The platform's verifier refuses to be built without roots. With none at all every certificate is
+                    // refused when it is seen, which is as safe and leaves plain http working.
+                    let client = trusting(rustls::RootCertStore::empty())?;
+                    Ok((client, Some(innermost(&error))))
+                }
+            }
+        })
+        .clone()
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("crosscheck/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(0)
+        .tls_info(true)
+        .no_proxy()
+}
+
+/// A client that trusts these roots and no others.
+pub(super) fn trusting(roots: rustls::RootCertStore) -> Result<reqwest::Client, String> {
+    let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    builder().tls_backend_preconfigured(tls).build().map_err(|error| innermost(&error))
+}
+
+/// A web address, or why it is none.
+pub(super) fn url(text: &str) -> Result<reqwest::Url, String> {
+    let url = reqwest::Url::parse(text).map_err(|e| format!("{:?} is not a URL: {e}", excerpt(text, REASON)))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        _ => Err(format!("{} is neither http nor https", address(&url))),
+    }
+}
+
+/// Sends a request and reads the answer, by then.
+pub(super) async fn get(
+    request: reqwest::RequestBuilder,
+    url: &reqwest::Url,
+    until: Instant,
+) -> Result<Answer, NoAnswer> {
+    let began = Instant::now();
+    let late = |what: String| NoAnswer { why: format!("{what} within {}", human(until - began)), expired: false };
+    let sent = timeout_at(until, request.send()).await.map_err(|_| late(format!("{} said nothing", host(url))))?;
+    let mut response = sent.map_err(|error| no_answer(&error, url))?;
+    let first_byte = began.elapsed();
+    let status = response.status();
+    let points_to = response.headers().get(header::LOCATION).filter(|_| status.is_redirection()).map(|location| {
+        let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
+        // Beside the page that answered: most locations are relative.
+        url.join(&location).map_or_else(|_| "no address".to_owned(), |location| address(&location))
+    });
+    let certificate = response.extensions().get::<reqwest::tls::TlsInfo>().and_then(|tls| tls.peer_certificate());
+    let certificate_ends = certificate.map(ends);
+    let (mut body, mut whole) = (vec![], true);
+    loop {
+        let chunk = match timeout_at(until, response.chunk()).await {
+            Ok(Ok(Some(chunk))) => chunk,
+            Ok(Ok(None)) => break,
+            Ok(Err(error)) => {
+                let why = format!("{} and then broke off after {}", status.as_u16(), super::bytes(body.len() as u64));
+                let why = format!("{why}: {}", excerpt(&innermost(&error), REASON));
+                return Err(NoAnswer { why, expired: false });
+            }
+            Err(_) => {
+                let came = super::bytes(body.len() as u64);
+                return Err(late(format!("{} came and {came} of its body, but no end", status.as_u16())));
+            }
+        };
+        let room = BODY_BYTES_MAX - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            whole = false;
+            break;
+        }
+    }
+    Ok(Answer { status, points_to, body, whole, first_byte, total: began.elapsed(), certificate_ends })
+}
+
+/// When a certificate ends.
+fn ends(der: &[u8]) -> Result<At, String> {
+    use x509_parser::prelude::{FromDer, X509Certificate};
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|error| excerpt(&error.to_string(), REASON))?;
+    let seconds = certificate.validity().not_after.timestamp();
+    Ok(At::from_micros(seconds.saturating_mul(1_000_000)))
+}
+
+/// How long a certificate is still good for; nothing where it is past.
+pub(super) fn left(ends: At) -> Duration {
+    ends.since(wall())
+}
+
+/// The reason in words people know. Without the URL, which may hold a password.
+fn no_answer(error: &reqwest::Error, url: &reqwest::Url) -> NoAnswer {
+    let (mut refused, mut unresolved, mut expired) = (false, false, false);
+    let mut next: Option<&dyn Error> = error.source();
+    while let Some(inner) = next {
+        unresolved |= inner.to_string() == "dns error";
+        let io = inner.downcast_ref::<std::io::Error>();
+        refused |= io.is_some_and(|io| io.kind() == ErrorKind::ConnectionRefused);
+        expired |= is_expired(inner);
+        // An I/O error names the source of what it wraps as its own, and skips what it wraps.
+        next = io.and_then(|io| io.get_ref()).map(|wrapped| wrapped as &dyn Error).or_else(|| inner.source());
+    }
+    let reason = excerpt(&innermost(error), REASON);
+    let why = match (unresolved, refused, expired) {
+        (true, ..) => {
+            format!("the name {} does not resolve: {reason}", excerpt(url.host_str().unwrap_or_default(), 80))
+        }
+        (_, true, _) => format!("connection refused by {}", host(url)),
+        (.., true) => "its certificate has expired".to_owned(),
+        _ => reason,
+    };
+    NoAnswer { why, expired }
+}
+
+fn is_expired(error: &(dyn Error + 'static)) -> bool {
+    use rustls::CertificateError::{Expired, ExpiredContext};
+    matches!(
+        error.downcast_ref::<rustls::Error>(),
+        Some(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }))
+    )
+}
+
+/// The innermost reason: "connection refused" rather than "error sending request".
+pub(super) fn innermost(error: &reqwest::Error) -> String {
+    let mut inner: &dyn Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    match inner.downcast_ref::<reqwest::Error>() {
+        Some(_) => "the request failed".to_owned(), // its own words may name the URL
+        None => inner.to_string(),
+    }
+}
+
+/// Host and port of a page.
+pub(super) fn host(url: &reqwest::Url) -> String {
+    let port = url.port_or_known_default().map(|port| format!(":{port}")).unwrap_or_default();
+    excerpt(&format!("{}{port}", url.host_str().unwrap_or_default()), 80)
+}
+
+/// Where a page lies, without query and password: both may be secrets.
+pub(super) fn address(url: &reqwest::Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    excerpt(&format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path()), 80)
+}
