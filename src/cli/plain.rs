@@ -217,6 +217,7 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
             shown(&session.why(&watch.id, now))
         )?;
     }
+    ways_back(view, out)?;
     for (principal, person) in &session.people {
         let here = if person.connections.is_empty() { "gone" } else { "here" };
         writeln!(
@@ -290,17 +291,7 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
     if covers.point_of_no_return {
         writeln!(out, "AFTER THIS NOTHING CAN BE UNDONE")?;
     }
-    for recovery in &view.session.plan.recovery {
-        let stands = match view.session.stands(recovery, now) {
-            Some(way) if way.is_too_slow() => format!("{}, LESS THAN IT TAKES", way.standing()),
-            Some(way) => way.standing(),
-            None => {
-                let (watch, why) = (&recovery.watch, view.session.why(&recovery.watch, now));
-                format!("DOES NOT STAND: {watch} is {}: {}", view.session.status(watch, now).word(), shown(&why))
-            }
-        };
-        writeln!(out, "way back: {}: {stands}; {}", shown(&recovery.name), session::price(recovery))?;
-    }
+    ways_back(view, out)?;
     let checked: Vec<_> = armed.checks.keys().map(ToString::to_string).collect();
     writeln!(
         out,
@@ -312,6 +303,23 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         armed.lapses.clock()
     )?;
     writeln!(out, "--- digest {}", armed.digest())
+}
+
+/// Every way back, best first, and whether it stands.
+fn ways_back(view: &View, out: &mut impl Write) -> std::io::Result<()> {
+    let now = view.now(clock::wall());
+    for recovery in &view.session.plan.recovery {
+        let stands = match view.session.stands(recovery, now) {
+            Some(way) if way.is_too_slow() => format!("{}, LESS THAN IT TAKES", way.standing()),
+            Some(way) => way.standing(),
+            None => {
+                let (watch, why) = (&recovery.watch, view.session.why(&recovery.watch, now));
+                format!("DOES NOT STAND: {watch} is {}: {}", view.session.status(watch, now).word(), shown(&why))
+            }
+        };
+        writeln!(out, "way back: {}: {stands}; {}", shown(&recovery.name), session::price(recovery))?;
+    }
+    Ok(())
 }
 
 /// The last rows of the command's screen.

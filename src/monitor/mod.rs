@@ -177,6 +177,7 @@ pub fn limit(watch: &Watch) -> Duration {
 }
 
 /// What a collector may need besides its watch.
+#[cfg_attr(not(feature = "kafka"), allow(dead_code))] // without Kafka none needs all of it
 struct Around<'m> {
     params: &'m Params,
     folder: &'m Path,

@@ -1,5 +1,6 @@
 //! `kafka-retention` on a real broker that really deletes: by time, on request, and while no hub looks.
 
+use crate::support::kafka::Topic;
 use crate::support::log::Log;
 use crate::support::program::Stage;
 use crate::support::real::part;
@@ -181,4 +182,28 @@ fn every_setting_that_makes_the_window_no_promise_is_read_from_the_broker() {
     logs[4].write(0, 1, Duration::ZERO);
     reading(&stage, "nothing-yet", is("ok", "first needed record stays at least 6 d 23 h, on p0"));
     reading(&stage, "missing", is("unknown", "no_such_topic"));
+}
+
+#[test]
+fn what_a_group_reads_next_is_held_against_the_time_it_stays() {
+    let Some(brokers) = part("CROSSCHECK_TEST_KAFKA") else { return };
+    let topic = Topic::new(&brokers, 3);
+    let reader = topic.reader();
+    topic.produce(30);
+    reader.read(30);
+    topic.produce(9);
+    let head = plan(&brokers, &[], "");
+    let watch = format!(
+        "[[watch]]\nid = \"unread\"\nkind = \"kafka-retention\"\nbrokers = \"{brokers}\"\ntopic = \"{}\"\ngroup = \"{}\"\n\
+         every = \"1s\"\n",
+        topic.name, topic.group
+    );
+    let stage = Stage::new(&(head + &watch));
+    let _hub = stage.serve(&[]);
+    reading(&stage, "unread", is("ok", &format!("what {} reads next on p", topic.group)));
+    assert_eq!(needed(&stage, "unread"), [[10, 10, 10]], "where it stood when the session opened");
+    reader.read(9);
+    let read = reading(&stage, "unread", |reading| !says(reading, "reads next"));
+    assert!(is("ok", "first needed record stays at least 6 d 23 h")(&read), "{read}");
+    assert_eq!(needed(&stage, "unread").len(), 1, "the group went on, what is needed did not");
 }

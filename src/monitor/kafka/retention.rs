@@ -24,6 +24,8 @@ const PARTITIONS_MAX: usize = 2000;
 const DRAIN_WINDOW: Duration = Duration::from_secs(300);
 /// What is shorter tells nothing about a rate: commits come in bursts.
 const DRAIN_LEAST: Duration = Duration::from_secs(30);
+/// Readings for which an anchor waits for the configuration to be readable; it may never be (an ACL of its own).
+const CONFIG_AWAITED: u32 = 5;
 /// The group's name where the plan names none: an offset cannot be assigned without one. Nothing is ever committed or joined.
 const NO_GROUP: &str = "crosscheck";
 
@@ -64,6 +66,8 @@ pub(in crate::monitor) struct Retention {
     before: BTreeMap<i32, (u64, u64)>,
     /// What the group had left to read, oldest first.
     lags: VecDeque<(At, u64)>,
+    /// The first anchor, while it waits for the configuration to stand beside it, and for how many readings it has.
+    pending: Option<(Anchor, u32)>,
     complaint: Option<String>,
 }
 
@@ -95,6 +99,7 @@ impl Retention {
             times: BTreeMap::new(),
             before: BTreeMap::new(),
             lags: VecDeque::new(),
+            pending: None,
             complaint: None,
         })
     }
@@ -131,9 +136,9 @@ impl Retention {
             }
         };
         match (&anchor, moves) {
-            (Some(anchor), _) => self.slot.put(anchor.clone()),
+            (Some(anchor), _) if self.pending.is_none() => self.slot.put(anchor.clone()),
             (None, true) => self.slot.still_wanted(),
-            (None, false) => {}
+            _ => {}
         }
         evaluate(&facts, anchor.as_ref().or(held.as_ref()), &self.limits)
     }
@@ -167,7 +172,6 @@ impl Retention {
             None => vec![None; places.len()],
         };
         let end = chunked(&places, |places| sources.offsets.end(places, deadline));
-        let config = sources.log.config(&self.topic, deadline);
         let read = places.iter().zip(low).zip(committed).zip(end);
         let mut seen: Vec<Seen> = read
             .map(|(((place, low), committed), end)| Seen::new(place.partition, low, committed, end))
@@ -175,18 +179,29 @@ impl Retention {
             .collect();
         seen.sort_by_key(|seen| seen.partition);
         self.forget_another_topic(&seen);
-        let mut anchor = match held {
-            None => self.first_anchor(sources, &seen, &config, deadline),
-            Some(held) if moves => moved(held, &seen, &config),
-            Some(_) => None,
+        let (mut anchor, waited) = match (held, self.pending.take()) {
+            (None, Some((anchor, waited))) => (Some(anchor), waited),
+            (None, None) => (self.first_anchor(sources, &seen, deadline), 0),
+            (Some(held), _) if moves => (moved(held, &seen), CONFIG_AWAITED),
+            (Some(_), _) => (None, 0),
         };
         let marks = anchor.as_ref().or(held).map(|anchor| anchor.partitions.clone()).unwrap_or_default();
-        self.read_times(sources, &mut seen, &marks, deadline);
-        for seen in &seen {
-            if let (Some(anchor), Fact::Known(First::At(ms))) = (&mut anchor, &seen.oldest)
-                && let Some(mark) = anchor.partitions.get_mut(&seen.partition)
-            {
-                mark.oldest_ms = Some(*ms);
+        // The configuration gets its share even where the log does not answer.
+        let share = deadline.saturating_duration_since(Instant::now()).mul_f64(0.6);
+        self.read_times(sources, &mut seen, &marks, Instant::now() + share);
+        let config = sources.log.config(&self.topic, deadline);
+        if let Some(anchor) = &mut anchor {
+            for seen in &seen {
+                if let (Fact::Known(First::At(ms)), Some(mark)) =
+                    (&seen.oldest, anchor.partitions.get_mut(&seen.partition))
+                {
+                    mark.oldest_ms = mark.oldest_ms.or(Some(*ms));
+                }
+            }
+            match &config {
+                Ok(config) => anchor.retention_ms = Some(config.retention_ms),
+                Err(_) if waited < CONFIG_AWAITED => self.pending = Some((anchor.clone(), waited + 1)),
+                Err(_) => {}
             }
         }
         let drain = self.drain(&seen, now);
@@ -209,13 +224,7 @@ impl Retention {
     }
 
     /// What is needed from here on; nothing while a part of it is not known, for a guess would stay for good.
-    fn first_anchor(
-        &self,
-        sources: &mut Sources,
-        seen: &[Seen],
-        config: &Result<Config, String>,
-        deadline: Instant,
-    ) -> Option<Anchor> {
+    fn first_anchor(&self, sources: &mut Sources, seen: &[Seen], deadline: Instant) -> Option<Anchor> {
         let since = match self.needed_from {
             NeededFrom::Opening => Some(self.opened),
             NeededFrom::Before(time) => {
@@ -246,8 +255,7 @@ impl Retention {
             let needed = if self.needed_from == NeededFrom::Committed { needed } else { needed.max(*low) };
             partitions.insert(seen.partition, Mark { needed, low: *low, end: *end, oldest_ms: None });
         }
-        let retention_ms = config.as_ref().ok()?.retention_ms;
-        Some(Anchor { topic: self.topic.to_string(), retention_ms: Some(retention_ms), partitions })
+        Some(Anchor { topic: self.topic.to_string(), retention_ms: None, partitions })
     }
 
     /// Looks at the times of the oldest record, the first needed, and the group's next one, where they are not known yet.
@@ -344,15 +352,14 @@ impl Retention {
 }
 
 /// The anchor after a planned purge: what it deleted is needed no longer, everything else is.
-fn moved(held: &Anchor, seen: &[Seen], config: &Result<Config, String>) -> Option<Anchor> {
+fn moved(held: &Anchor, seen: &[Seen]) -> Option<Anchor> {
     let mut partitions = BTreeMap::new();
     for seen in seen {
         let (Fact::Known(low), Fact::Known(end)) = (&seen.low, &seen.end) else { return None };
         let needed = held.partitions.get(&seen.partition).map_or(*low, |mark| mark.needed.max(*low));
         partitions.insert(seen.partition, Mark { needed, low: *low, end: *end, oldest_ms: None });
     }
-    let retention_ms = config.as_ref().ok()?.retention_ms;
-    Some(Anchor { topic: held.topic.clone(), retention_ms: Some(retention_ms), partitions })
+    Some(Anchor { topic: held.topic.clone(), retention_ms: held.retention_ms, partitions })
 }
 
 #[cfg(test)]

@@ -304,6 +304,8 @@ struct Topic {
     retention_ms: i64,
     /// Nothing answers.
     down: bool,
+    /// The configuration is not for us.
+    closed: bool,
     probed: Vec<u64>,
 }
 #[derive(Clone, Default)]
@@ -342,7 +344,8 @@ impl LogSource for Script {
         })
     }
     fn config(&mut self, _: &str, _: Instant) -> Result<Config, String> {
-        self.ask(|topic| Config { retention_ms: topic.retention_ms, ..config() })
+        self.ask(|topic| (topic.closed, Config { retention_ms: topic.retention_ms, ..config() }))
+            .and_then(|(closed, config)| if closed { Err("Topic authorization failed".into()) } else { Ok(config) })
     }
     fn first(&mut self, wanted: &[(Place, u64)], _: Instant) -> Vec<Fact<First>> {
         let read = self.ask(|topic| {
@@ -495,4 +498,102 @@ fn the_largest_anchor_fits_in_a_line() {
     let length = serde_json::to_string(&event).unwrap().len();
     // What stands around the event in its line is far less than that.
     assert!(length + 1024 <= 256 * 1024, "{length} bytes");
+}
+
+#[test]
+fn an_anchor_does_not_wait_for_ever_for_a_configuration_that_may_not_be_read() {
+    let mut bench = Bench::new(false, NeededFrom::Low, None);
+    bench.script.set(|topic| topic.closed = true);
+    for n in 0..u64::from(CONFIG_AWAITED) {
+        bench.script.set(|topic| topic.low = n % 2);
+        let (reading, said) =
+            (bench.read(), ["Topic authorization failed; the first needed record is 9:00:00 old", "LOST 1"]);
+        // What is lost meanwhile is seen all the same: the offsets are those of the first reading.
+        assert!(reading.why.contains(said[n as usize % 2]), "{}", reading.why);
+        assert_eq!((reading.value, bench.needed()), (None, None));
+    }
+    bench.read();
+    assert_eq!(bench.needed(), Some(0));
+    assert_eq!(bench.slot.taken().unwrap().retention_ms, None);
+    // One that can be read a moment later stands beside it.
+    let mut bench = Bench::new(false, NeededFrom::Low, None);
+    bench.script.set(|topic| topic.closed = true);
+    bench.read();
+    bench.script.set(|topic| topic.closed = false);
+    bench.read();
+    assert_eq!(bench.slot.taken().unwrap().retention_ms, Some(7 * DAY));
+}
+
+/// librdkafka's mock brokers have records with times, but no configuration to describe and no lookup by time.
+mod mock {
+    use super::*;
+    use rdkafka::ClientConfig;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
+
+    fn cluster() -> MockCluster<'static, DefaultProducerContext> {
+        let cluster = MockCluster::new(3).unwrap();
+        cluster.create_topic("events", 3, 3).unwrap();
+        let brokers = cluster.bootstrap_servers();
+        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+        for partition in [0, 1] {
+            for n in 0..10_i64 {
+                let record = BaseRecord::<(), str>::to("events").partition(partition).payload("x");
+                producer.send(record.timestamp(NOW + n + i64::from(partition) * 100)).unwrap();
+            }
+        }
+        producer.flush(Duration::from_secs(10)).unwrap();
+        cluster
+    }
+    fn soon(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_probe_reads_times_where_it_was_told_to_again_and_again() {
+        let cluster = cluster();
+        let mut log = probe::Log::connect(&cluster.bootstrap_servers(), NO_GROUP).unwrap();
+        let place = |partition| Place { topic: "events".into(), partition };
+        // Forth and back, one and several: nothing of an earlier look is taken for an answer.
+        for (first, second) in [(0, 0), (7, 3), (2, 9), (9, 0), (0, 5)] {
+            let read = log.first(&[(place(0), first), (place(1), second)], soon(20));
+            let at = |ms: u64| Fact::Known(First::At(NOW + ms as i64));
+            assert_eq!(read, [at(first), at(second + 100)]);
+            assert_eq!(log.first(&[(place(1), first)], soon(20)), [at(first + 100)]);
+        }
+        assert_eq!(log.first(&[(place(2), 0)], soon(20)), [Fact::Known(First::Nothing)], "an empty partition");
+        // An offset that is not there is no answer, and a moment later others are answered again.
+        assert!(matches!(log.first(&[(place(0), 99)], soon(2))[0], Fact::Unknown(_)));
+        assert_eq!(log.first(&[(place(0), 4)], soon(20)), [Fact::Known(First::At(NOW + 4))]);
+    }
+
+    #[test]
+    fn brokers_that_are_down_read_unknown_within_the_deadline() {
+        let cluster = cluster();
+        let brokers = cluster.bootstrap_servers();
+        let mut bench = Bench::new(false, NeededFrom::Low, None);
+        bench.retention.connect = Box::new(move || {
+            Ok(Sources {
+                offsets: Box::new(client::GroupReads::connect(&brokers, NO_GROUP)?),
+                log: Box::new(probe::Log::connect(&brokers, NO_GROUP)?),
+            })
+        });
+        // These brokers never describe a configuration: what is known is said, and no number is shown.
+        let reading = bench.retention.read(soon(10));
+        assert_eq!((reading.status, reading.value), (Status::Unknown, None), "{}", reading.why);
+        assert!(reading.why.contains("retention not readable"), "{}", reading.why);
+        assert!(reading.why.contains("the first needed record is 0.0 s old"), "{}", reading.why);
+        cluster.broker_down(-1).unwrap();
+        for _ in 0..2 {
+            let began = Instant::now();
+            let reading = bench.retention.read(soon(2));
+            assert_eq!((reading.status, reading.value), (Status::Unknown, None), "{}", reading.why);
+            assert!(began.elapsed() < Duration::from_secs(4), "took {:?}", began.elapsed());
+        }
+        cluster.broker_up(-1).unwrap();
+        let until = soon(30);
+        while !bench.retention.read(soon(4)).why.contains("the first needed record is 0.0 s old") {
+            assert!(Instant::now() < until, "never came back");
+        }
+    }
 }
