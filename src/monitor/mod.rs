@@ -10,7 +10,7 @@ mod file;
 mod host;
 mod http;
 #[cfg(feature = "kafka")]
-mod kafka;
+pub mod kafka;
 mod tcp;
 mod worker;
 
@@ -157,7 +157,7 @@ impl Collector {
             }
             #[cfg(feature = "kafka")]
             WatchKind::KafkaLag { .. } => {
-                let mut lag = kafka::Lag::new(&watch.kind, params)?;
+                let mut lag = kafka::Lag::new(watch, params, folder)?;
                 Collector::Worker(worker::Worker::start(&watch.id, move |deadline| lag.read(deadline))?)
             }
             #[cfg(not(feature = "kafka"))]

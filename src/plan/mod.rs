@@ -23,6 +23,8 @@ pub use problem::{PlanError, Problem};
 pub use sample::{SAMPLES, sample};
 pub use template::{RenderError, Template};
 pub use units::parse_duration;
+pub use watches::kafka_client::{KafkaSetting, KafkaValue};
+pub use watches::kafka_lag::KafkaLag;
 
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
@@ -200,18 +202,7 @@ pub enum WatchKind {
         min_size: Option<u64>,
     },
     /// Lag of a consumer group.
-    KafkaLag {
-        /// Bootstrap brokers, `host:port,…`.
-        brokers: Template,
-        /// The group.
-        group: Template,
-        /// Its topics.
-        topics: Vec<Template>,
-        /// More than this is `warn`.
-        warn_above: Option<u64>,
-        /// More than this is `fail`.
-        fail_above: Option<u64>,
-    },
+    KafkaLag(KafkaLag),
     /// The machine the hub runs on. Every limit given must hold.
     Host(HostLimits),
 }

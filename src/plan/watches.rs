@@ -1,5 +1,8 @@
 //! `[[watch]]`: what is looked at, how often, and the limits of each kind. Start at [`read`].
 
+pub(super) mod kafka_client;
+pub(super) mod kafka_lag;
+
 use super::table::{Table, Value};
 use super::{HostLimits, Template, Watch, WatchKind};
 use crate::name::WatchId;
@@ -19,7 +22,7 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("tcp", &["address", "expect", "within"], &[]),
     ("command", &["run", "timeout"], &[]),
     ("file", &["path", "max_age", "min_size_ratio", "min_size"], &[]),
-    ("kafka-lag", &["brokers", "group", "topics", "warn_above", "fail_above"], &[]),
+    ("kafka-lag", kafka_lag::KEYS, &[]),
     ("host", &["load_per_core_above", "memory_free_below", "disk_free_below", "path", "process"], &[]),
 ];
 const KINDS_REFUSED: &[&str] = &[
@@ -73,7 +76,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
         "tcp" => tcp(&table),
         "command" => command(&table),
         "file" => file(&table),
-        "kafka-lag" => kafka_lag(&table),
+        "kafka-lag" => kafka_lag::read(&table),
         _ => host(&table),
     };
     Some(Watch { id: id?, kind: kind?, every: every?, stale_after: stale_after? })
@@ -157,26 +160,6 @@ fn file(table: &Table<'_>) -> Option<WatchKind> {
         min_size: table.get("min_size").and_then(|size| size.bytes()),
         path: path?,
     })
-}
-
-fn kafka_lag(table: &Table<'_>) -> Option<WatchKind> {
-    let brokers = filled(table, "brokers", "expected brokers = \"host:port,…\"");
-    let group = filled(table, "group", "expected group = \"a consumer group\"");
-    let topics = table.require("topics", "expected topics = [\"topic\"]").and_then(|topics| {
-        let items = topics.items("topics")?;
-        if items.is_empty() {
-            return topics.wrong("`topics` is empty", "expected at least one");
-        }
-        items.iter().map(non_empty).collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()
-    });
-    let limit = |key| table.get(key).and_then(|limit| limit.integer(0..=u64::MAX));
-    let (warn_above, fail_above) = (limit("warn_above"), limit("fail_above"));
-    if let (Some(warn), Some(fail), Some(value)) = (warn_above, fail_above, table.get("warn_above"))
-        && warn > fail
-    {
-        value.wrong::<()>("`warn_above` is above `fail_above`", format!("expected at most {fail}"));
-    }
-    Some(WatchKind::KafkaLag { brokers: brokers?, group: group?, topics: topics?, warn_above, fail_above })
 }
 
 fn host(table: &Table<'_>) -> Option<WatchKind> {

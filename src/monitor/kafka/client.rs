@@ -4,13 +4,15 @@
 //! joins no group: the members do not notice it. It says why a call got no answer only through events, so these are
 //! taken off its queue every cycle.
 
-use super::{Committed, Fact, KafkaSource, Place};
+use super::{Committed, Fact, KafkaSource, Partitions, Place};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// One call's share of a cycle, so that one broker that is silent leaves time for the others.
@@ -53,8 +55,12 @@ pub(super) struct GroupReads {
 
 impl GroupReads {
     /// Makes the client. It connects in the background; only nonsense is an error.
-    pub(super) fn connect(brokers: &str, group: &str) -> Result<Self, String> {
-        let consumer = ClientConfig::new()
+    pub(super) fn connect(brokers: &str, group: &str, settings: &[(String, String)]) -> Result<Self, String> {
+        let mut config = ClientConfig::new();
+        for (name, value) in settings {
+            config.set(name, value);
+        }
+        let consumer = config
             .set("bootstrap.servers", brokers)
             .set("group.id", group)
             .set("enable.auto.commit", "false")
@@ -109,23 +115,16 @@ impl GroupReads {
 }
 
 impl KafkaSource for GroupReads {
-    fn partitions(&mut self, topic: &str, deadline: Instant) -> Result<Vec<(i32, Option<String>)>, String> {
+    fn partitions(&mut self, topic: &str, deadline: Instant) -> Result<Partitions, String> {
         // Through the consumer: the same question on a producer's handle creates the topic.
         let metadata = self.call(deadline, |time| self.consumer.fetch_metadata(Some(topic), time))?;
         let found = metadata.topics().iter().find(|found| found.name() == topic).ok_or("the brokers do not list it")?;
-        if let Some(error) = found.error() {
-            return Err(RDKafkaErrorCode::from(error).to_string());
-        }
-        let leader = |id: i32| metadata.brokers().iter().any(|broker| broker.id() == id);
-        let partitions = found.partitions().iter().map(|partition| {
-            let why = match partition.error() {
-                _ if !leader(partition.leader()) => Some("no leader".to_owned()),
-                Some(error) => Some(RDKafkaErrorCode::from(error).to_string()),
-                None => None,
-            };
-            (partition.id(), why)
-        });
-        Ok(partitions.collect())
+        partitions(&metadata, found)
+    }
+
+    fn listed(&mut self, deadline: Instant) -> Result<BTreeMap<Arc<str>, Result<Partitions, String>>, String> {
+        let metadata = self.call(deadline, |time| self.consumer.fetch_metadata(None, time))?;
+        Ok(metadata.topics().iter().map(|found| (found.name().into(), partitions(&metadata, found))).collect())
     }
 
     fn low(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<u64>>, String> {
@@ -158,6 +157,23 @@ impl KafkaSource for GroupReads {
         }
         self.consumer.context().kept().take()
     }
+}
+
+/// The partitions of a topic, as far as it has any.
+fn partitions(metadata: &Metadata, topic: &MetadataTopic) -> Result<Partitions, String> {
+    if let Some(error) = topic.error() {
+        return Err(RDKafkaErrorCode::from(error).to_string());
+    }
+    let leader = |id: i32| metadata.brokers().iter().any(|broker| broker.id() == id);
+    let partitions = topic.partitions().iter().map(|partition| {
+        let why = match partition.error() {
+            _ if !leader(partition.leader()) => Some("no leader".to_owned()),
+            Some(error) => Some(RDKafkaErrorCode::from(error).to_string()),
+            None => None,
+        };
+        (partition.id(), why)
+    });
+    Ok(partitions.collect())
 }
 
 /// A list for one call.

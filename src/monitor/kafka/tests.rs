@@ -17,23 +17,31 @@ fn at(offset: u64) -> Fact<Committed> {
 fn known(partition: i32, low: u64, committed: Fact<Committed>, end: u64) -> Partition {
     Partition { place: place(partition), low: Fact::Known(low), committed, end: Fact::Known(end) }
 }
-fn read(partitions: Vec<Partition>, limits: Limits) -> Reading {
-    evaluate(&Snapshot { partitions, missing: vec![] }, &limits)
+/// The reading of a single cycle: nothing is known of a trend yet, so without a limit there is nothing to judge by.
+fn once(snapshot: &Snapshot, limits: Limits) -> Reading {
+    let connect: Connect = Box::new(|| Err("nothing is connected here".into()));
+    Lag::with(connect, Scope::new(vec!["events".into()]), limits, Duration::from_secs(5))
+        .judge(snapshot, Duration::ZERO)
 }
+fn read(partitions: Vec<Partition>, limits: Limits) -> Reading {
+    once(&Snapshot { partitions, missing: vec![] }, limits)
+}
+/// Limits that everything is within.
+const WIDE: Limits = Limits { warn_above: None, fail_above: Some(u64::MAX), drained: false, residual: 0 };
 
 #[test]
 fn the_sum_of_known_parts_is_held_against_the_limits() {
     let parts = || vec![known(0, 0, at(90), 100), known(1, 5, at(70), 100), known(2, 7, NEVER, 7)];
     for (warn_above, fail_above, expected) in [
-        (None, None, Status::Ok),
+        (None, None, Status::Unknown),
         (Some(40), Some(50), Status::Ok),
         (Some(39), None, Status::Warn),
         (Some(10), Some(39), Status::Fail),
         (None, Some(39), Status::Fail),
     ] {
-        let reading = read(parts(), Limits { warn_above, fail_above });
+        let reading = read(parts(), Limits { warn_above, fail_above, ..Limits::default() });
         assert_eq!((reading.status, reading.value, &*reading.unit), (expected, Some(40.0), "messages"));
-        assert!(reading.why.contains("lag 40 on 3 partitions, most on p1: 30"), "{}", reading.why);
+        assert!(reading.why.contains("lag 40 on 3 partitions, trend not known yet, most on p1: 30"), "{}", reading.why);
     }
 }
 
@@ -41,8 +49,8 @@ fn the_sum_of_known_parts_is_held_against_the_limits() {
 fn losses_and_contradictions_fail_and_show_no_number() {
     for (partition, said) in [
         (known(7, 50, at(30), 100), "lost 20 records on p7"),
-        (known(7, 0, at(101), 100), "p7 is ahead: topic recreated or truncated?"),
-        (known(7, 9, NEVER, 3), "p7 is ahead"),
+        (known(7, 0, at(101), 100), "p7 is ahead (committed 101, end 100): topic recreated or truncated?"),
+        (known(7, 9, NEVER, 3), "p7 is contradictory (first 9, end 3)"),
         // Two numbers are enough to know that records are gone.
         (Partition { end: Fact::Unknown("no leader".into()), ..known(7, 5, at(1), 0) }, "lost 4 records on p7"),
     ] {
@@ -55,14 +63,17 @@ fn losses_and_contradictions_fail_and_show_no_number() {
 #[test]
 fn what_is_missing_makes_the_whole_unknown() {
     let dark = Partition { end: Fact::Unknown("no leader".into()), ..known(1, 0, at(0), 0) };
-    let reading = read(vec![known(0, 0, at(1), 6), dark], Limits { warn_above: Some(1), fail_above: Some(2) });
+    let reading = read(
+        vec![known(0, 0, at(1), 6), dark],
+        Limits { warn_above: Some(1), fail_above: Some(2), ..Limits::default() },
+    );
     assert_eq!((reading.status, reading.value), (Status::Unknown, None));
     assert_eq!(reading.why, "lag at least 5, 1 of 2 partitions known; p1: no leader");
     let reading = read(vec![known(0, 3, NEVER, 8)], Limits::default());
     assert_eq!(reading.why, "lag not known; p0: no commit, up to 5 messages to read");
     assert_eq!(read(vec![], Limits::default()).status, Status::Unknown);
     let missing = vec![("typo".into(), "unknown topic".into())];
-    let reading = evaluate(&Snapshot { partitions: vec![known(0, 0, at(1), 6)], missing }, &Limits::default());
+    let reading = once(&Snapshot { partitions: vec![known(0, 0, at(1), 6)], missing }, Limits::default());
     assert_eq!(reading.status, Status::Unknown);
     assert!(reading.why.contains("at least 5") && reading.why.contains("typo: unknown topic"), "{}", reading.why);
 }
@@ -88,7 +99,7 @@ fn partition() -> impl Strategy<Value = Partition> {
 proptest! {
     #[test]
     fn a_number_is_shown_only_where_every_part_of_it_is_known(parts in prop::collection::vec(partition(), 0..6)) {
-        let reading = read(parts.clone(), Limits::default());
+        let reading = read(parts.clone(), WIDE);
         let lag = |p: &Partition| match (&p.low, &p.committed, &p.end) {
             (Fact::Known(low), Fact::Known(Committed::At(at)), Fact::Known(end)) => (low <= at && at <= end).then(|| end - at),
             (Fact::Known(low), Fact::Known(Committed::Never), Fact::Known(end)) => (low == end).then_some(0),
@@ -102,7 +113,7 @@ proptest! {
 
     #[test]
     fn hiding_a_number_never_makes_a_reading_better(parts in prop::collection::vec(partition(), 1..6), which in 0..6_usize) {
-        let limits = Limits { warn_above: Some(5), fail_above: Some(30) };
+        let limits = Limits { warn_above: Some(5), fail_above: Some(30), ..Limits::default() };
         let before = read(parts.clone(), limits);
         let mut parts = parts;
         let index = which % parts.len();
@@ -120,6 +131,7 @@ struct Fake {
     asked: Vec<(&'static str, usize)>,
     silent: Option<&'static str>,
     short: bool,
+    topics: BTreeMap<Arc<str>, Result<Partitions, String>>,
 }
 impl Fake {
     fn answer<T: Clone>(&mut self, call: &'static str, places: &[Place], fact: T) -> Result<Vec<Fact<T>>, String> {
@@ -131,9 +143,13 @@ impl Fake {
     }
 }
 impl KafkaSource for Fake {
-    fn partitions(&mut self, _: &str, _: Instant) -> Result<Vec<(i32, Option<String>)>, String> {
+    fn partitions(&mut self, _: &str, _: Instant) -> Result<Partitions, String> {
         self.asked.push(("metadata", 1));
         Ok((0..self.partitions).map(|p| (p, (p == 3).then(|| "no leader".to_owned()))).collect())
+    }
+    fn listed(&mut self, _: Instant) -> Result<BTreeMap<Arc<str>, Result<Partitions, String>>, String> {
+        self.asked.push(("listed", 1));
+        Ok(self.topics.clone())
     }
     fn low(&mut self, places: &[Place], _: Instant) -> Result<Vec<Fact<u64>>, String> {
         self.answer("low", places, 0)
@@ -152,10 +168,10 @@ impl KafkaSource for Fake {
 #[test]
 fn a_cycle_asks_in_order_and_in_chunks_and_leaves_out_what_has_no_leader() {
     let mut fake = Fake { partitions: 2101, ..Fake::default() };
-    let snapshot = cycle(&mut fake, &["events".into()], Instant::now());
+    let snapshot = cycle(&mut fake, &mut Scope::new(vec!["events".into()]), Duration::ZERO, Instant::now());
     let three = |call| [(call, 1000), (call, 1000), (call, 100)];
     assert_eq!(fake.asked, [&[("metadata", 1)][..], &three("low"), &three("committed"), &three("end")].concat());
-    let reading = evaluate(&snapshot, &Limits::default());
+    let reading = once(&snapshot, Limits::default());
     assert_eq!(reading.status, Status::Unknown);
     assert_eq!(reading.why, "lag at least 4200, 2100 of 2101 partitions known; p3: no leader");
 }
@@ -164,8 +180,7 @@ fn a_cycle_asks_in_order_and_in_chunks_and_leaves_out_what_has_no_leader() {
 fn a_silent_call_or_a_short_answer_is_unknown_and_says_why() {
     for (silent, short) in [(Some("low"), false), (Some("committed"), false), (Some("end"), false), (None, true)] {
         let connect: Connect = Box::new(move || Ok(Box::new(Fake { partitions: 2, silent, short, ..Fake::default() })));
-        let limits = Limits::default();
-        let mut lag = Lag { connect, source: None, topics: vec!["events".into()], limits, complaint: None };
+        let mut lag = Lag::with(connect, Scope::new(vec!["events".into()]), WIDE, Duration::from_secs(5));
         let reading = lag.read(Instant::now());
         assert_eq!((reading.status, reading.value), (Status::Unknown, None));
         let said = silent.map_or("incomplete".to_owned(), |call| format!("timed out (refused {call})"));
@@ -176,9 +191,12 @@ fn a_silent_call_or_a_short_answer_is_unknown_and_says_why() {
 /// A call that does not come back until the test lets it.
 struct Hanging(Fake, std::sync::mpsc::Receiver<()>);
 impl KafkaSource for Hanging {
-    fn partitions(&mut self, topic: &str, deadline: Instant) -> Result<Vec<(i32, Option<String>)>, String> {
+    fn partitions(&mut self, topic: &str, deadline: Instant) -> Result<Partitions, String> {
         let _ = self.1.recv(); // ends for good once the test drops the other end
         self.0.partitions(topic, deadline)
+    }
+    fn listed(&mut self, deadline: Instant) -> Result<BTreeMap<Arc<str>, Result<Partitions, String>>, String> {
+        self.0.listed(deadline)
     }
     fn low(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<u64>>, String> {
         self.0.low(places, deadline)
@@ -194,6 +212,20 @@ impl KafkaSource for Hanging {
     }
 }
 
+fn lag_of(brokers: &str, group: &str) -> crate::plan::KafkaLag {
+    let text = |text: &str| crate::plan::Template::new(text).unwrap();
+    crate::plan::KafkaLag {
+        brokers: text(brokers),
+        group: text(group),
+        topics: vec![],
+        warn_above: None,
+        fail_above: None,
+        drained: false,
+        residual: 0,
+        client: vec![],
+    }
+}
+
 #[tokio::test]
 async fn a_hung_client_reads_unknown_in_time_and_recovers() {
     use crate::monitor::{Collector, keep_reading};
@@ -203,19 +235,11 @@ async fn a_hung_client_reads_unknown_in_time_and_recovers() {
         Some(source) => Ok(Box::new(source)),
         None => Err("connected twice".into()),
     });
-    let mut lag =
-        Lag { connect, source: None, topics: vec!["events".into()], limits: Limits::default(), complaint: None };
+    let mut lag = Lag::with(connect, Scope::new(vec!["events".into()]), WIDE, Duration::from_secs(1));
     let id = WatchId::new("lag").unwrap();
     let collector = Collector::Worker(Worker::start(&id, move |deadline| lag.read(deadline)).unwrap());
     let every = Duration::from_secs(1);
-    let text = |text: &str| crate::plan::Template::new(text).unwrap();
-    let kind = WatchKind::KafkaLag {
-        brokers: text("b"),
-        group: text("g"),
-        topics: vec![],
-        warn_above: None,
-        fail_above: None,
-    };
+    let kind = WatchKind::KafkaLag(lag_of("b", "g"));
     let watch = crate::plan::Watch { id, kind, every, stale_after: every };
     let (samples, mut seen) = tokio::sync::mpsc::channel(8);
     let (ask, asked) = tokio::sync::mpsc::unbounded_channel();

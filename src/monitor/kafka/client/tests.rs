@@ -3,7 +3,7 @@
 use super::super::Lag;
 use super::*;
 use crate::event::{Reading, Status};
-use crate::plan::{Params, Template, WatchKind};
+use crate::plan::{KafkaLag, Params, Template, Watch, WatchKind};
 use rdkafka::consumer::CommitMode;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
@@ -41,14 +41,19 @@ fn commit(cluster: &Cluster, offsets: &[(i32, i64)]) {
 
 fn lag(brokers: &str, topics: &[&str]) -> Lag {
     let text = |text: &str| Template::new(text).unwrap();
-    let kind = WatchKind::KafkaLag {
+    let kind = WatchKind::KafkaLag(KafkaLag {
         brokers: text(brokers),
         group: text("ingest"),
         topics: topics.iter().copied().map(text).collect(),
         warn_above: None,
         fail_above: Some(15),
-    };
-    Lag::new(&kind, &Params::new()).unwrap()
+        drained: false,
+        residual: 0,
+        client: vec![],
+    });
+    let (id, every) = (crate::name::WatchId::new("lag").unwrap(), Duration::from_secs(5));
+    let watch = Watch { id, kind, every, stale_after: every * 3 };
+    Lag::new(&watch, &Params::new(), std::path::Path::new(".")).unwrap()
 }
 
 fn read(lag: &mut Lag) -> Reading {
