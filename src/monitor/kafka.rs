@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 use trend::{Track, Verdict};
 use verdict::Limits;
 
+pub(super) use settings::refused;
+
 /// Partitions per call: the client's lists cost time that grows with their square, and each call costs a round trip.
 const CHUNK: usize = 1000;
 /// Findings of one kind that are named; the others are counted. A topic may have thousands of partitions.
@@ -48,18 +50,24 @@ pub enum Committed {
 
 /// Which partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    topic: Arc<str>,
-    partition: i32,
+pub struct Place {
+    /// Of this topic.
+    pub topic: Arc<str>,
+    /// Its number.
+    pub partition: i32,
 }
 
 /// One partition as one cycle saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Partition {
-    place: Place,
-    low: Fact<u64>,
-    committed: Fact<Committed>,
-    end: Fact<u64>,
+pub struct Partition {
+    /// Which one.
+    pub place: Place,
+    /// The first offset that is still there.
+    pub low: Fact<u64>,
+    /// What the group has committed.
+    pub committed: Fact<Committed>,
+    /// The offset of the next message.
+    pub end: Fact<u64>,
 }
 
 /// One cycle.
@@ -92,14 +100,16 @@ type Partitions = Vec<(i32, Option<String>)>;
 /// Makes the source on the thread that will own it.
 type Connect = Box<dyn FnMut() -> Result<Box<dyn KafkaSource>, String> + Send>;
 
-/// A `kafka-lag` watch.
-pub(super) struct Lag {
+/// A `kafka-lag` watch. Its calls block: it belongs on a thread of its own.
+pub struct Lag {
     connect: Connect,
     source: Option<Box<dyn KafkaSource>>,
     scope: Scope,
     limits: Limits,
     every: Duration,
     started: Instant,
+    /// What the last cycle saw.
+    partitions: Vec<Partition>,
     /// What is remembered of each partition.
     tracks: BTreeMap<Place, Track>,
     /// What the client complained about last. It does not repeat itself, so it is kept until something is known again.
@@ -108,7 +118,7 @@ pub(super) struct Lag {
 
 impl Lag {
     /// Takes a `kafka-lag` watch; any other kind is an error. Nothing is connected before the first reading.
-    pub(super) fn new(watch: &Watch, params: &Params, folder: &Path) -> Result<Self, String> {
+    pub fn new(watch: &Watch, params: &Params, folder: &Path) -> Result<Self, String> {
         let WatchKind::KafkaLag(kind) = &watch.kind else {
             return Err("not a kafka-lag watch".into());
         };
@@ -131,11 +141,11 @@ impl Lag {
 
     fn with(connect: Connect, scope: Scope, limits: Limits, every: Duration) -> Self {
         let (tracks, started) = (BTreeMap::new(), Instant::now());
-        Lag { connect, source: None, scope, limits, every, started, tracks, complaint: None }
+        Lag { connect, source: None, scope, limits, every, started, partitions: vec![], tracks, complaint: None }
     }
 
     /// Reads once; every call it makes ends by the deadline, unless the client hangs.
-    pub(super) fn read(&mut self, deadline: Instant) -> Reading {
+    pub fn read(&mut self, deadline: Instant) -> Reading {
         let source = match &mut self.source {
             Some(source) => source,
             none => match (self.connect)() {
@@ -151,7 +161,13 @@ impl Lag {
         if let Some(why) = &self.complaint {
             reading.why += &format!(" ({})", excerpt(why, 160));
         }
+        self.partitions = snapshot.partitions;
         reading
+    }
+
+    /// Each partition as the last reading saw it, in order.
+    pub fn partitions(&self) -> &[Partition] {
+        &self.partitions
     }
 
     /// Takes what a cycle saw into what is remembered.
@@ -215,6 +231,15 @@ fn chunked<T: Clone>(places: &[Place], mut call: impl FnMut(&[Place]) -> Result<
 }
 
 impl Partition {
+    /// Messages to read, where every number is known and none contradicts another.
+    pub fn lag(&self) -> Option<u64> {
+        match (&self.low, &self.committed, &self.end) {
+            (Fact::Known(low), Fact::Known(Committed::At(at)), Fact::Known(end)) if low <= at => end.checked_sub(*at),
+            (Fact::Known(low), Fact::Known(Committed::Never), Fact::Known(end)) if low == end => Some(0),
+            _ => None,
+        }
+    }
+
     fn unknown(place: Place, why: &str) -> Self {
         let why: Arc<str> = why.into();
         Partition {

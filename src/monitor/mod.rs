@@ -120,6 +120,17 @@ pub fn limit(watch: &Watch) -> Duration {
     }
 }
 
+/// The first watch that this build can never read, and why.
+pub fn refused(watches: &[Watch]) -> Option<(&WatchId, String)> {
+    #[cfg(feature = "kafka")]
+    return watches.iter().find_map(|watch| match &watch.kind {
+        WatchKind::KafkaLag(lag) => Some((&watch.id, kafka::refused(&lag.client)?)),
+        _ => None,
+    });
+    #[cfg(not(feature = "kafka"))]
+    return watches.first().and(None); // it has no Kafka at all, and each watch of it says so
+}
+
 /// What reads a watch.
 enum Collector {
     Http(http::Http),

@@ -10,6 +10,8 @@ mod hostile;
 mod interop;
 mod joining;
 mod keys;
+#[cfg(feature = "kafka")]
+mod lag;
 mod limits;
 mod plain;
 mod quorum;

@@ -50,7 +50,7 @@ impl Settings {
             Ok((name.clone(), value))
         });
         let values: Vec<(String, String)> = read.collect::<Result<_, String>>()?;
-        match refused(values.iter().map(|(name, value)| (name.as_str(), value.as_str()))) {
+        match needs_tls(values.iter().map(|(name, value)| (name.as_str(), value.as_str()))) {
             Some(why) => Err(why),
             None => Ok(values),
         }
@@ -66,18 +66,73 @@ fn file(path: &Path) -> Result<String, String> {
     Ok(value.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// Why this build cannot connect with these settings.
-pub(in crate::monitor) fn refused<'a>(settings: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
+/// Why this build can never connect with these settings, as far as the plan tells.
+pub(in crate::monitor) fn refused(settings: &[KafkaSetting]) -> Option<String> {
+    needs_tls(settings.iter().map(|setting| match &setting.value {
+        KafkaValue::Text(value) => (setting.name.as_str(), value.text()),
+        KafkaValue::Env(_) | KafkaValue::File(_) => (setting.name.as_str(), ""),
+    }))
+}
+
+/// What is missing, where this build has no TLS and the settings ask for it.
+fn needs_tls<'a>(mut settings: impl Iterator<Item = (&'a str, &'a str)>) -> Option<String> {
     if cfg!(feature = "kafka-tls") {
         return None;
     }
-    let needs = |(name, value): (&str, &str)| match name {
+    // SCRAM is computed with what TLS is made of.
+    let (name, value) = settings.find(|(name, value)| match *name {
         "security.protocol" => value.to_ascii_uppercase().ends_with("SSL"),
         "sasl.mechanism" | "sasl.mechanisms" => value.to_ascii_uppercase().starts_with("SCRAM"),
-        _ => name.starts_with("ssl."),
-    };
-    let mut settings = settings;
-    let (name, value) = settings.find(|setting| needs(*setting))?;
-    let what = if name.starts_with("ssl.") { name.to_owned() } else { format!("{name} = {value}") };
-    Some(format!("this build has no TLS for Kafka, which {what} needs; build it with `--features kafka-tls`"))
+        name => name.starts_with("ssl."),
+    })?;
+    let what = if name.starts_with("ssl.") { name.to_owned() } else { format!("{name} = {value:?}") };
+    Some(format!("{what} needs TLS for Kafka, which this build does not have; build it with `--features kafka-tls`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Template;
+
+    fn setting(name: &str, value: KafkaValue) -> KafkaSetting {
+        KafkaSetting { name: name.to_owned(), value }
+    }
+    fn text(text: &str) -> KafkaValue {
+        KafkaValue::Text(Template::new(text).unwrap())
+    }
+
+    #[test]
+    fn values_come_from_the_plan_from_a_variable_and_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("password"), "a secret\n").unwrap();
+        let file = |name: &str| KafkaValue::File(Template::new(name).unwrap());
+        let settings = [
+            setting("sasl.username", KafkaValue::Env("PATH".into())),
+            setting("sasl.password", file("password")),
+            setting("client.id", text("crosscheck")),
+        ];
+        let read = Settings::new(&settings, &Params::new(), folder.path()).unwrap().read().unwrap();
+        let expected = [std::env::var("PATH").unwrap(), "a secret".into(), "crosscheck".into()];
+        assert_eq!(read.into_iter().map(|(_, value)| value).collect::<Vec<_>>(), expected);
+        for (value, said) in [
+            (KafkaValue::Env("CROSSCHECK_NO_SUCH_VARIABLE".into()), "has no text in CROSSCHECK_NO_SUCH_VARIABLE"),
+            (file("gone"), "gone"),
+        ] {
+            let settings = Settings::new(&[setting("sasl.password", value)], &Params::new(), folder.path()).unwrap();
+            let why = settings.read().unwrap_err();
+            assert!(why.starts_with("sasl.password: ") && why.contains(said), "{why}");
+        }
+    }
+
+    #[test]
+    fn tls_is_refused_by_a_build_without_it_and_by_no_other() {
+        for (name, value) in
+            [("security.protocol", "SASL_SSL"), ("sasl.mechanism", "SCRAM-SHA-256"), ("ssl.ca.location", "ca.pem")]
+        {
+            let why = refused(&[setting(name, text(value))]);
+            assert_eq!(why.is_none(), cfg!(feature = "kafka-tls"), "{name}: {why:?}");
+            assert!(why.is_none_or(|why| why.starts_with(name) && why.contains("--features kafka-tls")));
+        }
+        assert_eq!(refused(&[setting("security.protocol", text("SASL_PLAINTEXT"))]), None);
+    }
 }

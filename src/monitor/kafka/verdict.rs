@@ -4,7 +4,7 @@
 //! partition has one: a group is done when its slowest partition is.
 
 use super::trend::{Eta, Verdict};
-use super::{Committed, Fact, NAMED, Partition, Place, Snapshot};
+use super::{NAMED, Partition, Place, Snapshot};
 use crate::event::{Reading, Status};
 use crate::monitor::{Findings, excerpt};
 use std::sync::Arc;
@@ -19,17 +19,6 @@ pub(super) struct Limits {
     pub drained: bool,
     /// Messages of each partition that count as nothing left.
     pub residual: u64,
-}
-
-impl Partition {
-    /// Messages to read, where every number is known and none contradicts another.
-    fn lag(&self) -> Option<u64> {
-        match (&self.low, &self.committed, &self.end) {
-            (Fact::Known(low), Fact::Known(Committed::At(at)), Fact::Known(end)) if low <= at => end.checked_sub(*at),
-            (Fact::Known(low), Fact::Known(Committed::Never), Fact::Known(end)) if low == end => Some(0),
-            _ => None,
-        }
-    }
 }
 
 /// The reading of a cycle, whose partitions came to these verdicts, in the same order. Losses and contradictions fail even

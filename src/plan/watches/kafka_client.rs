@@ -118,3 +118,56 @@ fn setting(at: std::ops::Range<usize>, name: &str, value: &Value<'_>) -> Option<
     }
     Some(KafkaSetting { name: name.to_owned(), value: KafkaValue::Text(super::non_empty(value)?) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Plan, WatchKind};
+
+    fn plan(more: &str) -> Result<Plan, Vec<String>> {
+        let text = format!(
+            "crosscheck = 1\nname = \"n\"\nenvironment = \"e\"\n[crew]\nlead = [\"a\"]\nshadow = [\"b\"]\n\
+             [params.pem]\ndefault = \"ca.pem\"\n\
+             [[watch]]\nid = \"w\"\nkind = \"kafka-lag\"\nbrokers = \"b:9\"\ngroup = \"g\"\n{more}\n"
+        );
+        Plan::parse("plan.toml", &text).map_err(|error| error.problems.into_iter().map(|p| p.message).collect())
+    }
+
+    #[test]
+    fn settings_are_kept_as_they_are_named_and_secrets_come_from_elsewhere() {
+        let plan = plan(
+            "client = { \"security.protocol\" = \"SASL_SSL\", \"sasl.mechanism\" = \"SCRAM-SHA-512\", \"sasl.username\" = \
+             \"watch\", \"sasl.password\" = { env = \"KAFKA_PASSWORD\" }, \"ssl.ca.location\" = \"{{ pem }}\", \
+             \"ssl.key.password\" = { file = \"key.txt\" } }\ndrained = true\nresidual = 1",
+        );
+        let WatchKind::KafkaLag(lag) = plan.expect("a plan").watches.remove(0).kind else { panic!("another kind") };
+        assert!(lag.drained && lag.residual == 1 && lag.topics.is_empty());
+        let of = |name: &str| lag.client.iter().find(|setting| setting.name == name).map(|setting| &setting.value);
+        assert_eq!(lag.client.len(), 6);
+        assert_eq!(of("sasl.password"), Some(&KafkaValue::Env("KAFKA_PASSWORD".into())));
+        assert!(matches!(of("ssl.key.password"), Some(KafkaValue::File(path)) if path.text() == "key.txt"));
+        assert!(matches!(of("ssl.ca.location"), Some(KafkaValue::Text(path)) if path.text() == "{{ pem }}"));
+    }
+
+    #[test]
+    fn settings_that_would_change_what_is_read_and_secrets_in_the_plan_are_refused() {
+        for (client, expected) in [
+            ("\"group.id\" = \"other\"", "`client` has no setting \"group.id\""),
+            ("\"enable.auto.commit\" = \"true\"", "`client` has no setting \"enable.auto.commit\""),
+            ("\"enable.ssl.certificate.verification\" = \"false\"", "`client` has no setting"),
+            ("security.protocol = \"SSL\"", "`client` has no setting \"security\""),
+            ("\"sasl.password\" = \"hunter2\"", "\"sasl.password\" is a secret"),
+            ("\"security.protocol\" = \"TLS\"", "`security.protocol` cannot be \"TLS\""),
+            ("\"sasl.mechanism\" = \"GSSAPI\"", "sasl.mechanism GSSAPI is not in this version of crosscheck"),
+            ("\"sasl.password\" = {}", "\"sasl.password\" has to come from one place"),
+            ("\"sasl.password\" = { env = \"A=B\" }", "`env` is not the name of a variable"),
+            ("\"ssl.ca.location\" = \"\"", "`ssl.ca.location` is empty"),
+            ("\"client.id\" = 7", "`client.id` has the wrong type"),
+        ] {
+            let problems = plan(&format!("client = {{ {client} }}")).expect_err(client);
+            assert_eq!(problems.len(), 1, "{client}: {problems:?}");
+            assert!(problems[0].contains(expected), "{client}: {problems:?}");
+        }
+        assert!(plan("client = \"SSL\"").expect_err("no table")[0].contains("wrong type"));
+    }
+}
