@@ -16,7 +16,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaApiKey;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use support::{Goal, headline, median, report_as};
+use support::{Goal, cpu, headline, median, report_as};
 
 const PARTITIONS: usize = 10_000;
 const RTT: Duration = Duration::from_millis(20);
@@ -61,10 +61,12 @@ fn measure(topics: usize) {
     // The first one finds the brokers and the coordinator.
     while cycle().1.status != Status::Ok {}
     let requests = Requests::track(&brokers);
-    let (mut seconds, mut asked) = (vec![], vec![]);
+    let (mut seconds, mut asked, mut busy) = (vec![], vec![], vec![]);
     for _ in 0..CYCLES {
         requests.taken();
+        let before = cpu();
         let (took, reading) = cycle();
+        busy.push((cpu() - before).as_secs_f64());
         assert_eq!((reading.status, reading.value), (Status::Ok, Some(0.0)), "{}", reading.why);
         seconds.push(took);
         asked.push(requests.taken() as f64 * 1000.0 / PARTITIONS as f64);
@@ -72,6 +74,7 @@ fn measure(topics: usize) {
     let of = format!("lagcost, {topics} topic{}", if topics == 1 { "" } else { "s" });
     report_as(&of, "requests per 1,000 partitions", &asked, Goal::AtMost(REQUESTS_MAX));
     report_as(&of, "seconds a cycle", &seconds, Goal::AtMost(SECONDS_MAX));
+    report_as(&of, "processor seconds a cycle, the brokers' included", &busy, Goal::None);
 
     let looped = by_partition(&addresses, &names[0]) * PARTITIONS as f64 / LOOPED as f64;
     println!(

@@ -84,6 +84,130 @@ fn a_thousand_findings_are_counted_and_not_listed() {
     assert!(reading.why.ends_with("and 997 more partitions like that"), "{}", reading.why);
 }
 
+fn eta(soonest: u64, latest: u64) -> Verdict {
+    let [soonest, likely, latest] = [soonest, soonest.midpoint(latest), latest].map(Duration::from_secs);
+    Verdict::Draining(trend::Eta { soonest, likely, latest })
+}
+
+/// The sentence and the status of partitions that came to these verdicts.
+fn said(parts: &[(u64, Verdict)], limits: Limits) -> (Status, String) {
+    let partitions = (0..).zip(parts).map(|(p, (lag, _))| known(p, 0, at(100), 100 + lag)).collect();
+    let verdicts: Vec<Verdict> = parts.iter().map(|(_, verdict)| verdict.clone()).collect();
+    let reading = verdict::reading(&Snapshot { partitions, missing: vec![] }, &verdicts, &limits);
+    assert_eq!(reading.value, Some(parts.iter().map(|(lag, _)| *lag as f64).sum()), "{}", reading.why);
+    (reading.status, reading.why)
+}
+
+#[test]
+fn the_worst_partition_decides_and_the_slowest_one_says_when() {
+    let seconds = Duration::from_secs;
+    let drained = || (0, Verdict::Drained(seconds(40)));
+    let gate = Limits { drained: true, ..Limits::default() };
+    let spare = Limits { residual: 1, ..gate };
+    for (parts, limits, status, why) in [
+        (
+            vec![(1200, eta(170, 250)), (4, eta(1, 9)), drained()],
+            WIDE,
+            Status::Ok,
+            "lag 1204 on 3 partitions, draining, 3–4 min left (slowest p0)",
+        ),
+        (vec![(5, eta(0, 20))], WIDE, Status::Ok, "lag 5 on 1 partition, draining, up to 20 s left"),
+        (
+            vec![(5, eta(20, 30)), (9, Verdict::Stalled(seconds(94)))],
+            WIDE,
+            Status::Fail,
+            "lag 14 on 2 partitions, draining, no time to tell (p1 stalled), most on p1: 9; p1 stalled 94 s",
+        ),
+        (
+            vec![(5, eta(20, 30)), (9, Verdict::Growing(12.34))],
+            gate,
+            Status::Warn,
+            "lag 14 on 2 partitions, draining, no time to tell (p1 growing), most on p1: 9; p1 grows by 12/s; not drained",
+        ),
+        (
+            vec![(5, Verdict::Steady), (9, Verdict::Rewound(30))],
+            WIDE,
+            Status::Warn,
+            "lag 14 on 2 partitions, most on p1: 9; p1 went back by 30 messages",
+        ),
+        (vec![(5, Verdict::Steady)], WIDE, Status::Ok, "lag 5 on 1 partition, steady"),
+        (vec![(5, Verdict::Steady)], gate, Status::Warn, "lag 5 on 1 partition, steady; not drained"),
+        (
+            vec![(5, Verdict::Warming)],
+            Limits::default(),
+            Status::Unknown,
+            "lag 5 on 1 partition, trend not known yet; no limit is set, and the trend is not known yet",
+        ),
+        (vec![drained(), (0, Verdict::Drained(seconds(15)))], gate, Status::Ok, "lag 0 on 2 partitions, drained 15 s"),
+        // One that has nothing left, not yet for long, does not hide when the others will be done.
+        (
+            vec![(60, eta(60, 60)), (0, Verdict::Steady)],
+            WIDE,
+            Status::Ok,
+            "lag 60 on 2 partitions, draining, 60 s left (slowest p0)",
+        ),
+        (
+            vec![(1, Verdict::Drained(seconds(15))), drained()],
+            spare,
+            Status::Ok,
+            "lag 1 on 2 partitions, drained 15 s, most on p0: 1 (1 of it may stay: residual 1)",
+        ),
+        (
+            vec![(1, Verdict::Stalled(seconds(150)))],
+            gate,
+            Status::Fail,
+            "lag 1 on 1 partition; p0 stalled 2 min at 1 (a transaction's marker? `residual = 1` allows it); not drained",
+        ),
+    ] {
+        assert_eq!(said(&parts, limits), (status, why.to_owned()));
+    }
+}
+
+#[test]
+fn a_group_s_topics_are_found_by_its_commits_and_a_topic_that_vanishes_is_missed() {
+    let topic = |name: &str| (Arc::from(name), Ok(vec![(0, None)]));
+    let mut fake = Fake { topics: [topic("a"), topic("b")].into(), never: vec!["b".into()], ..Fake::default() };
+    let mut scope = Scope::new(vec![]);
+    let seconds = Duration::from_secs;
+    let reading = once(&cycle(&mut fake, &mut scope, seconds(0), Instant::now()), WIDE);
+    assert_eq!((reading.value, &*reading.why), (Some(2.0), "lag 2 on 1 partition, trend not known yet"));
+    // It begins to read another one, and then one of its topics is deleted.
+    fake.never.clear();
+    assert_eq!(once(&cycle(&mut fake, &mut scope, seconds(5), Instant::now()), WIDE).value, Some(4.0));
+    fake.topics.remove("a");
+    let reading = once(&cycle(&mut fake, &mut scope, seconds(10), Instant::now()), WIDE);
+    assert_eq!((reading.status, reading.value), (Status::Unknown, None));
+    assert!(reading.why.contains("a: gone, though the group had commits on it"), "{}", reading.why);
+}
+
+#[test]
+fn a_group_of_which_nothing_is_found_or_not_all_could_be_asked_is_unknown() {
+    let topics: BTreeMap<Arc<str>, _> = [(Arc::from("a"), Ok(vec![(0, None)]))].into();
+    let mut none = Fake { topics: topics.clone(), never: vec!["a".into()], ..Fake::default() };
+    let reading = once(&cycle(&mut none, &mut Scope::new(vec![]), Duration::ZERO, Instant::now()), WIDE);
+    assert_eq!((reading.status, reading.value), (Status::Unknown, None));
+    assert!(reading.why.contains("no commits on any topic"), "{}", reading.why);
+    let mut deaf = Fake { topics, silent: Some("committed"), ..Fake::default() };
+    let reading = once(&cycle(&mut deaf, &mut Scope::new(vec![]), Duration::ZERO, Instant::now()), WIDE);
+    assert_eq!((reading.status, reading.value), (Status::Unknown, None));
+    assert!(reading.why.contains("the group's other topics: timed out"), "{}", reading.why);
+}
+
+#[test]
+fn every_topic_of_a_large_cluster_is_asked_about_once_a_minute() {
+    let many = |name: &str, count: i32| (Arc::from(name), Ok((0..count).map(|p| (p, None)).collect()));
+    let topics = [many("mine", 10), many("others", 5000)].into();
+    let mut fake = Fake { topics, never: vec!["others".into()], ..Fake::default() };
+    let mut scope = Scope::new(vec![]);
+    let mut asked = |at: u64| {
+        fake.asked.clear();
+        let reading = once(&cycle(&mut fake, &mut scope, Duration::from_secs(at), Instant::now()), WIDE);
+        assert_eq!(reading.value, Some(20.0), "{}", reading.why);
+        fake.asked.iter().filter(|(call, _)| *call == "committed").map(|(_, places)| places).sum::<usize>()
+    };
+    assert_eq!([asked(0), asked(5), asked(59), asked(60), asked(65)], [5020, 10, 10, 5020, 10]);
+}
+
 fn fact() -> impl Strategy<Value = Fact<u64>> {
     prop_oneof![4 => (0..20_u64).prop_map(Fact::Known), 1 => Just(Fact::Unknown("dark".into()))]
 }
@@ -132,6 +256,8 @@ struct Fake {
     silent: Option<&'static str>,
     short: bool,
     topics: BTreeMap<Arc<str>, Result<Partitions, String>>,
+    /// Topics without a commit.
+    never: Vec<Arc<str>>,
 }
 impl Fake {
     fn answer<T: Clone>(&mut self, call: &'static str, places: &[Place], fact: T) -> Result<Vec<Fact<T>>, String> {
@@ -155,7 +281,10 @@ impl KafkaSource for Fake {
         self.answer("low", places, 0)
     }
     fn committed(&mut self, places: &[Place], _: Instant) -> Result<Vec<Fact<Committed>>, String> {
-        self.answer("committed", places, Committed::At(4))
+        let committed = self.answer("committed", places, Committed::At(4))?;
+        let never = |place: &Place| self.never.contains(&place.topic);
+        let facts = places.iter().zip(committed).map(|(place, fact)| if never(place) { NEVER } else { fact });
+        Ok(facts.collect())
     }
     fn end(&mut self, places: &[Place], _: Instant) -> Result<Vec<Fact<u64>>, String> {
         self.answer("end", places, 6)
@@ -169,8 +298,8 @@ impl KafkaSource for Fake {
 fn a_cycle_asks_in_order_and_in_chunks_and_leaves_out_what_has_no_leader() {
     let mut fake = Fake { partitions: 2101, ..Fake::default() };
     let snapshot = cycle(&mut fake, &mut Scope::new(vec!["events".into()]), Duration::ZERO, Instant::now());
-    let three = |call| [(call, 1000), (call, 1000), (call, 100)];
-    assert_eq!(fake.asked, [&[("metadata", 1)][..], &three("low"), &three("committed"), &three("end")].concat());
+    let two = |call| [(call, 2000), (call, 100)];
+    assert_eq!(fake.asked, [&[("metadata", 1)][..], &two("low"), &two("committed"), &two("end")].concat());
     let reading = once(&snapshot, Limits::default());
     assert_eq!(reading.status, Status::Unknown);
     assert_eq!(reading.why, "lag at least 4200, 2100 of 2101 partitions known; p3: no leader");
