@@ -221,6 +221,67 @@ fn a_mistyped_topic_is_unknown_and_is_not_made() {
     assert!(!names.iter().any(|name| name == "tpyo"), "{names:?}");
 }
 
+#[cfg(feature = "kafka-tls")]
+fn pem(what: &str, der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
+    format!("-----BEGIN {what}-----\n{}\n-----END {what}-----\n", lines.join("\n"))
+}
+
+/// TLS and a password, from the settings of a plan; and what is said where one of them is wrong.
+#[cfg(feature = "kafka-tls")]
+#[test]
+fn a_broker_behind_tls_and_a_password_is_read_and_a_wrong_one_is_told() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let (pem, key) = (pem("CERTIFICATE", made.cert.der()), pem("PRIVATE KEY", &made.signing_key.serialize_der()));
+    let one_line = |pem: &str| pem.trim().replace("\r", "").replace('\n', "\\n");
+    let settings = format!(
+        "listeners=PLAINTEXT://127.0.0.1:PORT,SASL_SSL://127.0.0.1:SECURE,CONTROLLER://127.0.0.1:CONTROLLER\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:PORT,SASL_SSL://127.0.0.1:SECURE\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT\n\
+         ssl.keystore.type=PEM\nssl.keystore.certificate.chain={}\nssl.keystore.key={}\n\
+         sasl.enabled.mechanisms=PLAIN\nlistener.name.sasl_ssl.plain.sasl.jaas.config=\
+         org.apache.kafka.common.security.plain.PlainLoginModule required user_watch=\"open sesame\";",
+        one_line(&pem),
+        one_line(&key)
+    );
+    let Some(brokers) = Brokers::start(1, &settings) else { return };
+    let topic = Topic::new(&brokers.addresses(), 2);
+    let reader = topic.reader();
+    topic.produce(10);
+    reader.read(10);
+    topic.produce(4);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("it can be written");
+    write("ca.pem", &pem);
+    write("password", "open sesame\n");
+    write("wrong", "open barley\n");
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    write("other.pem", &self::pem("CERTIFICATE", other.cert.der()));
+    let lag = |ca: &str, password: &str| {
+        let client = format!(
+            "client = {{ \"security.protocol\" = \"SASL_SSL\", \"sasl.mechanism\" = \"PLAIN\", \"sasl.username\" = \
+             \"watch\", \"sasl.password\" = {{ file = \"{password}\" }}, \"ssl.ca.location\" = \"{ca}\" }}"
+        );
+        let watch = watch(&brokers.secure(), &topic.group, &format!("{}\n{client}", topics(&topic)));
+        Lag::new(&watch, &Params::new(), folder.path()).expect("a watch")
+    };
+    assert_eq!(settled(&mut lag("ca.pem", "password")).value, Some(4.0));
+    for (ca, password, said) in [("ca.pem", "wrong", "uthentication"), ("other.pem", "password", "certificate")] {
+        let mut lag = lag(ca, password);
+        let mut reading = Reading::unknown("");
+        let told = poll(PATIENCE, || {
+            reading = lag.read(Instant::now() + Duration::from_secs(3));
+            assert_eq!((reading.status, reading.value), (Status::Unknown, None), "{}", reading.why);
+            reading.why.contains(said).then_some(())
+        });
+        assert!(told.is_some(), "{ca}, {password}: {}", reading.why);
+        assert!(!reading.why.contains("open"), "no password is shown: {}", reading.why);
+    }
+}
+
 /// What was done to a broker, and how it is undone.
 #[derive(Debug, Clone, Copy)]
 enum Blow {

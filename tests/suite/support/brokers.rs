@@ -52,25 +52,33 @@ pub struct Brokers {
     jars: String,
     folder: tempfile::TempDir,
     ports: Vec<u16>,
+    /// Where a listener answers that the settings may name `SECURE`.
+    secure: Vec<u16>,
     running: Vec<Option<Child>>,
 }
 
 impl Brokers {
-    /// Starts so many, each a controller too, with these settings besides, and waits until each one serves.
+    /// Starts so many, each a controller too, with these settings besides, and waits until each one serves. In the settings
+    /// `PORT`, `SECURE`, `CONTROLLER` after a colon are ports of that broker.
     pub fn start(count: usize, settings: &str) -> Option<Brokers> {
         let jars = jars()?;
         let folder = tempfile::tempdir().expect("a folder");
         let free = || TcpListener::bind("127.0.0.1:0").expect("a free port");
         // All held at once, so that no two are the same.
-        let held: Vec<_> = (0..count * 2).map(|_| free()).collect();
+        let held: Vec<_> = (0..count * 3).map(|_| free()).collect();
         let port = |listener: &TcpListener| listener.local_addr().expect("it is bound").port();
         let ports: Vec<u16> = held.iter().map(port).collect();
         drop(held);
-        let (ports, controllers) = ports.split_at(count);
+        let (ports, more) = ports.split_at(count);
+        let (secure, controllers) = more.split_at(count);
         let voters: Vec<_> = (1..).zip(controllers).map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
         let copies = count.min(3);
         for index in 0..count {
             let (id, port, controller) = (index + 1, ports[index], controllers[index]);
+            let settings = settings
+                .replace(":PORT", &format!(":{port}"))
+                .replace(":SECURE", &format!(":{}", secure[index]))
+                .replace(":CONTROLLER", &format!(":{controller}"));
             let text = format!(
                 "process.roles=broker,controller\nnode.id={id}\ncontroller.quorum.voters={}\n\
                  listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
@@ -97,7 +105,7 @@ impl Brokers {
             assert!(format.wait().expect("it ends").success(), "a broker's folder could not be made");
         }
         let running = (0..count).map(|_| None).collect();
-        let mut brokers = Brokers { jars, folder, ports: ports.to_vec(), running };
+        let mut brokers = Brokers { jars, folder, ports: ports.to_vec(), secure: secure.to_vec(), running };
         (0..count).for_each(|index| brokers.launch(index));
         (0..count).for_each(|index| brokers.until_serving(index));
         Some(brokers)
@@ -106,6 +114,11 @@ impl Brokers {
     /// Where they answer, as a client wants it.
     pub fn addresses(&self) -> String {
         self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
+    }
+
+    /// Where the secure listeners answer.
+    pub fn secure(&self) -> String {
+        self.secure.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
     }
 
     /// Starts a broker that is not running.
