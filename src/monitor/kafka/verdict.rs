@@ -82,7 +82,7 @@ pub(super) fn reading(snapshot: &Snapshot, verdicts: &[Verdict], limits: &Limits
         _ => {}
     }
     let drained = verdicts.iter().all(|verdict| matches!(verdict, Verdict::Drained(_)));
-    let warming = verdicts.iter().any(|verdict| *verdict == Verdict::Warming);
+    let warming = verdicts.contains(&Verdict::Warming);
     if limits.drained && !drained {
         findings.add(Status::Warn, "not drained");
     } else if warming && limits.warn_above.is_none() && limits.fail_above.is_none() && !limits.drained {
