@@ -3,6 +3,7 @@
 
 use crate::support::brokers::{Brokers, described, jars};
 use crate::support::kafka::{Reader, Topic};
+use crate::support::program::run;
 use crate::support::real::part;
 use crate::support::wait::{PATIENCE, poll};
 use crosscheck::event::{Reading, Status};
@@ -219,6 +220,29 @@ fn a_mistyped_topic_is_unknown_and_is_not_made() {
     let metadata = asking.fetch_metadata(None, PATIENCE).expect("the broker answers");
     let names: Vec<_> = metadata.topics().iter().map(|topic| topic.name().to_owned()).collect();
     assert!(!names.iter().any(|name| name == "tpyo"), "{names:?}");
+    // The broker would: the same question on a producer's handle makes the topic. That is why a consumer asks.
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &addresses).create().expect("a producer");
+    let made = poll(PATIENCE, || {
+        let _ = producer.client().fetch_metadata(Some("asked-by-a-producer"), Duration::from_secs(5));
+        let metadata = asking.fetch_metadata(None, PATIENCE).expect("the broker answers");
+        metadata.topics().iter().any(|topic| topic.name() == "asked-by-a-producer").then_some(())
+    });
+    assert!(made.is_some(), "this broker makes no topics for anybody, so the test shows nothing");
+}
+
+/// A hub that could never look does not fly; whoever wrote the plan is told at once.
+#[test]
+fn a_plan_that_needs_tls_is_refused_by_a_build_that_has_none() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join("plan.toml");
+    let text = "crosscheck = 1\nname = \"n\"\nenvironment = \"e\"\n[crew]\nlead = [\"lead@example.org\"]\n\
+                shadow = [\"dba@example.org\"]\n[[watch]]\nid = \"lag\"\nkind = \"kafka-lag\"\nbrokers = \"k:9093\"\n\
+                group = \"g\"\nfail_above = 1\nclient = { \"security.protocol\" = \"SSL\" }\n";
+    std::fs::write(&path, text).expect("it can be written");
+    let (status, out, err) = run(home.path(), &["lint", path.to_str().expect("a path of text")]);
+    let flies = cfg!(feature = "kafka-tls");
+    assert_eq!(status, Some(if flies { 0 } else { 1 }), "{out}{err}");
+    assert_eq!(err.contains("watch lag: security.protocol = \"SSL\" needs TLS for Kafka"), !flies, "{out}{err}");
 }
 
 #[cfg(feature = "kafka-tls")]

@@ -1,6 +1,7 @@
 //! Series of looks at one partition: made-up groups of which the truth is known, and each rule by itself.
 
 use super::*;
+use proptest::prelude::*;
 
 #[path = "../../../../benches/support/series.rs"]
 mod series;
@@ -196,4 +197,51 @@ fn a_loss_and_a_missing_commit_are_said_with_two_numbers() {
     let never = Fact::Known(Committed::Never);
     assert_eq!(Track::new(EVERY, 0).see(EVERY, &Fact::Known(3), &never, &Fact::Known(8)), Verdict::NoCommit(5));
     assert!(matches!(see(&mut track, 10, 0, 30, 20), Verdict::Ahead(_)));
+}
+
+fn number() -> impl Strategy<Value = Fact<u64>> {
+    prop_oneof![
+        12 => (0..8_u64).prop_map(Fact::Known),
+        1 => any::<u64>().prop_map(Fact::Known),
+        2 => Just(Fact::Unknown("dark".into())),
+    ]
+}
+fn commit() -> impl Strategy<Value = Fact<Committed>> {
+    let known = |fact| match fact {
+        Fact::Known(at) => Fact::Known(Committed::At(at)),
+        Fact::Unknown(why) => Fact::Unknown(why),
+    };
+    prop_oneof![8 => number().prop_map(known), 1 => Just(Fact::Known(Committed::Never))]
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_seen_nothing_unknown_passes_for_drained_or_draining(
+        looks in prop::collection::vec((0..90_u64, number(), commit(), number()), 1..60),
+        residual in 0..3_u64,
+    ) {
+        let mut track = Track::new(EVERY, residual);
+        let (mut at, mut quiet) = (0, 0);
+        for (pause, low, committed, end) in looks {
+            at += pause;
+            let verdict = track.see(Duration::from_secs(at), &low, &committed, &end);
+            let lag = match (&low, &committed, &end) {
+                (Fact::Known(low), Fact::Known(Committed::At(at)), Fact::Known(end)) if low <= at => end.checked_sub(*at),
+                (Fact::Known(low), Fact::Known(Committed::Never), Fact::Known(end)) if low == end => Some(0),
+                _ => None,
+            };
+            quiet = if lag.is_some_and(|lag| lag <= residual) { quiet + 1 } else { 0 };
+            match verdict {
+                Verdict::Drained(_) => prop_assert!(quiet >= DRAINED_CYCLES),
+                Verdict::Draining(eta) => {
+                    prop_assert!(eta.soonest <= eta.likely && eta.likely <= eta.latest && eta.latest <= ETA_MAX);
+                    prop_assert!(lag.is_some());
+                }
+                Verdict::Stalled(_) => prop_assert!(lag.is_some_and(|lag| lag > residual)),
+                Verdict::Growing(by) => prop_assert!(lag.is_some() && by > 0.0),
+                Verdict::Steady | Verdict::Warming | Verdict::Rewound(_) => prop_assert!(lag.is_some()),
+                Verdict::Lost(_) | Verdict::Ahead(_) | Verdict::Unknown(_) | Verdict::NoCommit(_) => {}
+            }
+        }
+    }
 }
