@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 
 /// One call's share of a cycle, so that one broker that is silent leaves time for the others.
 const CALL: Duration = Duration::from_millis(2500);
+/// Partitions per call: the client's lists cost time that grows with their square, and each call costs a round trip.
+const CALL_MAX: usize = 1250;
+/// Calls under way at the same time, so that brokers far away are waited for once and not one call after the other.
+const AT_ONCE: usize = 4;
 /// Events taken off the queue per cycle at most.
 const EVENTS_MAX: usize = 1000;
 /// An event that the client handles by itself looks like an empty queue, so a few of these in a row mean empty.
@@ -104,13 +108,16 @@ impl GroupReads {
     }
 
     fn offsets(&self, places: &[Place], of: Offset, deadline: Instant) -> Result<Vec<Fact<u64>>, String> {
-        let answer = self.call(deadline, |time| self.consumer.offsets_for_times(list(places, of)?, time))?;
-        Ok(matched(places, &answer, |error, offset| match (error, offset) {
-            (Some(why), _) => Fact::Unknown(why.into()),
-            (None, Offset::Offset(offset)) => known(offset, |offset| offset),
-            // A partition that was not answered comes back as what it was asked with.
-            (None, other) => Fact::Unknown(format!("no offset but {other:?}").into()),
-        }))
+        let ask = |places: &[Place]| {
+            let answer = self.call(deadline, |time| self.consumer.offsets_for_times(list(places, of)?, time))?;
+            Ok(matched(places, &answer, |error, offset| match (error, offset) {
+                (Some(why), _) => Fact::Unknown(why.into()),
+                (None, Offset::Offset(offset)) => known(offset, |offset| offset),
+                // A partition that was not answered comes back as what it was asked with.
+                (None, other) => Fact::Unknown(format!("no offset but {other:?}").into()),
+            }))
+        };
+        at_once(places, ask)
     }
 }
 
@@ -132,14 +139,17 @@ impl KafkaSource for GroupReads {
     }
 
     fn committed(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<Committed>>, String> {
-        let asked = |time| self.consumer.committed_offsets(list(places, Offset::Invalid)?, time);
-        let answer = self.call(deadline, asked)?;
-        Ok(matched(places, &answer, |error, offset| match (error, offset) {
-            (Some(why), _) => Fact::Unknown(why.into()),
-            (None, Offset::Invalid) => Fact::Known(Committed::Never),
-            (None, Offset::Offset(offset)) => known(offset, Committed::At),
-            (None, other) => Fact::Unknown(format!("no offset but {other:?}").into()),
-        }))
+        let ask = |places: &[Place]| {
+            let asked = |time| self.consumer.committed_offsets(list(places, Offset::Invalid)?, time);
+            let answer = self.call(deadline, asked)?;
+            Ok(matched(places, &answer, |error, offset| match (error, offset) {
+                (Some(why), _) => Fact::Unknown(why.into()),
+                (None, Offset::Invalid) => Fact::Known(Committed::Never),
+                (None, Offset::Offset(offset)) => known(offset, Committed::At),
+                (None, other) => Fact::Unknown(format!("no offset but {other:?}").into()),
+            }))
+        };
+        at_once(places, ask)
     }
 
     fn end(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<u64>>, String> {
@@ -174,6 +184,43 @@ fn partitions(metadata: &Metadata, topic: &MetadataTopic) -> Result<Partitions, 
         (partition.id(), why)
     });
     Ok(partitions.collect())
+}
+
+/// Asks about all places, in calls of a size that suits the client, some of them at the same time. A call that fails leaves
+/// its own places unknown and no others.
+fn at_once<T: Send>(
+    places: &[Place],
+    ask: impl Fn(&[Place]) -> Result<Vec<Fact<T>>, String> + Sync,
+) -> Result<Vec<Fact<T>>, String> {
+    if places.len() <= CALL_MAX {
+        return ask(places);
+    }
+    let failed = |places: &[Place], why: &str| -> Vec<Fact<T>> {
+        let why: Arc<str> = why.into();
+        places.iter().map(|_| Fact::Unknown(why.clone())).collect()
+    };
+    let calls: Vec<&[Place]> = places.chunks(CALL_MAX).collect();
+    let mut facts = Vec::with_capacity(places.len());
+    for calls in calls.chunks(AT_ONCE) {
+        std::thread::scope(|scope| {
+            let mut under_way = vec![];
+            for places in calls {
+                under_way.push((*places, std::thread::Builder::new().spawn_scoped(scope, || ask(places))));
+            }
+            for (places, call) in under_way {
+                let answer = match call.map(std::thread::ScopedJoinHandle::join) {
+                    Ok(joined) => joined.unwrap_or_else(|_| Err("the client failed".into())),
+                    Err(_) => ask(places), // the system has no thread to spare: then one after the other
+                };
+                match answer {
+                    Ok(answer) if answer.len() == places.len() => facts.extend(answer),
+                    Ok(_) => facts.extend(failed(places, "the answer is incomplete")),
+                    Err(why) => facts.extend(failed(places, &why)),
+                }
+            }
+        });
+    }
+    Ok(facts)
 }
 
 /// A list for one call.

@@ -4,13 +4,13 @@
 //! can end the whole process when a broker drops. So every topic there is gets asked about, as a consumer may. Where
 //! there are many partitions that is done once a minute, and in between the topics that were found are read.
 
-use super::{CHUNK, Committed, Fact, KafkaSource, Partitions, Place, chunked, verdict};
+use super::{Committed, Fact, KafkaSource, Partitions, Place, chunked, verdict};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Up to so many partitions the question costs next to nothing and is asked in every cycle.
-const FEW: usize = 2 * CHUNK;
+const FEW: usize = 2000;
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// The topics of one watch.

@@ -135,3 +135,34 @@ fn nobody_listening_is_unknown_and_says_so() {
     assert!(reading.why.contains("refused"), "{}", reading.why);
     assert!(began.elapsed() < Duration::from_secs(2));
 }
+
+#[test]
+fn many_partitions_are_asked_about_at_once_and_a_failure_stays_where_it_was() {
+    let places: Vec<_> = (0..6001).map(|partition| Place { topic: "events".into(), partition }).collect();
+    let ask = |part: &[Place]| match part[0].partition {
+        1250 => Err("no answer".to_owned()),
+        2500 => Ok(vec![]), // shorter than what was asked: a guess would put one offset on another partition
+        _ => Ok(part.iter().map(|place| Fact::Known(place.partition)).collect()),
+    };
+    let facts = at_once(&places, ask).unwrap();
+    assert_eq!(facts.len(), places.len());
+    for (place, fact) in places.iter().zip(facts) {
+        match (place.partition, fact) {
+            (1250..2500, Fact::Unknown(why)) => assert_eq!(&*why, "no answer"),
+            (2500..3750, Fact::Unknown(why)) => assert!(why.contains("incomplete")),
+            (partition, fact) => assert_eq!(fact, Fact::Known(partition)),
+        }
+    }
+    assert_eq!(at_once(&places[1250..1300], ask), Err("no answer".into()));
+}
+
+#[test]
+fn a_topic_of_thousands_of_partitions_is_read_whole() {
+    let cluster = MockCluster::new(3).unwrap();
+    cluster.create_topic("events", 3000, 3).unwrap();
+    let all: Vec<_> = (0..3000).map(|partition| (partition, 0)).collect();
+    all.chunks(1000).for_each(|some| commit(&cluster, some));
+    let reading = read(&mut lag(&cluster.bootstrap_servers(), &["events"]));
+    assert_eq!((reading.status, reading.value), (Status::Ok, Some(0.0)), "{}", reading.why);
+    assert!(reading.why.starts_with("lag 0 on 3000 partitions"), "{}", reading.why);
+}
