@@ -151,8 +151,13 @@ fn read_plan(path: &Path) -> anyhow::Result<crate::plan::Plan> {
     let text = String::from_utf8(bytes).map_err(|error| {
         No(format!("the plan {} is not UTF-8 text (byte {})", path.display(), error.utf8_error().valid_up_to()))
     })?;
-    crate::plan::Plan::parse(&path.display().to_string(), &text).map_err(|error| {
+    let plan = crate::plan::Plan::parse(&path.display().to_string(), &text).map_err(|error| {
         let color = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-        WrongPlan(error.render(color)).into()
-    })
+        WrongPlan(error.render(color))
+    })?;
+    // Not an error of the plan: who joins with a smaller build reads it too. But a hub that cannot look must not fly.
+    match crate::monitor::refused(&plan.watches) {
+        Some((watch, why)) => Err(No(format!("error: {}: watch {watch}: {why}", path.display())).into()),
+        None => Ok(plan),
+    }
 }

@@ -1,36 +1,50 @@
-//! The lag of a consumer group: how many messages it has not read yet.
+//! The lag of a consumer group: how many messages it has not read yet, and where that goes.
 //!
 //! Nearly every tool turns "not known" into zero somewhere. Here every number of every partition is [`Fact::Known`] or
 //! [`Fact::Unknown`], and the sum exists only where all parts do. Within a cycle the order is low, committed, end: so
 //! committed can only be behind end, and a committed offset beyond it is a finding rather than a race, and in the same
-//! way one before low is a loss. [`evaluate`] is pure; [`cycle`] drives a [`KafkaSource`]; `client` is the real one.
+//! way one before low is a loss. [`trend`] judges each partition over time and `verdict` all of them; both are pure.
+//! `cycle` drives a `KafkaSource`; `client` is the real one, `scope` says which topics.
 
 mod client;
 mod retention;
+mod scope;
+mod settings;
+pub mod trend;
+mod verdict;
 
 pub(super) use retention::Retention;
 
-use super::{Findings, excerpt, text};
+use super::{excerpt, text};
 use crate::event::{Reading, Status};
-use crate::plan::{Params, WatchKind};
+use crate::plan::{Params, Watch, WatchKind};
+use scope::Scope;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use trend::{Track, Verdict};
+use verdict::Limits;
 
-/// Partitions per call: the client's lists cost time that grows with their square, and each call costs a round trip.
-const CHUNK: usize = 1000;
+pub(super) use settings::refused;
+
+/// Partitions per question. The client cuts it into calls; what one question does not answer leaves time for the next.
+const CHUNK: usize = 5000;
 /// Findings of one kind that are named; the others are counted. A topic may have thousands of partitions.
 const NAMED: usize = 3;
 
 /// A number that was read, or why it was not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Fact<T> {
+pub enum Fact<T> {
+    /// It was read.
     Known(T),
+    /// It was not, for this reason.
     Unknown(Arc<str>),
 }
 
 /// What the group has committed on a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Committed {
+pub enum Committed {
     /// It goes on reading here.
     At(u64),
     /// It never committed, or the commit expired.
@@ -39,18 +53,24 @@ enum Committed {
 
 /// Which partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    topic: Arc<str>,
-    partition: i32,
+pub struct Place {
+    /// Of this topic.
+    pub topic: Arc<str>,
+    /// Its number.
+    pub partition: i32,
 }
 
 /// One partition as one cycle saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Partition {
-    place: Place,
-    low: Fact<u64>,
-    committed: Fact<Committed>,
-    end: Fact<u64>,
+pub struct Partition {
+    /// Which one.
+    pub place: Place,
+    /// The first offset that is still there.
+    pub low: Fact<u64>,
+    /// What the group has committed.
+    pub committed: Fact<Committed>,
+    /// The offset of the next message.
+    pub end: Fact<u64>,
 }
 
 /// One cycle.
@@ -61,17 +81,12 @@ struct Snapshot {
     missing: Vec<(Arc<str>, String)>,
 }
 
-/// What the lag is held against.
-#[derive(Debug, Clone, Copy, Default)]
-struct Limits {
-    warn_above: Option<u64>,
-    fail_above: Option<u64>,
-}
-
 /// Reads of one group, each within a deadline. An error is a sentence; a list is answered in its own order and length.
 trait KafkaSource: Send {
-    /// The partitions of a topic, each with the reason why it cannot be read, where it has no leader.
-    fn partitions(&mut self, topic: &str, deadline: Instant) -> Result<Vec<(i32, Option<String>)>, String>;
+    /// The partitions of a topic.
+    fn partitions(&mut self, topic: &str, deadline: Instant) -> Result<Partitions, String>;
+    /// Those of every topic there is.
+    fn listed(&mut self, deadline: Instant) -> Result<BTreeMap<Arc<str>, Result<Partitions, String>>, String>;
     /// The first offset that is still there.
     fn low(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<u64>>, String>;
     /// What the group committed.
@@ -82,37 +97,58 @@ trait KafkaSource: Send {
     fn complaint(&mut self) -> Option<String>;
 }
 
+/// The partitions of a topic, each with the reason why it cannot be read, where it has no leader.
+type Partitions = Vec<(i32, Option<String>)>;
+
 /// Makes the source on the thread that will own it.
 type Connect = Box<dyn FnMut() -> Result<Box<dyn KafkaSource>, String> + Send>;
 
-/// A `kafka-lag` watch.
-pub(super) struct Lag {
+/// A `kafka-lag` watch. Its calls block: it belongs on a thread of its own.
+pub struct Lag {
     connect: Connect,
     source: Option<Box<dyn KafkaSource>>,
-    topics: Vec<Arc<str>>,
+    scope: Scope,
     limits: Limits,
+    every: Duration,
+    started: Instant,
+    /// What the last cycle saw.
+    partitions: Vec<Partition>,
+    /// What is remembered of each partition.
+    tracks: BTreeMap<Place, Track>,
     /// What the client complained about last. It does not repeat itself, so it is kept until something is known again.
     complaint: Option<String>,
 }
 
 impl Lag {
     /// Takes a `kafka-lag` watch; any other kind is an error. Nothing is connected before the first reading.
-    pub(super) fn new(kind: &WatchKind, params: &Params) -> Result<Self, String> {
-        let WatchKind::KafkaLag { brokers, group, topics, warn_above, fail_above } = kind else {
+    pub fn new(watch: &Watch, params: &Params, folder: &Path) -> Result<Self, String> {
+        let WatchKind::KafkaLag(kind) = &watch.kind else {
             return Err("not a kafka-lag watch".into());
         };
-        let (brokers, group) = (brokers.render(params).map_err(text)?, group.render(params).map_err(text)?);
-        let topics: Result<Vec<Arc<str>>, _> = topics.iter().map(|topic| topic.render(params).map(Arc::from)).collect();
-        let limits = Limits { warn_above: *warn_above, fail_above: *fail_above };
-        let connect: Connect = Box::new(move || match client::GroupReads::connect(&brokers, &group) {
-            Ok(source) => Ok(Box::new(source)),
-            Err(error) => Err(error),
+        let (brokers, group) = (kind.brokers.render(params).map_err(text)?, kind.group.render(params).map_err(text)?);
+        let topics: Result<Vec<Arc<str>>, _> =
+            kind.topics.iter().map(|topic| topic.render(params).map(Arc::from)).collect();
+        let limits = Limits {
+            warn_above: kind.warn_above,
+            fail_above: kind.fail_above,
+            drained: kind.drained,
+            residual: kind.residual,
+        };
+        let settings = settings::Settings::new(&kind.client, params, folder)?;
+        let connect: Connect = Box::new(move || {
+            let source = client::GroupReads::connect(&brokers, &group, &settings.read()?)?;
+            Ok(Box::new(source))
         });
-        Ok(Lag { connect, source: None, topics: topics.map_err(text)?, limits, complaint: None })
+        Ok(Lag::with(connect, Scope::new(topics.map_err(text)?), limits, watch.every))
+    }
+
+    fn with(connect: Connect, scope: Scope, limits: Limits, every: Duration) -> Self {
+        let (tracks, started) = (BTreeMap::new(), Instant::now());
+        Lag { connect, source: None, scope, limits, every, started, partitions: vec![], tracks, complaint: None }
     }
 
     /// Reads once; every call it makes ends by the deadline, unless the client hangs.
-    pub(super) fn read(&mut self, deadline: Instant) -> Reading {
+    pub fn read(&mut self, deadline: Instant) -> Reading {
         let source = match &mut self.source {
             Some(source) => source,
             none => match (self.connect)() {
@@ -120,25 +156,46 @@ impl Lag {
                 Err(why) => return Reading::unknown(format!("no Kafka client: {}", excerpt(&why, 200))),
             },
         };
-        let snapshot = cycle(source.as_mut(), &self.topics, deadline);
-        let mut reading = evaluate(&snapshot, &self.limits);
+        let snapshot = cycle(source.as_mut(), &mut self.scope, self.started.elapsed(), deadline);
+        let complaint = source.complaint();
+        let mut reading = self.judge(&snapshot, self.started.elapsed());
         // Asked in every cycle, or what it has to say would pile up.
-        self.complaint = source.complaint().or(self.complaint.take()).filter(|_| reading.status == Status::Unknown);
+        self.complaint = complaint.or(self.complaint.take()).filter(|_| reading.status == Status::Unknown);
         if let Some(why) = &self.complaint {
             reading.why += &format!(" ({})", excerpt(why, 160));
         }
+        self.partitions = snapshot.partitions;
         reading
+    }
+
+    /// Each partition as the last reading saw it, in order.
+    pub fn partitions(&self) -> &[Partition] {
+        &self.partitions
+    }
+
+    /// Takes what a cycle saw into what is remembered.
+    fn judge(&mut self, snapshot: &Snapshot, at: Duration) -> Reading {
+        let verdicts: Vec<Verdict> = snapshot
+            .partitions
+            .iter()
+            .map(|part| {
+                let track = self.tracks.entry(part.place.clone());
+                let track = track.or_insert_with(|| Track::new(self.every, self.limits.residual));
+                track.see(at, &part.low, &part.committed, &part.end)
+            })
+            .collect();
+        verdict::reading(snapshot, &verdicts, &self.limits)
     }
 }
 
-/// Reads every partition of the topics once: metadata, low, committed, end.
-fn cycle(source: &mut dyn KafkaSource, topics: &[Arc<str>], deadline: Instant) -> Snapshot {
+/// Reads every partition once: metadata, low, committed, end.
+fn cycle(source: &mut dyn KafkaSource, scope: &mut Scope, at: Duration, deadline: Instant) -> Snapshot {
     let mut snapshot = Snapshot::default();
     let mut readable = vec![];
-    for topic in topics {
-        match source.partitions(topic, deadline) {
+    for (topic, partitions) in scope.partitions(source, at, deadline) {
+        match partitions {
             Ok(partitions) if partitions.is_empty() => {
-                snapshot.missing.push((topic.clone(), "it has no partitions".into()));
+                snapshot.missing.push((topic, "it has no partitions".into()));
             }
             Ok(partitions) => {
                 for (partition, why) in partitions {
@@ -149,7 +206,7 @@ fn cycle(source: &mut dyn KafkaSource, topics: &[Arc<str>], deadline: Instant) -
                     }
                 }
             }
-            Err(why) => snapshot.missing.push((topic.clone(), why)),
+            Err(why) => snapshot.missing.push((topic, why)),
         }
     }
     let low = chunked(&readable, |places| source.low(places, deadline));
@@ -176,19 +233,16 @@ fn chunked<T: Clone>(places: &[Place], mut call: impl FnMut(&[Place]) -> Result<
     facts
 }
 
-/// What one partition comes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Verdict {
-    /// So many messages are left to read.
-    Lag(u64),
-    /// So many messages were deleted before the group read them.
-    Lost(u64),
-    /// Offsets contradict each other.
-    Ahead,
-    Unknown(String),
-}
-
 impl Partition {
+    /// Messages to read, where every number is known and none contradicts another.
+    pub fn lag(&self) -> Option<u64> {
+        match (&self.low, &self.committed, &self.end) {
+            (Fact::Known(low), Fact::Known(Committed::At(at)), Fact::Known(end)) if low <= at => end.checked_sub(*at),
+            (Fact::Known(low), Fact::Known(Committed::Never), Fact::Known(end)) if low == end => Some(0),
+            _ => None,
+        }
+    }
+
     fn unknown(place: Place, why: &str) -> Self {
         let why: Arc<str> = why.into();
         Partition {
@@ -197,96 +251,6 @@ impl Partition {
             committed: Fact::Unknown(why.clone()),
             end: Fact::Unknown(why),
         }
-    }
-
-    /// Two numbers are enough for a loss or a contradiction; a lag takes all three.
-    fn verdict(&self) -> Verdict {
-        use Fact::{Known, Unknown};
-        match (&self.low, &self.committed, &self.end) {
-            (Known(low), Known(Committed::At(at)), _) if at < low => Verdict::Lost(low - at),
-            (_, Known(Committed::At(at)), Known(end)) if at > end => Verdict::Ahead,
-            (Known(low), _, Known(end)) if end < low => Verdict::Ahead,
-            (Known(_), Known(Committed::At(at)), Known(end)) => Verdict::Lag(end - at),
-            (Known(low), Known(Committed::Never), Known(end)) if low == end => Verdict::Lag(0),
-            (Known(low), Known(Committed::Never), Known(end)) => {
-                Verdict::Unknown(format!("no commit, up to {} messages to read", end - low))
-            }
-            (Unknown(why), _, _) | (_, Unknown(why), _) | (_, _, Unknown(why)) => Verdict::Unknown(why.to_string()),
-        }
-    }
-}
-
-/// The verdict on a cycle. Losses and contradictions fail even where other partitions are not known; the sum exists only
-/// where every partition is.
-fn evaluate(snapshot: &Snapshot, limits: &Limits) -> Reading {
-    let several = snapshot.partitions.first().is_some_and(|first| {
-        !snapshot.missing.is_empty() || snapshot.partitions.iter().any(|p| p.place.topic != first.place.topic)
-    });
-    let name = |place: &Place| match several {
-        true => format!("{} p{}", excerpt(&place.topic, 60), place.partition),
-        false => format!("p{}", place.partition),
-    };
-    let (mut sum, mut known, mut worst) = (0_u64, 0_usize, None);
-    let (mut lost, mut ahead, mut unknown) = (vec![], vec![], vec![]);
-    for partition in &snapshot.partitions {
-        let place = &partition.place;
-        match partition.verdict() {
-            Verdict::Lag(lag) => {
-                known += 1;
-                sum = sum.saturating_add(lag);
-                if worst.is_none_or(|(most, _)| lag > most) {
-                    worst = Some((lag, place));
-                }
-            }
-            Verdict::Lost(count) => lost.push(format!("lost {count} records on {}", name(place))),
-            Verdict::Ahead => ahead.push(format!("{} is ahead: topic recreated or truncated?", name(place))),
-            Verdict::Unknown(why) => unknown.push(format!("{}: {}", name(place), excerpt(&why, 100))),
-        }
-    }
-    let mut findings = Findings::default();
-    let broken = lost.len() + ahead.len();
-    add(&mut findings, Status::Fail, lost);
-    add(&mut findings, Status::Fail, ahead);
-    let missing = snapshot.missing.iter().map(|(topic, why)| format!("{}: {}", excerpt(topic, 60), excerpt(why, 100)));
-    let unknown: Vec<String> = missing.chain(unknown).collect();
-    let of = snapshot.partitions.len();
-    if !unknown.is_empty() {
-        let counted = match (known, snapshot.missing.is_empty()) {
-            (0, _) => "lag not known".to_owned(),
-            (_, true) => format!("lag at least {sum}, {known} of {of} partitions known"),
-            (_, false) => format!("lag at least {sum}, {known} partitions known"),
-        };
-        findings.add(Status::Unknown, counted);
-        add(&mut findings, Status::Unknown, unknown);
-    }
-    let Some((most, place)) = worst.filter(|_| findings.0.is_empty()) else {
-        if of == 0 && findings.0.is_empty() {
-            return Reading::unknown("lag not known: no partitions"); // an empty sum is not a lag of zero
-        }
-        // No number where some of it is lost or contradicts itself: it would look like an answer.
-        debug_assert!(broken > 0 || findings.worst() == Status::Unknown);
-        return findings.reading("", None, "");
-    };
-    match (limits.warn_above, limits.fail_above) {
-        (_, Some(limit)) if sum > limit => findings.add(Status::Fail, format!("more than {limit}")),
-        (Some(limit), _) if sum > limit => findings.add(Status::Warn, format!("more than {limit}")),
-        _ => {}
-    }
-    let mut seen = format!("lag {sum} on {of} partition{}", if of == 1 { "" } else { "s" });
-    if of > 1 && most > 0 {
-        seen += &format!(", most on {}: {most}", name(place));
-    }
-    findings.reading(&seen, Some(sum as f64), "messages") // exact up to 2^53 messages
-}
-
-/// Names the first few and counts the rest.
-fn add(findings: &mut Findings, status: Status, sentences: Vec<String>) {
-    let rest = sentences.len().saturating_sub(NAMED);
-    for sentence in sentences.into_iter().take(NAMED) {
-        findings.add(status, sentence);
-    }
-    if rest > 0 {
-        findings.add(status, format!("and {rest} more partitions like that"));
     }
 }
 

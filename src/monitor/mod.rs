@@ -14,7 +14,7 @@ mod file;
 mod host;
 mod http;
 #[cfg(feature = "kafka")]
-mod kafka;
+pub mod kafka;
 mod process;
 mod prometheus;
 mod slope;
@@ -176,6 +176,18 @@ pub fn limit(watch: &Watch) -> Duration {
     }
 }
 
+/// The first watch that this build can never read, and why.
+pub fn refused(watches: &[Watch]) -> Option<(&WatchId, String)> {
+    #[cfg(feature = "kafka")]
+    return watches.iter().find_map(|watch| match &watch.kind {
+        WatchKind::KafkaLag(lag) => Some((&watch.id, kafka::refused(&lag.client)?)),
+        WatchKind::KafkaRetention(retention) => Some((&watch.id, kafka::refused(&retention.client)?)),
+        _ => None,
+    });
+    #[cfg(not(feature = "kafka"))]
+    return watches.first().and(None); // it has no Kafka at all, and each watch of it says so
+}
+
 /// What a collector may need besides its watch.
 #[cfg_attr(not(feature = "kafka"), allow(dead_code))] // without Kafka none needs all of it
 struct Around<'m> {
@@ -232,7 +244,7 @@ impl Collector {
             WatchKind::Compare(_) => return Err("not a watch that can be read alone".into()),
             #[cfg(feature = "kafka")]
             WatchKind::KafkaLag { .. } => {
-                let mut lag = kafka::Lag::new(&watch.kind, params)?;
+                let mut lag = kafka::Lag::new(watch, params, folder)?;
                 Collector::Worker(worker::Worker::start(&watch.id, move |deadline| lag.read(deadline))?)
             }
             #[cfg(feature = "kafka")]

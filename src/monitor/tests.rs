@@ -292,8 +292,16 @@ fn bytes_read_as_people_say_them() {
 #[cfg(not(feature = "kafka"))]
 #[tokio::test]
 async fn the_small_build_knows_no_lag_and_says_so() {
-    let (brokers, group) = (template("b:1"), template("g"));
-    let reading =
-        once(WatchKind::KafkaLag { brokers, group, topics: vec![], warn_above: None, fail_above: None }).await;
+    let reading = once(WatchKind::KafkaLag(crate::plan::KafkaLag {
+        brokers: template("b:1"),
+        group: template("g"),
+        topics: vec![],
+        warn_above: None,
+        fail_above: None,
+        drained: false,
+        residual: 0,
+        client: vec![],
+    }))
+    .await;
     assert_eq!((reading.status, &*reading.why), (Status::Unknown, "this build has no Kafka"));
 }

@@ -2,7 +2,7 @@
 //! Start at [`lint`].
 
 use super::problem::{Problem, draw, line_of};
-use super::{Class, Plan, Run, Step, Template, WatchKind};
+use super::{Class, KafkaLag, Plan, Run, Step, Template, WatchKind};
 use annotate_snippets::Level;
 use regex_lite::Regex;
 use std::ops::Range;
@@ -84,9 +84,14 @@ fn watches(plan: &Plan, warnings: &mut Warnings<'_>) {
     for (index, watch) in plan.watches.iter().enumerate() {
         let at = |keys: &[&str]| warnings.places.of("watch", index, keys);
         match &watch.kind {
-            WatchKind::KafkaLag { warn_above: None, fail_above: None, .. } => {
+            WatchKind::KafkaLag(KafkaLag { warn_above: None, fail_above: None, drained: false, .. }) => {
                 let (at, message) = (at(&["id"]), format!("watch {} has no limit for the lag", watch.id));
-                warnings.add(at, message, "any lag reads ok", "give it `warn_above` or `fail_above`");
+                warnings.add(
+                    at,
+                    message,
+                    "any lag that does not grow reads ok",
+                    "give it `warn_above`, `fail_above` or `drained`",
+                );
             }
             WatchKind::Prometheus(query) if !query.has_limit() && !compared(plan, &watch.id) => {
                 let (at, message) = (at(&["id"]), format!("watch {} has no limit for its value", watch.id));

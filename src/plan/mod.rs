@@ -28,6 +28,8 @@ pub use units::parse_duration;
 pub use watches::compare::Compare;
 pub use watches::formula::{Formula, FormulaError, Quantity, Relation, Sides, Sign, Term};
 pub use watches::http::Http;
+pub use watches::kafka_client::{KafkaSetting, KafkaValue};
+pub use watches::kafka_lag::KafkaLag;
 pub use watches::process::Process;
 pub use watches::prometheus::Prometheus;
 pub use watches::{KafkaRetention, NeededFrom};
@@ -199,18 +201,7 @@ pub enum WatchKind {
         min_size: Option<u64>,
     },
     /// Lag of a consumer group.
-    KafkaLag {
-        /// Bootstrap brokers, `host:port,…`.
-        brokers: Template,
-        /// The group.
-        group: Template,
-        /// Its topics.
-        topics: Vec<Template>,
-        /// More than this is `warn`.
-        warn_above: Option<u64>,
-        /// More than this is `fail`.
-        fail_above: Option<u64>,
-    },
+    KafkaLag(KafkaLag),
     /// How long the first record still needed stays in its topic.
     KafkaRetention(KafkaRetention),
     /// The machine the hub runs on. Every limit given must hold.

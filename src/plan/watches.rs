@@ -3,6 +3,8 @@
 pub(super) mod compare;
 pub(super) mod formula;
 pub(super) mod http;
+pub(super) mod kafka_client;
+pub(super) mod kafka_lag;
 mod kafka_retention;
 pub(super) mod process;
 pub(super) mod prometheus;
@@ -28,7 +30,7 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("tcp", &["address", "expect", "within"], &[]),
     ("command", &["run", "timeout"], &[]),
     ("file", &["path", "max_age", "min_size_ratio", "min_size"], &[]),
-    ("kafka-lag", &["brokers", "group", "topics", "warn_above", "fail_above"], &[]),
+    ("kafka-lag", kafka_lag::KEYS, &[]),
     ("kafka-retention", kafka_retention::KEYS, &[]),
     (
         "host",
@@ -81,7 +83,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
         "tcp" => tcp(&table),
         "command" => command(&table),
         "file" => file(&table),
-        "kafka-lag" => kafka_lag(&table),
+        "kafka-lag" => kafka_lag::read(&table),
         "kafka-retention" => kafka_retention::read(&table),
         "compare" => compare::read(&table),
         "prometheus" => prometheus::read(&table),
@@ -132,26 +134,6 @@ fn file(table: &Table<'_>) -> Option<WatchKind> {
         min_size: table.get("min_size").and_then(|size| size.bytes()),
         path: path?,
     })
-}
-
-fn kafka_lag(table: &Table<'_>) -> Option<WatchKind> {
-    let brokers = filled(table, "brokers", "expected brokers = \"host:port,…\"");
-    let group = filled(table, "group", "expected group = \"a consumer group\"");
-    let topics = table.require("topics", "expected topics = [\"topic\"]").and_then(|topics| {
-        let items = topics.items("topics")?;
-        if items.is_empty() {
-            return topics.wrong("`topics` is empty", "expected at least one");
-        }
-        items.iter().map(non_empty).collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()
-    });
-    let limit = |key| table.get(key).and_then(|limit| limit.integer(0..=u64::MAX));
-    let (warn_above, fail_above) = (limit("warn_above"), limit("fail_above"));
-    if let (Some(warn), Some(fail), Some(value)) = (warn_above, fail_above, table.get("warn_above"))
-        && warn > fail
-    {
-        value.wrong::<()>("`warn_above` is above `fail_above`", format!("expected at most {fail}"));
-    }
-    Some(WatchKind::KafkaLag { brokers: brokers?, group: group?, topics: topics?, warn_above, fail_above })
 }
 
 fn host(table: &Table<'_>) -> Option<WatchKind> {

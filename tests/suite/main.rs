@@ -12,6 +12,8 @@ mod hostile;
 mod interop;
 mod joining;
 mod keys;
+#[cfg(feature = "kafka")]
+mod lag;
 mod limits;
 mod outage;
 mod plain;

@@ -4,17 +4,23 @@
 //! joins no group: the members do not notice it. It says why a call got no answer only through events, so these are
 //! taken off its queue every cycle.
 
-use super::{Committed, Fact, KafkaSource, Place};
+use super::{Committed, Fact, KafkaSource, Partitions, Place};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// One call's share of a cycle, so that one broker that is silent leaves time for the others.
 const CALL: Duration = Duration::from_millis(2500);
+/// Partitions per call: the client's lists cost time that grows with their square, and each call costs a round trip.
+const CALL_MAX: usize = 1250;
+/// Calls under way at the same time, so that brokers far away are waited for once and not one call after the other.
+const AT_ONCE: usize = 4;
 /// Events taken off the queue per cycle at most.
 const EVENTS_MAX: usize = 1000;
 /// An event that the client handles by itself looks like an empty queue, so a few of these in a row mean empty.
@@ -53,8 +59,12 @@ pub(super) struct GroupReads {
 
 impl GroupReads {
     /// Makes the client. It connects in the background; only nonsense is an error.
-    pub(super) fn connect(brokers: &str, group: &str) -> Result<Self, String> {
-        let consumer = ClientConfig::new()
+    pub(super) fn connect(brokers: &str, group: &str, settings: &[(String, String)]) -> Result<Self, String> {
+        let mut config = ClientConfig::new();
+        for (name, value) in settings {
+            config.set(name, value);
+        }
+        let consumer = config
             .set("bootstrap.servers", brokers)
             .set("group.id", group)
             .set("enable.auto.commit", "false")
@@ -77,34 +87,30 @@ impl GroupReads {
     }
 
     fn offsets(&self, places: &[Place], of: Offset, deadline: Instant) -> Result<Vec<Fact<u64>>, String> {
-        let answer = self.call(deadline, |time| self.consumer.offsets_for_times(list(places, of)?, time))?;
-        Ok(matched(places, &answer, |error, offset| match (error, offset) {
-            (Some(why), _) => Fact::Unknown(why.into()),
-            (None, Offset::Offset(offset)) => known(offset, |offset| offset),
-            // A partition that was not answered comes back as what it was asked with.
-            (None, other) => Fact::Unknown(format!("no offset but {other:?}").into()),
-        }))
+        let ask = |places: &[Place]| {
+            let answer = self.call(deadline, |time| self.consumer.offsets_for_times(list(places, of)?, time))?;
+            Ok(matched(places, &answer, |error, offset| match (error, offset) {
+                (Some(why), _) => Fact::Unknown(why.into()),
+                (None, Offset::Offset(offset)) => known(offset, |offset| offset),
+                // A partition that was not answered comes back as what it was asked with.
+                (None, other) => Fact::Unknown(format!("no offset but {other:?}").into()),
+            }))
+        };
+        at_once(places, ask)
     }
 }
 
 impl KafkaSource for GroupReads {
-    fn partitions(&mut self, topic: &str, deadline: Instant) -> Result<Vec<(i32, Option<String>)>, String> {
+    fn partitions(&mut self, topic: &str, deadline: Instant) -> Result<Partitions, String> {
         // Through the consumer: the same question on a producer's handle creates the topic.
         let metadata = self.call(deadline, |time| self.consumer.fetch_metadata(Some(topic), time))?;
         let found = metadata.topics().iter().find(|found| found.name() == topic).ok_or("the brokers do not list it")?;
-        if let Some(error) = found.error() {
-            return Err(RDKafkaErrorCode::from(error).to_string());
-        }
-        let leader = |id: i32| metadata.brokers().iter().any(|broker| broker.id() == id);
-        let partitions = found.partitions().iter().map(|partition| {
-            let why = match partition.error() {
-                _ if !leader(partition.leader()) => Some("no leader".to_owned()),
-                Some(error) => Some(RDKafkaErrorCode::from(error).to_string()),
-                None => None,
-            };
-            (partition.id(), why)
-        });
-        Ok(partitions.collect())
+        partitions(&metadata, found)
+    }
+
+    fn listed(&mut self, deadline: Instant) -> Result<BTreeMap<Arc<str>, Result<Partitions, String>>, String> {
+        let metadata = self.call(deadline, |time| self.consumer.fetch_metadata(None, time))?;
+        Ok(metadata.topics().iter().map(|found| (found.name().into(), partitions(&metadata, found))).collect())
     }
 
     fn low(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<u64>>, String> {
@@ -112,14 +118,17 @@ impl KafkaSource for GroupReads {
     }
 
     fn committed(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<Committed>>, String> {
-        let asked = |time| self.consumer.committed_offsets(list(places, Offset::Invalid)?, time);
-        let answer = self.call(deadline, asked)?;
-        Ok(matched(places, &answer, |error, offset| match (error, offset) {
-            (Some(why), _) => Fact::Unknown(why.into()),
-            (None, Offset::Invalid) => Fact::Known(Committed::Never),
-            (None, Offset::Offset(offset)) => known(offset, Committed::At),
-            (None, other) => Fact::Unknown(format!("no offset but {other:?}").into()),
-        }))
+        let ask = |places: &[Place]| {
+            let asked = |time| self.consumer.committed_offsets(list(places, Offset::Invalid)?, time);
+            let answer = self.call(deadline, asked)?;
+            Ok(matched(places, &answer, |error, offset| match (error, offset) {
+                (Some(why), _) => Fact::Unknown(why.into()),
+                (None, Offset::Invalid) => Fact::Known(Committed::Never),
+                (None, Offset::Offset(offset)) => known(offset, Committed::At),
+                (None, other) => Fact::Unknown(format!("no offset but {other:?}").into()),
+            }))
+        };
+        at_once(places, ask)
     }
 
     fn end(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<u64>>, String> {
@@ -162,6 +171,60 @@ pub(super) fn call<T>(deadline: Instant, call: impl Fn(Duration) -> KafkaResult<
         }
     }
     Err(failed.unwrap_or_else(|| "no time left in this cycle".into()))
+}
+
+/// The partitions of a topic, as far as it has any.
+fn partitions(metadata: &Metadata, topic: &MetadataTopic) -> Result<Partitions, String> {
+    if let Some(error) = topic.error() {
+        return Err(RDKafkaErrorCode::from(error).to_string());
+    }
+    let leader = |id: i32| metadata.brokers().iter().any(|broker| broker.id() == id);
+    let partitions = topic.partitions().iter().map(|partition| {
+        let why = match partition.error() {
+            _ if !leader(partition.leader()) => Some("no leader".to_owned()),
+            Some(error) => Some(RDKafkaErrorCode::from(error).to_string()),
+            None => None,
+        };
+        (partition.id(), why)
+    });
+    Ok(partitions.collect())
+}
+
+/// Asks about all places, in calls of a size that suits the client, some of them at the same time. A call that fails leaves
+/// its own places unknown and no others.
+fn at_once<T: Send>(
+    places: &[Place],
+    ask: impl Fn(&[Place]) -> Result<Vec<Fact<T>>, String> + Sync,
+) -> Result<Vec<Fact<T>>, String> {
+    if places.len() <= CALL_MAX {
+        return ask(places);
+    }
+    let failed = |places: &[Place], why: &str| -> Vec<Fact<T>> {
+        let why: Arc<str> = why.into();
+        places.iter().map(|_| Fact::Unknown(why.clone())).collect()
+    };
+    let calls: Vec<&[Place]> = places.chunks(CALL_MAX).collect();
+    let mut facts = Vec::with_capacity(places.len());
+    for calls in calls.chunks(AT_ONCE) {
+        std::thread::scope(|scope| {
+            let mut under_way = vec![];
+            for places in calls {
+                under_way.push((*places, std::thread::Builder::new().spawn_scoped(scope, || ask(places))));
+            }
+            for (places, call) in under_way {
+                let answer = match call.map(std::thread::ScopedJoinHandle::join) {
+                    Ok(joined) => joined.unwrap_or_else(|_| Err("the client failed".into())),
+                    Err(_) => ask(places), // the system has no thread to spare: then one after the other
+                };
+                match answer {
+                    Ok(answer) if answer.len() == places.len() => facts.extend(answer),
+                    Ok(_) => facts.extend(failed(places, "the answer is incomplete")),
+                    Err(why) => facts.extend(failed(places, &why)),
+                }
+            }
+        });
+    }
+    Ok(facts)
 }
 
 /// A list for one call.

@@ -9,7 +9,7 @@ mod evaluate;
 mod probe;
 
 use super::super::{Around, anchor::Slot, excerpt, text};
-use super::{Committed, Fact, KafkaSource, Place, chunked, client};
+use super::{Committed, Fact, KafkaSource, Place, chunked, client, settings};
 use crate::clock::At;
 use crate::event::{Anchor, Mark, Reading, Status};
 use crate::plan::{KafkaRetention, NeededFrom};
@@ -78,11 +78,12 @@ impl Retention {
         let (brokers, topic) = (kind.brokers.render(params).map_err(text)?, kind.topic.render(params).map_err(text)?);
         let group = kind.group.as_ref().map(|group| group.render(params)).transpose().map_err(text)?;
         let named = group.clone();
+        let settings = settings::Settings::new(&kind.client, params, around.folder)?;
         let connect: Connect = Box::new(move || {
-            let group = named.as_deref().unwrap_or(NO_GROUP);
+            let (group, settings) = (named.as_deref().unwrap_or(NO_GROUP), settings.read()?);
             Ok(Sources {
-                offsets: Box::new(client::GroupReads::connect(&brokers, group)?),
-                log: Box::new(probe::Log::connect(&brokers, NO_GROUP)?),
+                offsets: Box::new(client::GroupReads::connect(&brokers, group, &settings)?),
+                log: Box::new(probe::Log::connect(&brokers, NO_GROUP, &settings)?),
             })
         });
         let limits =

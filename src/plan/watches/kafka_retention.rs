@@ -3,10 +3,12 @@
 use super::super::table::{Table, Value};
 use super::super::units::parse_duration;
 use super::super::{Template, WatchKind};
+use super::kafka_client::{self, KafkaSetting};
 use super::{filled, non_empty};
 use std::time::Duration;
 
-pub(super) const KEYS: &[&str] = &["brokers", "topic", "group", "needed_from", "must_cover", "must_not_exceed", "goal"];
+pub(super) const KEYS: &[&str] =
+    &["brokers", "topic", "group", "needed_from", "must_cover", "must_not_exceed", "goal", "client"];
 
 /// A `kafka-retention` watch.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +17,8 @@ pub struct KafkaRetention {
     pub brokers: Template,
     /// The topic.
     pub topic: Template,
+    /// Settings of the client library, for TLS and SASL above all.
+    pub client: Vec<KafkaSetting>,
     /// A group that reads it: until when its own next record stays is told too.
     pub group: Option<Template>,
     /// Which record is the first one needed.
@@ -66,7 +70,9 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
         },
         Some(value) => read_needed_from(&value, table.get("group").is_some()),
     };
+    let client = kafka_client::read(table);
     Some(WatchKind::KafkaRetention(KafkaRetention {
+        client: client?,
         brokers: brokers?,
         topic: topic?,
         group: group?,

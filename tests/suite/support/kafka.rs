@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaErrorCode;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -25,20 +26,71 @@ pub struct Topic {
 impl Topic {
     /// Makes it, and waits until every partition has a leader.
     pub fn new(brokers: &str, partitions: i32) -> Self {
+        Self::copied(brokers, partitions, 1)
+    }
+
+    /// The same, with so many copies of each partition.
+    pub fn copied(brokers: &str, partitions: i32, copies: i32) -> Self {
         let topic = Topic { brokers: brokers.to_owned(), name: unique("orders"), group: unique("readers"), partitions };
-        let admin: AdminClient<DefaultClientContext> = topic.config().create().expect("an admin client");
-        let new = NewTopic::new(&topic.name, partitions, TopicReplication::Fixed(1));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
-        let made = runtime.block_on(admin.create_topics([&new], &options)).expect("the broker answers");
-        made.into_iter().for_each(|result| drop(result.expect("the topic is made")));
-        let led = super::wait::poll(PATIENCE, || {
-            let metadata = admin.inner().fetch_metadata(Some(&topic.name), Duration::from_secs(5)).ok()?;
-            let found = metadata.topics().first()?.partitions();
-            (found.len() == partitions as usize && found.iter().all(|p| p.leader() >= 0)).then_some(())
-        });
-        assert!(led.is_some(), "every partition of {} has a leader", topic.name);
+        topic.make(copies);
         topic
+    }
+
+    /// Another topic that the same group reads.
+    pub fn beside(&self, partitions: i32) -> Self {
+        let name = format!("{}_too", self.name);
+        let topic = Topic { brokers: self.brokers.clone(), name, group: self.group.clone(), partitions };
+        topic.make(1);
+        topic
+    }
+
+    /// Deletes it, and makes one of the same name.
+    pub fn recreate(&self) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().expect("an admin client");
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+        let deleted = runtime().block_on(admin.delete_topics(&[&self.name], &options)).expect("the broker answers");
+        deleted.into_iter().for_each(|result| drop(result.expect("the topic is deleted")));
+        self.make(1);
+    }
+
+    fn make(&self, copies: i32) {
+        let admin: AdminClient<DefaultClientContext> = self.config().create().expect("an admin client");
+        let new = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(copies));
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+        // Where one of that name was deleted, the brokers need a moment.
+        let made = super::wait::poll(PATIENCE, || {
+            let made = runtime().block_on(admin.create_topics([&new], &options)).expect("the broker answers");
+            match made.into_iter().next().expect("an answer for the one topic") {
+                Ok(_) => Some(()),
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => None,
+                Err((name, error)) => panic!("{name} is not made: {error}"),
+            }
+        });
+        assert!(made.is_some(), "{} is made", self.name);
+        // Asked anew each time: a client remembers a topic that is gone.
+        let led = super::wait::poll(PATIENCE, || {
+            let asking: BaseConsumer = self.config().create().expect("a client");
+            let metadata = asking.fetch_metadata(Some(&self.name), Duration::from_secs(5)).ok()?;
+            let found = metadata.topics().first()?.partitions();
+            (found.len() == self.partitions as usize && found.iter().all(|p| p.leader() >= 0)).then_some(())
+        });
+        assert!(led.is_some(), "every partition of {} has a leader", self.name);
+    }
+
+    /// Writes so many messages to partition 0 in one transaction, and ends it like that.
+    pub fn transaction(&self, count: usize, commit: bool) {
+        let mut config = self.config();
+        let producer: BaseProducer = config.set("transactional.id", unique("writer")).create().expect("a producer");
+        producer.init_transactions(PATIENCE).expect("the broker takes transactions");
+        producer.begin_transaction().expect("one begins");
+        for _ in 0..count {
+            producer.send(BaseRecord::<(), str>::to(&self.name).partition(0).payload("paid")).expect("it is queued");
+        }
+        producer.flush(PATIENCE).expect("everything is delivered");
+        match commit {
+            true => producer.commit_transaction(PATIENCE).expect("it is committed"),
+            false => producer.abort_transaction(PATIENCE).expect("it is aborted"),
+        }
     }
 
     fn config(&self) -> ClientConfig {
@@ -55,7 +107,7 @@ impl Topic {
             let partition = number as i32 % self.partitions;
             let mut record = BaseRecord::<(), str>::to(&self.name).partition(partition).payload(&payload);
             while let Err((error, same)) = producer.send(record) {
-                let full = error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull);
+                let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
                 assert!(full, "{error}");
                 producer.poll(Duration::from_millis(50)); // its queue has room again once some are delivered
                 record = same;
@@ -66,7 +118,13 @@ impl Topic {
 
     /// A member of the group, waiting: it reads only in [`Reader::read`].
     pub fn reader(&self) -> Reader {
+        self.reader_with("classic")
+    }
+
+    /// The same, by that protocol: `classic`, or `consumer` for KIP-848.
+    pub fn reader_with(&self, protocol: &str) -> Reader {
         let mut config = self.config();
+        config.set("group.protocol", protocol);
         config.set("group.id", &self.group).set("auto.offset.reset", "earliest").set("enable.auto.commit", "false");
         let consumer: BaseConsumer = config.create().expect("a consumer");
         consumer.subscribe(&[&self.name]).expect("it subscribes");
@@ -91,6 +149,10 @@ impl Topic {
         }
         lag
     }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 /// A member of a consumer group.

@@ -1,5 +1,7 @@
 //! What the tests share. Start at [`program::Stage`].
 
+#[cfg(feature = "kafka")]
+pub mod brokers;
 pub mod cases;
 pub mod faulty;
 pub mod hostile;

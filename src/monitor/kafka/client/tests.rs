@@ -3,7 +3,7 @@
 use super::super::Lag;
 use super::*;
 use crate::event::{Reading, Status};
-use crate::plan::{Params, Template, WatchKind};
+use crate::plan::{KafkaLag, Params, Template, Watch, WatchKind};
 use rdkafka::consumer::CommitMode;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
@@ -41,14 +41,19 @@ fn commit(cluster: &Cluster, offsets: &[(i32, i64)]) {
 
 fn lag(brokers: &str, topics: &[&str]) -> Lag {
     let text = |text: &str| Template::new(text).unwrap();
-    let kind = WatchKind::KafkaLag {
+    let kind = WatchKind::KafkaLag(KafkaLag {
         brokers: text(brokers),
         group: text("ingest"),
         topics: topics.iter().copied().map(text).collect(),
         warn_above: None,
         fail_above: Some(15),
-    };
-    Lag::new(&kind, &Params::new()).unwrap()
+        drained: false,
+        residual: 0,
+        client: vec![],
+    });
+    let (id, every) = (crate::name::WatchId::new("lag").unwrap(), Duration::from_secs(5));
+    let watch = Watch { id, kind, every, stale_after: every * 3 };
+    Lag::new(&watch, &Params::new(), std::path::Path::new(".")).unwrap()
 }
 
 fn read(lag: &mut Lag) -> Reading {
@@ -129,4 +134,35 @@ fn nobody_listening_is_unknown_and_says_so() {
     assert_eq!((reading.status, reading.value), (Status::Unknown, None));
     assert!(reading.why.contains("refused"), "{}", reading.why);
     assert!(began.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn many_partitions_are_asked_about_at_once_and_a_failure_stays_where_it_was() {
+    let places: Vec<_> = (0..6001).map(|partition| Place { topic: "events".into(), partition }).collect();
+    let ask = |part: &[Place]| match part[0].partition {
+        1250 => Err("no answer".to_owned()),
+        2500 => Ok(vec![]), // shorter than what was asked: a guess would put one offset on another partition
+        _ => Ok(part.iter().map(|place| Fact::Known(place.partition)).collect()),
+    };
+    let facts = at_once(&places, ask).unwrap();
+    assert_eq!(facts.len(), places.len());
+    for (place, fact) in places.iter().zip(facts) {
+        match (place.partition, fact) {
+            (1250..2500, Fact::Unknown(why)) => assert_eq!(&*why, "no answer"),
+            (2500..3750, Fact::Unknown(why)) => assert!(why.contains("incomplete")),
+            (partition, fact) => assert_eq!(fact, Fact::Known(partition)),
+        }
+    }
+    assert_eq!(at_once(&places[1250..1300], ask), Err("no answer".into()));
+}
+
+#[test]
+fn a_topic_of_thousands_of_partitions_is_read_whole() {
+    let cluster = MockCluster::new(3).unwrap();
+    cluster.create_topic("events", 3000, 3).unwrap();
+    let all: Vec<_> = (0..3000).map(|partition| (partition, 0)).collect();
+    all.chunks(1000).for_each(|some| commit(&cluster, some));
+    let reading = read(&mut lag(&cluster.bootstrap_servers(), &["events"]));
+    assert_eq!((reading.status, reading.value), (Status::Ok, Some(0.0)), "{}", reading.why);
+    assert!(reading.why.starts_with("lag 0 on 3000 partitions"), "{}", reading.why);
 }

@@ -30,9 +30,12 @@ pub(super) struct Log {
 
 impl Log {
     /// Makes the clients. They connect in the background; only nonsense is an error.
-    pub(super) fn connect(brokers: &str, group: &str) -> Result<Self, String> {
+    pub(super) fn connect(brokers: &str, group: &str, settings: &[(String, String)]) -> Result<Self, String> {
         let text = |error: KafkaError| error.to_string();
         let mut common = ClientConfig::new();
+        for (name, value) in settings {
+            common.set(name, value);
+        }
         common
             .set("bootstrap.servers", brokers)
             .set("enable.metrics.push", "false")

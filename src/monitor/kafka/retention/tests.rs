@@ -1,6 +1,7 @@
 //! The verdict in every state, and the collector against a scripted topic.
 
 use super::*;
+use crate::monitor::kafka::Partitions;
 use crate::name::WatchId;
 use crate::plan::Template;
 use proptest::prelude::*;
@@ -323,6 +324,9 @@ impl KafkaSource for Script {
     fn partitions(&mut self, _: &str, _: Instant) -> Result<Vec<(i32, Option<String>)>, String> {
         self.ask(|_| vec![(0, None)])
     }
+    fn listed(&mut self, _: Instant) -> Result<BTreeMap<Arc<str>, Result<Partitions, String>>, String> {
+        Err("this watch names its topic".into())
+    }
     fn low(&mut self, _: &[Place], _: Instant) -> Result<Vec<Fact<u64>>, String> {
         self.ask(|topic| vec![Fact::Known(topic.low)])
     }
@@ -385,6 +389,7 @@ impl Bench {
         let slot = anchors.slot(&watch);
         let text = |text: &str| Template::new(text).unwrap();
         let kind = KafkaRetention {
+            client: vec![],
             brokers: text("h:1"),
             topic: text("events"),
             group: group.then(|| text("readers")),
@@ -552,7 +557,7 @@ mod mock {
     #[test]
     fn the_probe_reads_times_where_it_was_told_to_again_and_again() {
         let cluster = cluster();
-        let mut log = probe::Log::connect(&cluster.bootstrap_servers(), NO_GROUP).unwrap();
+        let mut log = probe::Log::connect(&cluster.bootstrap_servers(), NO_GROUP, &[]).unwrap();
         let place = |partition| Place { topic: "events".into(), partition };
         // Forth and back, one and several: nothing of an earlier look is taken for an answer.
         for (first, second) in [(0, 0), (7, 3), (2, 9), (9, 0), (0, 5)] {
@@ -574,8 +579,8 @@ mod mock {
         let mut bench = Bench::new(false, NeededFrom::Low, None);
         bench.retention.connect = Box::new(move || {
             Ok(Sources {
-                offsets: Box::new(client::GroupReads::connect(&brokers, NO_GROUP)?),
-                log: Box::new(probe::Log::connect(&brokers, NO_GROUP)?),
+                offsets: Box::new(client::GroupReads::connect(&brokers, NO_GROUP, &[])?),
+                log: Box::new(probe::Log::connect(&brokers, NO_GROUP, &[])?),
             })
         });
         // These brokers never describe a configuration: what is known is said, and no number is shown.
