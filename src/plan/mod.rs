@@ -23,6 +23,13 @@ pub use problem::{PlanError, Problem};
 pub use sample::{SAMPLES, sample};
 pub use template::{RenderError, Template};
 pub use units::parse_duration;
+pub use watches::bounds::Bounds;
+pub use watches::command::{Answer, Expected, Zone};
+pub use watches::credential::{Credential, CredentialSource};
+pub use watches::pg_dump::PgDump;
+pub use watches::restic::{Restic, ResticPassword};
+pub use watches::results::{Results, ResultsFormat};
+pub use watches::session::Flown;
 
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
@@ -187,6 +194,8 @@ pub enum WatchKind {
         run: Run,
         /// After this it is killed and the reading is unknown.
         timeout: Duration,
+        /// What its output has to say.
+        answer: Answer,
     },
     /// The newest file that matches: a backup's age, and its size against the one before.
     File {
@@ -198,6 +207,8 @@ pub enum WatchKind {
         min_size_ratio: Option<f64>,
         /// The smallest size in bytes.
         min_size: Option<u64>,
+        /// What it must hash to.
+        sha256: Option<Checksum>,
     },
     /// Lag of a consumer group.
     KafkaLag {
@@ -214,6 +225,25 @@ pub enum WatchKind {
     },
     /// The machine the hub runs on. Every limit given must hold.
     Host(HostLimits),
+    /// A repository of restic.
+    Restic(Box<Restic>),
+    /// The newest archive of `pg_dump`.
+    PgDump(PgDump),
+    /// What tests and checks left in files.
+    Results(Results),
+    /// A flight of a plan elsewhere.
+    Session(Flown),
+    /// A token, certificate or key.
+    Credential(Credential),
+}
+
+/// Where the SHA-256 of a file stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Checksum {
+    /// In the plan.
+    Given(Hash),
+    /// In this file, as `sha256sum` writes it: the line of that name, or the only one. Relative to the plan's folder.
+    File(Template),
 }
 
 /// Limits of a `host` watch.
@@ -241,6 +271,11 @@ impl WatchKind {
             WatchKind::File { .. } => "file",
             WatchKind::KafkaLag { .. } => "kafka-lag",
             WatchKind::Host { .. } => "host",
+            WatchKind::Restic(_) => "restic",
+            WatchKind::PgDump(_) => "pg-dump",
+            WatchKind::Results(_) => "results",
+            WatchKind::Session(_) => "session",
+            WatchKind::Credential(_) => "credential",
         }
     }
 }

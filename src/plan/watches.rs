@@ -1,7 +1,15 @@
 //! `[[watch]]`: what is looked at, how often, and the limits of each kind. Start at [`read`].
 
+pub(super) mod bounds;
+pub(super) mod command;
+pub(super) mod credential;
+pub(super) mod pg_dump;
+pub(super) mod restic;
+pub(super) mod results;
+pub(super) mod session;
+
 use super::table::{Table, Value};
-use super::{HostLimits, Template, Watch, WatchKind};
+use super::{Checksum, HostLimits, Template, Watch, WatchKind};
 use crate::name::WatchId;
 use std::time::Duration;
 
@@ -9,7 +17,9 @@ const EVERY: Duration = Duration::from_secs(5);
 /// A faster watch is load and not insight.
 const EVERY_MIN: Duration = Duration::from_millis(100);
 const STALE_AFTER_MIN: Duration = Duration::from_secs(10);
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+/// What changes by the day, and costs a program and a look through files: asked less often where the plan says nothing.
+const EVERY_EVIDENCE: Duration = Duration::from_secs(60);
+const EVIDENCE: &[&str] = &["restic", "pg-dump", "results", "session", "credential"];
 
 const COMMON: &[&str] = &["id", "kind", "every", "stale_after"];
 
@@ -17,23 +27,17 @@ const COMMON: &[&str] = &["id", "kind", "every", "stale_after"];
 const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("http", &["url", "expect", "value"], &["urls", "samples", "present", "absent"]),
     ("tcp", &["address", "expect", "within"], &[]),
-    ("command", &["run", "timeout"], &[]),
-    ("file", &["path", "max_age", "min_size_ratio", "min_size"], &[]),
+    ("command", command::KEYS, &[]),
+    ("file", &["path", "max_age", "min_size_ratio", "min_size", "sha256", "sha256_file"], &[]),
     ("kafka-lag", &["brokers", "group", "topics", "warn_above", "fail_above"], &[]),
     ("host", &["load_per_core_above", "memory_free_below", "disk_free_below", "path", "process"], &[]),
+    ("restic", restic::KEYS, &[]),
+    ("pg-dump", pg_dump::KEYS, &[]),
+    ("results", results::KEYS, &[]),
+    ("session", session::KEYS, &[]),
+    ("credential", credential::KEYS, &[]),
 ];
-const KINDS_REFUSED: &[&str] = &[
-    "kafka-retention",
-    "restic",
-    "pg-dump",
-    "prometheus",
-    "compare",
-    "results",
-    "session",
-    "credential",
-    "process",
-    "lakefs",
-];
+const KINDS_REFUSED: &[&str] = &["kafka-retention", "prometheus", "compare", "process", "lakefs"];
 
 pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
     let kind = match value.field("kind") {
@@ -55,7 +59,8 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
     let table = value.table("this watch", &[COMMON, keys].concat(), refused)?;
 
     let id: Option<WatchId> = table.require("id", "expected id = \"a-short-name\"").and_then(|id| id.name());
-    let every = table.get("every").map_or(Some(EVERY), |every| match every.duration()? {
+    let every_default = if EVIDENCE.contains(&word) { EVERY_EVIDENCE } else { EVERY };
+    let every = table.get("every").map_or(Some(every_default), |every| match every.duration()? {
         duration if duration < EVERY_MIN => every.wrong("`every` is too often", "expected at least \"100ms\""),
         duration => Some(duration),
     });
@@ -71,7 +76,12 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
     let kind = match word {
         "http" => http(&table),
         "tcp" => tcp(&table),
-        "command" => command(&table),
+        "command" => command::read(&table),
+        "restic" => restic::read(&table),
+        "pg-dump" => pg_dump::read(&table),
+        "results" => results::read(&table),
+        "session" => session::read(&table),
+        "credential" => credential::read(&table),
         "file" => file(&table),
         "kafka-lag" => kafka_lag(&table),
         _ => host(&table),
@@ -144,19 +154,29 @@ fn tcp(table: &Table<'_>) -> Option<WatchKind> {
     Some(WatchKind::Tcp { address: address?, within })
 }
 
-fn command(table: &Table<'_>) -> Option<WatchKind> {
-    let run = table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run());
-    Some(WatchKind::Command { timeout: table.duration("timeout").unwrap_or(COMMAND_TIMEOUT), run: run? })
-}
-
 fn file(table: &Table<'_>) -> Option<WatchKind> {
     let path = filled(table, "path", "expected path = \"/where/the/files/*.dump\"");
     Some(WatchKind::File {
         max_age: table.duration("max_age"),
         min_size_ratio: table.get("min_size_ratio").and_then(|ratio| ratio.number(1.0)),
         min_size: table.get("min_size").and_then(|size| size.bytes()),
+        sha256: checksum(table),
         path: path?,
     })
+}
+
+fn checksum(table: &Table<'_>) -> Option<Checksum> {
+    let sum = table.get("sha256").and_then(|sum| match sum.text()?.parse() {
+        Ok(hash) => Some(Checksum::Given(hash)),
+        Err(_) => sum.wrong("`sha256` is not a SHA-256", "expected 64 digits, 0-9 and a-f, as sha256sum prints them"),
+    });
+    let file = table.get("sha256_file").and_then(|file| non_empty(&file)).map(Checksum::File);
+    match (sum, file) {
+        (Some(_), Some(_)) => table
+            .get("sha256_file")
+            .and_then(|second| second.wrong("the checksum is given twice", "expected `sha256` or `sha256_file`")),
+        (sum, file) => sum.or(file),
+    }
 }
 
 fn kafka_lag(table: &Table<'_>) -> Option<WatchKind> {
