@@ -142,7 +142,9 @@ fn end(bytes: &[u8], expires: Option<&str>) -> Result<End, String> {
         return certificate(bytes);
     }
     let token = std::str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?.trim();
-    let mut parts = token.trim_start_matches("Bearer ").split('.');
+    let token = token.trim_start_matches("Bearer ");
+    let shaped = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.=".contains(&byte));
+    let mut parts = if shaped { token } else { "" }.split('.');
     let (Some(_), Some(claims), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         let what = "neither a certificate nor a token that says its end: name `expires` where it is JSON";
         return Err(what.into());
@@ -219,4 +221,107 @@ async fn held(wanted: &str) -> Result<End, (Status, String)> {
             End { what: "the key's certificate is", at }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Run, Template};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn jwt(claims: &str) -> String {
+        let part = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+        format!("{}.{}.{}", part("{\"alg\":\"HS256\"}"), part(claims), part("a signature"))
+    }
+    fn in_hours(hours: i64) -> u64 {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        now.checked_add_signed(hours * 3600).unwrap()
+    }
+    fn text_of(label: &str, der: &[u8]) -> String {
+        let text = base64::prelude::BASE64_STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+    }
+    fn pem(from: i64, to: i64) -> String {
+        let mut params = rcgen::CertificateParams::new(vec!["secret.example.org".to_owned()]).unwrap();
+        let day = |days: i64| {
+            let day = jiff::Zoned::now().checked_add(jiff::Span::new().days(days)).unwrap().date();
+            rcgen::date_time_ymd(
+                day.year().into(),
+                u8::try_from(day.month()).unwrap(),
+                u8::try_from(day.day()).unwrap(),
+            )
+        };
+        (params.not_before, params.not_after) = (day(from), day(to));
+        text_of("CERTIFICATE", params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der())
+    }
+    fn told(text: &str, expires: Option<&str>) -> Reading {
+        match end(text.as_bytes(), expires) {
+            Ok(end) => judge(&end, HOUR, SystemTime::now()),
+            Err(why) => Reading::unknown(why),
+        }
+    }
+
+    #[test]
+    fn a_credential_has_to_outlive_the_release() {
+        let token = |hours| jwt(&format!("{{\"sub\":\"me\",\"exp\":{}}}", in_hours(hours)));
+        let json = |hours: i64| {
+            let at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours);
+            format!("{{\"data\": {{\"id\": \"s.sesame\", \"expire_time\": \"{at}\"}}}}")
+        };
+        for (text, expires, status, says) in [
+            (token(5), None, Status::Ok, "the token is good for another 4:59:"),
+            (format!("Bearer {}\n", token(5)), None, Status::Ok, "good for another"),
+            (token(0), None, Status::Fail, "the token is expired"),
+            (json(2), Some("/data/expire_time"), Status::Ok, "the credential is good for another 1:59:"),
+            (json(-2), Some("/data/expire_time"), Status::Fail, "the credential is expired 2:00:"),
+            (json(2), Some("/data/other"), Status::Unknown, "nothing at /data/other"),
+            (json(2), Some("/data/id"), Status::Unknown, "no time at /data/id"),
+            (json(2), None, Status::Unknown, "name `expires` where it is JSON"),
+            (jwt("{\"sub\":\"sesame\"}"), None, Status::Unknown, "does not say when it ends"),
+            (jwt("{\"exp\":\"sesame\"}"), None, Status::Unknown, "no time"),
+            (jwt("sesame"), None, Status::Unknown, "cannot be read"),
+            (pem(-1, 30), None, Status::Ok, "the certificate is good for another"),
+            (pem(-30, -1), None, Status::Fail, "the certificate is expired"),
+            (pem(5, 30), None, Status::Unknown, "not good yet"),
+            (format!("{}{}", pem(-1, 30), pem(-30, -1)), None, Status::Fail, "expired"),
+            (pem(-1, 30).replace("MII", "MIJ"), None, Status::Unknown, "cannot be read"),
+            (
+                text_of("PRIVATE KEY", &rcgen::KeyPair::generate().unwrap().serialize_der()),
+                None,
+                Status::Unknown,
+                "no certificate in it",
+            ),
+            ("sesame".to_owned(), None, Status::Unknown, "neither"),
+            (String::new(), None, Status::Unknown, "neither"),
+        ] {
+            let reading = told(&text, expires);
+            assert!(reading.status == status && reading.why.contains(says), "{text} {expires:?}: {reading:?}");
+            assert!(!reading.why.contains("sesame") && !reading.why.contains("example.org"), "{reading:?}");
+        }
+        let left = told(&token(5), None);
+        assert!(left.unit == "s" && left.value.is_some_and(|left| (17_900.0..=18_000.0).contains(&left)), "{left:?}");
+        let soon = judge(&End { what: "x is", at: Some(SystemTime::now() + HOUR / 2) }, HOUR, SystemTime::now());
+        assert!(soon.status == Status::Fail && soon.why.contains("1:00:00 are needed"), "{soon:?}");
+    }
+
+    #[tokio::test]
+    async fn nothing_a_command_says_is_told() {
+        for (script, says) in [
+            ("echo sesame; echo sesame >&2; exit 3", "exit 3"),
+            ("echo sesame >&2; sleep 30", "ended by force"),
+            ("echo sesame", "neither"),
+            ("kill -9 $$", "SIGKILL"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let source = CredentialSource::Command(Run::Shell(Template::new(script).unwrap()));
+            let timeout = if script.contains("sleep") { Duration::from_millis(300) } else { Duration::from_secs(30) };
+            let wanted = Wanted { source, expires: None, must_outlive: HOUR, timeout };
+            let watch = WatchId::new("w").unwrap();
+            let mut credential = Credential::new(&watch, &wanted, &Params::new(), folder.path()).unwrap();
+            let reading = credential.read(HOUR).await;
+            assert!(reading.status == Status::Unknown && reading.why.contains(says), "{script}: {reading:?}");
+            assert!(!reading.why.contains("sesame"), "{reading:?}");
+        }
+    }
 }

@@ -312,7 +312,8 @@ fn listed(ended: &Ended) -> Result<(Vec<Snapshot>, Option<String>), (Status, Str
                 unknown(format!("its list of snapshots cannot be read: {}", excerpt(&error.to_string(), 80)))
             })?;
             // It passes over a snapshot that it cannot load, says so, and ends well.
-            let damaged = complaint.contains("gnoring").then(|| format!("damaged: {}", excerpt(&complaint, 160)));
+            let lost = ["load snapshot", "gnoring", "invalid data"].iter().any(|word| complaint.contains(word));
+            let damaged = lost.then(|| format!("damaged: {}", excerpt(&complaint, 160)));
             Ok((list.unwrap_or_default(), damaged))
         }
         Some(code) => Err(cause(code, &complaint)),
@@ -380,4 +381,73 @@ fn series(snapshot: &Snapshot) -> String {
     let more = if snapshot.paths.len() > 1 { format!(" and {} more", snapshot.paths.len() - 1) } else { String::new() };
     let path = snapshot.paths.first().map(|path| excerpt(path, 40)).unwrap_or_default();
     format!("{}:{path}{more}", excerpt(&snapshot.hostname, 30))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    fn ended(code: i32, out: &str, err: &str) -> Ended {
+        let status = ExitStatus::from_raw(code << 8);
+        Ended { status, out: out.into(), err: err.into(), whole: true }
+    }
+
+    /// What restic 0.14 (as Debian has it) and 0.17 said when these things were done to them.
+    #[test]
+    fn each_cause_is_one_sentence() {
+        let exit_error = |code: i32, message: &str| {
+            format!("{{\"message_type\":\"exit_error\",\"code\":{code},\"message\":\"Fatal: {message}\"}}\n")
+        };
+        for (code, err, status, says) in [
+            (10, exit_error(10, "repository does not exist"), Status::Fail, "there is no repository at that place"),
+            (11, exit_error(11, "failed to lock repository"), Status::Unknown, "the repository is locked"),
+            (12, exit_error(12, "wrong password or no key found"), Status::Unknown, "the password is wrong"),
+            (1, "Fatal: wrong password or no key found\n".into(), Status::Unknown, "the password is wrong"),
+            (1, "Fatal: an empty password is not a password\n".into(), Status::Unknown, "no password: name"),
+            (
+                1,
+                "Fatal: unable to open config file: stat nowhere/config: no such file or directory\nIs there a repository \
+                 at the following location?\nnowhere\n"
+                    .into(),
+                Status::Fail,
+                "there is no repository at that place",
+            ),
+            (
+                1,
+                "Fatal: unable to open config file: Head \"http://127.0.0.1:1/config\": dial tcp 127.0.0.1:1: connect: \
+                 connection refused\nIs there a repository at the following location?\n"
+                    .into(),
+                Status::Unknown,
+                "the repository cannot be reached",
+            ),
+            (1, "unable to create lock in backend: repository is already locked\n".into(), Status::Unknown, "locked"),
+            (2, "panic: runtime error: slice bounds out of range\n".into(), Status::Fail, "damaged"),
+            (3, "something \u{1b}[31mnew\n".into(), Status::Unknown, "restic ended with exit 3: something"),
+        ] {
+            let (found, why) = listed(&ended(code, "", &err)).unwrap_err();
+            assert!(found == status && why.contains(says), "{code} {err}: {found:?} {why}");
+            assert!(!why.chars().any(crate::name::is_hidden) && !why.contains("message_type"), "{why}");
+        }
+        let (list, damaged) =
+            listed(&ended(0, "[]", "could not load snapshot 6f70f319: invalid data returned\n")).unwrap();
+        assert!(list.is_empty() && damaged.unwrap().starts_with("damaged: "));
+        assert!(listed(&ended(0, "null", "")).unwrap().0.is_empty(), "restic writes an empty list so");
+        for bad in ["", "{}", "[{}]", "[{\"time\":\"yesterday\",\"id\":\"a\"}]"] {
+            assert_eq!(listed(&ended(0, bad, "")).unwrap_err().0, Status::Unknown, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_says_itself_how_much_is_in_it() {
+        let list = r#"[{"time":"2026-11-21T13:13:39.092489103Z","id":"aa","hostname":"h","paths":["/a"],"summary":
+            {"backup_start":"2026-11-21T13:13:38Z","total_files_processed":3,"total_bytes_processed":70,"data_added":5}},
+            {"time":"2026-11-20T13:13:39+01:00","id":"bb","hostname":"h","paths":["/a"]},
+            {"time":"2026-11-20T13:13:40+01:00","id":"cc","hostname":"other","paths":["/a"]}]"#;
+        let (list, _) = listed(&ended(0, list, "")).unwrap();
+        let (newest, before) = newest(&list).unwrap();
+        assert_eq!((newest.id.as_str(), before.unwrap().id.as_str()), ("aa", "bb"), "of the same host and paths");
+        assert_eq!(newest.summary.unwrap().total_bytes_processed, 70);
+    }
 }

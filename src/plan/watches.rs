@@ -229,3 +229,74 @@ fn non_empty(value: &Value<'_>) -> Option<Template> {
         _ => Some(template),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{HEAD, errors};
+    use super::*;
+    use crate::plan::Plan;
+
+    fn watch(lines: &str) -> String {
+        format!("{HEAD}[[watch]]\nid = \"w\"\n{lines}\n")
+    }
+    fn read(lines: &str) -> Watch {
+        let text = watch(lines).replacen("[crew]", "expected = \"45m\"\n[crew]", 1);
+        Plan::parse("plan.toml", &text).unwrap_or_else(|error| panic!("{error}")).watches.remove(0)
+    }
+
+    #[test]
+    fn evidence_is_looked_at_once_a_minute() {
+        let restic = read("kind = \"restic\"\nrepository = \"/srv/restic/search\"\nverified_within = \"7d\"");
+        assert_eq!((restic.every, restic.stale_after), (EVERY_EVIDENCE, EVERY_EVIDENCE * 3));
+        let WatchKind::Restic(restic) = restic.kind else { panic!("{restic:?}") };
+        let stamps = [&restic.check_stamp, &restic.restore_stamp].map(|stamp| stamp.as_ref().map(Template::text));
+        assert_eq!(stamps, [Some("w.checked"), Some("w.restored")], "where the plan names none");
+        let WatchKind::Credential(token) = read("kind = \"credential\"\nfile = \"token\"").kind else { panic!() };
+        assert_eq!(token.must_outlive, Duration::from_secs(45 * 60), "as long as the plan says it takes");
+        let lines = "kind = \"session\"\nenvironment = \"staging\"\ntranscripts = \"t\"\nwithin = \"7d\"";
+        let WatchKind::Session(flown) = read(lines).kind else { panic!() };
+        assert_eq!((flown.plan, flown.name.as_str()), (None, "n"));
+    }
+
+    #[test]
+    fn what_could_never_turn_red_or_means_two_things_is_an_error() {
+        let command = "kind = \"command\"\nrun = \"x\"";
+        let restic = "kind = \"restic\"\nrepository = \"/r\"";
+        for (lines, at, says) in [
+            (format!("{command}\nvalue = \"count\""), "\"count\"", "not a JSON pointer"),
+            (format!("{command}\nage = \"/a\""), "\"/a\"", "any age would be ok"),
+            (format!("{command}\nmax_age = \"1h\""), "\"1h\"", "there is no `age`"),
+            (format!("{command}\nage_zone = \"UTC\""), "\"UTC\"", "there is no `age`"),
+            (format!("{command}\nage_zone = \"CET\"\nage = \"/a\"\nmax_age = \"1h\""), "\"CET\"", "cannot be"),
+            (format!("{command}\nexpect = {{ \"a\" = 1 }}"), "\"a\"", "not a JSON pointer"),
+            (format!("{command}\nexpect = {{ \"/a\" = [1] }}"), "[1]", "wrong type"),
+            (format!("{command}\nexpect = {{ \"/a\" = 1 }}\nfail_above = 2"), "2", "limits of no number"),
+            (format!("{command}\nwarn_above = 3\nfail_above = 2"), "3", "`warn_above` is above `fail_above`"),
+            (format!("{command}\nfail_above = \"2\""), "\"2\"", "wrong type"),
+            (format!("{restic}\npassword_file = \"a\"\npassword_command = \"b\""), "\"b\"", "given twice"),
+            (format!("{restic}\ncheck_stamp = \"a\""), "\"a\"", "any age would be ok"),
+            (format!("{restic}\npassword = \"a\""), "password", "unknown key"),
+            ("kind = \"pg-dump\"\npath = \"\"".into(), "\"\"", "is empty"),
+            ("kind = \"results\"\npath = \"a\"\nformat = \"trx\"".into(), "\"trx\"", "cannot be"),
+            ("kind = \"session\"\nenvironment = \"e\"\ntranscripts = \"t\"".into(), "[[watch]]", "no `within`"),
+            ("kind = \"credential\"\nmust_outlive = \"1h\"".into(), "[[watch]]", "where the credential is"),
+            (
+                "kind = \"credential\"\nmust_outlive = \"1h\"\nfile = \"a\"\nagent = \"b\"".into(),
+                "\"b\"",
+                "named twice",
+            ),
+            (
+                "kind = \"credential\"\nmust_outlive = \"1h\"\nagent = \"b\"\nexpires = \"/a\"".into(),
+                "\"/a\"",
+                "which an agent does not answer",
+            ),
+            ("kind = \"credential\"\nfile = \"a\"".into(), "[[watch]]", "how long this credential has to be good"),
+            ("kind = \"file\"\npath = \"a\"\nsha256 = \"12\"".into(), "\"12\"", "not a SHA-256"),
+        ] {
+            let text = watch(&lines);
+            let problems = errors(&text).problems;
+            assert!(problems.len() == 1 && problems[0].message.contains(says), "{lines}: {problems:?}");
+            assert_eq!(&text[problems[0].span.clone()], at, "{lines}: {problems:?}");
+        }
+    }
+}

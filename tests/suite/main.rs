@@ -4,6 +4,7 @@ mod backups;
 mod bad_input;
 mod crash;
 mod demo;
+mod elsewhere;
 mod evidence;
 mod fanout;
 mod handshake;

@@ -86,6 +86,11 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
         }
         _ => {}
     }
+    if let (true, None) = (answer.is_json(), &answer.value)
+        && let Some(limit) = bounds::KEYS.iter().find_map(|key| table.get(key))
+    {
+        limit.wrong::<()>("limits of no number: the output is JSON", "expected value = \"/where/it/stands\"");
+    }
     if let (Some(zone), None) = (table.get("age_zone"), table.get("age")) {
         zone.wrong::<()>("`age_zone` is the zone of a time, but there is no `age`", "expected an `age` beside it");
     }
