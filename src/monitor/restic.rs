@@ -364,7 +364,7 @@ fn complaint(err: &[u8]) -> String {
     });
     // What follows the cause of a panic is of use to restic's authors alone.
     let lines: Vec<String> = lines.filter(|line| !line.trim().is_empty()).take(4).collect();
-    lines.join(" ")
+    lines.join(" ").replace('\n', " ")
 }
 
 /// The newest snapshot, and the one before it of the same host and paths.
@@ -401,7 +401,7 @@ mod tests {
             format!("{{\"message_type\":\"exit_error\",\"code\":{code},\"message\":\"Fatal: {message}\"}}\n")
         };
         for (code, err, status, says) in [
-            (10, exit_error(10, "repository does not exist"), Status::Fail, "there is no repository at that place"),
+            (10, exit_error(10, "repository does not exist: stat x/config\\nIs there a repository"), Status::Fail, "there is no repository at that place"),
             (11, exit_error(11, "failed to lock repository"), Status::Unknown, "the repository is locked"),
             (12, exit_error(12, "wrong password or no key found"), Status::Unknown, "the password is wrong"),
             (1, "Fatal: wrong password or no key found\n".into(), Status::Unknown, "the password is wrong"),
