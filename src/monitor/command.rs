@@ -158,3 +158,82 @@ fn written(expected: &Expected) -> String {
         Expected::Truth(truth) => truth.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(script: &str, answer: Answer) -> Reading {
+        let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
+        Command::new(argv, Path::new("/"), Duration::from_secs(30), &answer).read().await
+    }
+    fn says(reading: &Reading, status: Status, value: Option<f64>, words: &str) {
+        assert!(
+            reading.status == status && reading.value == value && reading.why.contains(words),
+            "{words}: {reading:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_number_has_limits_on_both_sides() {
+        let bounds =
+            Bounds { warn_above: Some(5.0), fail_above: Some(9.0), warn_below: Some(1.0), fail_below: Some(-1.0) };
+        for (number, status, words) in [
+            ("3", Status::Ok, "3"),
+            ("5", Status::Ok, "5"),
+            ("5.5", Status::Warn, "5.5 is more than 5"),
+            ("10", Status::Fail, "10 is more than 9"),
+            ("0", Status::Warn, "0 is less than 1"),
+            ("-2", Status::Fail, "-2 is less than -1"),
+        ] {
+            let value = number.parse().ok();
+            let plain = read(&format!("echo {number} rows"), Answer { bounds, ..Answer::default() }).await;
+            says(&plain, status, value, words);
+            let answer = Answer { bounds, value: Some("/a/-".into()), ..Answer::default() };
+            says(&read(&format!("echo '{{\"a\": [7, {number}]}}'"), answer.clone()).await, status, value, words);
+            says(&read(&format!("echo '{{\"a\": [\"{number}\"]}}'"), answer).await, status, value, words);
+        }
+        let none = read("echo rows", Answer { bounds, ..Answer::default() }).await;
+        says(&none, Status::Unknown, None, "no number to hold against the limits");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_unknown_and_an_exit_still_counts() {
+        let answer = || Answer { value: Some("/count".into()), ..Answer::default() };
+        for (script, status, words) in [
+            ("echo '{}'", Status::Unknown, "nothing at /count"),
+            ("echo '{\"count\": null}'", Status::Unknown, "no number at /count but null"),
+            ("echo '{\"count\": \"many\"}'", Status::Unknown, "no number at /count"),
+            ("echo 7", Status::Unknown, "nothing at /count"),
+            ("true", Status::Unknown, "not JSON"),
+            ("echo '{\"count\": 1'", Status::Unknown, "not JSON"),
+            ("echo '{\"count\": 1}'; exit 2", Status::Unknown, "exit 2"),
+            ("echo locked >&2; exit 3", Status::Unknown, "exit 3: locked"),
+            ("head -c 5000000 /dev/zero | tr '\\0' ' '; echo '{\"count\": 1}'", Status::Unknown, "longer than 4 MiB"),
+        ] {
+            says(&read(script, answer()).await, status, None, words);
+        }
+        says(
+            &read("echo '{\"count\": 1}'; echo stuck >&2; exit 1", answer()).await,
+            Status::Fail,
+            Some(1.0),
+            "exit 1: stuck",
+        );
+        let expect = vec![
+            ("/state".to_owned(), Expected::Text("done".into())),
+            ("/error".to_owned(), Expected::Truth(false)),
+            ("/code".to_owned(), Expected::Number(0.0)),
+        ];
+        let answer = |json: &str| (format!("echo '{json}'"), Answer { expect: expect.clone(), ..Answer::default() });
+        for (json, status, words) in [
+            (r#"{"state": "done", "error": false, "code": 0}"#, Status::Ok, "/state is \"done\""),
+            (r#"{"state": "done", "error": true, "code": 0}"#, Status::Fail, "/error is true, not false"),
+            (r#"{"state": "done", "error": "false", "code": 0}"#, Status::Fail, "/error is \"false\", not false"),
+            (r#"{"state": "done", "error": false, "code": 1}"#, Status::Fail, "/code is 1, not 0"),
+            (r#"{"state": "run", "error": false}"#, Status::Fail, "/state is \"run\", not \"done\"; nothing at /code"),
+        ] {
+            let (script, answer) = answer(json);
+            says(&read(&script, answer).await, status, None, words);
+        }
+    }
+}

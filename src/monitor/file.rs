@@ -334,4 +334,15 @@ mod tests {
         let reading = weigh(&seen, None, Ok(false), &Limits::default(), SystemTime::now()).err().unwrap();
         assert_eq!((reading.status, reading.value), (Status::Unknown, None));
     }
+
+    #[test]
+    fn an_empty_file_is_no_backup_whatever_was_expected() {
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), "a", 0, 0);
+        for min_size in [None, Some(5)] {
+            let reading = read(folder.path(), "a", Limits { min_size, ..Limits::default() });
+            assert_eq!((reading.status, reading.value), (Status::Fail, Some(0.0)));
+            assert!(reading.why.ends_with("old; empty"), "{}", reading.why);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::support::real::{Database, installed, part};
 use crate::support::wait::{PATIENCE, poll};
-use crate::support::watch::{Watch, read, says};
+use crate::support::watch::{Watch, in_hub, read, says};
 use crosscheck::event::Status;
 use std::io::Read as _;
 use std::net::TcpListener;
@@ -287,6 +287,19 @@ fn an_archive_of_pg_dump_is_read_to_its_end() {
     old.set_modified(std::time::SystemTime::now() - Duration::from_secs(7200)).expect("it is ours");
     std::fs::remove_file(folder.path().join("later.dump")).expect("it is ours");
     says(&watch.settle("being read to its end"), Status::Fail, "older than");
+}
+
+#[test]
+fn a_tool_that_is_not_there_makes_nothing_ok() {
+    for (lines, says) in [
+        ("kind = \"pg-dump\"\npath = \"a.dump\"", "install the client programs of PostgreSQL"),
+        ("kind = \"restic\"\nrepository = \"r\"", "cannot run it: restic: No such file or directory"),
+        ("kind = \"command\"\nrun = [\"borg\", \"info\"]\nvalue = \"/a\"", "cannot run it: borg: "),
+    ] {
+        let reading = in_hub(&[("PATH", "/nonexistent")], lines, &[("a.dump", b"PGDMP")], |_| true);
+        assert_eq!(reading["status"], "unknown", "{reading}");
+        assert!(reading["why"].as_str().is_some_and(|why| why.contains(says)), "{reading}");
+    }
 }
 
 // ── recipes for `command`, as the README has them ────────────────────────────────────────────────────────────────

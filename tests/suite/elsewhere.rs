@@ -1,10 +1,10 @@
 //! Watches of what a release rests on beside backups: that its plan was flown elsewhere, and that a key outlives it.
 
-use crate::support::program::Stage;
+use crate::support::program::run;
 use crate::support::raw::{Raw, hub};
 use crate::support::real::installed;
 use crate::support::wait::{PATIENCE, poll};
-use crate::support::watch::{Watch, plan, says};
+use crate::support::watch::{Watch, in_hub, plan, says};
 use crosscheck::event::Status;
 use crosscheck::identity::Key;
 use crosscheck::name::StepId;
@@ -57,8 +57,7 @@ fn a_plan_counts_as_flown_only_where_its_transcript_proves_it() {
     says(&watch.read(), Status::Ok, "exactly this plan was flown in production");
     assert_ne!(partial, whole);
     // The transcript is not touched: no lock, no new time, no byte.
-    let (status, out, _) =
-        crate::support::program::run(folder.path(), &["verify", whole.to_str().expect("a path of text")]);
+    let (status, out, _) = run(folder.path(), &["verify", whole.to_str().expect("a path of text")]);
     assert_eq!(status, Some(0), "{out}");
 
     let other = Watch::start(folder.path(), FLOWN).read();
@@ -96,22 +95,6 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// The reading that a hub with that agent takes of its key.
-fn agent_reading(socket: &Path, key: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let lines = format!("kind = \"credential\"\nagent = \"{key}\"\nmust_outlive = \"1h\"\nevery = \"500ms\"");
-    let stage = Stage::new(&plan("", &lines));
-    let socket = socket.to_str().expect("a path of text");
-    let _hub = stage.serve_with(&[("SSH_AUTH_SOCK", socket)], &[]);
-    let mut latest = Value::Null;
-    let found = poll(PATIENCE, || {
-        let file = crate::support::program::transcript_files(&stage.path("transcripts")).into_iter().next()?;
-        let lines = crate::support::program::transcript_lines(&file);
-        latest = lines.iter().rev().find_map(|line| line["event"].get("ReadingTaken"))?["reading"].clone();
-        wanted(&latest).then(|| latest.clone())
-    });
-    found.unwrap_or_else(|| panic!("it never came to it; the last reading is {latest}"))
 }
 
 #[test]
@@ -153,7 +136,9 @@ fn a_key_in_an_agent_outlives_the_release_or_not() {
     }
     let reads = |key: &str, status: &str, words: &str| {
         let like = |reading: &Value| reading["status"] == status && reading["why"].to_string().contains(words);
-        agent_reading(&socket, key, like)
+        let lines = format!("kind = \"credential\"\nagent = \"{key}\"\nmust_outlive = \"1h\"\nevery = \"500ms\"");
+        let socket = socket.to_str().expect("a path of text");
+        in_hub(&[("SSH_AUTH_SOCK", socket)], &lines, &[], like)
     };
     let long = reads("long", "ok", "the key's certificate is good for another 7:59:");
     assert_eq!(long["unit"], "s");

@@ -1,11 +1,13 @@
 //! One watch of a plan, read as the hub reads it, without a session around it.
 
-use super::wait::PATIENCE;
+use super::program::{Stage, transcript_files, transcript_lines};
+use super::wait::{PATIENCE, poll};
 use crosscheck::clock::wall;
 use crosscheck::event::{Reading, Status};
 use crosscheck::monitor::{Monitor, Sample};
 use crosscheck::name::WatchId;
 use crosscheck::plan::{Params, Plan};
+use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -66,6 +68,23 @@ impl Watch {
             assert!(std::time::Instant::now() < end, "still under way: {}", reading.why);
         }
     }
+}
+
+/// A reading like that, as a hub takes it that has these variables, beside these files.
+pub fn in_hub(env: &[(&str, &str)], lines: &str, files: &[(&str, &[u8])], wanted: impl Fn(&Value) -> bool) -> Value {
+    let stage = Stage::new(&plan("", lines));
+    for (name, bytes) in files {
+        std::fs::write(stage.path(name), bytes).expect("written");
+    }
+    let _hub = stage.serve_with(env, &[]);
+    let mut latest = Value::Null;
+    let found = poll(PATIENCE, || {
+        let file = transcript_files(&stage.path("transcripts")).into_iter().next()?;
+        let taken = transcript_lines(&file);
+        latest = taken.iter().rev().find_map(|line| line["event"].get("ReadingTaken"))?["reading"].clone();
+        wanted(&latest).then(|| latest.clone())
+    });
+    found.unwrap_or_else(|| panic!("it never came to it; the last reading is {latest}"))
 }
 
 /// A plan with that watch.
