@@ -110,8 +110,11 @@ impl Flown {
                     return late("verified");
                 }
                 self.proved.retain(|known, _| known.path != seen.path);
-                let proved = prove(&seen);
-                self.proved.insert(seen.clone(), proved);
+                match prove(&seen) {
+                    Ok(proved) => drop(self.proved.insert(seen.clone(), proved)),
+                    // It may be the flight that is looked for.
+                    Err(why) => return Reading::unknown(format!("cannot read {name}: {why}")),
+                }
             }
             let flight = match self.proved.get(&seen) {
                 Some(Ok(flight)) => *flight,
@@ -184,22 +187,27 @@ fn opened(path: &Path) -> Result<Option<Opened>, String> {
     }
 }
 
-/// Goes through a transcript as `verify` does.
-fn prove(seen: &Seen) -> Result<Flight, String> {
+/// Goes through a transcript as `verify` does: what it proves, or why it does not count; an error where nobody can tell.
+fn prove(seen: &Seen) -> Result<Result<Flight, String>, String> {
     if seen.size > BYTES_MAX {
-        return Err(format!("it is larger than {} GiB", BYTES_MAX >> 30));
+        return Ok(Err(format!("it is larger than {} GiB", BYTES_MAX >> 30)));
     }
     let open = || Reader::open(&seen.path).map_err(text);
     match verify(open()?, None) {
         Verdict::Intact { closed: Some(Outcome::Complete), .. } => {}
-        Verdict::Intact { closed: Some(Outcome::Partial), .. } => return Err("it was closed with steps left".into()),
-        other => return Err(excerpt(&format!("{}: {other}", other.word()), 120)),
+        Verdict::Intact { closed: Some(Outcome::Partial), .. } => {
+            return Ok(Err("it was closed with steps left".into()));
+        }
+        Verdict::Unreadable { why, .. } => return Err(excerpt(&why, 120)),
+        other => return Ok(Err(excerpt(&format!("{}: {other}", other.word()), 120))),
     }
     match audit(open()?, &[], None).proof {
         Proof::Complete | Proof::OutputExpired { .. } => {}
-        other => return Err(excerpt(&other.to_string(), 120)),
+        other => return Ok(Err(excerpt(&other.to_string(), 120))),
     }
     let closed = open()?.filter_map(Result::ok).filter(|(line, ..)| matches!(line.event, Event::SessionClosed { .. }));
-    let closed = closed.last().map(|(line, ..)| line.at).ok_or("it is not closed any more")?;
-    Ok(Flight { closed })
+    Ok(match closed.last() {
+        Some((line, ..)) => Ok(Flight { closed: line.at }),
+        None => Err("it is not closed any more".into()),
+    })
 }

@@ -137,6 +137,10 @@ impl PgDump {
             });
             reading.judge(self.timeout.min(Duration::from_millis(500))).await;
             match reading {
+                Whole::Done(Status::Unknown, why) => {
+                    findings.add(Status::Unknown, why.clone());
+                    known.reading = None; // what could not be told is asked again
+                }
                 Whole::Done(status, why) => findings.add(*status, why.clone()),
                 Whole::Under { since, .. } => {
                     let since = human(since.elapsed());
@@ -155,6 +159,9 @@ impl Whole {
         let (status, why) = match ended {
             Ok(Ok(ended)) => match ended.status.code() {
                 Some(0) => (Status::Ok, "read to its end".to_owned()),
+                Some(1) if is_elsewhere(&complaint(&ended.err)) => {
+                    (Status::Unknown, format!("it could not be read to its end: {}", complaint(&ended.err)))
+                }
                 Some(1) => (Status::Fail, format!("damaged: {}", complaint(&ended.err))),
                 Some(code) => {
                     (Status::Unknown, format!("pg_restore ended with exit {code}: {}", complaint(&ended.err)))
@@ -179,6 +186,12 @@ fn missing(failed: &Failed) -> String {
 fn complaint(err: &[u8]) -> String {
     let line = first_line(err);
     line.trim_start_matches("pg_restore: ").trim_start_matches("error: ").to_owned()
+}
+
+/// Whether that complaint is about this machine and not about the archive.
+fn is_elsewhere(complaint: &str) -> bool {
+    let words = ["ermission denied", "could not open", "No such file", "out of memory"];
+    words.iter().any(|word| complaint.contains(word))
 }
 
 /// What the list of contents says: also that it cannot be read, which is so until the file changes.
@@ -206,11 +219,7 @@ fn listed(ended: &Ended) -> Result<Contents, String> {
         }
         // It knows the file and says it is none of its own, or not whole. A newer format is another matter.
         Some(1) if complaint.contains("unsupported version") => Err(format!("pg_restore is too old: {complaint}")),
-        Some(1)
-            if ["ermission denied", "could not open", "No such file"].iter().any(|word| complaint.contains(word)) =>
-        {
-            Err(format!("pg_restore cannot read it: {complaint}"))
-        }
+        Some(1) if is_elsewhere(&complaint) => Err(format!("pg_restore cannot read it: {complaint}")),
         Some(1) => Ok(Contents::Bad(format!("no archive that can be restored: {complaint}"))),
         Some(code) => Err(format!("pg_restore ended with exit {code}: {complaint}")),
         None => Err(format!("pg_restore was ended by {}", signal(ended.status))),

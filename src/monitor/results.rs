@@ -98,7 +98,8 @@ impl Results {
         }
         self.known.retain(|file, _| files.contains(file));
         for (index, file) in files.iter().enumerate() {
-            if !self.known.contains_key(file) {
+            // What could not be read is tried again: a file can be made readable and stay the same.
+            if !matches!(self.known.get(file), Some(Ok(_))) {
                 if Instant::now() >= deadline {
                     return Reading::unknown(format!("{index} of {} files read so far", files.len()));
                 }
