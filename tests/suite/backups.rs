@@ -5,6 +5,8 @@ use crate::support::real::{Database, installed, part};
 use crate::support::wait::{PATIENCE, poll};
 use crate::support::watch::{Watch, in_hub, read, says};
 use crosscheck::event::Status;
+use crosscheck::plan::Plan;
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -315,6 +317,21 @@ fn recipe(id: &str, words: &[(&str, &str)]) -> String {
         text = text.replace(word, other);
     }
     text
+}
+
+#[test]
+fn the_watches_of_the_readme_are_what_a_plan_may_hold() {
+    let readme = include_str!("../../README.md");
+    let (_, section) = readme.split_once("### Backups and other evidence").expect("there is that section");
+    let section = section.split("\n## ").next().unwrap_or(section);
+    let blocks: String = section.split("```").filter_map(|block| block.strip_prefix("toml\n")).collect();
+    let head = "crosscheck = 1\nname = \"n\"\nenvironment = \"e\"\nexpected = \"45m\"\n[crew]\n\
+                lead = [\"lead@example.org\"]\nshadow = []\n";
+    let plan = Plan::parse("README.md", &format!("{head}{blocks}")).unwrap_or_else(|error| panic!("{error}"));
+    let kinds: BTreeSet<&str> = plan.watches.iter().map(|watch| watch.kind.name()).collect();
+    for kind in ["restic", "pg-dump", "file", "results", "session", "credential", "command"] {
+        assert!(kinds.contains(kind), "the README shows no {kind}: {kinds:?}");
+    }
 }
 
 #[test]
