@@ -47,6 +47,21 @@ impl Hash {
     }
 }
 
+/// A hash of bytes that come bit by bit, with pauses.
+#[derive(Default, Clone)]
+pub struct Hashing(sha2::Sha256);
+
+impl Hashing {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+    /// The hash of all of them.
+    pub fn finish(self) -> Hash {
+        Hash(self.0.finalize().into())
+    }
+}
+
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // All digits at once: a formatted number each took longer than the hash itself, and every line is checked so.

@@ -1,148 +1,239 @@
 //! A command somebody wrote to look at something: exit 0 is ok, 1 is fail, and anything else says that it could not tell.
-//!
-//! It runs in a process group of its own, so that a time-out ends what it started as well, and with the few variables a
-//! step gets, so that it reads the same whoever started the hub.
+//! Where the plan points into its output, that is JSON and has to say what the plan expects.
 
-use super::{Findings, excerpt};
-use crate::clock::human;
+use super::child::{Ended, Program, TEXT_BYTES_MAX, first_line, said, signal};
+use super::{Findings, aged, excerpt, json};
+use crate::clock::age;
 use crate::event::{Reading, Status};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Child;
+use crate::plan::{Answer, Bounds, Expected};
+use serde_json::Value;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-/// What is kept of each output stream; the rest is read and dropped, so that the command never blocks on a full pipe.
-const OUTPUT_BYTES_MAX: usize = 16 << 10;
-/// How long output may still come after the command ended. Something it left behind may hold the pipe open for ever.
-const DRAIN: Duration = Duration::from_millis(200);
+/// What is read of an answer in JSON at most. A list of every snapshot there is must not fill the hub.
+const JSON_BYTES_MAX: usize = 4 << 20;
 
-/// What is run, where, and for how long at most.
+/// What is run, and what it has to say.
 pub(super) struct Command {
-    pub(super) argv: Vec<String>,
-    pub(super) folder: PathBuf,
-    pub(super) timeout: Duration,
-}
-
-/// A child that is killed with its whole group where it is dropped before it ended.
-struct Group(Child);
-
-impl Group {
-    fn kill(&self) {
-        // `id` is there until the child is reaped, so the number cannot belong to another group yet.
-        if let Some(pid) = self.0.id().and_then(|id| i32::try_from(id).ok()) {
-            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL); // fails only where all of it is gone
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill(); // tokio reaps what it is left with
-    }
+    program: Program,
+    answer: Answer,
 }
 
 impl Command {
+    pub(super) fn new(argv: Vec<String>, folder: &Path, timeout: Duration, answer: &Answer) -> Self {
+        let keep = if answer.is_json() { JSON_BYTES_MAX } else { TEXT_BYTES_MAX };
+        let program = Program { argv, folder: folder.to_owned(), env: vec![], timeout, keep };
+        Command { program, answer: answer.clone() }
+    }
+
     /// Runs it once. Dropped half-way, it kills what it started.
     pub(super) async fn read(&self) -> Reading {
-        let mut group = match self.spawn() {
-            Ok(child) => Group(child),
-            Err(why) => return Reading::unknown(format!("cannot run it: {why}")),
-        };
-        let (mut out, mut err) = (vec![], vec![]);
-        let pipes = (group.0.stdout.take(), group.0.stderr.take());
-        let ended = {
-            let mut reading = std::pin::pin!(async {
-                tokio::join!(keep(pipes.0, &mut out), keep(pipes.1, &mut err));
-            });
-            let mut drained = false;
-            let ended = tokio::time::timeout(self.timeout, async {
-                tokio::select! {
-                    ended = group.0.wait() => return ended,
-                    () = &mut reading => drained = true,
-                }
-                group.0.wait().await
-            })
-            .await;
-            if ended.is_ok() && !drained {
-                let _ = tokio::time::timeout(DRAIN, &mut reading).await;
-            }
-            ended
-        };
-        match ended {
-            Ok(Ok(status)) => judge(status, &out, &err),
-            Ok(Err(error)) => Reading::unknown(format!("lost sight of it: {error}")),
-            Err(_) => {
-                group.kill();
-                let _ = group.0.wait().await; // so that no zombie stays
-                Reading::unknown(format!("ended by force after {}{}", human(self.timeout), said(&out, &err)))
-            }
+        match self.program.run().await {
+            Ok(ended) if self.answer.is_json() => answer(&ended, &self.answer, SystemTime::now()),
+            Ok(ended) => judge(&ended, &self.answer.bounds),
+            Err(failed) => Reading::unknown(failed.why(true)),
         }
     }
+}
 
-    fn spawn(&self) -> Result<Child, String> {
-        let (program, arguments) = self.argv.split_first().ok_or("there is no command")?;
-        // Where a relative path starts is up to the platform once the folder is changed too; joined, it is ours.
-        let path = match Path::new(program) {
-            path if program.contains('/') => self.folder.join(path),
-            path => path.to_owned(),
-        };
-        let kept = ["PATH", "HOME", "USER", "LANG", "TERM"];
-        tokio::process::Command::new(path)
-            .arg0(program)
-            .args(arguments)
-            .current_dir(&self.folder)
-            .env_clear()
-            .envs(kept.iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value))))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|error| format!("{}: {error}", excerpt(program, 80)))
+/// How it ended, as a finding; nothing where it told nothing.
+fn exit(ended: &Ended, said: &str, fine: &str) -> Result<(Status, String), Reading> {
+    match ended.status.code() {
+        Some(0) => Ok((Status::Ok, fine.to_owned())),
+        Some(1) => Ok((Status::Fail, format!("exit 1{said}"))),
+        // Whoever could not tell has no number to tell either.
+        Some(code) => Err(Reading::unknown(format!("exit {code}{said}"))),
+        None => Err(Reading::unknown(format!("ended by {}{said}", signal(ended.status)))),
     }
 }
 
-/// Reads to the end and keeps the beginning.
-async fn keep(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
-    let Some(mut pipe) = pipe else { return };
-    let mut buffer = [0; 4096];
-    while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
-        let room = OUTPUT_BYTES_MAX - kept.len();
-        kept.extend_from_slice(&buffer[..count.min(room)]);
-    }
-}
-
-fn first_line(output: &[u8]) -> String {
-    let output = String::from_utf8_lossy(output);
-    excerpt(output.lines().find(|line| !line.trim().is_empty()).unwrap_or_default(), 120)
-}
-
-/// What it said, for the end of a sentence: its output, else its complaint.
-fn said(out: &[u8], err: &[u8]) -> String {
-    let line = [first_line(out), first_line(err)].into_iter().find(|line| !line.is_empty());
-    line.map(|line| format!(": {line}")).unwrap_or_default()
-}
-
-fn judge(status: ExitStatus, out: &[u8], err: &[u8]) -> Reading {
-    let line = first_line(out);
+fn judge(ended: &Ended, bounds: &Bounds) -> Reading {
+    let line = first_line(&ended.out);
     // Only a plain, finite number is a value; "12%" or "nan" is text.
     let value = line.split_whitespace().next().and_then(|word| word.parse::<f64>().ok()).filter(|n| n.is_finite());
-    let said = said(out, err);
+    let said = said(&ended.out, &ended.err);
+    let fine = if said.is_empty() { "exit 0" } else { said.trim_start_matches(": ") };
     let mut findings = Findings::default();
-    match status.code() {
-        Some(0) if said.is_empty() => findings.add(Status::Ok, "exit 0"),
-        Some(0) => findings.add(Status::Ok, said.trim_start_matches(": ")),
-        Some(1) => findings.add(Status::Fail, format!("exit 1{said}")),
-        // Whoever could not tell has no number to tell either.
-        Some(code) => return Reading::unknown(format!("exit {code}{said}")),
-        None => {
-            let signal = status.signal().and_then(|number| Signal::try_from(number).ok());
-            return Reading::unknown(format!("ended by {}{said}", signal.map_or("a signal", Signal::as_str)));
-        }
+    match exit(ended, &said, fine) {
+        Ok((status, sentence)) => findings.add(status, sentence),
+        Err(reading) => return reading,
+    }
+    match value {
+        Some(value) => within(value, bounds, &mut findings),
+        None if bounds.any() => findings.add(Status::Unknown, "no number to hold against the limits"),
+        None => {}
     }
     findings.reading("", value, "")
+}
+
+/// Holds a number against its limits.
+fn within(value: f64, bounds: &Bounds, findings: &mut Findings) {
+    for (status, above, below) in
+        [(Status::Fail, bounds.fail_above, bounds.fail_below), (Status::Warn, bounds.warn_above, bounds.warn_below)]
+    {
+        if let Some(most) = above.filter(|most| value > *most) {
+            return findings.add(status, format!("{value} is more than {most}"));
+        }
+        if let Some(least) = below.filter(|least| value < *least) {
+            return findings.add(status, format!("{value} is less than {least}"));
+        }
+    }
+}
+
+/// The verdict on what it printed. Whatever the plan points at and is not there is unknown: a tool that changed its format
+/// must not turn a gate green.
+fn answer(ended: &Ended, wanted: &Answer, now: SystemTime) -> Reading {
+    let mut findings = Findings::default();
+    // JSON says little in one line; what is wrong with it stands in what follows or on the other stream.
+    match exit(ended, &said(&[], &ended.err), "") {
+        Ok((Status::Ok, _)) => {}
+        Ok((status, sentence)) => findings.add(status, sentence),
+        Err(reading) => return reading,
+    }
+    if !ended.whole {
+        let most = JSON_BYTES_MAX >> 20;
+        findings.add(Status::Unknown, format!("its output is longer than {most} MiB, or was cut off"));
+        return findings.reading("", None, "");
+    }
+    let json: Value = match serde_json::from_slice(&ended.out) {
+        Ok(json) => json,
+        Err(error) => {
+            findings.add(Status::Unknown, format!("its output is not JSON: {}", excerpt(&error.to_string(), 80)));
+            return findings.reading("", None, "");
+        }
+    };
+    let mut seen = vec![];
+    for (pointer, expected) in &wanted.expect {
+        let place = excerpt(pointer, 60);
+        match json::at(&json, pointer) {
+            Ok(found) if json::is(found, expected) => seen.push(format!("{place} is {}", quoted(found))),
+            Ok(found) => {
+                findings.add(Status::Fail, format!("{place} is {}, not {}", quoted(found), written(expected)));
+            }
+            Err(why) => findings.add(Status::Unknown, why),
+        }
+    }
+    if let Some(pointer) = &wanted.age {
+        let moment = json::at(&json, pointer).and_then(|found| json::moment(found, wanted.age_zone));
+        match moment.map(|moment| aged(moment, now)) {
+            Ok(Ok(old)) => {
+                seen.push(format!("{} old", age(old)));
+                if let Some(most) = wanted.max_age.filter(|most| old > *most) {
+                    findings.add(Status::Fail, format!("older than {}", age(most)));
+                }
+            }
+            Ok(Err(why)) | Err(why) => findings.add(Status::Unknown, why),
+        }
+    }
+    let mut value = None;
+    if let Some(pointer) = &wanted.value {
+        match json::at(&json, pointer) {
+            Ok(found) => match json::number(found) {
+                Some(number) => {
+                    value = Some(number);
+                    within(number, &wanted.bounds, &mut findings);
+                    seen.push(format!("{} is {number}", excerpt(pointer, 60)));
+                }
+                None => {
+                    let found = quoted(found);
+                    findings.add(Status::Unknown, format!("no number at {} but {found}", excerpt(pointer, 60)));
+                }
+            },
+            Err(why) => findings.add(Status::Unknown, why),
+        }
+    } else if wanted.bounds.any() {
+        findings.add(Status::Unknown, "no `value` to hold against the limits");
+    }
+    findings.reading(&seen.join(", "), value, "")
+}
+
+fn quoted(found: &Value) -> String {
+    excerpt(&found.to_string(), 60)
+}
+
+fn written(expected: &Expected) -> String {
+    match expected {
+        Expected::Text(text) => excerpt(&format!("{text:?}"), 60),
+        Expected::Number(number) => number.to_string(),
+        Expected::Truth(truth) => truth.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(script: &str, answer: Answer) -> Reading {
+        let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
+        Command::new(argv, Path::new("/"), Duration::from_secs(30), &answer).read().await
+    }
+    fn says(reading: &Reading, status: Status, value: Option<f64>, words: &str) {
+        assert!(
+            reading.status == status && reading.value == value && reading.why.contains(words),
+            "{words}: {reading:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_number_has_limits_on_both_sides() {
+        let bounds =
+            Bounds { warn_above: Some(5.0), fail_above: Some(9.0), warn_below: Some(1.0), fail_below: Some(-1.0) };
+        for (number, status, words) in [
+            ("3", Status::Ok, "3"),
+            ("5", Status::Ok, "5"),
+            ("5.5", Status::Warn, "5.5 is more than 5"),
+            ("10", Status::Fail, "10 is more than 9"),
+            ("0", Status::Warn, "0 is less than 1"),
+            ("-2", Status::Fail, "-2 is less than -1"),
+        ] {
+            let value = number.parse().ok();
+            let plain = read(&format!("echo {number} rows"), Answer { bounds, ..Answer::default() }).await;
+            says(&plain, status, value, words);
+            let answer = Answer { bounds, value: Some("/a/-".into()), ..Answer::default() };
+            says(&read(&format!("echo '{{\"a\": [7, {number}]}}'"), answer.clone()).await, status, value, words);
+            says(&read(&format!("echo '{{\"a\": [\"{number}\"]}}'"), answer).await, status, value, words);
+        }
+        let none = read("echo rows", Answer { bounds, ..Answer::default() }).await;
+        says(&none, Status::Unknown, None, "no number to hold against the limits");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_unknown_and_an_exit_still_counts() {
+        let answer = || Answer { value: Some("/count".into()), ..Answer::default() };
+        for (script, status, words) in [
+            ("echo '{}'", Status::Unknown, "nothing at /count"),
+            ("echo '{\"count\": null}'", Status::Unknown, "no number at /count but null"),
+            ("echo '{\"count\": \"many\"}'", Status::Unknown, "no number at /count"),
+            ("echo 7", Status::Unknown, "nothing at /count"),
+            ("true", Status::Unknown, "not JSON"),
+            ("echo '{\"count\": 1'", Status::Unknown, "not JSON"),
+            ("echo '{\"count\": 1}'; exit 2", Status::Unknown, "exit 2"),
+            ("echo locked >&2; exit 3", Status::Unknown, "exit 3: locked"),
+            ("head -c 5000000 /dev/zero | tr '\\0' ' '; echo '{\"count\": 1}'", Status::Unknown, "longer than 4 MiB"),
+        ] {
+            says(&read(script, answer()).await, status, None, words);
+        }
+        says(
+            &read("echo '{\"count\": 1}'; echo stuck >&2; exit 1", answer()).await,
+            Status::Fail,
+            Some(1.0),
+            "exit 1: stuck",
+        );
+        let expect = vec![
+            ("/state".to_owned(), Expected::Text("done".into())),
+            ("/error".to_owned(), Expected::Truth(false)),
+            ("/code".to_owned(), Expected::Number(0.0)),
+        ];
+        let answer = |json: &str| (format!("echo '{json}'"), Answer { expect: expect.clone(), ..Answer::default() });
+        for (json, status, words) in [
+            (r#"{"state": "done", "error": false, "code": 0}"#, Status::Ok, "/state is \"done\""),
+            (r#"{"state": "done", "error": true, "code": 0}"#, Status::Fail, "/error is true, not false"),
+            (r#"{"state": "done", "error": "false", "code": 0}"#, Status::Fail, "/error is \"false\", not false"),
+            (r#"{"state": "done", "error": false, "code": 1}"#, Status::Fail, "/code is 1, not 0"),
+            (r#"{"state": "run", "error": false}"#, Status::Fail, "/state is \"run\", not \"done\"; nothing at /code"),
+        ] {
+            let (script, answer) = answer(json);
+            says(&read(&script, answer).await, status, None, words);
+        }
+    }
 }

@@ -3,74 +3,117 @@
 //! Only what one look can vouch for counts: a file that is being written has no size yet, and one from the future has no
 //! age; both are unknown rather than fine.
 
-use super::{Findings, bytes, excerpt, text};
+use super::checksum::Sum;
+use super::{Findings, aged, bytes, excerpt, text};
 use crate::clock::age;
 use crate::event::{Reading, Status};
-use crate::plan::{Params, WatchKind};
+use crate::plan::{Params, Template, WatchKind};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Between the two looks at the newest file: long enough for a writer at work to show, short beside any period.
 const GAP: Duration = Duration::from_millis(100);
-/// How far clocks of a file server and of this machine may differ.
-const SKEW: Duration = Duration::from_secs(60);
 
 /// Which files, and what is expected of the newest.
 pub(super) struct File {
+    files: Files,
+    limits: Limits,
+    sum: Option<Sum>,
+}
+
+/// Files in one folder whose names match.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
     folder: PathBuf,
     pattern: String,
-    limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Limits {
-    max_age: Option<Duration>,
-    min_size: Option<u64>,
-    min_size_ratio: Option<f64>,
+pub(super) struct Limits {
+    pub(super) max_age: Option<Duration>,
+    pub(super) min_size: Option<u64>,
+    pub(super) min_size_ratio: Option<f64>,
 }
 
 /// A file as one look saw it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
-    name: String,
-    path: PathBuf,
-    size: u64,
-    modified: SystemTime,
-    inode: u64,
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Seen {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    pub(super) size: u64,
+    pub(super) modified: SystemTime,
+    pub(super) inode: u64,
+}
+
+/// The newest file, held against the limits.
+pub(super) struct Newest {
+    pub(super) file: Seen,
+    pub(super) findings: Findings,
+    /// Name, size and age.
+    pub(super) told: String,
 }
 
 impl File {
     /// Takes a `file` watch; any other kind is an error.
     pub(super) fn new(kind: &WatchKind, params: &Params, folder: &Path) -> Result<Self, String> {
-        let WatchKind::File { path, max_age, min_size_ratio, min_size } = kind else {
+        let WatchKind::File { path, max_age, min_size_ratio, min_size, sha256 } = kind else {
             return Err("not a file watch".into());
         };
+        let limits = Limits { max_age: *max_age, min_size: *min_size, min_size_ratio: *min_size_ratio };
+        let sum = sha256.as_ref().map(|sum| Sum::new(sum, params, folder)).transpose()?;
+        Ok(File { files: Files::new(path, params, folder)?, limits, sum })
+    }
+
+    /// Looks at the folder, and twice at the newest file in it. By then, or as soon after as the disk lets it, it is done:
+    /// a long file is hashed over several readings.
+    pub(super) fn read(&mut self, deadline: Instant) -> Reading {
+        let Newest { file, mut findings, told } = match self.files.newest(&self.limits) {
+            Ok(newest) => newest,
+            Err(reading) => return reading,
+        };
+        if let Some(sum) = &mut self.sum {
+            let (status, sentence) = sum.check(&file, deadline);
+            findings.add(status, sentence);
+        }
+        findings.reading(&told, Some(file.size as f64), "B")
+    }
+}
+
+impl Files {
+    pub(super) fn new(path: &Template, params: &Params, folder: &Path) -> Result<Self, String> {
         let path = folder.join(path.render(params).map_err(text)?);
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(format!("{} names no file", excerpt(&path.to_string_lossy(), 80)));
         };
-        let limits = Limits { max_age: *max_age, min_size: *min_size, min_size_ratio: *min_size_ratio };
-        Ok(File { folder: parent.to_owned(), pattern: name.to_string_lossy().into_owned(), limits })
+        Ok(Files { folder: parent.to_owned(), pattern: name.to_string_lossy().into_owned() })
     }
 
-    /// Looks at the folder, and twice at the newest file in it.
-    pub(super) fn read(&mut self) -> Reading {
-        let mut files = match self.list() {
-            Ok(files) => files.into_iter(),
-            Err(error) if error.kind() == ErrorKind::NotFound => return self.nothing(),
-            Err(error) => return Reading::unknown(format!("cannot look: {}", excerpt(&error.to_string(), 120))),
-        };
+    /// The newest file, looked at twice, or the reading that there is none to look at.
+    pub(super) fn newest(&self, limits: &Limits) -> Result<Newest, Reading> {
+        let mut files = self.matching()?.into_iter();
         let (Some(newest), before) = (files.next(), files.next()) else {
-            return self.nothing();
+            return Err(self.nothing());
         };
         std::thread::sleep(GAP);
-        let again = look(&newest.path).map(|seen| seen == Some(newest.clone()));
-        judge(&newest, before.as_ref(), again, &self.limits, SystemTime::now())
+        let again = look(&newest.path).map(|seen| seen.as_ref() == Some(&newest));
+        let (findings, told) = weigh(&newest, before.as_ref(), again, limits, SystemTime::now())?;
+        Ok(Newest { file: newest, findings, told })
     }
 
-    fn nothing(&self) -> Reading {
+    /// Every file that matches, the newest first, or the reading that they cannot be looked at. A folder that is not there
+    /// has none.
+    pub(super) fn matching(&self) -> Result<Vec<Seen>, Reading> {
+        match self.list() {
+            Ok(files) => Ok(files),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(vec![]),
+            Err(error) => Err(Reading::unknown(format!("cannot look: {}", excerpt(&error.to_string(), 120)))),
+        }
+    }
+
+    /// The reading where no file matches.
+    pub(super) fn nothing(&self) -> Reading {
         let mut findings = Findings::default();
         findings.add(Status::Fail, format!("no file matches {}", excerpt(&self.pattern, 80)));
         findings.reading("", None, "")
@@ -92,7 +135,7 @@ impl File {
 }
 
 /// What stands there: nothing where it is gone or is no regular file.
-fn look(path: &Path) -> std::io::Result<Option<Seen>> {
+pub(super) fn look(path: &Path) -> std::io::Result<Option<Seen>> {
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_file() => Ok(Some(Seen {
             name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -107,29 +150,27 @@ fn look(path: &Path) -> std::io::Result<Option<Seen>> {
     }
 }
 
-/// The verdict. `again` says whether a second look saw the very same.
-fn judge(
+/// The verdict, and what was seen. `again` says whether a second look saw the very same.
+fn weigh(
     newest: &Seen,
     before: Option<&Seen>,
     again: std::io::Result<bool>,
     limits: &Limits,
     now: SystemTime,
-) -> Reading {
+) -> Result<(Findings, String), Reading> {
     let name = excerpt(&newest.name, 60);
     match again {
         Ok(true) => {}
-        Ok(false) => return Reading::unknown(format!("{name} changed while it was looked at: it is being written")),
-        Err(error) => return Reading::unknown(format!("cannot look at {name} again: {error}")),
+        Ok(false) => {
+            return Err(Reading::unknown(format!("{name} changed while it was looked at: it is being written")));
+        }
+        Err(error) => return Err(Reading::unknown(format!("cannot look at {name} again: {error}"))),
     }
     let mut findings = Findings::default();
-    let old = match now.duration_since(newest.modified) {
-        Ok(old) => old,
-        Err(ahead) if ahead.duration() <= SKEW => Duration::ZERO,
-        Err(ahead) => {
-            findings.add(Status::Unknown, format!("its time lies {} in the future", age(ahead.duration())));
-            Duration::ZERO // never shown nor held against a limit: unknown outranks what follows
-        }
-    };
+    let old = aged(newest.modified, now).unwrap_or_else(|why| {
+        findings.add(Status::Unknown, why);
+        Duration::ZERO // never shown nor held against a limit: unknown outranks what follows
+    });
     let dated = findings.worst() == Status::Ok;
     let seen = match dated {
         true => format!("{name}, {}, {} old", bytes(newest.size), age(old)),
@@ -138,7 +179,9 @@ fn judge(
     if let Some(most) = limits.max_age.filter(|most| dated && old > *most) {
         findings.add(Status::Fail, format!("older than {}", age(most)));
     }
-    if let Some(least) = limits.min_size.filter(|least| newest.size < *least) {
+    if newest.size == 0 {
+        findings.add(Status::Fail, "empty");
+    } else if let Some(least) = limits.min_size.filter(|least| newest.size < *least) {
         findings.add(Status::Fail, format!("smaller than {}", bytes(least)));
     }
     if let Some(least) = limits.min_size_ratio {
@@ -150,7 +193,7 @@ fn judge(
                     findings.add(
                         Status::Fail,
                         format!(
-                            "{ratio:.1}% of the one before ({}), at least {least:.0}% expected",
+                            "shrank to {ratio:.1}% of the one before ({}), at least {least:.0}% expected",
                             bytes(before.size)
                         ),
                     );
@@ -159,7 +202,7 @@ fn judge(
             None => findings.add(Status::Warn, "nothing to compare with"),
         }
     }
-    findings.reading(&seen, Some(newest.size as f64), "B")
+    Ok((findings, seen))
 }
 
 /// Whether a name matches a pattern of `*` and `?` as in a shell: a leading dot has to be written out.
@@ -201,6 +244,7 @@ mod tests {
             max_age: limits.max_age,
             min_size_ratio: limits.min_size_ratio,
             min_size: limits.min_size,
+            sha256: None,
         }
     }
     fn put(folder: &Path, name: &str, size: usize, hours_old: i64) {
@@ -212,7 +256,8 @@ mod tests {
         file.set_modified(if hours_old < 0 { now + hours } else { now - hours }).unwrap();
     }
     fn read(folder: &Path, path: &str, limits: Limits) -> Reading {
-        File::new(&watch(path, limits), &Params::new(), folder).unwrap().read()
+        let soon = Instant::now() + Duration::from_secs(10);
+        File::new(&watch(path, limits), &Params::new(), folder).unwrap().read(soon)
     }
 
     #[test]
@@ -286,7 +331,18 @@ mod tests {
         assert_eq!(reading.status, Status::Unknown);
         assert!(reading.why.contains("in the future"), "{}", reading.why);
         let seen = look(&folder.path().join("a")).unwrap().unwrap();
-        let reading = judge(&seen, None, Ok(false), &Limits::default(), SystemTime::now());
+        let reading = weigh(&seen, None, Ok(false), &Limits::default(), SystemTime::now()).err().unwrap();
         assert_eq!((reading.status, reading.value), (Status::Unknown, None));
+    }
+
+    #[test]
+    fn an_empty_file_is_no_backup_whatever_was_expected() {
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), "a", 0, 0);
+        for min_size in [None, Some(5)] {
+            let reading = read(folder.path(), "a", Limits { min_size, ..Limits::default() });
+            assert_eq!((reading.status, reading.value), (Status::Fail, Some(0.0)));
+            assert!(reading.why.ends_with("old; empty"), "{}", reading.why);
+        }
     }
 }

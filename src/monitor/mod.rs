@@ -8,15 +8,23 @@
 mod anchor;
 pub mod baseline;
 mod board;
+mod checksum;
+mod child;
 mod command;
 mod compare;
+mod credential;
 mod file;
+mod flown;
 mod host;
 mod http;
+mod json;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+mod pg_dump;
 mod process;
 mod prometheus;
+mod restic;
+mod results;
 mod slope;
 mod tcp;
 mod web;
@@ -24,14 +32,14 @@ mod worker;
 
 pub use anchor::Anchors;
 
-use crate::clock::{At, human};
+use crate::clock::{At, age, human};
 use crate::event::{Anchor, Reading, Status};
 use crate::name::{WatchId, shown};
 use crate::plan::{self, Params, Watch, WatchKind};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
@@ -172,6 +180,9 @@ pub fn limit(watch: &Watch) -> Duration {
         }
         // The command is killed after `timeout`; the rest is for reaping it.
         WatchKind::Command { timeout, .. } => timeout.saturating_add(GRACE),
+        WatchKind::Restic(restic) => restic.timeout.saturating_add(GRACE),
+        WatchKind::PgDump(dump) => dump.timeout.saturating_add(GRACE),
+        WatchKind::Credential(credential) => credential.timeout.saturating_add(GRACE),
         _ => watch.every.clamp(Duration::from_secs(1), Duration::from_secs(10)),
     }
 }
@@ -205,6 +216,9 @@ enum Collector {
     Command(command::Command),
     Compare(compare::Compare),
     Prometheus(prometheus::Prometheus),
+    Restic(restic::Restic),
+    PgDump(pg_dump::PgDump),
+    Credential(credential::Credential),
     /// Calls that may block, on a thread of their own.
     Worker(worker::Worker),
     /// What the plan asks for cannot be read, for this reason.
@@ -223,14 +237,26 @@ impl Collector {
             WatchKind::Tcp { address, within } => {
                 Collector::Tcp(tcp::Tcp { address: address.render(params).map_err(text)?, within: *within })
             }
-            WatchKind::Command { run, timeout } => Collector::Command(command::Command {
-                argv: run.argv(params).map_err(text)?,
-                folder: folder.to_owned(),
-                timeout: *timeout,
-            }),
+            WatchKind::Command { run, timeout, answer } => {
+                let argv = run.argv(params).map_err(text)?;
+                Collector::Command(command::Command::new(argv, folder, *timeout, answer))
+            }
             WatchKind::File { .. } => {
                 let mut file = file::File::new(&watch.kind, params, folder)?;
-                Collector::Worker(worker::Worker::start(&watch.id, move |_| file.read())?)
+                Collector::Worker(worker::Worker::start(&watch.id, move |deadline| file.read(deadline))?)
+            }
+            WatchKind::Restic(restic) => Collector::Restic(restic::Restic::new(restic, params, folder)?),
+            WatchKind::PgDump(dump) => Collector::PgDump(pg_dump::PgDump::new(&watch.id, dump, params, folder)?),
+            WatchKind::Results(results) => {
+                let mut results = results::Results::new(results, params, folder)?;
+                Collector::Worker(worker::Worker::start(&watch.id, move |deadline| results.read(deadline))?)
+            }
+            WatchKind::Session(flown) => {
+                let mut flown = flown::Flown::new(flown, params, folder)?;
+                Collector::Worker(worker::Worker::start(&watch.id, move |deadline| flown.read(deadline))?)
+            }
+            WatchKind::Credential(credential) => {
+                Collector::Credential(credential::Credential::new(&watch.id, credential, params, folder)?)
             }
             WatchKind::Host(limits) => {
                 let mut host = host::Host::new(limits, params, folder)?;
@@ -271,6 +297,9 @@ impl Collector {
                 return (taken.reading, Some(taken.began));
             }
             Collector::Prometheus(prometheus) => prometheus.read(limit).await,
+            Collector::Restic(restic) => restic.read().await,
+            Collector::PgDump(dump) => dump.read(limit).await,
+            Collector::Credential(credential) => credential.read(limit).await,
             Collector::Worker(worker) => worker.read(limit).await,
             Collector::Cannot(why) => Reading::unknown(why.clone()),
         };
@@ -422,6 +451,18 @@ fn figure(number: f64, unit: &str) -> String {
         "" => number,
         "%" => format!("{number}%"),
         unit => format!("{number} {}", excerpt(unit, 20)),
+    }
+}
+
+/// How far clocks of other machines and of this one may differ.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// How long ago that was. What lies in the future has no age, and nobody can tell which clock is wrong.
+fn aged(moment: SystemTime, now: SystemTime) -> Result<Duration, String> {
+    match now.duration_since(moment) {
+        Ok(old) => Ok(old),
+        Err(ahead) if ahead.duration() <= SKEW => Ok(Duration::ZERO),
+        Err(ahead) => Err(format!("its time lies {} in the future", age(ahead.duration()))),
     }
 }
 

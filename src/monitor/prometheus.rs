@@ -90,7 +90,7 @@ impl Prometheus {
         // A part of the truth may look better than the whole.
         warnings.iter().take(1).for_each(|why| findings.add(Status::Unknown, format!("it warns: {why}")));
         // The worst first; among equals the one furthest out.
-        let above = self.expect.warn_above.or(self.expect.fail_above).is_some();
+        let above = self.expect.bounds.warn_above.or(self.expect.bounds.fail_above).is_some();
         let out = |value: &Option<f64>| value.map_or(f64::INFINITY, |value| if above { value } else { -value });
         judged.sort_by(|(a, x, _), (b, y, _)| {
             (rank(*b), out(y)).partial_cmp(&(rank(*a), out(x))).unwrap_or(std::cmp::Ordering::Equal)
@@ -103,7 +103,7 @@ impl Prometheus {
                 Status::Ok,
                 match many {
                     1 => first,
-                    _ if self.expect.has_limit() => format!("{many} series, the nearest to its limit: {first}"),
+                    _ if self.expect.bounds.any() => format!("{many} series, the nearest to its limit: {first}"),
                     _ => format!("{many} series, and no limit that tells which of them counts"),
                 },
             );
@@ -116,7 +116,7 @@ impl Prometheus {
         }
         let seen = if many > 1 && worst != Status::Ok { format!("{alike} of {many} series") } else { String::new() };
         // Of several without a limit none is the value; and who could not tell has no number to tell either.
-        let counts = many == 1 || self.expect.has_limit();
+        let counts = many == 1 || self.expect.bounds.any();
         let value = value.filter(|_| counts && findings.worst() != Status::Unknown);
         findings.reading(&seen, value, &self.expect.unit)
     }
@@ -132,10 +132,10 @@ impl Prometheus {
         let above = |limit: Option<f64>| limit.filter(|limit| value > *limit).map(|limit| ("above", limit));
         let below = |limit: Option<f64>| limit.filter(|limit| value < *limit).map(|limit| ("below", limit));
         let crossed = [
-            (Status::Fail, above(self.expect.fail_above)),
-            (Status::Fail, below(self.expect.fail_below)),
-            (Status::Warn, above(self.expect.warn_above)),
-            (Status::Warn, below(self.expect.warn_below)),
+            (Status::Fail, above(self.expect.bounds.fail_above)),
+            (Status::Fail, below(self.expect.bounds.fail_below)),
+            (Status::Warn, above(self.expect.bounds.warn_above)),
+            (Status::Warn, below(self.expect.bounds.warn_below)),
         ];
         for (status, crossed) in crossed {
             if let Some((side, limit)) = crossed {

@@ -1,7 +1,7 @@
 //! The loop, and the collectors that need one, against real loopback servers and real little programs.
 
 use super::*;
-use crate::plan::{HostLimits, Http, Run, Template};
+use crate::plan::{Answer, HostLimits, Http, Run, Template};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,7 +17,7 @@ fn page(url: &str) -> WatchKind {
     WatchKind::Http(Http::page(template(url)))
 }
 fn shell(script: &str, timeout: Duration) -> WatchKind {
-    WatchKind::Command { run: Run::Shell(template(script)), timeout }
+    WatchKind::Command { run: Run::Shell(template(script)), timeout, answer: Answer::default() }
 }
 /// A clock that moves by one microsecond with every look, so that "after" is never a matter of luck.
 fn counting() -> (Now, Arc<AtomicI64>) {
@@ -133,7 +133,11 @@ async fn the_exit_decides_and_the_first_line_is_shown() {
         let reading = once(shell(script, long)).await;
         assert_eq!((reading.status, reading.value, &*reading.why), (status, value, why), "{script}");
     }
-    let none = WatchKind::Command { run: Run::Argv(vec![template("./no-such-program")]), timeout: long };
+    let none = WatchKind::Command {
+        run: Run::Argv(vec![template("./no-such-program")]),
+        timeout: long,
+        answer: Answer::default(),
+    };
     let reading = once(none).await;
     assert_eq!(reading.status, Status::Unknown);
     assert!(reading.why.contains("cannot run it: ./no-such-program"), "{}", reading.why);
@@ -259,7 +263,13 @@ async fn every_kind_reads_through_the_loop() {
     std::fs::write(folder.path().join("backup"), "x").unwrap();
     let kinds = [
         shell("echo 5", Duration::from_secs(20)),
-        WatchKind::File { path: template("back*"), max_age: None, min_size_ratio: None, min_size: Some(1) },
+        WatchKind::File {
+            path: template("back*"),
+            max_age: None,
+            min_size_ratio: None,
+            min_size: Some(1),
+            sha256: None,
+        },
         WatchKind::Host(HostLimits { disk_free_below: Some(0), ..HostLimits::default() }),
         WatchKind::Tcp { address: template("{{ missing }}"), within: None },
     ];

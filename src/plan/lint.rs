@@ -93,7 +93,7 @@ fn watches(plan: &Plan, warnings: &mut Warnings<'_>) {
                     "give it `warn_above`, `fail_above` or `drained`",
                 );
             }
-            WatchKind::Prometheus(query) if !query.has_limit() && !compared(plan, &watch.id) => {
+            WatchKind::Prometheus(query) if !query.bounds.any() && !compared(plan, &watch.id) => {
                 let (at, message) = (at(&["id"]), format!("watch {} has no limit for its value", watch.id));
                 warnings.add(at, message, "any value reads ok", "give it `fail_above` or `fail_below`, or compare it");
             }

@@ -25,13 +25,20 @@ pub use recovery::Recovery;
 pub use sample::{SAMPLES, sample};
 pub use template::{RenderError, Template};
 pub use units::parse_duration;
+pub use watches::bounds::Bounds;
+pub use watches::command::{Answer, Expected, Zone};
 pub use watches::compare::Compare;
+pub use watches::credential::{Credential, CredentialSource};
 pub use watches::formula::{Formula, FormulaError, Quantity, Relation, Sides, Sign, Term};
 pub use watches::http::Http;
 pub use watches::kafka_client::{KafkaSetting, KafkaValue};
 pub use watches::kafka_lag::KafkaLag;
+pub use watches::pg_dump::PgDump;
 pub use watches::process::Process;
 pub use watches::prometheus::Prometheus;
+pub use watches::restic::{Restic, ResticPassword};
+pub use watches::results::{Results, ResultsFormat};
+pub use watches::session::Flown;
 pub use watches::{KafkaRetention, NeededFrom};
 
 use crate::hash::Hash;
@@ -188,6 +195,8 @@ pub enum WatchKind {
         run: Run,
         /// After this it is killed and the reading is unknown.
         timeout: Duration,
+        /// What its output has to say.
+        answer: Answer,
     },
     /// The newest file that matches: a backup's age, and its size against the one before.
     File {
@@ -199,6 +208,8 @@ pub enum WatchKind {
         min_size_ratio: Option<f64>,
         /// The smallest size in bytes.
         min_size: Option<u64>,
+        /// What it must hash to.
+        sha256: Option<Checksum>,
     },
     /// Lag of a consumer group.
     KafkaLag(KafkaLag),
@@ -212,6 +223,25 @@ pub enum WatchKind {
     Prometheus(Prometheus),
     /// A service on the machine the hub runs on.
     Process(Process),
+    /// A repository of restic.
+    Restic(Box<Restic>),
+    /// The newest archive of `pg_dump`.
+    PgDump(PgDump),
+    /// What tests and checks left in files.
+    Results(Results),
+    /// A flight of a plan elsewhere.
+    Session(Flown),
+    /// A token, certificate or key.
+    Credential(Credential),
+}
+
+/// Where the SHA-256 of a file stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Checksum {
+    /// In the plan.
+    Given(Hash),
+    /// In this file, as `sha256sum` writes it: the line of that name, or the only one. Relative to the plan's folder.
+    File(Template),
 }
 
 /// Limits of a `host` watch.
@@ -255,6 +285,11 @@ impl WatchKind {
             WatchKind::Compare { .. } => "compare",
             WatchKind::Prometheus { .. } => "prometheus",
             WatchKind::Process { .. } => "process",
+            WatchKind::Restic(_) => "restic",
+            WatchKind::PgDump(_) => "pg-dump",
+            WatchKind::Results(_) => "results",
+            WatchKind::Session(_) => "session",
+            WatchKind::Credential(_) => "credential",
         }
     }
 

@@ -121,17 +121,22 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
     let secrets = top.get("secrets").map_or_else(|| Some(BTreeMap::new()), |value| read_secrets(&value));
     let crew = read_crew(&top);
     let watch_tables = top.tables("watch", WATCHES_MAX);
-    let watches = read_watches(&watch_tables);
+    let mut watches = read_watches(&watch_tables);
     let recovery = read_recovery(&top.tables("recovery", RECOVERY_MAX), &watch_tables);
     let steps = read_steps(&top.tables("step", STEPS_MAX), &watch_tables, crew.as_ref());
 
     let name = top.require("name", "expected name = \"what this release is called\"").and_then(|v| v.words());
     let environment = top.require("environment", "expected environment = \"where it happens\"").and_then(|v| v.words());
+    let expected = top.duration("expected");
+    if let Some(watches) = &mut watches {
+        watches::credential::outlive(&watch_tables, watches, expected);
+        watches::session::of_plan(watches, name.as_deref().unwrap_or_default());
+    }
     let lost = [("hold", ShadowLost::Hold), ("warn", ShadowLost::Warn)];
     Some(Plan {
         text: cx.text.into(),
         digest: Hash::of(cx.text.as_bytes()),
-        expected: top.duration("expected"),
+        expected,
         lapse: top.duration("lapse").unwrap_or(LAPSE),
         on_shadow_lost: top.get("on_shadow_lost").and_then(|v| v.choice(&lost)).unwrap_or(ShadowLost::Hold),
         shadow_grace: top.duration("shadow_grace").unwrap_or(SHADOW_GRACE),

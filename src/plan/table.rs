@@ -4,7 +4,7 @@
 use super::problem::Problem;
 use super::template::secret_key;
 use super::units::{is_identifier, nearest, parse_bytes, parse_duration};
-use super::{Run, Template};
+use super::{Expected, Run, Template};
 use crate::name::is_hidden;
 use std::cell::RefCell;
 use std::ops::{Range, RangeInclusive};
@@ -298,15 +298,27 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Any number that is one.
-    pub fn any_number(&self) -> Option<f64> {
+    /// Any number.
+    pub fn finite(&self) -> Option<f64> {
         let number = match self.value.get_ref() {
             DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
-            DeValue::Integer(_) => self.whole().map(|n| n as f64), // beyond 2^53 nobody means the last digit
+            DeValue::Integer(_) => self.whole().map(|n| n as f64), // past 2^53 its last digits are nobody's limit
             _ => return self.wrong_type("a number", None),
         };
-        let number = number.filter(|number| number.is_finite());
-        number.or_else(|| self.wrong(format!("`{}` is not a number", self.key), "expected one that can be reached"))
+        match number.filter(|n| n.is_finite()) {
+            Some(number) => Some(number),
+            None => self.wrong(format!("`{}` is no number to compare with", self.key), "expected a finite number"),
+        }
+    }
+
+    /// A text, a number, or true or false: what may be expected somewhere.
+    pub fn scalar(&self) -> Option<Expected> {
+        match self.value.get_ref() {
+            DeValue::Boolean(truth) => Some(Expected::Truth(*truth)),
+            DeValue::Float(_) | DeValue::Integer(_) => self.finite().map(Expected::Number),
+            DeValue::String(_) => self.text().map(|text| Expected::Text(text.to_owned())),
+            _ => self.wrong_type("text, a number, or true or false", None),
+        }
     }
 
     /// A duration: a whole number and its unit.

@@ -1,18 +1,25 @@
 //! `[[watch]]`: what is looked at, how often, and the limits of each kind. Start at [`read`].
 
+pub(super) mod bounds;
+pub(super) mod command;
 pub(super) mod compare;
+pub(super) mod credential;
 pub(super) mod formula;
 pub(super) mod http;
 pub(super) mod kafka_client;
 pub(super) mod kafka_lag;
 mod kafka_retention;
+pub(super) mod pg_dump;
 pub(super) mod process;
 pub(super) mod prometheus;
+pub(super) mod restic;
+pub(super) mod results;
+pub(super) mod session;
 
 pub use kafka_retention::{KafkaRetention, NeededFrom};
 
 use super::table::{Table, Value};
-use super::{HostLimits, Template, Watch, WatchKind};
+use super::{Checksum, HostLimits, Template, Watch, WatchKind};
 use crate::name::WatchId;
 use std::time::Duration;
 
@@ -20,7 +27,9 @@ const EVERY: Duration = Duration::from_secs(5);
 /// A faster watch is load and not insight.
 const EVERY_MIN: Duration = Duration::from_millis(100);
 const STALE_AFTER_MIN: Duration = Duration::from_secs(10);
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+/// What changes by the day, and costs a program and a look through files: asked less often where the plan says nothing.
+const EVERY_EVIDENCE: Duration = Duration::from_secs(60);
+const EVIDENCE: &[&str] = &["restic", "pg-dump", "results", "session", "credential"];
 
 const COMMON: &[&str] = &["id", "kind", "every", "stale_after"];
 
@@ -28,8 +37,8 @@ const COMMON: &[&str] = &["id", "kind", "every", "stale_after"];
 const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("http", &["url", "urls", "samples", "expect", "value", "slower_than_baseline"], &[]),
     ("tcp", &["address", "expect", "within"], &[]),
-    ("command", &["run", "timeout"], &[]),
-    ("file", &["path", "max_age", "min_size_ratio", "min_size"], &[]),
+    ("command", command::KEYS, &[]),
+    ("file", &["path", "max_age", "min_size_ratio", "min_size", "sha256", "sha256_file"], &[]),
     ("kafka-lag", kafka_lag::KEYS, &[]),
     ("kafka-retention", kafka_retention::KEYS, &[]),
     (
@@ -40,10 +49,15 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("compare", &["assert", "within"], &[]),
     ("prometheus", PROMETHEUS, &[]),
     ("process", &["name", "pid_file", "user", "max_restarts"], &[]),
+    ("restic", restic::KEYS, &[]),
+    ("pg-dump", pg_dump::KEYS, &[]),
+    ("results", results::KEYS, &[]),
+    ("session", session::KEYS, &[]),
+    ("credential", credential::KEYS, &[]),
 ];
 const PROMETHEUS: &[&str] =
     &["url", "query", "warn_above", "fail_above", "warn_below", "fail_below", "unit", "token_file"];
-const KINDS_REFUSED: &[&str] = &["restic", "pg-dump", "results", "session", "credential", "lakefs"];
+const KINDS_REFUSED: &[&str] = &["lakefs"];
 
 pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
     let kind = match value.field("kind") {
@@ -65,7 +79,8 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
     let table = value.table("this watch", &[COMMON, keys].concat(), refused)?;
 
     let id: Option<WatchId> = table.require("id", "expected id = \"a-short-name\"").and_then(|id| id.name());
-    let every = table.get("every").map_or(Some(EVERY), |every| match every.duration()? {
+    let every_default = if EVIDENCE.contains(&word) { EVERY_EVIDENCE } else { EVERY };
+    let every = table.get("every").map_or(Some(every_default), |every| match every.duration()? {
         duration if duration < EVERY_MIN => every.wrong("`every` is too often", "expected at least \"100ms\""),
         duration => Some(duration),
     });
@@ -81,7 +96,12 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
     let kind = match word {
         "http" => http::read(&table),
         "tcp" => tcp(&table),
-        "command" => command(&table),
+        "command" => command::read(&table),
+        "restic" => restic::read(&table),
+        "pg-dump" => pg_dump::read(&table),
+        "results" => results::read(&table),
+        "session" => session::read(&table),
+        "credential" => credential::read(&table),
         "file" => file(&table),
         "kafka-lag" => kafka_lag::read(&table),
         "kafka-retention" => kafka_retention::read(&table),
@@ -121,19 +141,29 @@ fn tcp(table: &Table<'_>) -> Option<WatchKind> {
     Some(WatchKind::Tcp { address: address?, within })
 }
 
-fn command(table: &Table<'_>) -> Option<WatchKind> {
-    let run = table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run());
-    Some(WatchKind::Command { timeout: table.duration("timeout").unwrap_or(COMMAND_TIMEOUT), run: run? })
-}
-
 fn file(table: &Table<'_>) -> Option<WatchKind> {
     let path = filled(table, "path", "expected path = \"/where/the/files/*.dump\"");
     Some(WatchKind::File {
         max_age: table.duration("max_age"),
         min_size_ratio: table.get("min_size_ratio").and_then(|ratio| ratio.number(1.0)),
         min_size: table.get("min_size").and_then(|size| size.bytes()),
+        sha256: checksum(table),
         path: path?,
     })
+}
+
+fn checksum(table: &Table<'_>) -> Option<Checksum> {
+    let sum = table.get("sha256").and_then(|sum| match sum.text()?.parse() {
+        Ok(hash) => Some(Checksum::Given(hash)),
+        Err(_) => sum.wrong("`sha256` is not a SHA-256", "expected 64 digits, 0-9 and a-f, as sha256sum prints them"),
+    });
+    let file = table.get("sha256_file").and_then(|file| non_empty(&file)).map(Checksum::File);
+    match (sum, file) {
+        (Some(_), Some(_)) => table
+            .get("sha256_file")
+            .and_then(|second| second.wrong("the checksum is given twice", "expected `sha256` or `sha256_file`")),
+        (sum, file) => sum.or(file),
+    }
 }
 
 fn host(table: &Table<'_>) -> Option<WatchKind> {
@@ -166,5 +196,76 @@ pub(super) fn non_empty(value: &Value<'_>) -> Option<Template> {
     match template.text().trim() {
         "" => value.wrong(format!("`{}` is empty", value.key), "expected some text"),
         _ => Some(template),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{HEAD, errors};
+    use super::*;
+    use crate::plan::Plan;
+
+    fn watch(lines: &str) -> String {
+        format!("{HEAD}[[watch]]\nid = \"w\"\n{lines}\n")
+    }
+    fn read(lines: &str) -> Watch {
+        let text = watch(lines).replacen("[crew]", "expected = \"45m\"\n[crew]", 1);
+        Plan::parse("plan.toml", &text).unwrap_or_else(|error| panic!("{error}")).watches.remove(0)
+    }
+
+    #[test]
+    fn evidence_is_looked_at_once_a_minute() {
+        let restic = read("kind = \"restic\"\nrepository = \"/srv/restic/search\"\nverified_within = \"7d\"");
+        assert_eq!((restic.every, restic.stale_after), (EVERY_EVIDENCE, EVERY_EVIDENCE * 3));
+        let WatchKind::Restic(restic) = restic.kind else { panic!("{restic:?}") };
+        let stamps = [&restic.check_stamp, &restic.restore_stamp].map(|stamp| stamp.as_ref().map(Template::text));
+        assert_eq!(stamps, [Some("w.checked"), Some("w.restored")], "where the plan names none");
+        let WatchKind::Credential(token) = read("kind = \"credential\"\nfile = \"token\"").kind else { panic!() };
+        assert_eq!(token.must_outlive, Duration::from_secs(45 * 60), "as long as the plan says it takes");
+        let lines = "kind = \"session\"\nenvironment = \"staging\"\ntranscripts = \"t\"\nwithin = \"7d\"";
+        let WatchKind::Session(flown) = read(lines).kind else { panic!() };
+        assert_eq!((flown.plan, flown.name.as_str()), (None, "n"));
+    }
+
+    #[test]
+    fn what_could_never_turn_red_or_means_two_things_is_an_error() {
+        let command = "kind = \"command\"\nrun = \"x\"";
+        let restic = "kind = \"restic\"\nrepository = \"/r\"";
+        for (lines, at, says) in [
+            (format!("{command}\nvalue = \"count\""), "\"count\"", "not a JSON pointer"),
+            (format!("{command}\nage = \"/a\""), "\"/a\"", "any age would be ok"),
+            (format!("{command}\nmax_age = \"1h\""), "\"1h\"", "there is no `age`"),
+            (format!("{command}\nage_zone = \"UTC\""), "\"UTC\"", "there is no `age`"),
+            (format!("{command}\nage_zone = \"CET\"\nage = \"/a\"\nmax_age = \"1h\""), "\"CET\"", "cannot be"),
+            (format!("{command}\nexpect = {{ \"a\" = 1 }}"), "\"a\"", "not a JSON pointer"),
+            (format!("{command}\nexpect = {{ \"/a\" = [1] }}"), "[1]", "wrong type"),
+            (format!("{command}\nexpect = {{ \"/a\" = 1 }}\nfail_above = 2"), "2", "limits of no number"),
+            (format!("{command}\nwarn_above = 3\nfail_above = 2"), "3", "`warn_above` is above `fail_above`"),
+            (format!("{command}\nfail_above = \"2\""), "\"2\"", "wrong type"),
+            (format!("{restic}\npassword_file = \"a\"\npassword_command = \"b\""), "\"b\"", "given twice"),
+            (format!("{restic}\ncheck_stamp = \"a\""), "\"a\"", "any age would be ok"),
+            (format!("{restic}\npassword = \"a\""), "password", "unknown key"),
+            ("kind = \"pg-dump\"\npath = \"\"".into(), "\"\"", "is empty"),
+            ("kind = \"results\"\npath = \"a\"\nformat = \"trx\"".into(), "\"trx\"", "cannot be"),
+            ("kind = \"session\"\nenvironment = \"e\"\ntranscripts = \"t\"".into(), "[[watch]]", "no `within`"),
+            ("kind = \"credential\"\nmust_outlive = \"1h\"".into(), "[[watch]]", "where the credential is"),
+            (
+                "kind = \"credential\"\nmust_outlive = \"1h\"\nfile = \"a\"\nagent = \"b\"".into(),
+                "\"b\"",
+                "named twice",
+            ),
+            (
+                "kind = \"credential\"\nmust_outlive = \"1h\"\nagent = \"b\"\nexpires = \"/a\"".into(),
+                "\"/a\"",
+                "which an agent does not answer",
+            ),
+            ("kind = \"credential\"\nfile = \"a\"".into(), "[[watch]]", "how long this credential has to be good"),
+            ("kind = \"file\"\npath = \"a\"\nsha256 = \"12\"".into(), "\"12\"", "not a SHA-256"),
+        ] {
+            let text = watch(&lines);
+            let problems = errors(&text).problems;
+            assert!(problems.len() == 1 && problems[0].message.contains(says), "{lines}: {problems:?}");
+            assert_eq!(&text[problems[0].span.clone()], at, "{lines}: {problems:?}");
+        }
     }
 }

@@ -2,6 +2,9 @@
 
 use super::blob::{put, take};
 use super::key::PublicKey;
+use crate::hash::Hash;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -80,6 +83,72 @@ pub fn read_identities(answer: &[u8]) -> Option<Vec<Identity>> {
         }
     }
     rest.is_empty().then_some(found)
+}
+
+/// A key or certificate that an agent holds, of whatever type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// As `ssh-add -l` prints it: of the key itself where this is a certificate.
+    pub fingerprint: String,
+    /// What its owner calls it.
+    pub comment: String,
+    /// From when to when it is good, in seconds since 1970, where it is a certificate. Such an end may be past all years.
+    pub certified: Option<(u64, u64)>,
+}
+
+/// Everything that the agent holds, also what cannot sign here.
+pub async fn held(socket: &Path) -> Result<Vec<Held>, AgentError> {
+    let answer = ask(socket, &[REQUEST_IDENTITIES]).await?;
+    read_held(&answer).ok_or(AgentError::Garbled)
+}
+
+fn read_held(answer: &[u8]) -> Option<Vec<Held>> {
+    let (kind, rest) = answer.split_first()?;
+    let (count, mut rest) = rest.split_first_chunk::<4>().filter(|_| *kind == IDENTITIES)?;
+    let mut found = vec![];
+    for _ in 0..u32::from_be_bytes(*count) {
+        let (blob, comment) = (take(&mut rest)?, take(&mut rest)?);
+        let (key, certified) = match certificate(blob) {
+            Some((key, from, to)) => (Hash::of(&key), Some((from, to))),
+            None => (Hash::of(blob), None),
+        };
+        let comment = crate::name::shown(&String::from_utf8_lossy(comment));
+        let fingerprint = format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(key.bytes()));
+        found.push(Held { fingerprint, comment: comment.chars().take(64).collect(), certified });
+    }
+    rest.is_empty().then_some(found)
+}
+
+/// The key that a certificate is for, as a blob of its own, and from when to when it is good (OpenSSH's PROTOCOL.certkeys).
+/// Nothing where these bytes are no certificate.
+fn certificate(blob: &[u8]) -> Option<(Vec<u8>, u64, u64)> {
+    /// Kinds of keys, and how many fields follow the type word.
+    const FIELDS: &[(&str, usize)] = &[
+        ("ssh-ed25519", 1),
+        ("ecdsa-sha2-nistp256", 2),
+        ("ecdsa-sha2-nistp384", 2),
+        ("ecdsa-sha2-nistp521", 2),
+        ("ssh-rsa", 2),
+        ("sk-ssh-ed25519", 2),
+        ("sk-ecdsa-sha2-nistp256", 3),
+    ];
+    let mut rest = blob;
+    let name = std::str::from_utf8(take(&mut rest)?).ok()?.strip_suffix("-cert-v01@openssh.com")?;
+    let (kind, fields) = FIELDS.iter().find(|(kind, _)| *kind == name)?;
+    let _nonce = take(&mut rest)?;
+    let mut key = vec![];
+    let suffix = if kind.starts_with("sk-") { "@openssh.com" } else { "" };
+    put(&mut key, format!("{kind}{suffix}").as_bytes());
+    for _ in 0..*fields {
+        put(&mut key, take(&mut rest)?);
+    }
+    let (_serial, after) = rest.split_first_chunk::<8>()?;
+    let (_for_hosts_or_people, after) = after.split_first_chunk::<4>()?;
+    rest = after;
+    let (_id, _principals) = (take(&mut rest)?, take(&mut rest)?);
+    let (from, after) = rest.split_first_chunk::<8>()?;
+    let (to, _) = after.split_first_chunk::<8>()?;
+    Some((key, u64::from_be_bytes(*from), u64::from_be_bytes(*to)))
 }
 
 /// The signature of `data` by that key: its type and bytes, each with its length, as a signature holds it.

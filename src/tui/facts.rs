@@ -95,7 +95,7 @@ pub fn is_kafka(kind: &WatchKind) -> bool {
 
 /// Whether a watch is about a backup.
 pub fn is_backup(kind: &WatchKind) -> bool {
-    matches!(kind, WatchKind::File { .. })
+    matches!(kind, WatchKind::File { .. } | WatchKind::Restic(_) | WatchKind::PgDump(_))
 }
 
 /// The argument vector that a step would run or did run, and whether it is frozen. Where a parameter is missing the

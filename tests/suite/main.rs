@@ -1,10 +1,12 @@
 //! Tests of the built program and of the parts it works with, in one binary: linking takes longer than most of them run.
 
+mod backups;
 mod bad_input;
 mod compare;
 mod crash;
 mod demo;
 mod doctor;
+mod elsewhere;
 mod evidence;
 mod fanout;
 mod handshake;

@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("transcript", "trust name hash clock plan event session record"),
     ("protocol", "trust name hash clock event session record"),
     ("exec", "name hash plan secret event"),
-    ("monitor", "name clock plan event"),
+    ("monitor", "trust name hash clock plan event transcript"), // what a flight elsewhere proves, what an agent holds
     (
         "hub",
         "trust name hash clock link tls identity plan secret event session transcript record protocol exec monitor",

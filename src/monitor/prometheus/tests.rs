@@ -6,16 +6,7 @@ use crate::plan::WatchKind;
 
 fn query(url: &str) -> plan::Prometheus {
     let (url, query) = (template(url), template("lag{job=\"x\"} + 1"));
-    plan::Prometheus {
-        url,
-        query,
-        warn_above: None,
-        fail_above: None,
-        warn_below: None,
-        fail_below: None,
-        unit: "s".into(),
-        token_file: None,
-    }
+    plan::Prometheus { url, query, bounds: plan::Bounds::default(), unit: "s".into(), token_file: None }
 }
 fn judge(expect: impl Fn(&mut plan::Prometheus), status: u16, body: &str) -> Reading {
     let mut query = query("http://h");
@@ -31,8 +22,8 @@ fn vector(series: &[(&str, &str)]) -> String {
 #[test]
 fn a_number_is_held_against_every_limit() {
     let limits = |query: &mut plan::Prometheus| {
-        (query.warn_above, query.fail_above) = (Some(5.0), Some(10.0));
-        (query.warn_below, query.fail_below) = (Some(0.0), Some(-3.0));
+        (query.bounds.warn_above, query.bounds.fail_above) = (Some(5.0), Some(10.0));
+        (query.bounds.warn_below, query.bounds.fail_below) = (Some(0.0), Some(-3.0));
     };
     let scalar =
         |value: &str| format!(r#"{{"status":"success","data":{{"resultType":"scalar","result":[1.5,"{value}"]}}}}"#);
@@ -54,7 +45,8 @@ fn a_number_is_held_against_every_limit() {
 
 #[test]
 fn of_several_series_the_worst_counts_and_is_named() {
-    let above = |query: &mut plan::Prometheus| (query.warn_above, query.fail_above) = (Some(5.0), Some(10.0));
+    let above =
+        |query: &mut plan::Prometheus| (query.bounds.warn_above, query.bounds.fail_above) = (Some(5.0), Some(10.0));
     let (a, b, c) = (r#""__name__":"lag","i":"a""#, r#""i":"b""#, r#""i":"c""#);
     let reading = judge(above, 200, &vector(&[(a, "1"), (b, "11"), (c, "12")]));
     assert_eq!((reading.status, reading.value), (Status::Fail, Some(12.0)));
@@ -62,7 +54,7 @@ fn of_several_series_the_worst_counts_and_is_named() {
     let reading = judge(above, 200, &vector(&[(a, "4"), (b, "3")]));
     assert_eq!((reading.status, reading.value), (Status::Ok, Some(4.0)));
     assert_eq!(reading.why, r#"2 series, the nearest to its limit: lag{i="a"} 4 s"#);
-    let below = |query: &mut plan::Prometheus| query.warn_below = Some(5.0);
+    let below = |query: &mut plan::Prometheus| query.bounds.warn_below = Some(5.0);
     let reading = judge(below, 200, &vector(&[(a, "4"), (b, "3")]));
     assert_eq!((reading.status, reading.value), (Status::Warn, Some(3.0)), "{}", reading.why);
     // One that is no number is not known, unless another one is bad already.
@@ -105,7 +97,7 @@ fn whatever_is_no_number_is_unknown() {
         (200, r#"{"status":"success"}"#.into(), "an answer without a result"),
         (200, String::new(), "status 200, and its body is no answer"),
     ] {
-        let reading = judge(|query| query.fail_above = Some(1e9), status, &body);
+        let reading = judge(|query| query.bounds.fail_above = Some(1e9), status, &body);
         assert_eq!((reading.status, reading.value), (Status::Unknown, None), "{body}: {}", reading.why);
         assert!(reading.why.starts_with(why), "{body}: {}", reading.why);
     }
@@ -114,7 +106,7 @@ fn whatever_is_no_number_is_unknown() {
 #[test]
 fn what_the_server_warns_of_is_not_the_whole_truth() {
     let warned = |series: &[(&str, &str)]| vector(series).replacen('{', r#"{"warnings":["a store is down"],"#, 1);
-    let limit = |query: &mut plan::Prometheus| query.fail_above = Some(10.0);
+    let limit = |query: &mut plan::Prometheus| query.bounds.fail_above = Some(10.0);
     let reading = judge(limit, 200, &warned(&[("", "1")]));
     assert_eq!((reading.status, reading.value), (Status::Unknown, None));
     assert_eq!(reading.why, "it warns: a store is down; 1 s");

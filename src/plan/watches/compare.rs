@@ -56,7 +56,9 @@ fn unit(kind: &WatchKind) -> &str {
         WatchKind::Prometheus(prometheus) => &prometheus.unit,
         WatchKind::Tcp { .. } => "ms",
         WatchKind::Http(http) if http.value.is_none() => "ms",
-        WatchKind::File { .. } => "B",
+        WatchKind::File { .. } | WatchKind::Restic(_) | WatchKind::PgDump(_) => "B",
+        WatchKind::Credential(_) | WatchKind::Session(_) => "s",
+        WatchKind::KafkaRetention(retention) if !retention.rises => "s",
         WatchKind::KafkaLag { .. } => "messages",
         _ => "",
     }

@@ -2,6 +2,7 @@
 
 use super::super::table::{Table, Value};
 use super::super::{Template, WatchKind};
+use super::bounds::{self, Bounds};
 use super::{filled, non_empty};
 
 /// A unit stands beside every value in a narrow column.
@@ -14,25 +15,12 @@ pub struct Prometheus {
     pub url: Template,
     /// The query, in PromQL.
     pub query: Template,
-    /// More than this is `warn`.
-    pub warn_above: Option<f64>,
-    /// More than this is `fail`.
-    pub fail_above: Option<f64>,
-    /// Less than this is `warn`.
-    pub warn_below: Option<f64>,
-    /// Less than this is `fail`.
-    pub fail_below: Option<f64>,
+    /// What every number has to stay within.
+    pub bounds: Bounds,
     /// The unit of the value, in the plan's words; the server knows none.
     pub unit: String,
     /// A file that holds a bearer token; relative to the plan's folder.
     pub token_file: Option<Template>,
-}
-
-impl Prometheus {
-    /// Whether there is anything to hold a value against.
-    pub fn has_limit(&self) -> bool {
-        [self.warn_above, self.fail_above, self.warn_below, self.fail_below].iter().any(Option::is_some)
-    }
 }
 
 /// Takes the kind's own keys.
@@ -40,24 +28,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
     let url = table.require("url", "expected url = \"http://prometheus:9090\"");
     let url = url.and_then(|url| super::http::address(&url));
     let query = filled(table, "query", "expected query = \"a PromQL expression\"");
-    let limit = |key| table.get(key).and_then(|limit| limit.any_number());
-    let (warn_above, fail_above) = (limit("warn_above"), limit("fail_above"));
-    let (warn_below, fail_below) = (limit("warn_below"), limit("fail_below"));
-    // Each pair once: the first may not lie above the second, or one of them would never be seen, or nothing be ok.
-    let pairs = [
-        ("warn_above", warn_above, "fail_above", fail_above),
-        ("fail_below", fail_below, "warn_below", warn_below),
-        ("warn_below", warn_below, "warn_above", warn_above),
-        ("fail_below", fail_below, "fail_above", fail_above),
-    ];
-    for (lower, low, upper, high) in pairs {
-        if let (Some(low), Some(high), Some(value)) = (low, high, table.get(lower))
-            && low > high
-        {
-            value.wrong::<()>(format!("`{lower}` is above `{upper}`"), format!("expected at most {high}"));
-            break;
-        }
-    }
+    let bounds = bounds::read(table);
     let unit = table.get("unit").and_then(|unit| match unit.words()? {
         word if word.chars().count() > UNIT_CHARS_MAX => {
             unit.wrong("`unit` is too long", format!("expected at most {UNIT_CHARS_MAX} characters"))
@@ -68,10 +39,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
     Some(WatchKind::Prometheus(Prometheus {
         url: url?,
         query: query?,
-        warn_above,
-        fail_above,
-        warn_below,
-        fail_below,
+        bounds,
         unit: unit.unwrap_or_default(),
         token_file,
     }))
@@ -98,8 +66,8 @@ mod tests {
         ));
         let WatchKind::Prometheus(read) = plan.unwrap().watches.remove(0).kind else { panic!("another kind") };
         assert_eq!((read.url.text(), read.query.text(), &*read.unit), ("http://h:9090", "up", "s"));
-        assert_eq!((read.warn_above, read.fail_above), (Some(0.5), Some(1000.0)));
-        assert_eq!((read.warn_below, read.fail_below), (Some(-1.0), Some(-2.5)));
+        assert_eq!((read.bounds.warn_above, read.bounds.fail_above), (Some(0.5), Some(1000.0)));
+        assert_eq!((read.bounds.warn_below, read.bounds.fail_below), (Some(-1.0), Some(-2.5)));
         assert_eq!(read.token_file.as_ref().map(Template::text), Some("t"));
     }
 
@@ -113,7 +81,7 @@ mod tests {
             (&format!("{BASE}warn_above = 2\nfail_above = 1"), "`warn_above` is above `fail_above`"),
             (&format!("{BASE}warn_below = 1\nfail_below = 2"), "`fail_below` is above `warn_below`"),
             (&format!("{BASE}warn_below = 2\nwarn_above = 1"), "`warn_below` is above `warn_above`"),
-            (&format!("{BASE}warn_above = nan"), "`warn_above` is not a number"),
+            (&format!("{BASE}warn_above = nan"), "`warn_above` is no number to compare with"),
             (&format!("{BASE}warn_above = \"1\""), "`warn_above` has the wrong type"),
             (&format!("{BASE}unit = \"thirteen long\""), "`unit` is too long"),
         ] {

@@ -15,3 +15,4 @@ pub mod real;
 pub mod tls;
 pub mod tmux;
 pub mod wait;
+pub mod watch;
