@@ -6,6 +6,8 @@ pub mod hash;
 
 pub mod clock;
 
+pub mod baseline;
+
 pub mod trust;
 
 pub mod plan;

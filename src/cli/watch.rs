@@ -34,6 +34,8 @@ struct Row<'a> {
     value: Option<f64>,
     unit: &'a str,
     why: String,
+    /// What was asked or looked at.
+    source: String,
     /// How long ago the reading began; none where there is none.
     age_ms: Option<u64>,
 }
@@ -212,6 +214,7 @@ impl Board {
             value: known.and_then(|reading| reading.value),
             unit: known.map_or("", |reading| &reading.unit),
             why: shown(&session.why(&watch.id, at)),
+            source: watch.kind.source(&session.params),
             age_ms: session.age(&watch.id, at).map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
         }
     }

@@ -3,9 +3,9 @@
 //! `fail` means that something answered and the answer is bad. Where nothing answered (refused, unresolved, silent, cut
 //! short, not trusted) the reading is `unknown`: the service may be well and the way to it broken. Both lock a gate.
 
-use super::baseline::{Baseline, median};
 use super::web::{self, Answer, BODY_BYTES_MAX, NoAnswer};
 use super::{Findings, excerpt, text};
+use crate::baseline::{Baseline, median};
 use crate::clock::human;
 use crate::event::{Reading, Status};
 use crate::plan::{self, Params};

@@ -6,7 +6,6 @@
 //! [`Monitor::start`].
 
 mod anchor;
-pub mod baseline;
 mod board;
 mod checksum;
 mod child;

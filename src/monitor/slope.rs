@@ -1,7 +1,7 @@
 //! How fast something rises or falls: the median of the slopes between all pairs of points (Theil and Sen), which a few
 //! wild points do not bend. Pure.
 
-use super::baseline::median;
+use crate::baseline::median;
 use std::collections::VecDeque;
 use std::time::Duration;
 

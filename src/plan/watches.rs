@@ -15,6 +15,7 @@ pub(super) mod prometheus;
 pub(super) mod restic;
 pub(super) mod results;
 pub(super) mod session;
+mod source;
 
 pub use kafka_retention::{KafkaRetention, NeededFrom};
 

@@ -8,6 +8,7 @@
 //! What was not read, before or after, cannot be told, and *cannot tell* is for people: it never counts as well.
 
 use super::Session;
+use crate::baseline::{Baseline, median};
 use crate::clock::At;
 use crate::event::{Compared, Event, Side, Status, Verdict};
 use crate::name::WatchId;
@@ -21,6 +22,9 @@ const BEFORE: Duration = Duration::from_secs(600);
 /// Fewer numbers make no median worth comparing.
 const BEFORE_MIN: usize = 5;
 const AFTER_MIN: usize = 3;
+/// A shift of so many spreads counts. The spread is the median distance from the median; 1.4826 of it are the standard
+/// deviation of a normal distribution, and three of those are what nobody sees by chance.
+const SPREADS: f64 = 3.0 * 1.4826;
 /// Shifts below this are nobody's business, in milliseconds.
 const FLOOR_MS: f64 = 5.0;
 
@@ -152,7 +156,7 @@ fn compare(watch: &WatchId, verifying: &Verifying, worse: Worse) -> Compared {
     let (was, is) = (before.counts().unwrap_or(Status::Unknown), after.counts().unwrap_or(Status::Unknown));
     let side = |status: Status, sampled: &Sampled| Side {
         status,
-        value: median(&sampled.values),
+        value: middle(&sampled.values),
         samples: sampled.values.len(),
     };
     let rank = |status: Status| match status {
@@ -181,38 +185,28 @@ fn compare(watch: &WatchId, verifying: &Verifying, worse: Worse) -> Compared {
 
 /// The verdict of the numbers, where there are enough of them and they can be worse.
 fn numbers(before: &Sampled, after: &Sampled, worse: Worse) -> Option<(Verdict, String)> {
-    let sign = match worse {
-        Worse::Up => 1.0,
-        Worse::Down => -1.0,
-        Worse::Status => return None,
-    };
+    if worse == Worse::Status {
+        return None;
+    }
     if before.values.len() < BEFORE_MIN || after.values.len() < AFTER_MIN || before.unit != after.unit {
         return None;
     }
-    let (was, is) = (median(&before.values)?, median(&after.values)?);
-    let deviations: Vec<f64> = before.values.iter().map(|value| (value - was).abs()).collect();
-    let spread = 1.4826 * median(&deviations)?;
-    let floor = if after.unit == "ms" { FLOOR_MS } else { 0.0 };
-    let enough = (3.0 * spread).max(was.abs() / 10.0).max(floor);
-    let shift = (is - was) * sign;
+    let mut usual = Baseline::new(BEFORE_MIN, SAMPLES);
+    before.values.iter().for_each(|value| usual.learn(*value));
+    let (usual, is) = (usual.usual()?, middle(&after.values)?);
+    let floor = if after.unit == "ms" { FLOOR_MS } else { 0.0 }.max(usual.middle.abs() / 10.0);
+    let (more, less) = (usual.is_above(is, SPREADS, floor), usual.is_below(is, SPREADS, floor));
     let unit = if after.unit.is_empty() { String::new() } else { format!(" {}", after.unit) };
-    let words = format!("{is:.0}{unit}, {was:.0}{unit} before");
-    match shift {
-        shift if shift > enough => Some((Verdict::Worse, words)),
-        shift if shift < -enough => Some((Verdict::Better, words)),
+    let words = format!("{is:.0}{unit}, {:.0}{unit} before", usual.middle);
+    match (more, less, worse) {
+        (true, _, Worse::Up) | (_, true, Worse::Down) => Some((Verdict::Worse, words)),
+        (true, _, _) | (_, true, _) => Some((Verdict::Better, words)),
         _ => Some((Verdict::Same, words)),
     }
 }
 
-fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        n if n % 2 == 1 => Some(sorted[middle]),
-        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
-    }
+fn middle(values: &[f64]) -> Option<f64> {
+    median(values.iter().copied())
 }
 
 #[cfg(test)]

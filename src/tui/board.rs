@@ -136,5 +136,9 @@ fn watch_rows(look: &Look<'_>, buf: &mut Buffer, area: Rect, y: u16, watch: &cra
     }
     row(buf, area, y, left, age);
     row(buf, area, y + 1, vec![Span::raw("  "), look.span(why, if word == "ok" { Ink::Dim } else { ink })], vec![]);
-    2
+    if !wide {
+        return 2;
+    }
+    row(buf, area, y + 2, vec![Span::raw("  "), look.span(watch.kind.source(&session.params), Ink::Dim)], vec![]);
+    3
 }

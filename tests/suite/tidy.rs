@@ -13,6 +13,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("name", ""),
     ("hash", ""),
     ("clock", ""),
+    ("baseline", ""),
     ("trust", "name hash clock identity"),
     ("identity", "hash trust"),
     ("link", "name hash"),
@@ -21,11 +22,11 @@ const MAY_USE: &[(&str, &str)] = &[
     ("secret", "name hash clock plan"),
     ("event", "trust name hash clock record"), // the text of a frozen step is that of a line
     ("record", "name hash clock event"),
-    ("session", "trust name hash clock plan event record protocol"), // of the protocol only its limits: what fits in a message
+    ("session", "trust name hash clock baseline plan event record protocol"), // of the protocol only its limits: what fits in a message
     ("transcript", "trust name hash clock plan event session record"),
     ("protocol", "trust name hash clock event session record"),
     ("exec", "name hash plan secret event"),
-    ("monitor", "trust name hash clock plan event transcript"), // what a flight elsewhere proves, what an agent holds
+    ("monitor", "baseline trust name hash clock plan event transcript"), // what a flight elsewhere proves, what an agent holds
     (
         "hub",
         "trust name hash clock link tls identity plan secret event session transcript record protocol exec monitor",
@@ -43,6 +44,7 @@ const MAY_USE: &[(&str, &str)] = &[
 const CORE: &[&str] = &[
     "name.rs",
     "hash.rs",
+    "baseline.rs",
     "trust/allowed.rs",
     "trust/allowed",
     "trust/blob.rs",

@@ -68,7 +68,7 @@ fn every_sample_plan_can_be_watched_by_a_script() {
 
 #[test]
 fn a_schema_that_is_broken_is_noticed() {
-    let row = serde_json::json!({"id": "a", "kind": "tcp", "status": "ok", "value": 1.0, "unit": "ms", "why": "w", "age_ms": 3});
+    let row = serde_json::json!({"id": "a", "kind": "tcp", "status": "ok", "value": 1.0, "unit": "ms", "why": "w", "source": "h:1", "age_ms": 3});
     let of = |row: &Value| serde_json::json!({"watches": [row]});
     assert!(schema().is_valid(&of(&row)));
     for (key, value) in [

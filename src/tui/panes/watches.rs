@@ -12,6 +12,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
+/// From this width on, a row says what was asked too: a pane that is zoomed.
+const SOURCE_FROM: u16 = 70;
+
 /// Pane 3: consumer lag.
 pub fn lag(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let session = look.session();
@@ -50,6 +53,9 @@ pub fn lag(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         } else {
             left.push(look.span(pad_left("?", 7), ink));
             left.push(look.span(format!(" {word}"), ink));
+        }
+        if inner.width >= SOURCE_FROM {
+            left.push(look.span(format!("  {}", watch.kind.source(&session.params)), Ink::Dim));
         }
         row(buf, inner, y, left, vec![look.span(facts::watch_age(session, &watch.id, look.at()), Ink::Dim)]);
         y += 1;
@@ -95,12 +101,15 @@ pub fn health(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         }
         let (sign, word, ink) = facts::watch(session, &watch.id, look.at());
         let name = (usize::from(inner.width) / 2).clamp(6, 20);
-        let left = vec![
+        let mut left = vec![
             look.span(format!("{sign} {} ", pad(word, 5)), ink),
             look.span(pad(watch.id.as_str(), name), Ink::Text),
             look.span(" ", Ink::Text),
             look.span(facts::watch_value(session, &watch.id, look.at()), ink),
         ];
+        if inner.width >= SOURCE_FROM {
+            left.push(look.span(format!("  {}", watch.kind.source(&session.params)), Ink::Dim));
+        }
         row(buf, inner, y, left, vec![look.span(facts::watch_age(session, &watch.id, look.at()), Ink::Dim)]);
         y += 1;
         if word != "ok" {
