@@ -4,7 +4,7 @@
 //! A status counts first (a watch knows its own limits). Where it stayed the same and the plan or the kind says which way is
 //! worse, numbers are compared: the median after the run against the median before it. A shift counts where it exceeds three
 //! times the usual spread before the run (1.4826 × the median absolute deviation, which is the standard deviation of a normal
-//! distribution), a tenth of the median, and [`FLOOR_MS`]: Hampel's rule with floors, because a quiet service has no spread.
+//! distribution), a tenth of the median, and 5 ms where it is a time: Hampel's rule with floors, because a quiet service has no spread.
 //! What was not read, before or after, cannot be told, and *cannot tell* is for people: it never counts as well.
 
 use super::Session;
