@@ -320,6 +320,9 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
             if let Some((other, _)) = session.live_step() {
                 return Err(format!("{} runs", facts::numbered(session, &other.id)));
             }
+            if let Some((other, _)) = session.verifying_step() {
+                return Err(format!("{} is being verified", facts::numbered(session, &other.id)));
+            }
             if let Some((other, _)) = session.owing_step() {
                 return Err(format!("{} has to be settled first", facts::numbered(session, &other.id)));
             }

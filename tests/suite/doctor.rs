@@ -132,7 +132,7 @@ path = "*.dump"
         ("FAIL", "secret FILED", "cannot be read"),
         ("FAIL", "secret ASKED", "no-such-store"),
         ("ok", "watch up", "says ok"),
-        ("FAIL", "watch down", "Connection refused"),
+        ("FAIL", "watch down", "connection refused by 127.0.0.1:1"),
         ("ok", "watch red", "says fail"),
         ("warn", "allowed_signers", "whoami"),
     ] {
