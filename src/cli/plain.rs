@@ -26,7 +26,7 @@ const ROWS: usize = 20;
 /// Runs until the input ends, the person quits, or the session is over.
 pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut impl Write) -> anyhow::Result<()> {
     let mut lines = input.lines();
-    let mut state = Plain { waiting: vec![], grace: Instant::now(), held: None, opened: None, read: None };
+    let mut state = Plain { waiting: vec![], grace: Instant::now(), held: None, opened: None, read: None, owed: None };
     {
         let view = client.view.borrow().clone();
         writeln!(
@@ -58,6 +58,15 @@ pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut
                 if let Some(request) = state.held.take() {
                     state.waiting.push((client.ask(request.clone()).await, request));
                 }
+            }
+            changed = client.view.changed(), if state.owed.is_some() => {
+                let view = client.view.borrow().clone();
+                if let Some((step, attempt)) = &state.owed
+                    && (rows(&view, step, *attempt, out)? || changed.is_err())
+                {
+                    state.owed = None;
+                }
+                out.flush()?;
             }
             line = lines.next_line(), if may_read => {
                 let line = match line {
@@ -99,6 +108,8 @@ struct Plain {
     opened: Option<u64>,
     /// The panel that was printed last.
     read: Option<verbs::Read>,
+    /// The run whose end was told before its screen came.
+    owed: Option<(StepId, u32)>,
 }
 
 impl Plain {
@@ -133,7 +144,10 @@ impl Plain {
                         }
                         self.opened = self.open(client, &view).await;
                     }
-                    Event::RunEnded { step, attempt, .. } => rows(&view, step, *attempt, out)?,
+                    Event::RunEnded { step, attempt, .. } => {
+                        let shown = rows(&view, step, *attempt, out)?;
+                        self.owed = (!shown).then(|| (step.clone(), *attempt));
+                    }
                     _ => {}
                 }
             }
@@ -322,11 +336,11 @@ fn ways_back(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The last rows of the command's screen.
-fn rows(view: &View, step: &StepId, attempt: u32, out: &mut impl Write) -> std::io::Result<()> {
+/// The last rows of the command's screen; says whether there is one yet: it travels beside the lines, not among them.
+fn rows(view: &View, step: &StepId, attempt: u32, out: &mut impl Write) -> std::io::Result<bool> {
     let of_this_run =
         |screen: &&std::sync::Arc<crate::protocol::Screen>| screen.step == *step && screen.attempt == attempt;
-    let Some(newest) = view.screen.as_ref().filter(of_this_run) else { return Ok(()) };
+    let Some(newest) = view.screen.as_ref().filter(of_this_run) else { return Ok(false) };
     let mut screen = Screen::new(Size { cols: newest.cols, rows: newest.rows });
     screen.feed(&newest.bytes);
     let rows: Vec<String> = (0..newest.rows).map(|row| shown(screen.row(row).trim_end())).collect();
@@ -334,5 +348,5 @@ fn rows(view: &View, step: &StepId, attempt: u32, out: &mut impl Write) -> std::
     for row in &rows[end.saturating_sub(ROWS)..end] {
         writeln!(out, "  | {row}")?;
     }
-    Ok(())
+    Ok(true)
 }
