@@ -128,6 +128,9 @@ pub enum SecretSource {
     File(Template),
 }
 
+/// The memory that a compiled pattern may take: `(a|b){9999}` is short to write, and no value needs it.
+const PATTERN_BYTES: usize = 512 * 1024;
+
 /// A regular expression that has been compiled once, matched against the whole value.
 #[derive(Debug, Clone)]
 pub struct Pattern {
@@ -145,8 +148,11 @@ impl Pattern {
     /// Compiles `text`, anchored at both ends.
     pub fn new(text: &str) -> Result<Self, String> {
         // First alone: `a)|(b` is no pattern, yet between our brackets it would compile and undo the anchors.
-        regex_lite::Regex::new(text).map_err(|e| e.to_string())?;
-        let regex = regex_lite::Regex::new(&format!("^(?:{text})$")).map_err(|e| e.to_string())?;
+        let compiled = |text: &str| {
+            regex_lite::RegexBuilder::new(text).size_limit(PATTERN_BYTES).build().map_err(|error| error.to_string())
+        };
+        compiled(text)?;
+        let regex = compiled(&format!("^(?:{text})$"))?;
         Ok(Self { text: text.to_owned(), regex })
     }
     /// Whether the whole value matches.

@@ -21,6 +21,15 @@ fn parsed(text: &str) -> Plan {
     Plan::parse("plan.toml", text).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Found by the fuzz target `plan`: a pattern of 30 characters that took seven megabytes.
+#[test]
+fn a_pattern_that_would_take_megabytes_is_refused() {
+    let with = |pattern: &str| HEAD.to_owned() + &format!("[params.p]\npattern = '{pattern}'\n");
+    let told = messages(&with(r"(a,b|){7420}[^x-z]*\d"));
+    assert!(told.len() == 1 && told[0].starts_with("`pattern` does not compile"), "{told:?}");
+    parsed(&with(r"[a-z0-9_.-]{1,255}(v[0-9]{1,6}|latest)?"));
+}
+
 /// Every plan that comes with the program.
 fn plans() -> Vec<(String, String)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/sessions");
