@@ -7,7 +7,7 @@ use crate::client::view::{Link, View};
 use crate::clock::{At, Clock};
 use crate::event::{Event, Role, Status};
 use crate::hub::sequencer::Sequencer;
-use crate::monitor::{Monitor, Sample, limit};
+use crate::monitor::{self, Monitor, Sample};
 use crate::name::{Principal, WatchId, shown};
 use crate::plan::Plan;
 use crate::session::{Fact, Session};
@@ -18,7 +18,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
 /// `--once` has an answer by then, whatever hangs; scripts rely on 30 s.
 const ONCE: Duration = Duration::from_secs(25);
@@ -57,12 +56,14 @@ pub async fn run(args: Watch) -> anyhow::Result<()> {
             false => Err(No(format!("{} has no [[watch]]: there is nothing to look at", args.plan.display())).into()),
         };
     }
-    let (samples, sampled) = mpsc::channel(64);
     let clock = board.clock.clone();
-    let _monitor = Monitor::start(&plan.watches, &params, &folder, Arc::new(move || clock.now()), samples);
+    let now = Arc::new(move || clock.now());
     if args.once {
-        return once(board, &plan, sampled, args.json).await;
+        let samples = monitor::once(&plan.watches, &params, &folder, now, ONCE).await;
+        return once(board, samples.into_values(), args.json);
     }
+    let (samples, sampled) = mpsc::channel(64);
+    let _monitor = Monitor::start(&plan.watches, &params, &folder, now, samples);
     if args.json || join::wants_plain(&args.screen) {
         return lines(board, sampled, args.json).await;
     }
@@ -78,14 +79,9 @@ pub async fn run(args: Watch) -> anyhow::Result<()> {
     }
 }
 
-/// Reads every watch once.
-async fn once(mut board: Board, plan: &Plan, mut sampled: mpsc::Receiver<Sample>, json: bool) -> anyhow::Result<()> {
-    let mut missing: BTreeSet<&WatchId> = plan.watches.iter().map(|watch| &watch.id).collect();
-    let end = Instant::now() + plan.watches.iter().map(limit).max().unwrap_or(ONCE).saturating_add(TICK).min(ONCE);
-    while !missing.is_empty() {
-        // A channel that is closed is a monitor that ended, which leaves readings missing as a deadline does.
-        let Ok(Some(sample)) = tokio::time::timeout_at(end, sampled.recv()).await else { break };
-        missing.retain(|id| **id != sample.watch);
+/// Tells what was read, and whether all of it is ok.
+fn once(mut board: Board, samples: impl Iterator<Item = Sample>, json: bool) -> anyhow::Result<()> {
+    for sample in samples {
         board.take(sample)?;
     }
     board.print_all(json)?;

@@ -156,6 +156,33 @@ impl Drop for Monitor {
     }
 }
 
+/// Reads every watch once, and returns what came within that time. A compare is asked, so that it has its operands read first
+/// instead of finding that nothing was read yet.
+pub async fn once(
+    watches: &[Watch],
+    params: &Params,
+    folder: &Path,
+    now: Now,
+    within: Duration,
+) -> BTreeMap<WatchId, Sample> {
+    let (samples, mut sampled) = mpsc::channel(64);
+    let monitor = Monitor::start(watches, params, folder, now, samples);
+    let compares: Vec<_> = watches.iter().filter(|watch| matches!(watch.kind, WatchKind::Compare(_))).collect();
+    compares.iter().for_each(|watch| monitor.read_now(&watch.id, 0));
+    let longest = watches.iter().map(|watch| limit_among(watch, watches, RUNGS_MAX)).max().unwrap_or_default();
+    let end = tokio::time::Instant::now() + longest.saturating_add(Duration::from_secs(1)).min(within);
+    let mut taken = BTreeMap::new();
+    while taken.len() < watches.len() {
+        // A channel that is closed is a monitor that ended, which leaves readings missing as a deadline does.
+        let Ok(Some(sample)) = tokio::time::timeout_at(end, sampled.recv()).await else { break };
+        if sample.asked.is_some() || compares.iter().all(|watch| watch.id != sample.watch) {
+            // The newest: what was read first may be stale once the slowest has answered.
+            taken.insert(sample.watch.clone(), sample);
+        }
+    }
+    taken
+}
+
 /// Compares on top of each other for which a limit is counted; a plan has no more.
 const RUNGS_MAX: usize = 3;
 

@@ -158,3 +158,17 @@ fn live_it_says_what_turned_and_stops_when_told() {
     let status = poll(PATIENCE, || child.try_wait().expect("a child can be asked"));
     assert!(status.expect("it ends").success());
 }
+
+#[test]
+fn a_compare_has_its_operands_read_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let count = |id: &str| {
+        format!(
+            "[[watch]]\nid = \"{id}\"\nkind = \"command\"\nrun = \"sleep 1; echo '{{\\\"n\\\": 7}}'\"\nvalue = \"/n\"\nevery = \"1h\"\n"
+        )
+    };
+    let both = "[[watch]]\nid = \"equal\"\nkind = \"compare\"\nassert = \"new == old\"\nevery = \"1h\"\n";
+    let path = plan(folder.path(), &format!("{both}{}{}", count("new"), count("old")));
+    let found = of(&once(&path, &[]), "equal");
+    assert_eq!(found["status"], "ok", "{found}");
+}

@@ -2,12 +2,11 @@
 
 use super::{Finding, Verdict, ask};
 use crate::cli::{WrongPlan, plan_folder, read_plan};
-use crate::event::{Reading, Status};
+use crate::event::Status;
 use crate::exec::{FreezeError, freeze};
 use crate::hash::Hash;
 use crate::hub::policy;
-use crate::monitor::{Monitor, limit};
-use crate::name::WatchId;
+use crate::monitor;
 use crate::plan::{Params, Plan, SecretSource, Step};
 use crate::trust::signer::Signer;
 use crate::trust::statement::Purpose;
@@ -15,7 +14,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// All watches are read by then.
 const READ: Duration = Duration::from_secs(25);
@@ -177,19 +175,11 @@ async fn sudo(step: &Step, params: &Params, folder: &Path) -> Option<Finding> {
 /// Reads every watch once. A definite reading, whatever it says, is what is asked for here.
 async fn watches(plan: &Plan, params: &Params, folder: &Path) -> Vec<Finding> {
     let clock = Arc::new(crate::clock::Clock::start(None));
-    let (samples, mut sampled) = mpsc::channel(64);
-    let monitor = Monitor::start(&plan.watches, params, folder, Arc::new(move || clock.now()), samples);
-    let longest = plan.watches.iter().map(limit).max().unwrap_or_default();
-    let end = tokio::time::Instant::now() + longest.saturating_add(Duration::from_secs(1)).min(READ);
-    let mut readings: BTreeMap<WatchId, Reading> = BTreeMap::new();
-    while readings.len() < plan.watches.len() {
-        let Ok(Some(sample)) = tokio::time::timeout_at(end, sampled.recv()).await else { break };
-        readings.insert(sample.watch, sample.reading);
-    }
-    drop(monitor);
+    let now = Arc::new(move || clock.now());
+    let samples = monitor::once(&plan.watches, params, folder, now, READ).await;
     let each = plan.watches.iter().map(|watch| {
         let what = format!("watch {}", watch.id);
-        match readings.get(&watch.id) {
+        match samples.get(&watch.id).map(|sample| &sample.reading) {
             Some(reading) if reading.status == Status::Unknown => {
                 Finding::fail(what, reading.why.clone(), "a gate on it would hold: make it readable from this machine")
             }
