@@ -5,6 +5,7 @@
 //! becomes. None of them reads a clock, a file or a random source: time and author come stamped from outside.
 
 mod decide;
+mod fold;
 mod line;
 mod look;
 mod observe;
@@ -27,7 +28,7 @@ pub use request::{Author, Refusal, Request};
 pub use story::story;
 
 use crate::clock::At;
-use crate::event::{Anchor, Attention, Event, Outcome, Reading, Role, RunEnd, Settled, Status, Verdict};
+use crate::event::{Anchor, Attention, Event, Outcome, Reading, Role, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Params, Plan};
@@ -38,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepState};
+use steps::StepState;
 
 /// Things said, and lines of the story, kept for late joiners. The transcript holds all of them.
 const KEPT: usize = 200;
@@ -302,322 +303,6 @@ impl Session {
         state.tell(line);
         Ok(state)
     }
-
-    /// Folds one event in; `hash` is that of its line. Always succeeds: what may happen was decided before it was numbered.
-    pub fn apply(&mut self, line: &Line, hash: Hash) {
-        self.tell(line);
-        self.seq = line.seq;
-        self.hash = hash;
-        self.checkpoint.wanted |= signing::calls_for_checkpoint(&line.event);
-        self.at = line.at;
-        let (at, by) = (line.at, &line.by);
-        match &line.event {
-            Event::SessionOpened { .. } => {}
-            Event::Recovered { .. } => {
-                for person in self.people.values_mut().filter(|person| !person.connections.is_empty()) {
-                    person.connections.clear();
-                    person.gone = Some(at);
-                }
-            }
-            Event::ClockJumped { .. } => {}
-            Event::SessionClosed { outcome, .. } => self.closed = Some(*outcome),
-            Event::CloseCalled { outcome, note } => {
-                self.closing = Some(Closing {
-                    line: Head { seq: line.seq, hash },
-                    at,
-                    outcome: *outcome,
-                    note: note.clone(),
-                    signed: BTreeSet::new(),
-                });
-            }
-            Event::CloseSigned { .. } => {
-                if let Some(closing) = &mut self.closing {
-                    closing.signed.insert(by.clone());
-                }
-            }
-            Event::HubVouched { .. } => self.vouched = Some(by.clone()),
-            Event::CheckpointSigned { .. } => {
-                self.checkpoint = Checkpoint { seq: line.seq, at, wanted: false };
-            }
-            Event::Joined { principal, role, key, connection, vouched } => {
-                let person = self.people.entry(principal.clone()).or_insert_with(|| Person {
-                    role: *role,
-                    key: key.clone(),
-                    vouched: *vouched,
-                    connections: BTreeSet::new(),
-                    attention: Attention::Here,
-                    since: at,
-                    gone: None,
-                });
-                person.vouched = *vouched;
-                person.connections.insert(*connection);
-                person.gone = None;
-            }
-            Event::Left { principal, connection, .. } => {
-                if let Some(person) = self.people.get_mut(principal) {
-                    person.connections.remove(connection);
-                    if person.connections.is_empty() {
-                        person.gone = Some(at);
-                    }
-                }
-            }
-            Event::AttentionChanged { principal, attention } => {
-                if let Some(person) = self.people.get_mut(principal) {
-                    person.attention = attention.clone();
-                    person.since = at;
-                }
-            }
-            Event::HandoverAgreed { to } => {
-                self.handover = Some(Handover { to: to.clone(), agreed: by.clone() });
-            }
-            Event::LeadHandedOver { to, .. } => {
-                self.lead = to.clone();
-                self.handover = None;
-            }
-            Event::Noted { text } => push(&mut self.notes, Said { at, by: by.clone(), text: text.clone() }, KEPT),
-            Event::Marked { .. } => {}
-            Event::Refused { principal, .. } => {
-                let count = self.refusals.entry(principal.clone()).or_insert((at, 0));
-                if at.since(count.0) >= REFUSAL_WINDOW {
-                    *count = (at, 0);
-                }
-                count.1 += 1;
-            }
-            Event::ReadingTaken { watch, reading, began, asked } => {
-                let state = self.watches.entry(watch.clone()).or_default();
-                if let Some(value) = reading.value {
-                    push(&mut state.history, (at, value), HISTORY);
-                }
-                state.reading = Some(reading.clone());
-                state.began = *began;
-                self.sample(watch, reading, *began, at);
-                if let Some(starting) = self.starting_mut()
-                    && starting.waits_for(watch, *began, *asked)
-                {
-                    starting.pending.remove(watch);
-                }
-            }
-            Event::GateTurned { watch, to, .. } => {
-                self.watches.entry(watch.clone()).or_default().status = Some(*to);
-            }
-            Event::AnchorTaken { watch, anchor } => {
-                let state = self.watches.entry(watch.clone()).or_default();
-                state.anchor = Some(anchor.clone());
-                state.anchor_moves = false;
-            }
-            Event::RecoveryTurned { to, .. } => self.way_back = to.clone(),
-            Event::AndonPulled { .. } => self.line.pull(by, at, Head { seq: line.seq, hash }),
-            Event::AndonReleased { freed, .. } => self.line.release(by, *freed),
-            Event::LineHeld { why } => self.line.held = Some(why.clone()),
-            Event::LineFreed { .. } => self.line.held = None,
-            Event::Resized { cols, rows } => {
-                if let Some((_, state)) = self.steps.iter_mut().find(|(_, state)| state.phase.is_live())
-                    && let Some(run) = &mut state.run
-                {
-                    run.size = (*cols, *rows);
-                }
-            }
-            event => self.apply_to_step(line, hash, event),
-        }
-        for watch in self.purged_by(&line.event) {
-            self.watches.entry(watch).or_default().anchor_moves = true;
-        }
-        let short = self.shadows_short();
-        self.short_since = if short { self.short_since.or(Some(at)) } else { None };
-    }
-
-    fn apply_to_step(&mut self, line: &Line, hash: Hash, event: &Event) {
-        let (at, by) = (line.at, &line.by);
-        let gates: BTreeSet<WatchId> = match event {
-            Event::RunRequested { step, .. } => self
-                .plan
-                .step(step)
-                .map(|step| step.gates.iter().map(|gate| gate.watch.clone()).collect())
-                .unwrap_or_default(),
-            _ => BTreeSet::new(),
-        };
-        let verify = match event {
-            Event::RunIntended { step, .. } => self.plan.step(step).and_then(|step| verify::before(self, step, at)),
-            _ => None,
-        };
-        let Some(state) = step_of(event).and_then(|id| self.steps.get_mut(id)) else { return };
-        let go = |state: &mut StepState, by: Move| {
-            if let Some(next) = state.phase.next(by) {
-                state.phase = next;
-            }
-        };
-        match event {
-            Event::StepArmed { attempt, lapses, covers, .. } => {
-                state.attempt = *attempt;
-                state.voided = None;
-                state.run = None;
-                state.armed = Some(Armed {
-                    line: Head { seq: line.seq, hash },
-                    at,
-                    lapses: *lapses,
-                    by: by.clone(),
-                    covers: covers.clone(),
-                    opened: BTreeMap::new(),
-                    checks: BTreeMap::new(),
-                    starting: None,
-                });
-                go(state, Move::Arm);
-            }
-            Event::CheckOpened { .. } => {
-                if let Some(armed) = &mut state.armed {
-                    armed.opened.entry(by.clone()).or_insert(at);
-                }
-            }
-            Event::CrossChecked { key, .. } => {
-                if let Some(armed) = &mut state.armed {
-                    let opened = armed.opened.get(by).copied().unwrap_or(at);
-                    let looked_ms = u64::try_from(at.since(opened).as_millis()).unwrap_or(u64::MAX);
-                    armed.checks.insert(by.clone(), Check { at, key: key.clone(), looked_ms });
-                }
-            }
-            Event::Withdrawn { .. } => {
-                if let Some(armed) = &mut state.armed {
-                    armed.checks.remove(by);
-                }
-            }
-            Event::StepVoided { cause, .. } => {
-                state.voided = Some(cause.to_string());
-                state.armed = None;
-                go(state, Move::Void);
-            }
-            Event::StepCleared { .. } => go(state, Move::Clear),
-            Event::RunRequested { .. } => {
-                if let Some(armed) = &mut state.armed {
-                    armed.starting = Some(Starting { seq: line.seq, at, pending: gates });
-                }
-                go(state, Move::Request);
-            }
-            Event::RunIntended { .. } => {
-                state.run = Some(RunState {
-                    intended: at,
-                    process: None,
-                    started: None,
-                    ended: None,
-                    ended_by: None,
-                    end: None,
-                    still_running: false,
-                    interrupted: None,
-                    output_bytes: 0,
-                    size: (80, 24),
-                    verify,
-                    verdict: None,
-                });
-                if let Some(armed) = &mut state.armed {
-                    armed.starting = None;
-                }
-                go(state, Move::Intend);
-            }
-            Event::RunStarted { process, cols, rows, .. } => {
-                if let Some(run) = &mut state.run {
-                    run.process = Some(process.clone());
-                    run.started = Some(at);
-                    run.size = (*cols, *rows);
-                }
-                go(state, Move::Start);
-            }
-            Event::OutputWritten { offset, length, .. } => {
-                if let Some(run) = &mut state.run {
-                    run.output_bytes = offset + u64::from(*length);
-                }
-            }
-            Event::RunInterrupted { .. } => {
-                if let Some(run) = &mut state.run {
-                    run.interrupted = Some(by.clone());
-                }
-            }
-            Event::RunEnded { end, .. } => {
-                if let Some(run) = &mut state.run {
-                    run.ended = Some(at);
-                    run.ended_by = Some(Head { seq: line.seq, hash });
-                    run.end = Some(end.clone());
-                }
-                let verified = state.run.as_ref().is_some_and(|run| run.verify.is_some());
-                go(
-                    state,
-                    match end {
-                        RunEnd::NotStarted { .. } => Move::NotStarted,
-                        end if end.is_success() && verified => Move::EndToVerify,
-                        end if end.is_success() => Move::EndWell,
-                        _ => Move::EndBadly,
-                    },
-                );
-            }
-            Event::OutcomeUnknown { process, still_running, .. } => {
-                if let Some(run) = &mut state.run {
-                    run.process = run.process.take().or_else(|| process.clone());
-                    run.ended = Some(at);
-                    run.ended_by = Some(Head { seq: line.seq, hash });
-                    run.still_running = *still_running;
-                }
-                go(state, Move::Lose);
-            }
-            Event::ProcessGone { .. } => {
-                if let Some(run) = &mut state.run {
-                    run.still_running = false;
-                }
-            }
-            Event::VerifyStarted { until, anew, .. } => {
-                if let Some(verifying) = state.run.as_mut().and_then(|run| run.verify.as_mut()) {
-                    verifying.after.clear();
-                    verifying.span = Some((at, *until));
-                    verifying.anew |= *anew;
-                }
-            }
-            Event::VerifyEnded { verdict, compared, .. } => {
-                if let Some(run) = &mut state.run {
-                    // What it was made of has done its work; the verdict stays.
-                    run.verify = None;
-                    run.verdict = Some((*verdict, compared.clone()));
-                }
-                go(
-                    state,
-                    match verdict {
-                        Verdict::Better | Verdict::Same => Move::VerifyWell,
-                        Verdict::Worse => Move::VerifyWorse,
-                        Verdict::CannotTell => Move::VerifyUnclear,
-                    },
-                );
-            }
-            Event::Acknowledged { outcome, why, .. } => {
-                state.settled = Some(Note { by: by.clone(), at, outcome: *outcome, text: why.clone() });
-                go(
-                    state,
-                    match outcome {
-                        Settled::Done => Move::SettleDone,
-                        Settled::Failed => Move::SettleFailed,
-                    },
-                );
-            }
-            _ => {}
-        }
-    }
-
-    /// Keeps a reading for the run that is being verified. One that began before the run ended says nothing about after.
-    fn sample(&mut self, watch: &WatchId, reading: &Reading, began: At, at: At) {
-        let stale = self.plan.watch(watch).is_none_or(|watch| at.since(began) > watch.stale_after);
-        let Some(state) = self.steps.values_mut().find(|state| state.phase == Phase::Verifying) else { return };
-        let Some(verifying) = state.run.as_mut().and_then(|run| run.verify.as_mut()) else { return };
-        if verifying.span.is_some_and(|(from, _)| began >= from) && verifying.before.contains_key(watch) {
-            let status = if stale { Status::Unknown } else { reading.status };
-            let value = reading.value.filter(|_| !stale);
-            verifying.after.entry(watch.clone()).or_default().push(status, value, &reading.unit);
-        }
-    }
-
-    fn tell(&mut self, line: &Line) {
-        if let Some(text) = story(self, line) {
-            push(&mut self.recent, Told { seq: line.seq, at: line.at, text }, KEPT);
-        }
-    }
-
-    fn starting_mut(&mut self) -> Option<&mut Starting> {
-        self.steps.values_mut().find(|state| state.phase == Phase::Starting)?.armed.as_mut()?.starting.as_mut()
-    }
 }
 
 /// The step an event is about.
@@ -643,13 +328,6 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::Acknowledged { step, .. } => Some(step),
         _ => None,
     }
-}
-
-fn push<T>(queue: &mut VecDeque<T>, item: T, kept: usize) {
-    if queue.len() >= kept {
-        queue.pop_front();
-    }
-    queue.push_back(item);
 }
 
 /// In a snapshot the signers are their text.
