@@ -22,7 +22,7 @@ fn shell_at(folder: &Path, name: &str) -> PathBuf {
 async fn between(command: &Command, folder: &Path, change: impl FnOnce()) -> Result<(String, RunEnd), StartError> {
     let covers = frozen(command, folder).unwrap();
     let params = params();
-    let opened = open(&covers, &command, &params)?;
+    let opened = open(&covers, command, &params)?;
     change();
     Ok(Watched::opened(opened)?.end().await)
 }
