@@ -9,7 +9,7 @@ mod covers;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
-pub use covers::{CommandSeen, Covers, FileSeen, FolderSeen, Frozen, GateSeen};
+pub use covers::{CommandSeen, Covers, FileSeen, FolderSeen, Frozen, GateSeen, RollbackSeen};
 
 use crate::clock::At;
 use crate::hash::Hash;
@@ -158,7 +158,15 @@ pub enum Event {
     /// The point of no return of one run: everything was read again and still holds.
     RunIntended { step: StepId, attempt: u32 },
     /// The process exists.
-    RunStarted { step: StepId, attempt: u32, process: Process, cols: u16, rows: u16 },
+    RunStarted {
+        step: StepId,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "Part::is_step")]
+        part: Part,
+        process: Process,
+        cols: u16,
+        rows: u16,
+    },
     /// Bytes a command printed; they lie beside the transcript.
     OutputWritten { step: StepId, attempt: u32, part: Part, offset: u64, length: u32, hash: Hash },
     /// The command's terminal changed its size.
@@ -168,7 +176,14 @@ pub enum Event {
     /// The process is gone, or never was.
     RunEnded { step: StepId, attempt: u32, end: RunEnd },
     /// The hub died between intent and end: nobody knows.
-    OutcomeUnknown { step: StepId, attempt: u32, process: Option<Process>, still_running: bool },
+    OutcomeUnknown {
+        step: StepId,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "Part::is_step")]
+        part: Part,
+        process: Option<Process>,
+        still_running: bool,
+    },
     /// The process of an unknown run was seen to be gone.
     ProcessGone { step: StepId, attempt: u32 },
     /// A run ended well; until then it is held against what was before it. `anew`: by a hub that took the session up again
@@ -176,12 +191,25 @@ pub enum Event {
     VerifyStarted {
         step: StepId,
         attempt: u32,
+        #[serde(default, skip_serializing_if = "Part::is_step")]
+        part: Part,
         until: At,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         anew: bool,
     },
     /// What that came to, watch by watch.
-    VerifyEnded { step: StepId, attempt: u32, verdict: Verdict, compared: Vec<Compared> },
+    VerifyEnded {
+        step: StepId,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "Part::is_step")]
+        part: Part,
+        verdict: Verdict,
+        compared: Vec<Compared>,
+    },
+    /// The point of no return of one rollback, asked for by the lead, or by the plan (`automatic`).
+    RollbackIntended { step: StepId, attempt: u32, automatic: bool, why: String },
+    /// The process of a rollback is gone, or never was.
+    RollbackEnded { step: StepId, attempt: u32, end: RunEnd },
     /// Somebody other than the lead took note of how a step ended, and says how it counts.
     Acknowledged {
         step: StepId,
@@ -263,6 +291,8 @@ kinds!(
     ProcessGone,
     VerifyStarted,
     VerifyEnded,
+    RollbackIntended,
+    RollbackEnded,
     Acknowledged,
     AndonPulled,
     AndonReleased,
@@ -409,18 +439,27 @@ impl std::fmt::Display for Cause {
 }
 
 /// Which command of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// The step's own.
+    #[default]
     Step,
+    /// What undoes it.
+    Rollback,
 }
 impl Part {
-    /// The word in file names.
+    /// Every one.
+    pub const ALL: [Part; 2] = [Part::Step, Part::Rollback];
+    /// The word in file names and sentences.
     pub fn word(self) -> &'static str {
         match self {
             Part::Step => "step",
+            Part::Rollback => "rollback",
         }
+    }
+    pub(crate) fn is_step(&self) -> bool {
+        *self == Part::Step
     }
 }
 

@@ -5,7 +5,7 @@ use super::verbs::{self, HELP, Verb};
 use crate::client::view::{Link, View};
 use crate::client::{Client, Notice};
 use crate::clock::{self, human};
-use crate::event::{Event, FileSeen};
+use crate::event::{CommandSeen, Event, FileSeen, Part};
 use crate::exec::{Screen, Size};
 use crate::name::{StepId, escaped, shown};
 use crate::session::steps::Armed;
@@ -61,8 +61,8 @@ pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut
             }
             changed = client.view.changed(), if state.owed.is_some() => {
                 let view = client.view.borrow().clone();
-                if let Some((step, attempt)) = &state.owed
-                    && (rows(&view, step, *attempt, out)? || changed.is_err())
+                if let Some(run) = &state.owed
+                    && (rows(&view, run, out)? || changed.is_err())
                 {
                     state.owed = None;
                 }
@@ -109,10 +109,17 @@ struct Plain {
     /// The panel that was printed last.
     read: Option<verbs::Read>,
     /// The run whose end was told before its screen came.
-    owed: Option<(StepId, u32)>,
+    owed: Option<(StepId, u32, Part)>,
 }
 
 impl Plain {
+    /// A command ended: what it printed last, now or once it is here.
+    fn ended(&mut self, run: (StepId, u32, Part), view: &View, out: &mut impl Write) -> std::io::Result<()> {
+        let shown = rows(view, &run, out)?;
+        self.owed = (!shown).then_some(run);
+        Ok(())
+    }
+
     async fn open(&mut self, client: &mut Client, view: &View) -> Option<u64> {
         let (step, state, armed) = view.session.open_step()?;
         let asked = armed.covers.covers().checks > 0 && view.session.may_check(&view.me);
@@ -145,8 +152,10 @@ impl Plain {
                         self.opened = self.open(client, &view).await;
                     }
                     Event::RunEnded { step, attempt, .. } => {
-                        let shown = rows(&view, step, *attempt, out)?;
-                        self.owed = (!shown).then(|| (step.clone(), *attempt));
+                        self.ended((step.clone(), *attempt, Part::Step), &view, out)?
+                    }
+                    Event::RollbackEnded { step, attempt, .. } => {
+                        self.ended((step.clone(), *attempt, Part::Rollback), &view, out)?;
                     }
                     _ => {}
                 }
@@ -252,10 +261,45 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     Ok(())
 }
 
+/// One command, whole.
+fn command(command: &CommandSeen, out: &mut impl Write) -> std::io::Result<()> {
+    let file = |file: &FileSeen| format!("{} ({} bytes, SHA-256 {})", escaped(&file.path), file.size, file.sha256);
+    for (index, word) in command.argv.iter().enumerate() {
+        writeln!(out, "argument {index}: {}", escaped(word))?;
+    }
+    writeln!(out, "executable: {}{}", file(&command.exe), if command.sealed { ", from a sealed copy" } else { "" })?;
+    if let Some(interpreter) = &command.interpreter {
+        writeln!(out, "interpreter: {}", file(interpreter))?;
+    }
+    writeln!(out, "folder: {}", escaped(&command.cwd))?;
+    writeln!(out, "host: {}, user {}", shown(&command.host), shown(&command.user))?;
+    for (name, value) in &command.env {
+        writeln!(out, "environment: {}={}", escaped(name), escaped(value))?;
+    }
+    for (key, hash) in &command.secrets {
+        writeln!(out, "secret: {} is fetched by the hub and not shown; its salted hash is {hash}", escaped(key))?;
+    }
+    if let Some(stdin) = &command.stdin {
+        writeln!(out, "input: {}", escaped(stdin))?;
+    }
+    if let Some(from) = &command.stdin_file {
+        writeln!(out, "input: from {}", escaped(&from.path))?;
+    }
+    for named in command.stdin_file.iter().chain(&command.files) {
+        writeln!(out, "file: {}", file(named))?;
+        for line in named.text.as_deref().unwrap_or("").lines() {
+            writeln!(out, "  | {}", escaped(line))?;
+        }
+    }
+    if let Some(timeout) = command.timeout_ms {
+        writeln!(out, "ended by force after: {}", human(Duration::from_millis(timeout)))?;
+    }
+    Ok(())
+}
+
 /// The cross-check panel, whole.
 pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Result<()> {
     let covers = armed.covers.covers();
-    let file = |file: &FileSeen| format!("{} ({} bytes, SHA-256 {})", escaped(&file.path), file.size, file.sha256);
     writeln!(
         out,
         "--- CHECK {} attempt {}: {} [{}]",
@@ -264,40 +308,18 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         shown(&covers.title),
         shown(&covers.class)
     )?;
-    for (index, word) in covers.command.argv.iter().enumerate() {
-        writeln!(out, "argument {index}: {}", escaped(word))?;
-    }
-    writeln!(
-        out,
-        "executable: {}{}",
-        file(&covers.command.exe),
-        if covers.command.sealed { ", from a sealed copy" } else { "" }
-    )?;
-    if let Some(interpreter) = &covers.command.interpreter {
-        writeln!(out, "interpreter: {}", file(interpreter))?;
-    }
-    writeln!(out, "folder: {}", escaped(&covers.command.cwd))?;
-    writeln!(out, "host: {}, user {}", shown(&covers.command.host), shown(&covers.command.user))?;
-    for (name, value) in &covers.command.env {
-        writeln!(out, "environment: {}={}", escaped(name), escaped(value))?;
-    }
-    for (key, hash) in &covers.command.secrets {
-        writeln!(out, "secret: {} is fetched by the hub and not shown; its salted hash is {hash}", escaped(key))?;
-    }
-    if let Some(stdin) = &covers.command.stdin {
-        writeln!(out, "input: {}", escaped(stdin))?;
-    }
-    if let Some(from) = &covers.command.stdin_file {
-        writeln!(out, "input: from {}", escaped(&from.path))?;
-    }
-    for named in covers.command.stdin_file.iter().chain(&covers.command.files) {
-        writeln!(out, "file: {}", file(named))?;
-        for line in named.text.as_deref().unwrap_or("").lines() {
-            writeln!(out, "  | {}", escaped(line))?;
+    command(&covers.command, out)?;
+    if let Some(rollback) = &covers.rollback {
+        let when = match rollback.automatic {
+            true => "runs BY ITSELF if the step fails or makes something worse",
+            false => "runs when the lead asks for it after the step ended badly",
+        };
+        writeln!(out, "-- rollback, checked together with it: {when}")?;
+        for contain in &rollback.contain {
+            writeln!(out, "after a rollback step {contain} has to be done before the end")?;
         }
-    }
-    if let Some(timeout) = covers.command.timeout_ms {
-        writeln!(out, "ended by force after: {}", human(Duration::from_millis(timeout)))?;
+        command(&rollback.command, out)?;
+        writeln!(out, "-- end of the rollback")?;
     }
     let now = view.now(clock::wall());
     for gate in &covers.gates {
@@ -342,9 +364,11 @@ fn ways_back(view: &View, out: &mut impl Write) -> std::io::Result<()> {
 }
 
 /// The last rows of the command's screen; says whether there is one yet: it travels beside the lines, not among them.
-fn rows(view: &View, step: &StepId, attempt: u32, out: &mut impl Write) -> std::io::Result<bool> {
-    let of_this_run =
-        |screen: &&std::sync::Arc<crate::protocol::Screen>| screen.step == *step && screen.attempt == attempt;
+fn rows(view: &View, run: &(StepId, u32, Part), out: &mut impl Write) -> std::io::Result<bool> {
+    let (step, attempt, part) = run;
+    let of_this_run = |screen: &&std::sync::Arc<crate::protocol::Screen>| {
+        (&screen.step, &screen.attempt, &screen.part) == (step, attempt, part)
+    };
     let Some(newest) = view.screen.as_ref().filter(of_this_run) else { return Ok(false) };
     let mut screen = Screen::new(Size { cols: newest.cols, rows: newest.rows });
     screen.feed(&newest.bytes);

@@ -23,13 +23,12 @@ pub enum Verb {
 
 /// The verbs, as `help` shows them.
 pub const HELP: &str = "\
-arm ID · disarm · check · object WHY · withdraw · run · interrupt ID · kill ID · ack TEXT · settle ID done|failed WHY
+arm ID · disarm · check · object WHY · withdraw · run · interrupt ID · kill ID · rollback ID · ack TEXT · settle ID done|failed WHY
 andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here · status · close [NOTE] · quit
 check, object, withdraw, run and disarm mean the one armed step";
 
 /// Verbs of the design that later versions carry out.
-const LATER: &[&str] =
-    &["set", "readback", "type", "rollback", "skip", "waive", "poll", "go", "no-go", "seat", "answer", "adhoc"];
+const LATER: &[&str] = &["set", "readback", "type", "skip", "waive", "poll", "go", "no-go", "seat", "answer", "adhoc"];
 
 /// What its author read last: the armed step, the attempt, and the digest of the panel.
 pub type Read = (StepId, u32, Hash);
@@ -86,6 +85,11 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
         }
         "interrupt" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: false },
         "kill" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: true },
+        "rollback" => {
+            let step = step_id(&need("the step's id")?)?;
+            let attempt = session.steps.get(&step).map_or(0, |state| state.attempt);
+            Request::Rollback { step, attempt }
+        }
         "ack" => {
             let why = need("your words")?;
             let (step, _) = session.owing_step().ok_or("no step waits for an acknowledgement")?;

@@ -23,6 +23,9 @@ pub struct Covers {
     pub checks: u32,
     /// What is run.
     pub command: CommandSeen,
+    /// What undoes it: its checks hold for that as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackSeen>,
     /// The plan.
     pub plan: Hash,
     /// The gates as they were when it was armed.
@@ -44,6 +47,11 @@ impl Covers {
         if let Some(what) = self.command.difference(&now.command) {
             return Some(what);
         }
+        if let (Some(rollback), Some(now)) = (&self.rollback, &now.rollback)
+            && let Some(what) = rollback.command.difference(&now.command)
+        {
+            return Some(format!("its rollback's {what}"));
+        }
         let same = Covers { gates: self.gates.clone(), ..now.clone() };
         (*self != same).then(|| "the step as the plan describes it".into())
     }
@@ -52,7 +60,12 @@ impl Covers {
 impl Covers {
     /// Everything that may run on the checks of it.
     pub fn commands(&self) -> impl Iterator<Item = (Part, &CommandSeen)> {
-        std::iter::once((Part::Step, &self.command))
+        let rollback = self.rollback.iter().map(|rollback| (Part::Rollback, &rollback.command));
+        std::iter::once((Part::Step, &self.command)).chain(rollback)
+    }
+    /// One of them.
+    pub fn command_of(&self, part: Part) -> Option<&CommandSeen> {
+        self.commands().find(|(other, _)| *other == part).map(|(_, command)| command)
     }
 }
 
@@ -133,6 +146,20 @@ impl CommandSeen {
         }
         (self != now).then(|| "how it is run".into())
     }
+}
+
+/// What undoes a step, as it was when the step was armed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackSeen {
+    /// What is run.
+    pub command: CommandSeen,
+    /// Whether it runs by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
+    /// Steps that must be done after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contain: Vec<StepId>,
 }
 
 /// One command as it was when frozen: everything that decides what its process does.

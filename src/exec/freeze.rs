@@ -6,7 +6,7 @@
 
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
-use crate::event::{CommandSeen, Covers, FileSeen, FolderSeen, GateSeen};
+use crate::event::{CommandSeen, Covers, FileSeen, FolderSeen, GateSeen, RollbackSeen};
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
 use crate::plan::{Command, Io, Params, Plan, RenderError, Stdin, Step};
@@ -27,6 +27,9 @@ const INTERPRETERS_MAX: usize = 5;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // the message names every field
 pub enum FreezeError {
+    /// What would undo the step cannot be run.
+    #[error("its rollback: {source}")]
+    Rollback { source: Box<FreezeError> },
     /// A template could not be filled.
     #[error("{what}: {source}")]
     Render { what: String, source: RenderError },
@@ -96,8 +99,18 @@ pub fn freeze(
     secrets: &BTreeMap<String, Hash>,
 ) -> Result<Covers, FreezeError> {
     let mut command = freeze_command(&step.command, params, folder, secrets)?;
-    share_text(command.stdin_file.iter_mut().chain(&mut command.files));
+    let rollback = step.rollback.as_ref().map(|rollback| {
+        let command = freeze_command(&rollback.command, params, folder, secrets);
+        let (automatic, contain) = (rollback.automatic, rollback.contain.clone());
+        command
+            .map(|command| RollbackSeen { command, automatic, contain })
+            .map_err(|source| FreezeError::Rollback { source: Box::new(source) })
+    });
+    let mut rollback = rollback.transpose()?;
+    let undone = rollback.iter_mut().map(|rollback| &mut rollback.command);
+    share_text(std::iter::once(&mut command).chain(undone).flat_map(|c| c.stdin_file.iter_mut().chain(&mut c.files)));
     Ok(Covers {
+        rollback,
         step: step.id.clone(),
         attempt,
         title: step.title.clone(),
@@ -113,7 +126,7 @@ pub fn freeze(
 }
 
 /// Reads everything that decides what one command would do right now.
-fn freeze_command(
+pub fn freeze_command(
     command: &Command,
     params: &Params,
     folder: &Path,

@@ -18,7 +18,7 @@ mod screen;
 mod spawn;
 
 pub use emulator::{Emulator, Frame};
-pub use freeze::{FreezeError, freeze, host, user};
+pub use freeze::{FreezeError, freeze, freeze_command, host, user};
 pub use opened::{Opened, open};
 pub use process::{is_alive, noted, signal_orphan};
 pub use pty::{Report, Running, Size, StartError, start};

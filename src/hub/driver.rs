@@ -15,7 +15,7 @@ use super::journal::{Journal, JournalError};
 use super::peer::{Base, Welcome};
 use super::sequencer::{Numbered, Sequencer, SequencerError};
 use crate::clock::{At, Clock};
-use crate::event::{Covers, Event, Part};
+use crate::event::{CommandSeen, Covers, Event, Part, RunEnd};
 use crate::exec::{Emulator, Report, Running, Size};
 use crate::identity::Key;
 use crate::monitor::{Monitor, Sample};
@@ -29,7 +29,7 @@ use crate::transcript::record::Head;
 use crate::trust::allowed::JOIN;
 use crate::trust::statement::{Signed, Statement};
 use bytes::Bytes;
-use freezing::frozen;
+use freezing::{frozen, frozen_part};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -86,7 +86,9 @@ pub enum Input {
     /// A watch was read.
     Sample(Sample),
     /// A command said something.
-    Run { step: StepId, attempt: u32, report: Report },
+    Run { step: StepId, attempt: u32, part: Part, report: Report },
+    /// What undoes a step was frozen once more, its intent being on disk.
+    RollbackFrozen { step: StepId, attempt: u32, now: Result<Box<(CommandSeen, SecretEnv)>, String> },
     /// Look at the clock.
     Tick,
     /// End, the session unclosed. Where a command runs, only `force` ends the hub: the command would lose its terminal, and
@@ -133,6 +135,7 @@ impl Shared {
 struct Live {
     step: StepId,
     attempt: u32,
+    part: Part,
     running: Running,
     emulator: Option<Emulator>,
     written: u64,
@@ -174,6 +177,8 @@ struct Batch {
     joins: Vec<(Joining, u64)>,
     emulate: Vec<Bytes>,
     finished: bool,
+    /// The rollback that starts once this batch is on disk.
+    rollback: Option<(StepId, u32)>,
 }
 
 impl Driver {
@@ -303,7 +308,18 @@ impl Driver {
                 }
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Reading { watch, reading, began, asked })?);
             }
-            Input::Run { step, attempt, report } => self.report(step, attempt, report, now, batch)?,
+            Input::Run { step, attempt, part, report } => self.report(step, attempt, part, report, now, batch)?,
+            Input::RollbackFrozen { step, attempt, now: frozen } => match self.still_meant(&step, attempt, frozen) {
+                Ok(env) => {
+                    self.secret_env = Some((step.clone(), attempt, env));
+                    batch.rollback = Some((step, attempt));
+                }
+                Err(why) => {
+                    let end = RunEnd::NotStarted { why };
+                    let ended = Fact::Ended { step, attempt, part: Part::Rollback, end };
+                    batch.lines.extend(self.sequencer.observe(now, &ended)?);
+                }
+            },
             Input::Tick => {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Tick)?);
                 if let Some((step, attempt)) = self.vanished() {
@@ -414,6 +430,7 @@ impl Driver {
         &mut self,
         step: StepId,
         attempt: u32,
+        part: Part,
         report: Report,
         now: At,
         batch: &mut Batch,
@@ -421,20 +438,22 @@ impl Driver {
         match report {
             Report::Output(bytes) => {
                 let bytes = Bytes::from(bytes);
-                let Some(live) = self.live.as_mut().filter(|live| live.step == step && live.attempt == attempt) else {
+                let Some(live) =
+                    self.live.as_mut().filter(|live| (&live.step, live.attempt, live.part) == (&step, attempt, part))
+                else {
                     return Ok(());
                 };
                 let offset = live.written;
                 let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX); // a chunk has at most 16 KiB
                 live.written += u64::from(length);
                 let hash = self.journal.salted_hash(&bytes);
-                let fact = Fact::Output { step: step.clone(), attempt, offset, length, hash };
+                let fact = Fact::Output { step: step.clone(), attempt, part, offset, length, hash };
                 batch.lines.extend(self.sequencer.observe(now, &fact)?);
-                batch.pieces.push(OutputPiece { step, attempt, part: Part::Step, offset, bytes: bytes.clone() });
+                batch.pieces.push(OutputPiece { step, attempt, part, offset, bytes: bytes.clone() });
                 batch.emulate.push(bytes);
             }
             Report::Ended(end) => {
-                batch.lines.extend(self.sequencer.observe(now, &Fact::Ended { step, attempt, end })?);
+                batch.lines.extend(self.sequencer.observe(now, &Fact::Ended { step, attempt, part, end })?);
                 batch.finished = true;
             }
         }
@@ -490,6 +509,9 @@ impl Driver {
                 emulator.finish();
             }
             self.shared.reader_waits.fetch_add(live.running.waits(), std::sync::atomic::Ordering::Relaxed);
+        }
+        if let Some((step, attempt)) = batch.rollback {
+            facts.push_back(self.start(&step, attempt, Part::Rollback));
         }
         // Where the run was not intended after all, nobody needs them.
         self.secret_env = None;
@@ -550,7 +572,11 @@ impl Driver {
                 purged.iter().for_each(|watch| self.monitor.reanchor(watch));
                 None
             }
-            Event::RunIntended { step, attempt } => Some(self.start(step, *attempt)),
+            Event::RunIntended { step, attempt } => Some(self.start(step, *attempt, Part::Step)),
+            Event::RollbackIntended { step, attempt, .. } => {
+                self.freeze_rollback(step, *attempt);
+                None
+            }
             Event::RunInterrupted { step, force, .. } => {
                 self.interrupt(step, *force);
                 None
@@ -568,6 +594,39 @@ impl Driver {
                 None
             }
             _ => None,
+        }
+    }
+
+    /// The intent to undo a step is on disk: its bytes are looked at once more, and its secrets fetched, before its process.
+    fn freeze_rollback(&self, step: &StepId, attempt: u32) {
+        let work = self.freezing(step, |state| state.attempt);
+        let (inputs, step) = (self.inputs.clone(), step.clone());
+        self.runtime.spawn(async move {
+            let now = frozen_part(work, Part::Rollback).await.map(Box::new);
+            let _ = inputs.send(Input::RollbackFrozen { step, attempt, now }).await;
+        });
+    }
+
+    /// Whether what was frozen just now is what was checked, and still wanted; the secrets of it.
+    fn still_meant(
+        &self,
+        step: &StepId,
+        attempt: u32,
+        frozen: Result<Box<(CommandSeen, SecretEnv)>, String>,
+    ) -> Result<SecretEnv, String> {
+        let state = self.sequencer.session().steps.get(step);
+        let state = state.filter(|state| state.phase == Phase::RollingBack && state.attempt == attempt);
+        // What the plan does by itself stops with the line; what the lead asked for does not.
+        if state.is_some_and(|state| !state.by_hand) && !self.sequencer.session().line.pulled.is_empty() {
+            return Err("the line was stopped before it started".to_owned());
+        }
+        let checked =
+            state.and_then(|state| state.armed.as_ref()).and_then(|armed| armed.covers.covers().rollback.as_ref());
+        let Some(checked) = checked else { return Err("nothing is being rolled back".to_owned()) };
+        let (now, env) = *frozen?;
+        match checked.command.difference(&now) {
+            Some(what) => Err(format!("what would run is not what was checked: {what}")),
+            None => Ok(env),
         }
     }
 

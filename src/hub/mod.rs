@@ -22,7 +22,6 @@ use crate::identity::{Key, random_hex};
 use crate::monitor::{Anchors, Monitor};
 use crate::plan::{Params, Plan};
 use crate::session::Fact;
-use crate::session::steps::Phase;
 use crate::tls::{Certificate, TlsError};
 use crate::transcript::file::{FileError, Transcript};
 use crate::transcript::found::{Found, unfinished, unreadable};
@@ -403,11 +402,14 @@ fn resume(path: &Path, params: Params, folder: &Path) -> Result<Opened, HubError
         None => Key::fresh()?,
     };
     let clock = Clock::start(Some(session.at));
-    let alive = session.live_step().and_then(|(step, state)| match state.run.as_ref()?.process.clone() {
-        Some(process) => Some(process).filter(exec::is_alive),
-        None => exec::noted(&output::note(path, &step.id, state.attempt)),
+    let alive = session.live_step().and_then(|(step, state)| {
+        let part = state.phase.part();
+        match state.run_of(part)?.process.clone() {
+            Some(process) => Some(process).filter(exec::is_alive),
+            None => exec::noted(&output::note(path, &step.id, state.attempt, part)),
+        }
     });
-    let lost = session.steps.values().any(|state| matches!(state.phase, Phase::Intended | Phase::Running));
+    let lost = session.live_step().is_some();
     let note = match (lost, resumed.torn_bytes) {
         (false, 0) => "nothing was under way".to_owned(),
         (true, 0) => "a command was under way".to_owned(),

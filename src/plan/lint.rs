@@ -118,6 +118,9 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
     if secret(&step.command.run) {
         secret_warning(at(&["run"]), warnings);
     }
+    if step.rollback.as_ref().is_some_and(|rollback| secret(&rollback.command.run)) {
+        secret_warning(at(&["rollback"]), warnings);
+    }
     if let (Some(expected), Some(timeout)) = (step.expected, step.command.timeout)
         && timeout <= expected
     {
@@ -162,10 +165,10 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
         let message = format!("{class} step {id} has no gate");
         warnings.add(at(&["class"]), message, "no `gates`", "name the watches that must be ok before it may run");
     }
-    if step.undo.is_none() && !step.point_of_no_return {
+    if step.undo.is_none() && step.rollback.is_none() && !step.point_of_no_return {
         let message = format!("{class} step {id} does not say how it could be undone");
-        let help = "say it in `undo`, or mark it point_of_no_return = true";
-        warnings.add(at(&["class"]), message, "neither `undo` nor `point_of_no_return`", help);
+        let help = "give it a `rollback`, say it in `undo`, or mark it point_of_no_return = true";
+        warnings.add(at(&["class"]), message, "neither `rollback` nor `undo` nor `point_of_no_return`", help);
     }
     if step.expected.is_none() {
         let message = format!("{class} step {id} does not say how long it should take");

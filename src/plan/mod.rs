@@ -42,6 +42,7 @@ pub use watches::results::{Results, ResultsFormat};
 pub use watches::session::Flown;
 pub use watches::{KafkaRetention, NeededFrom};
 
+use crate::event::Part;
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use std::collections::BTreeMap;
@@ -350,6 +351,8 @@ pub struct Step {
     pub expected: Option<Duration>,
     /// What must not be worse after it than before.
     pub verify: Option<Verify>,
+    /// What undoes it.
+    pub rollback: Option<Rollback>,
     /// How long it stays armed, where it differs from the plan's.
     pub lapse: Option<Duration>,
     /// After this nothing can be undone.
@@ -371,7 +374,22 @@ pub struct Step {
 impl Step {
     /// Everything it may run.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
-        std::iter::once(&self.command)
+        std::iter::once(&self.command).chain(self.rollback.iter().map(|rollback| &rollback.command))
+    }
+    /// One of its commands.
+    pub fn command_of(&self, part: Part) -> Option<&Command> {
+        match part {
+            Part::Step => Some(&self.command),
+            Part::Rollback => self.rollback.as_ref().map(|rollback| &rollback.command),
+        }
+    }
+    /// What that command is held against once it ended well. A rollback that says nothing of its own is held against what
+    /// the step is: what was before the step must be back.
+    pub fn verify_of(&self, part: Part) -> Option<&Verify> {
+        match part {
+            Part::Step => self.verify.as_ref(),
+            Part::Rollback => self.rollback.as_ref()?.verify.as_ref().or(self.verify.as_ref()),
+        }
     }
     /// The keys of the secrets that their environments name, each once.
     pub fn secrets(&self) -> std::collections::BTreeSet<String> {
@@ -405,6 +423,19 @@ impl Command {
     pub fn secrets(&self) -> std::collections::BTreeSet<String> {
         self.env.values().flat_map(Template::secrets).collect()
     }
+}
+
+/// What undoes a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollback {
+    /// What is run.
+    pub command: Command,
+    /// Whether it runs by itself where the step ended with an exit code other than 0, or made something worse.
+    pub automatic: bool,
+    /// What brings back must look like before, where that differs from what the step is held against.
+    pub verify: Option<Verify>,
+    /// Steps that must be done once it ran, before the session ends.
+    pub contain: Vec<StepId>,
 }
 
 /// What a step is held against once it has run.

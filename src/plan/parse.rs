@@ -315,7 +315,20 @@ fn read_steps(tables: &[Value<'_>], watches: &[Value<'_>], crew: Option<&Crew>) 
     let step_ids: Vec<Option<&str>> = step_names.iter().map(|id| id.as_ref().map(WatchId::as_str)).collect();
     let around = steps::Around { watches: &watch_ids, steps: &step_ids, crew };
     let read: Vec<_> = tables.iter().enumerate().map(|(index, table)| steps::read(table, index, &around)).collect();
-    read.into_iter().collect()
+    let mut steps: Vec<Step> = read.into_iter().collect::<Option<_>>()?;
+    // What only contains a rollback stands in nobody's way: by itself it waits for nothing, and nothing waits for it.
+    let contained: BTreeSet<_> = steps.iter().flat_map(|step| &step.rollback).flat_map(|r| r.contain.clone()).collect();
+    let mut above = None;
+    for (step, table) in steps.iter_mut().zip(tables) {
+        let contains = contained.contains(&step.id);
+        if table.field("after").is_none() {
+            step.after = above.clone().filter(|_| !contains).into_iter().collect();
+        }
+        if !contains {
+            above = Some(step.id.clone());
+        }
+    }
+    Some(steps)
 }
 
 /// The id of a step or watch, before the rest of it is read: gates and `after` may name what turns out to be wrong, and

@@ -3,7 +3,7 @@
 use super::command;
 use super::parse::unknown_id;
 use super::table::{Table, Value};
-use super::{Class, Crew, Gate, Step, Verified, Verify, Worse};
+use super::{Class, Crew, Gate, Rollback, Step, Verified, Verify, Worse};
 use crate::name::{StepId, WatchId};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,6 +15,7 @@ const KEYS: &[&str] = &[
     "lapse",
     "expected",
     "verify",
+    "rollback",
     "point_of_no_return",
     "expects_loss",
     "run_on_clear",
@@ -24,7 +25,7 @@ const KEYS: &[&str] = &[
     "half_way",
     "remains_in",
 ];
-const REFUSED: &[&str] = &["rollback", "preview", "readback", "until", "manual", "each", "on", "rehearse", "probe"];
+const REFUSED: &[&str] = &["preview", "readback", "until", "manual", "each", "on", "rehearse", "probe"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {
@@ -47,7 +48,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
     let class = table.get("class").map_or(Some(Class::Routine), |class| class.choice(&classes));
     let checks = class.and_then(|class| read_checks(&table, class, around.crew));
     let point_of_no_return = table.boolean("point_of_no_return").unwrap_or(false);
-    refuse_automatic_rollback(value, point_of_no_return);
+    let rollback = table.get("rollback").map(|rollback| read_rollback(&rollback, point_of_no_return, index, around));
     let expects_loss = table.get("expects_loss").map_or_else(
         || Some(vec![]),
         |topics| {
@@ -63,6 +64,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         class: class?,
         checks: checks?,
         expected: table.duration("expected"),
+        rollback: rollback.map_or(Some(None), |rollback| rollback.map(Some))?,
         verify: table.get("verify").and_then(|verify| read_verify(&verify, around.watches)),
         lapse: table.duration("lapse"),
         point_of_no_return,
@@ -127,12 +129,37 @@ fn shadows(able: usize) -> String {
     }
 }
 
-/// Undoing by itself what cannot be undone is wrong in any version, so it is told beside the refusal of `rollback`.
-fn refuse_automatic_rollback(value: &Value<'_>, point_of_no_return: bool) {
-    let automatic = value.field("rollback").and_then(|rollback| rollback.field("automatic"));
-    if let Some(automatic) = automatic.filter(|automatic| point_of_no_return && automatic.is_true()) {
+/// `rollback = { run = […], automatic = true, verify = {…}, contain = ["a step"] }`, with every key of a command.
+fn read_rollback(value: &Value<'_>, point_of_no_return: bool, index: usize, around: &Around<'_>) -> Option<Rollback> {
+    let keys = [command::KEYS, &["automatic", "verify", "contain"]].concat();
+    let table = value.table("a rollback", &keys, &[])?;
+    if let Some(automatic) = table.get("automatic").filter(|automatic| point_of_no_return && automatic.is_true()) {
         automatic.wrong::<()>("an automatic rollback on a point of no return", "nothing can be undone after this step");
     }
+    let known: Vec<&str> = around.steps.iter().copied().flatten().collect();
+    let contain = table.get("contain").map_or_else(
+        || Some(vec![]),
+        |steps| {
+            let known_step = |item: Value<'_>| {
+                let id: StepId = item.name()?;
+                if !known.contains(&id.as_str()) {
+                    let label = unknown_id(item.cx, id.as_str(), &known);
+                    return item.wrong(format!("there is no step {:?}", id.as_str()), label);
+                }
+                if around.steps.get(index).copied().flatten() == Some(id.as_str()) {
+                    return item.wrong("a step cannot contain its own rollback", "expected another step");
+                }
+                Some(id)
+            };
+            steps.items("step ids")?.into_iter().map(known_step).collect()
+        },
+    );
+    Some(Rollback {
+        automatic: table.boolean("automatic").unwrap_or(false),
+        verify: table.get("verify").and_then(|verify| read_verify(&verify, around.watches)),
+        command: command::read(&table)?,
+        contain: contain?,
+    })
 }
 
 fn read_gates(value: &Value<'_>, watches: &[&str]) -> Option<Vec<Gate>> {

@@ -260,7 +260,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
     let crew = |key: &str, line: &str| (key.to_owned(), format!("{HEAD}{line}\n"));
     let tail = |key: &str, lines: &str| (key.to_owned(), format!("{HEAD}{lines}\n"));
     let mut cases = vec![
-        step("rollback", "{ run = [\"x\"] }"),
         step("preview", "{ run = [\"x\"] }"),
         step("readback", "[\"i\"]"),
         step("until", "\"w\""),
@@ -287,6 +286,31 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         assert!(text[problem.span.clone()].contains(name) || name == "input", "{name}: {problem:?}");
     }
     parsed(&format!("{HEAD}{STEP}input = \"none\"\n"));
+}
+
+#[test]
+fn a_rollback_is_a_command_with_what_must_follow_it() {
+    let steps = |rollback: &str| {
+        format!(
+            "{HEAD}{WATCH}[[step]]\nid = \"a\"\nrun = \"x\"\nrollback = {rollback}\n[[step]]\nid = \"pause\"\nrun = \"x\"\n[[step]]\nid = \"z\"\nrun = \"x\"\n"
+        )
+    };
+    let plan = parsed(&steps("{ run = [\"u\"], timeout = \"5s\", automatic = true, contain = [\"pause\"] }"));
+    let rollback = plan.steps[0].rollback.as_ref().unwrap();
+    assert!(rollback.automatic && rollback.command.timeout == Some(Duration::from_secs(5)));
+    assert_eq!(rollback.contain, [StepId::new("pause").unwrap()]);
+    // What only contains a rollback stands in nobody's way: it waits for nothing, and nothing waits for it.
+    assert!(plan.steps[1].after.is_empty());
+    assert_eq!(plan.steps[2].after, [StepId::new("a").unwrap()]);
+    for (rollback, says) in [
+        ("{ automatic = true }", "run"),
+        ("{ run = [\"u\"], contain = [\"pausee\"] }", "there is no step \"pausee\""),
+        ("{ run = [\"u\"], contain = [\"a\"] }", "a step cannot contain its own rollback"),
+        ("{ run = [\"u\"], gates = [\"w\"] }", "unknown key `gates` in a rollback"),
+    ] {
+        let found = messages(&steps(rollback));
+        assert!(found.iter().any(|message| message.contains(says)), "{rollback}: {found:?}");
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! The report as Markdown: what is written beside the transcript when a session closes.
 
 use super::text::{code, fence, inline, quoted};
-use super::{Attempt, Report, ReportError, StepReport, Tail};
+use super::{Attempt, Ran, Report, ReportError, StepReport, Tail};
 use crate::clock::{At, human};
-use crate::event::{Compared, Outcome, Settled};
+use crate::event::{CommandSeen, Compared, Outcome, Settled};
 use crate::session::vouching;
 use crate::transcript::verify::Verdict;
 use std::fmt::Write as _;
@@ -164,23 +164,6 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
     let point = if covers.point_of_no_return { ", **point of no return**" } else { "" };
     writeln!(out, "- class {}, cross-checks needed: {}{point}", inline(&covers.class), covers.checks)?;
     writeln!(out, "- digest {}", attempt.digest)?;
-    writeln!(out, "- executable {}, SHA-256 {}", code(&covers.command.exe.path), covers.command.exe.sha256)?;
-    if covers.command.sealed {
-        writeln!(out, "- run from a sealed copy of it")?;
-    }
-    if let Some(file) = &covers.command.stdin_file {
-        writeln!(out, "- standard input {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
-    }
-    for file in &covers.command.files {
-        writeln!(out, "- file {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
-    }
-    writeln!(
-        out,
-        "- in {} on {} as {}",
-        code(&covers.command.cwd),
-        inline(&covers.command.host),
-        inline(&covers.command.user)
-    )?;
     for (name, words) in &covers.words {
         writeln!(out, "- plan says, {}: {}", inline(&name.replace('_', " ")), inline(words))?;
     }
@@ -189,23 +172,11 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         let (status, why) = (gate.reading.status.word(), inline(&gate.reading.why));
         writeln!(out, "- gate {} was {status} when armed, read {age} before: {why}", inline(gate.watch.as_str()))?;
     }
-    let command: Vec<_> = covers.command.argv.iter().map(|word| quoted(word)).collect();
-    if !covers.command.env.is_empty() {
-        // Values stay in the transcript: the digest covers them, and a report is passed on further than a transcript.
-        let names: Vec<_> = covers.command.env.keys().map(|name| code(name)).collect();
-        writeln!(out, "- environment: {}", names.join(", "))?;
-    }
-    if !covers.command.secrets.is_empty() {
-        let keys: Vec<_> = covers.command.secrets.keys().map(|key| code(key)).collect();
-        writeln!(out, "- secrets: {}", keys.join(", "))?;
-    }
-    if let Some(stdin) = &covers.command.stdin {
-        writeln!(out, "- fed {} bytes on standard input", stdin.len())?;
-    }
-    writeln!(out, "\n{}", fence(&[command.join(" ")]))?;
-    for (number, word) in covers.command.argv.iter().enumerate().filter(|(_, word)| word.trim_end().contains('\n')) {
-        let lines: Vec<_> = word.trim_end().split('\n').collect();
-        writeln!(out, "Argument {number} of it, line by line:\n\n{}", fence(&lines))?;
+    command(out, &covers.command)?;
+    if let Some(rollback) = &covers.rollback {
+        let when = if rollback.automatic { "by itself" } else { "when the lead asks for it" };
+        writeln!(out, "Checked together with it, its rollback, which runs {when}:\n")?;
+        command(out, &rollback.command)?;
     }
     for check in &attempt.checks {
         let quick = if check.is_very_quick() { " (**very quick**)" } else { "" };
@@ -229,35 +200,18 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
     if let Some((at, cause)) = &attempt.voided {
         writeln!(out, "- {} voided: {}", at.clock(), inline(cause))?;
     }
-    run(out, attempt)?;
+    run(out, &attempt.run)?;
     writeln!(out)?;
-    output(out, attempt)
-}
-
-fn run(out: &mut String, attempt: &Attempt) -> std::fmt::Result {
-    if let Some(at) = attempt.intended {
-        writeln!(out, "- {} the intent to run is on disk", at.clock())?;
-    }
-    if let (Some(at), Some(process)) = (attempt.started, &attempt.process) {
-        writeln!(out, "- {} started, process {}", at.clock(), process.pid)?;
-    }
-    for (at, by, force) in &attempt.interrupted {
-        let word = if *force { "killed" } else { "interrupted" };
-        writeln!(out, "- {} {word} by {}", at.clock(), inline(by.as_str()))?;
-    }
-    if let (Some(at), Some(end)) = (attempt.ended, &attempt.end) {
-        let took = attempt.started.map(|started| format!(" after {}", human(at.since(started)))).unwrap_or_default();
-        writeln!(out, "- {} ended: **{}**{took}", at.clock(), inline(&end.to_string()))?;
-    }
-    if let (true, Some(at)) = (attempt.lost, attempt.ended) {
-        writeln!(out, "- {} **outcome unknown**: the hub died while it ran", at.clock())?;
-    }
-    if let Some((at, verdict, compared)) = &attempt.verified {
-        writeln!(out, "- {} verified: **{}**", at.clock(), verdict.word())?;
-        for Compared { watch, before, after, verdict, why, .. } in compared {
-            let (was, is) = (before.status.word(), after.status.word());
-            writeln!(out, "  - {watch}: {was} → {is}, {}: {}", verdict.word(), inline(why))?;
+    output(out, &attempt.run)?;
+    for rollback in &attempt.rollbacks {
+        let at = rollback.run.intended.unwrap_or(attempt.armed).clock();
+        match rollback.automatic {
+            true => writeln!(out, "\n**Rolled back at {at}, as the plan says**: {}\n", inline(&rollback.why))?,
+            false => writeln!(out, "\n**Rolled back at {at} by {}**: {}\n", who(&rollback.by), inline(&rollback.why))?,
         }
+        run(out, &rollback.run)?;
+        writeln!(out)?;
+        output(out, &rollback.run)?;
     }
     if let Some((outcome, said)) = &attempt.settled {
         let word = match outcome {
@@ -270,15 +224,77 @@ fn run(out: &mut String, attempt: &Attempt) -> std::fmt::Result {
     Ok(())
 }
 
-fn output(out: &mut String, attempt: &Attempt) -> std::fmt::Result {
-    match &attempt.output_tail {
-        Tail::None if attempt.output_bytes == 0 => Ok(()),
-        Tail::None => writeln!(out, "It printed {} bytes.\n", attempt.output_bytes),
-        Tail::Missing => writeln!(out, "It printed {} bytes: OUTPUT MISSING.\n", attempt.output_bytes),
-        Tail::Expired => writeln!(out, "It printed {} bytes: OUTPUT EXPIRED.\n", attempt.output_bytes),
+/// One command as it was frozen.
+fn command(out: &mut String, command: &CommandSeen) -> std::fmt::Result {
+    writeln!(out, "- executable {}, SHA-256 {}", code(&command.exe.path), command.exe.sha256)?;
+    if command.sealed {
+        writeln!(out, "- run from a sealed copy of it")?;
+    }
+    if let Some(file) = &command.stdin_file {
+        writeln!(out, "- standard input {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
+    }
+    for file in &command.files {
+        writeln!(out, "- file {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
+    }
+    writeln!(out, "- in {} on {} as {}", code(&command.cwd), inline(&command.host), inline(&command.user))?;
+    let words: Vec<_> = command.argv.iter().map(|word| quoted(word)).collect();
+    if !command.env.is_empty() {
+        // Values stay in the transcript: the digest covers them, and a report is passed on further than a transcript.
+        let names: Vec<_> = command.env.keys().map(|name| code(name)).collect();
+        writeln!(out, "- environment: {}", names.join(", "))?;
+    }
+    if !command.secrets.is_empty() {
+        let keys: Vec<_> = command.secrets.keys().map(|key| code(key)).collect();
+        writeln!(out, "- secrets: {}", keys.join(", "))?;
+    }
+    if let Some(stdin) = &command.stdin {
+        writeln!(out, "- fed {} bytes on standard input", stdin.len())?;
+    }
+    writeln!(out, "\n{}", fence(&[words.join(" ")]))?;
+    for (number, word) in command.argv.iter().enumerate().filter(|(_, word)| word.trim_end().contains('\n')) {
+        let lines: Vec<_> = word.trim_end().split('\n').collect();
+        writeln!(out, "Argument {number} of it, line by line:\n\n{}", fence(&lines))?;
+    }
+    Ok(())
+}
+
+fn run(out: &mut String, run: &Ran) -> std::fmt::Result {
+    if let Some(at) = run.intended {
+        writeln!(out, "- {} the intent to run is on disk", at.clock())?;
+    }
+    if let (Some(at), Some(process)) = (run.started, &run.process) {
+        writeln!(out, "- {} started, process {}", at.clock(), process.pid)?;
+    }
+    for (at, by, force) in &run.interrupted {
+        let word = if *force { "killed" } else { "interrupted" };
+        writeln!(out, "- {} {word} by {}", at.clock(), inline(by.as_str()))?;
+    }
+    if let (Some(at), Some(end)) = (run.ended, &run.end) {
+        let took = run.started.map(|started| format!(" after {}", human(at.since(started)))).unwrap_or_default();
+        writeln!(out, "- {} ended: **{}**{took}", at.clock(), inline(&end.to_string()))?;
+    }
+    if let (true, Some(at)) = (run.lost, run.ended) {
+        writeln!(out, "- {} **outcome unknown**: the hub died while it ran", at.clock())?;
+    }
+    if let Some((at, verdict, compared)) = &run.verified {
+        writeln!(out, "- {} verified: **{}**", at.clock(), verdict.word())?;
+        for Compared { watch, before, after, verdict, why, .. } in compared {
+            let (was, is) = (before.status.word(), after.status.word());
+            writeln!(out, "  - {watch}: {was} → {is}, {}: {}", verdict.word(), inline(why))?;
+        }
+    }
+    Ok(())
+}
+
+fn output(out: &mut String, run: &Ran) -> std::fmt::Result {
+    match &run.output_tail {
+        Tail::None if run.output_bytes == 0 => Ok(()),
+        Tail::None => writeln!(out, "It printed {} bytes.\n", run.output_bytes),
+        Tail::Missing => writeln!(out, "It printed {} bytes: OUTPUT MISSING.\n", run.output_bytes),
+        Tail::Expired => writeln!(out, "It printed {} bytes: OUTPUT EXPIRED.\n", run.output_bytes),
         Tail::Lines { lines, more } => {
             let which = if *more { format!("the last {} lines:", lines.len()) } else { "all of it:".into() };
-            writeln!(out, "It printed {} bytes; {which}\n\n{}", attempt.output_bytes, fence(lines))
+            writeln!(out, "It printed {} bytes; {which}\n\n{}", run.output_bytes, fence(lines))
         }
     }
 }

@@ -171,6 +171,17 @@ pub struct Attempt {
     pub cleared: Option<At>,
     /// Who pressed run, and when.
     pub requested: Option<(At, Principal)>,
+    /// What became of its command.
+    pub run: Ran,
+    /// What undid it, each try.
+    pub rollbacks: Vec<RolledBack>,
+    pub settled: Option<(Settled, Said)>,
+}
+
+/// A command that ran, or was meant to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[allow(missing_docs)]
+pub struct Ran {
     pub intended: Option<At>,
     pub process: Option<Process>,
     pub started: Option<At>,
@@ -183,7 +194,17 @@ pub struct Attempt {
     pub interrupted: Vec<(At, Principal, bool)>,
     pub output_bytes: u64,
     pub output_tail: Tail,
-    pub settled: Option<(Settled, Said)>,
+}
+
+/// What undid a step, or was meant to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct RolledBack {
+    pub by: Principal,
+    /// Whether the plan had it run by itself.
+    pub automatic: bool,
+    pub why: String,
+    pub run: Ran,
 }
 
 /// A yes.
@@ -205,10 +226,11 @@ impl Checked {
 }
 
 /// The last lines a command printed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Default, Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tail {
     /// Nothing was printed, or nobody looked.
+    #[default]
     None,
     /// The file was deleted by `crosscheck expire`: OUTPUT EXPIRED.
     Expired,
@@ -279,12 +301,18 @@ impl Report {
         let mut report = Report::of_source(&file)?;
         report.output = Some(verify_output(transcript)?);
         for step in &mut report.steps {
-            for attempt in step.attempts.iter_mut().filter(|attempt| attempt.output_bytes > 0) {
-                let path = output::path(transcript, &step.id, attempt.attempt, Part::Step);
-                attempt.output_tail = match tail(&path, attempt.output_bytes) {
-                    Tail::Missing if output::expired(transcript).is_some() => Tail::Expired,
-                    tail => tail,
-                };
+            for attempt in &mut step.attempts {
+                let number = attempt.attempt;
+                // Every try of a rollback printed into one file: its last lines are told once.
+                let rollback = attempt.rollbacks.last_mut().map(|rollback| (Part::Rollback, &mut rollback.run));
+                let runs = std::iter::once((Part::Step, &mut attempt.run)).chain(rollback);
+                for (part, run) in runs.filter(|(_, run)| run.output_bytes > 0) {
+                    let path = output::path(transcript, &step.id, number, part);
+                    run.output_tail = match tail(&path, run.output_bytes) {
+                        Tail::Missing if output::expired(transcript).is_some() => Tail::Expired,
+                        tail => tail,
+                    };
+                }
             }
         }
         Ok(report)
@@ -471,28 +499,40 @@ impl Report {
             Event::StepVoided { cause, .. } => attempt.voided = Some((at, cause.to_string())),
             Event::StepCleared { .. } => attempt.cleared = Some(at),
             Event::RunRequested { .. } => attempt.requested = Some((at, by)),
-            Event::RunIntended { .. } => attempt.intended = Some(at),
+            Event::RunIntended { .. } => attempt.run.intended = Some(at),
+            Event::RollbackIntended { automatic, why, .. } => {
+                // A second try goes on in the file of the first one.
+                let output_bytes = attempt.rollbacks.last().map_or(0, |rollback| rollback.run.output_bytes);
+                let run = Ran { intended: Some(at), output_bytes, ..Ran::default() };
+                attempt.rollbacks.push(RolledBack { by, automatic: *automatic, why: why.clone(), run });
+            }
+            event => attempt.ran_mut().take(at, by, event),
+        }
+        if let Event::Acknowledged { outcome, why, .. } = event {
+            attempt.settled = Some((*outcome, Said { at, by: line.by.clone(), text: why.clone() }));
+        }
+    }
+}
+
+impl Ran {
+    fn take(&mut self, at: At, by: Principal, event: &Event) {
+        match event {
             Event::RunStarted { process, .. } => {
-                attempt.process = Some(process.clone());
-                attempt.started = Some(at);
+                self.process = Some(process.clone());
+                self.started = Some(at);
             }
             Event::OutputWritten { offset, length, .. } => {
-                attempt.output_bytes = attempt.output_bytes.max(offset.saturating_add(u64::from(*length)));
+                self.output_bytes = self.output_bytes.max(offset.saturating_add(u64::from(*length)));
             }
-            Event::RunInterrupted { force, .. } => attempt.interrupted.push((at, by, *force)),
-            Event::RunEnded { end, .. } => {
-                attempt.ended = Some(at);
-                attempt.end = Some(end.clone());
+            Event::RunInterrupted { force, .. } => self.interrupted.push((at, by, *force)),
+            Event::RunEnded { end, .. } | Event::RollbackEnded { end, .. } => {
+                self.ended = Some(at);
+                self.end = Some(end.clone());
             }
-            Event::VerifyEnded { verdict, compared, .. } => {
-                attempt.verified = Some((at, *verdict, compared.clone()));
-            }
+            Event::VerifyEnded { verdict, compared, .. } => self.verified = Some((at, *verdict, compared.clone())),
             Event::OutcomeUnknown { .. } => {
-                attempt.ended = Some(at);
-                attempt.lost = true;
-            }
-            Event::Acknowledged { outcome, why, .. } => {
-                attempt.settled = Some((*outcome, Said { at, by, text: why.clone() }));
+                self.ended = Some(at);
+                self.lost = true;
             }
             _ => {}
         }
@@ -500,6 +540,10 @@ impl Report {
 }
 
 impl Attempt {
+    /// What ran last: its rollback, once there is one.
+    fn ran_mut(&mut self) -> &mut Ran {
+        self.rollbacks.last_mut().map_or(&mut self.run, |rollback| &mut rollback.run)
+    }
     fn new(line: &Line, attempt: u32, covers: &Frozen) -> Attempt {
         Attempt {
             attempt,
@@ -515,16 +559,8 @@ impl Attempt {
             voided: None,
             cleared: None,
             requested: None,
-            intended: None,
-            process: None,
-            started: None,
-            ended: None,
-            end: None,
-            verified: None,
-            lost: false,
-            interrupted: vec![],
-            output_bytes: 0,
-            output_tail: Tail::None,
+            run: Ran::default(),
+            rollbacks: vec![],
             settled: None,
         }
     }

@@ -3,7 +3,7 @@
 use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
-use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, twin};
+use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, rollback, twin};
 use crate::clock::At;
 use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled};
 use crate::hash::Hash;
@@ -96,15 +96,21 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         }
         Request::Interrupt { step, force } => {
             let state = state_of(session, step)?;
-            let alive = state.phase.is_live()
-                || (state.phase == Phase::Unknown && state.run.as_ref().is_some_and(|run| run.still_running));
+            let alive = state.phase.is_live() || (state.phase == Phase::Unknown && state.still_running());
             match alive {
                 true => Ok(vec![Event::RunInterrupted { step: step.clone(), attempt: state.attempt, force: *force }]),
                 false => Err(Refusal::NotRunning { step: step.clone() }),
             }
         }
+        Request::Rollback { step, attempt } => {
+            lead_only(session, who)?;
+            rollback::ask(session, step, *attempt)
+        }
         Request::Ack { step, why } => {
-            if matches!(state_of(session, step)?.phase, Phase::Unknown | Phase::Degraded | Phase::Undecided) {
+            // Whoever takes note of these says how the step counts; one that failed or was undone is not done.
+            if !matches!(state_of(session, step)?.phase, Phase::Failed | Phase::RolledBack)
+                && state_of(session, step)?.phase.owes_acknowledgement()
+            {
                 return Err(Refusal::SayWhich { step: step.clone() });
             }
             settle(session, at, author, request, (step, Settled::Failed, why))
@@ -129,7 +135,7 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             lead_only(session, who)?;
             let (cols, rows) = ((*cols).clamp(20, 500), (*rows).clamp(4, 300));
             Ok(match session.live_step() {
-                Some((_, state)) if state.run.as_ref().is_some_and(|run| run.size != (cols, rows)) => {
+                Some((_, state)) if state.latest_run().is_some_and(|run| run.size != (cols, rows)) => {
                     vec![Event::Resized { cols, rows }]
                 }
                 _ => vec![],
@@ -316,10 +322,10 @@ fn settle(
         return Err(Refusal::Phase {
             step: id.clone(),
             phase: state.phase,
-            wanted: "failed, degraded, undecided or unknown",
+            wanted: "failed, degraded, undecided, unknown or rolled back",
         });
     }
-    if state.run.as_ref().is_some_and(|run| run.still_running) {
+    if state.still_running() {
         return Err(Refusal::StillRunning { step: id.clone() });
     }
     let signed = accept(session, at, author, request)?;
@@ -358,8 +364,7 @@ fn handover(session: &Session, who: &Principal, to: &Principal) -> Result<Vec<Ev
     if *who != session.lead && who != to {
         return Err(Refusal::NotYours { lead: session.lead.clone(), to: to.clone() });
     }
-    let may_run = |state: &StepState| state.run.as_ref().is_some_and(|run| run.still_running);
-    let lost = session.owing_step().filter(|(_, state)| may_run(state));
+    let lost = session.owing_step().filter(|(_, state)| state.still_running());
     if let Some((step, state)) = session.live_step().or(lost)
         && state.armed.as_ref().is_some_and(|armed| armed.checks.contains_key(to))
     {
@@ -392,7 +397,8 @@ fn close(session: &Session, note: &str) -> Result<Vec<Event>, Refusal> {
     if let Some((step, state)) = session.owing_step() {
         return Err(Refusal::Owed { step: step.id.clone(), phase: state.phase });
     }
-    let complete = session.steps.values().all(|state| state.phase.is_done());
+    rollback::contained(session)?;
+    let complete = session.steps.iter().all(|(id, state)| state.phase.is_done() || !session.is_wanted(id));
     let mut events: Vec<_> = void_open(session, Cause::Disarmed).into_iter().collect();
     let outcome = if complete { Outcome::Complete } else { Outcome::Partial };
     let note = note.to_owned();
@@ -438,7 +444,7 @@ fn lead_only(session: &Session, who: &Principal) -> Result<(), Refusal> {
     if *who == session.lead { Ok(()) } else { Err(Refusal::LeadOnly { lead: session.lead.clone() }) }
 }
 
-fn state_of<'a>(session: &'a Session, id: &StepId) -> Result<&'a StepState, Refusal> {
+pub(super) fn state_of<'a>(session: &'a Session, id: &StepId) -> Result<&'a StepState, Refusal> {
     session.steps.get(id).ok_or_else(|| Refusal::NoSuchStep { step: id.clone() })
 }
 

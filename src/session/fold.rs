@@ -1,12 +1,13 @@
 //! The fold itself: what each event makes of a session.
 
 use super::steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepState};
+use super::verify::Verifying;
 use super::{
     Checkpoint, Closing, HISTORY, Handover, KEPT, Person, REFUSAL_WINDOW, Said, Session, Told, signing, step_of, story,
     verify,
 };
 use crate::clock::At;
-use crate::event::{Attention, Event, Reading, RunEnd, Settled, Status, Verdict};
+use crate::event::{Attention, Event, Part, Reading, RunEnd, Settled, Status, Verdict};
 use crate::hash::Hash;
 use crate::name::WatchId;
 use crate::transcript::record::{Head, Line};
@@ -28,6 +29,8 @@ impl Session {
                     person.connections.clear();
                     person.gone = Some(at);
                 }
+                // After a restart nothing is undone by itself.
+                self.steps.values_mut().for_each(|state| state.by_hand |= state.run.is_some());
             }
             Event::ClockJumped { .. } => {}
             Event::SessionClosed { outcome, .. } => self.closed = Some(*outcome),
@@ -122,7 +125,7 @@ impl Session {
             Event::LineFreed { .. } => self.line.held = None,
             Event::Resized { cols, rows } => {
                 if let Some((_, state)) = self.steps.iter_mut().find(|(_, state)| state.phase.is_live())
-                    && let Some(run) = &mut state.run
+                    && let Some(run) = state.latest_run_mut()
                 {
                     run.size = (*cols, *rows);
                 }
@@ -146,9 +149,15 @@ impl Session {
                 .unwrap_or_default(),
             _ => BTreeSet::new(),
         };
-        let verify = match event {
-            Event::RunIntended { step, .. } => self.plan.step(step).and_then(|step| verify::before(self, step, at)),
-            _ => None,
+        let before = match event {
+            Event::RunIntended { step, .. } => {
+                self.plan.step(step).map(|step| verify::before(self, step, at)).unwrap_or_default()
+            }
+            _ => BTreeMap::new(),
+        };
+        let verify = |part: Part| {
+            let verified = step_of(event).and_then(|id| self.plan.step(id)).and_then(|step| step.verify_of(part));
+            verified.map(|_| Verifying::default())
         };
         let Some(state) = step_of(event).and_then(|id| self.steps.get_mut(id)) else { return };
         let go = |state: &mut StepState, by: Move| {
@@ -161,6 +170,8 @@ impl Session {
                 state.attempt = *attempt;
                 state.voided = None;
                 state.run = None;
+                state.rollback = None;
+                state.by_hand = false;
                 state.armed = Some(Armed {
                     line: Head { seq: line.seq, hash },
                     at,
@@ -203,40 +214,28 @@ impl Session {
                 go(state, Move::Request);
             }
             Event::RunIntended { .. } => {
-                state.run = Some(RunState {
-                    intended: at,
-                    process: None,
-                    started: None,
-                    ended: None,
-                    ended_by: None,
-                    end: None,
-                    still_running: false,
-                    interrupted: None,
-                    output_bytes: 0,
-                    size: (80, 24),
-                    verify,
-                    verdict: None,
-                });
+                state.run = Some(RunState::intended(at, verify(Part::Step)));
+                state.before = before;
                 if let Some(armed) = &mut state.armed {
                     armed.starting = None;
                 }
                 go(state, Move::Intend);
             }
-            Event::RunStarted { process, cols, rows, .. } => {
-                if let Some(run) = &mut state.run {
+            Event::RunStarted { part, process, cols, rows, .. } => {
+                if let Some(run) = state.run_of_mut(*part) {
                     run.process = Some(process.clone());
                     run.started = Some(at);
                     run.size = (*cols, *rows);
                 }
                 go(state, Move::Start);
             }
-            Event::OutputWritten { offset, length, .. } => {
-                if let Some(run) = &mut state.run {
+            Event::OutputWritten { part, offset, length, .. } => {
+                if let Some(run) = state.run_of_mut(*part) {
                     run.output_bytes = offset + u64::from(*length);
                 }
             }
             Event::RunInterrupted { .. } => {
-                if let Some(run) = &mut state.run {
+                if let Some(run) = state.latest_run_mut() {
                     run.interrupted = Some(by.clone());
                 }
             }
@@ -257,8 +256,33 @@ impl Session {
                     },
                 );
             }
-            Event::OutcomeUnknown { process, still_running, .. } => {
-                if let Some(run) = &mut state.run {
+            Event::RollbackIntended { .. } => {
+                // A second try goes on in the file of the first one.
+                let output_bytes = state.rollback.as_ref().map_or(0, |run| run.output_bytes);
+                state.rollback = Some(RunState { output_bytes, ..RunState::intended(at, verify(Part::Rollback)) });
+                state.was_rolled_back = true;
+                state.by_hand |= !by.is_hub();
+                go(state, Move::RollBack);
+            }
+            Event::RollbackEnded { end, .. } => {
+                let mut verified = false;
+                if let Some(run) = &mut state.rollback {
+                    run.ended = Some(at);
+                    run.ended_by = Some(Head { seq: line.seq, hash });
+                    run.end = Some(end.clone());
+                    verified = run.verify.is_some();
+                }
+                go(
+                    state,
+                    match end {
+                        end if end.is_success() && verified => Move::RollbackToVerify,
+                        end if end.is_success() => Move::RollbackWell,
+                        _ => Move::RollbackBadly,
+                    },
+                );
+            }
+            Event::OutcomeUnknown { part, process, still_running, .. } => {
+                if let Some(run) = state.run_of_mut(*part) {
                     run.process = run.process.take().or_else(|| process.clone());
                     run.ended = Some(at);
                     run.ended_by = Some(Head { seq: line.seq, hash });
@@ -267,19 +291,19 @@ impl Session {
                 go(state, Move::Lose);
             }
             Event::ProcessGone { .. } => {
-                if let Some(run) = &mut state.run {
+                if let Some(run) = state.latest_run_mut() {
                     run.still_running = false;
                 }
             }
-            Event::VerifyStarted { until, anew, .. } => {
-                if let Some(verifying) = state.run.as_mut().and_then(|run| run.verify.as_mut()) {
+            Event::VerifyStarted { part, until, anew, .. } => {
+                if let Some(verifying) = state.run_of_mut(*part).and_then(|run| run.verify.as_mut()) {
                     verifying.after.clear();
                     verifying.span = Some((at, *until));
                     verifying.anew |= *anew;
                 }
             }
-            Event::VerifyEnded { verdict, compared, .. } => {
-                if let Some(run) = &mut state.run {
+            Event::VerifyEnded { part, verdict, compared, .. } => {
+                if let Some(run) = state.run_of_mut(*part) {
                     // What it was made of has done its work; the verdict stays.
                     run.verify = None;
                     run.verdict = Some((*verdict, compared.clone()));
@@ -310,9 +334,11 @@ impl Session {
     /// Keeps a reading for the run that is being verified. One that began before the run ended says nothing about after.
     fn sample(&mut self, watch: &WatchId, reading: &Reading, began: At, at: At) {
         let stale = self.plan.watch(watch).is_none_or(|watch| at.since(began) > watch.stale_after);
-        let Some(state) = self.steps.values_mut().find(|state| state.phase == Phase::Verifying) else { return };
-        let Some(verifying) = state.run.as_mut().and_then(|run| run.verify.as_mut()) else { return };
-        if verifying.span.is_some_and(|(from, _)| began >= from) && verifying.before.contains_key(watch) {
+        let Some(state) = self.steps.values_mut().find(|state| state.phase.is_verifying()) else { return };
+        let known = state.before.contains_key(watch);
+        let part = state.phase.part();
+        let Some(verifying) = state.run_of_mut(part).and_then(|run| run.verify.as_mut()) else { return };
+        if known && verifying.span.is_some_and(|(from, _)| began >= from) {
             let status = if stale { Status::Unknown } else { reading.status };
             let value = reading.value.filter(|_| !stale);
             verifying.after.entry(watch.clone()).or_default().push(status, value, &reading.unit);

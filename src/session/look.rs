@@ -1,6 +1,6 @@
 //! What a session says when asked: which step people look at, how a watch stands, who may check. Reads, never changes.
 
-use super::steps::{Armed, Phase, StepState};
+use super::steps::{Armed, StepState};
 use super::{Session, twin};
 use crate::clock::At;
 use crate::event::Status;
@@ -24,7 +24,7 @@ impl Session {
 
     /// The one step whose run is held against what was before it.
     pub fn verifying_step(&self) -> Option<(&Step, &StepState)> {
-        self.find(|state| state.phase == Phase::Verifying)
+        self.find(|state| state.phase.is_verifying())
     }
 
     /// The step that keeps every other from starting: it runs, or is being verified.
@@ -39,9 +39,15 @@ impl Session {
 
     /// The step people look at: what is armed or runs, else what owes a word, else the first that is not over.
     pub fn current_step(&self) -> Option<(&Step, &StepState)> {
-        self.find(|state| state.phase.is_open() || state.phase.is_live() || state.phase == Phase::Verifying)
+        self.find(|state| state.phase.is_open() || state.phase.is_live() || state.phase.is_verifying())
             .or_else(|| self.owing_step())
-            .or_else(|| self.find(|state| !state.phase.is_over()))
+            .or_else(|| self.next_step())
+    }
+
+    /// The first step that is not over and is wanted as things stand.
+    pub fn next_step(&self) -> Option<(&Step, &StepState)> {
+        let mut steps = self.plan.steps.iter().filter_map(|step| Some((step, self.steps.get(&step.id)?)));
+        steps.find(|(step, state)| !state.phase.is_over() && self.is_wanted(&step.id))
     }
 
     fn find(&self, wanted: impl Fn(&StepState) -> bool) -> Option<(&Step, &StepState)> {
@@ -108,11 +114,9 @@ impl Session {
 
     /// Whether fewer shadows are connected than the next critical step needs.
     pub(super) fn shadows_short(&self) -> bool {
-        let next = self
-            .plan
-            .steps
-            .iter()
-            .find(|step| step.checks > 0 && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done()));
+        let next = self.plan.steps.iter().find(|step| {
+            step.checks > 0 && self.is_wanted(&step.id) && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done())
+        });
         next.is_some_and(|step| self.shadows_here().count() < step.checks as usize)
     }
 }

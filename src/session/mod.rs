@@ -11,6 +11,7 @@ mod look;
 mod observe;
 mod recovery;
 pub mod request;
+mod rollback;
 pub mod signing;
 pub mod steps;
 mod story;
@@ -325,6 +326,8 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::ProcessGone { step, .. }
         | Event::VerifyStarted { step, .. }
         | Event::VerifyEnded { step, .. }
+        | Event::RollbackIntended { step, .. }
+        | Event::RollbackEnded { step, .. }
         | Event::Acknowledged { step, .. } => Some(step),
         _ => None,
     }

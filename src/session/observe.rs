@@ -2,8 +2,8 @@
 //! crash that was survived. Pure, like the fold.
 
 use super::decide::{refused, void, void_open};
-use super::steps::{Phase, StepState};
-use super::{Closing, Session, recovery, twin, verify};
+use super::steps::{Phase, RunState};
+use super::{Closing, Session, recovery, rollback, twin, verify};
 use crate::clock::At;
 use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
@@ -32,11 +32,11 @@ pub enum Fact {
     /// Before a run, what would run was frozen once more.
     Rechecked { step: StepId, attempt: u32, now: Result<Box<Covers>, String> },
     /// The process exists.
-    Started { step: StepId, attempt: u32, process: Process, cols: u16, rows: u16 },
+    Started { step: StepId, attempt: u32, part: Part, process: Process, cols: u16, rows: u16 },
     /// The command printed something, which lies on disk.
-    Output { step: StepId, attempt: u32, offset: u64, length: u32, hash: Hash },
+    Output { step: StepId, attempt: u32, part: Part, offset: u64, length: u32, hash: Hash },
     /// The process is gone, or never was.
-    Ended { step: StepId, attempt: u32, end: RunEnd },
+    Ended { step: StepId, attempt: u32, part: Part, end: RunEnd },
     /// The wall clock stepped.
     ClockJumped { by_ms: i64 },
     /// A hub takes the session up again. `alive`: the process of a live step, if it still is; found by other means where
@@ -88,11 +88,12 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             false => vec![],
         },
         Fact::Rechecked { step, attempt, now } => rechecked(session, at, step, *attempt, now),
-        Fact::Started { step, attempt, process, cols, rows } => match live(session, step, *attempt) {
-            Some(state) if state.phase == Phase::Intended => {
+        Fact::Started { step, attempt, part, process, cols, rows } => match live(session, step, *attempt, *part) {
+            Some(run) if run.process.is_none() => {
                 vec![Event::RunStarted {
                     step: step.clone(),
                     attempt: *attempt,
+                    part: *part,
                     process: process.clone(),
                     cols: *cols,
                     rows: *rows,
@@ -100,25 +101,29 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             }
             _ => vec![],
         },
-        Fact::Output { step, attempt, offset, length, hash } => match live(session, step, *attempt) {
+        Fact::Output { step, attempt, part, offset, length, hash } => match live(session, step, *attempt, *part) {
             Some(_) => vec![Event::OutputWritten {
                 step: step.clone(),
                 attempt: *attempt,
-                part: Part::Step,
+                part: *part,
                 offset: *offset,
                 length: *length,
                 hash: *hash,
             }],
             None => vec![],
         },
-        Fact::Ended { step, attempt, end } => {
+        Fact::Ended { step, attempt, part, end } => {
             let unstarted = matches!(end, RunEnd::NotStarted { .. });
-            match live(session, step, *attempt) {
-                Some(state) if unstarted == (state.phase == Phase::Intended) => {
-                    let mut events = vec![Event::RunEnded { step: step.clone(), attempt: *attempt, end: end.clone() }];
-                    let verified = session.plan.step(step).filter(|_| end.is_success());
-                    events.extend(verified.and_then(|step| verify::start(step, at, *attempt, false)));
-                    events
+            match live(session, step, *attempt, *part) {
+                Some(run) if unstarted == run.process.is_none() => {
+                    let (step, attempt, end) = (step.clone(), *attempt, end.clone());
+                    let verified = session.plan.step(&step).filter(|_| end.is_success());
+                    let verify = verified.and_then(|step| verify::start(step, at, attempt, *part, false));
+                    let ended = match part {
+                        Part::Step => Event::RunEnded { step, attempt, end },
+                        Part::Rollback => Event::RollbackEnded { step, attempt, end },
+                    };
+                    std::iter::once(ended).chain(verify).collect()
                 }
                 _ => vec![],
             }
@@ -135,7 +140,7 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             alive.as_ref(),
         ),
         Fact::ProcessGone { step, attempt } => match session.steps.get(step) {
-            Some(state) if state.attempt == *attempt && state.run.as_ref().is_some_and(|run| run.still_running) => {
+            Some(state) if state.attempt == *attempt && state.still_running() => {
                 vec![Event::ProcessGone { step: step.clone(), attempt: *attempt }]
             }
             _ => vec![],
@@ -170,7 +175,9 @@ fn tick(session: &Session, at: At) -> Vec<Event> {
             events.push(void(&step.id, state.attempt, cause));
         }
     }
-    events.extend(verify::due(session, at));
+    let verified = verify::due(session, at);
+    let undone = rollback::due(session, verified.as_ref());
+    events.extend(verified.into_iter().chain(undone));
     match (&session.line.held, session.short_since) {
         (None, Some(since))
             if session.plan.on_shadow_lost == ShadowLost::Hold && at.since(since) >= session.plan.shadow_grace =>
@@ -197,8 +204,7 @@ fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, a
     let starting = session.open_step().and_then(|(_, _, armed)| armed.starting.as_ref());
     let waited_for = starting.is_some_and(|starting| starting.waits_for(id, began, asked));
     // Every reading counts while a run is held against what was before it, the same ones too.
-    let verified = session.verifying_step().and_then(|(_, state)| state.run.as_ref()?.verify.as_ref());
-    let sampled = verified.is_some_and(|verifying| verifying.before.contains_key(id));
+    let sampled = session.verifying_step().is_some_and(|(_, state)| state.before.contains_key(id));
     if (unchanged && !waited_for && !sampled) || began < before.began {
         return vec![];
     }
@@ -268,15 +274,17 @@ fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process
     }
     // What it missed of the readings it cannot vouch for: they are taken anew.
     if let Some((step, state)) = session.verifying_step() {
-        events.extend(verify::start(step, at, state.attempt, true));
+        events.extend(verify::start(step, at, state.attempt, state.phase.part(), true));
     }
     if let Some((step, state)) = session.live_step()
         && !twin::broken(12)
     {
-        let process = state.run.as_ref().and_then(|run| run.process.clone()).or_else(|| alive.cloned());
+        let part = state.phase.part();
+        let process = state.run_of(part).and_then(|run| run.process.clone()).or_else(|| alive.cloned());
         events.push(Event::OutcomeUnknown {
             step: step.id.clone(),
             attempt: state.attempt,
+            part,
             process,
             still_running: alive.is_some(),
         });
@@ -290,6 +298,8 @@ fn gate_cause(session: &Session, step: &Step, at: At) -> Option<Cause> {
     Some(Cause::Gate { watch: gate.watch.clone(), status, why })
 }
 
-fn live<'a>(session: &'a Session, id: &StepId, attempt: u32) -> Option<&'a StepState> {
-    session.steps.get(id).filter(|state| state.attempt == attempt && state.phase.is_live())
+/// The run of that command, where it is the one that runs or may run.
+fn live<'a>(session: &'a Session, id: &StepId, attempt: u32, part: Part) -> Option<&'a RunState> {
+    let state = session.steps.get(id).filter(|state| state.attempt == attempt && state.phase.is_live())?;
+    state.run_of(part).filter(|_| state.phase.part() == part)
 }

@@ -39,6 +39,8 @@ pub enum Request {
     TryRun { step: StepId, attempt: u32 },
     /// Interrupt (or kill) what runs.
     Interrupt { step: StepId, force: bool },
+    /// Undo a step that ended badly.
+    Rollback { step: StepId, attempt: u32 },
     /// Take note that a step failed.
     Ack { step: StepId, why: String },
     /// Take note of how a step counts.
@@ -77,6 +79,7 @@ impl Request {
             Request::Withdraw { .. } => "withdraw",
             Request::Run { .. } | Request::TryRun { .. } => "run",
             Request::Interrupt { .. } => "interrupt",
+            Request::Rollback { .. } => "rollback",
             Request::Ack { .. } => "ack",
             Request::Settle { .. } => "settle",
             Request::Andon { .. } => "andon",
@@ -103,6 +106,7 @@ impl Request {
             | Request::Run { step, .. }
             | Request::TryRun { step, .. }
             | Request::Interrupt { step, .. }
+            | Request::Rollback { step, .. }
             | Request::Ack { step, .. }
             | Request::Settle { step, .. } => format!("{} {step}", self.verb()),
             Request::Handover { to } => format!("handover {to}"),
@@ -198,6 +202,10 @@ pub enum Refusal {
     NotRunning { step: StepId },
     #[error("the process of step {step} is still alive; interrupt it, or wait until it is gone")]
     StillRunning { step: StepId },
+    #[error("the plan says nothing of how step {step} is undone")]
+    NoRollback { step: StepId },
+    #[error("step {step} was rolled back, and after that step {contain} has to be done before the end")]
+    Contain { step: StepId, contain: StepId },
     #[error("{who} leads, and somebody else has to take note")]
     LeadMayNot { who: Principal },
     #[error("say whether what step {step} does is there: settle {step} done WHY, or settle {step} failed WHY")]
@@ -231,6 +239,7 @@ impl Refusal {
             Refusal::Digest { .. } | Refusal::Attempt { .. } => Some("it was armed anew since; read it again"),
             Refusal::NotArmedAnyMore { .. } => Some("the lead can arm it again"),
             Refusal::Gate { .. } => Some("it clears by itself once the watch reads ok"),
+            Refusal::Contain { .. } => Some("arm and run it; what was undone could be done again by itself without it"),
             Refusal::LineStopped { .. } => Some("say `release` once it is safe to go on"),
             Refusal::Owed { .. } => Some("a shadow says `ack WHY`, or `settle ID done|failed WHY`"),
             _ => None,

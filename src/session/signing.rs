@@ -115,6 +115,7 @@ pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At
             let files =
                 covers.command.files.iter().map(|file| format!("{} {}\n", file.sha256, file.path)).collect::<String>();
             let gates = serde_json::to_vec(&covers.gates).unwrap_or_default(); // plain data
+            let rollback = covers.rollback.as_ref().map(|rollback| serde_json::to_vec(rollback).unwrap_or_default());
             end(signer(statement)
                 .field("host", &covers.command.host)
                 .field("user", &covers.command.user)
@@ -129,6 +130,7 @@ pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At
                 .hash("plan-hash", Some(covers.plan))
                 .hash("policy-hash", session.policy_digest())
                 .hash("files-hash", (!covers.command.files.is_empty()).then(|| Hash::of(files.as_bytes())))
+                .hash("rollback-hash", rollback.map(|rollback| Hash::of(&rollback)))
                 .hash("digest", Some(armed.digest()))
                 .hash("words-hash", words.map(|words| Hash::of(words.as_bytes()))))
             .field("expires", armed.lapses)
@@ -143,7 +145,7 @@ pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At
                 Settled::Done => "settled-done",
                 Settled::Failed => "settled-failed",
             };
-            let statement = answers(begin(Purpose::Approve), state.run.as_ref()?.ended_by?)
+            let statement = answers(begin(Purpose::Approve), state.latest_run()?.ended_by?)
                 .field("step", id)
                 .field("attempt", state.attempt)
                 .field("verdict", word)
@@ -206,6 +208,8 @@ pub(super) fn calls_for_checkpoint(event: &Event) -> bool {
         Event::StepArmed { .. }
             | Event::RunIntended { .. }
             | Event::RunEnded { .. }
+            | Event::RollbackIntended { .. }
+            | Event::RollbackEnded { .. }
             | Event::OutcomeUnknown { .. }
             | Event::Recovered { .. }
             | Event::CloseCalled { .. }

@@ -2,7 +2,7 @@
 
 use super::{Session, recovery, step_of, twin};
 use crate::clock::human;
-use crate::event::{Attention, Event, Outcome, Settled};
+use crate::event::{Attention, Event, Outcome, Part, Settled, Verdict};
 use crate::transcript::record::Line;
 use std::time::Duration;
 
@@ -74,7 +74,10 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::StepCleared { .. } => format!("{step} is cleared"),
         Event::RunRequested { .. } => format!("{by} pressed run on {step}; gates and bytes are read again"),
         Event::RunIntended { .. } => format!("{step} will run"),
-        Event::RunStarted { process, .. } => format!("{step} runs, process {}", process.pid),
+        Event::RunStarted { part: Part::Step, process, .. } => format!("{step} runs, process {}", process.pid),
+        Event::RunStarted { part, process, .. } => {
+            format!("the {} of {step} runs, process {}", part.word(), process.pid)
+        }
         Event::RunInterrupted { force, .. } => {
             format!("{by} had {step} {}", if *force { "killed" } else { "interrupted" })
         }
@@ -88,22 +91,41 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             };
             format!("{step} {word}: {}", shown(&end.to_string()))
         }
-        Event::OutcomeUnknown { still_running, .. } => {
+        Event::RollbackIntended { automatic, why, .. } => match automatic {
+            true => format!("ROLLBACK of {step}, as the plan says: {}", shown(why)),
+            false => format!("ROLLBACK of {step} by {by}: {}", shown(why)),
+        },
+        Event::RollbackEnded { end, .. } => {
+            let verified =
+                step_of(&line.event).and_then(|id| session.plan.step(id)).and_then(|s| s.verify_of(Part::Rollback));
+            match (end.is_success(), verified) {
+                (true, None) => format!("{step} is rolled back: {}", shown(&end.to_string())),
+                (true, Some(_)) => format!("the rollback of {step} ended: {}", shown(&end.to_string())),
+                (false, _) => format!("the ROLLBACK of {step} FAILED: {}", shown(&end.to_string())),
+            }
+        }
+        Event::OutcomeUnknown { part, still_running, .. } => {
             format!(
-                "{step} is unknown: the hub died while it ran{}",
+                "{step} is unknown: the hub died while {} ran{}",
+                if part.is_step() { "it" } else { "its rollback" },
                 if *still_running { "; its process is still alive" } else { "" }
             )
         }
         Event::ProcessGone { .. } => format!("the process of {step} is gone"),
-        Event::VerifyStarted { until, anew, .. } => {
+        Event::VerifyStarted { part, until, anew, .. } => {
             let anew = if *anew { ", anew: the hub was away" } else { "" };
-            format!("{step} is held against what was before, until {}{anew}", until.clock())
+            let what = if part.is_step() { step } else { format!("the rollback of {step}") };
+            format!("{what} is held against what was before, until {}{anew}", until.clock())
         }
-        Event::VerifyEnded { verdict, compared, .. } => {
+        Event::VerifyEnded { part, verdict, compared, .. } => {
             let telling = compared.iter().filter(|compared| compared.verdict == *verdict);
             let words: Vec<_> = telling.map(|it| format!("{}: {}", it.watch, shown(&it.why))).collect();
             let words = if words.is_empty() { String::new() } else { format!(" ({})", words.join("; ")) };
-            format!("{step} verified: {}{words}", verdict.word())
+            match (part, verdict) {
+                (Part::Step, _) => format!("{step} verified: {}{words}", verdict.word()),
+                (_, Verdict::Better | Verdict::Same) => format!("{step} is rolled back: {}{words}", verdict.word()),
+                _ => format!("the ROLLBACK of {step} did not bring back what was before: {}{words}", verdict.word()),
+            }
         }
         Event::Acknowledged { outcome, why, .. } => {
             let word = match outcome {

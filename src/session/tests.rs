@@ -4,7 +4,9 @@ use super::request::{Author, Refusal, Request};
 use super::steps::Phase;
 use super::{Fact, Session, decide, observe};
 use crate::clock::At;
-use crate::event::{CommandSeen, Covers, Event, FileSeen, Process, Reading, Role, RunEnd, Settled, Status};
+use crate::event::{
+    CommandSeen, Covers, Event, FileSeen, Part, Process, Reading, Role, RollbackSeen, RunEnd, Settled, Status,
+};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::transcript::record::{FORMAT, Line};
@@ -35,6 +37,7 @@ id = "clean"
 run = ["./clean"]
 "#;
 
+mod rollback;
 mod verify;
 
 struct Desk {
@@ -108,9 +111,10 @@ impl Desk {
         let asked = self.session.open_step().and_then(|(_, _, armed)| armed.starting.as_ref()).map(|s| s.seq);
         self.see(Fact::Reading { watch: WatchId::new("api").unwrap(), reading, began: self.now, asked })
     }
-    fn wait(&mut self, seconds: u64) {
+    fn wait(&mut self, seconds: u64) -> Vec<&'static str> {
         self.now = self.now.after(Duration::from_secs(seconds));
-        self.see(Fact::Tick);
+        let ticked = observe(&self.session, self.now, &Fact::Tick);
+        self.fold(&Principal::hub(), ticked)
     }
     fn ask(&mut self, name: &str, request: Request) -> Result<Vec<&'static str>, Refusal> {
         self.ask_with_key(name, name, request)
@@ -134,6 +138,11 @@ impl Desk {
             title: "drop".into(),
             class: "irreversible".into(),
             checks: 2,
+            rollback: self.session.plan.steps[0].rollback.as_ref().map(|rollback| RollbackSeen {
+                command: CommandSeen::bare(["./undrop"], exe.clone()),
+                automatic: rollback.automatic,
+                contain: rollback.contain.clone(),
+            }),
             command: CommandSeen::bare(["./drop"], exe),
             plan: self.session.plan.digest,
             gates: vec![],
@@ -177,11 +186,17 @@ impl Desk {
     }
     fn spawned(&mut self) {
         let process = Process { pid: 1, start_time: 1, boot_id: "b".into() };
-        let started = Fact::Started { step: drop_step(), attempt: self.state().1, process, cols: 80, rows: 24 };
+        let started =
+            Fact::Started { step: drop_step(), attempt: self.state().1, part: Part::Step, process, cols: 80, rows: 24 };
         assert_eq!(self.see(started), ["RunStarted"]);
     }
     fn end(&mut self, code: i32) {
-        self.see(Fact::Ended { step: drop_step(), attempt: self.state().1, end: RunEnd::Exited { code } });
+        self.see(Fact::Ended {
+            step: drop_step(),
+            attempt: self.state().1,
+            part: Part::Step,
+            end: RunEnd::Exited { code },
+        });
     }
     fn recover(&mut self, alive: bool) -> Vec<&'static str> {
         let alive = alive.then(|| Process { pid: 1, start_time: 1, boot_id: "b".into() });

@@ -87,7 +87,8 @@ impl Pilot<'_> {
     fn print(&mut self, id: &str, attempt: u32, offset: u64, text: &str) {
         let bytes = Bytes::copy_from_slice(text.as_bytes());
         let length = text.len() as u32;
-        let fact = Fact::Output { step: step(id), attempt, offset, length, hash: (self.hash)(&bytes) };
+        let fact =
+            Fact::Output { step: step(id), attempt, part: Part::Step, offset, length, hash: (self.hash)(&bytes) };
         let lines = self.sequencer.observe(self.at, &fact).unwrap();
         self.batches.push((lines, vec![OutputPiece { step: step(id), attempt, part: Part::Step, offset, bytes }]));
     }
@@ -111,6 +112,7 @@ impl Pilot<'_> {
             title: planned.title.clone(),
             class: if planned.checks == 0 { "routine" } else { "critical" }.into(),
             checks: planned.checks,
+            rollback: None,
             command: CommandSeen {
                 env: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
                 cwd: "/srv/plans".into(),
@@ -144,11 +146,11 @@ impl Pilot<'_> {
         let now = Ok(self.covers(id, attempt));
         self.fact(Fact::Rechecked { step: step(id), attempt, now });
         let process = Process { pid: 4711, start_time: 99, boot_id: "b00t".into() };
-        self.fact(Fact::Started { step: step(id), attempt, process, cols: 80, rows: 24 });
+        self.fact(Fact::Started { step: step(id), attempt, part: Part::Step, process, cols: 80, rows: 24 });
         self.wait(500);
     }
     fn end(&mut self, id: &str, attempt: u32, code: i32) {
-        self.fact(Fact::Ended { step: step(id), attempt, end: RunEnd::Exited { code } });
+        self.fact(Fact::Ended { step: step(id), attempt, part: Part::Step, end: RunEnd::Exited { code } });
     }
 }
 

@@ -85,6 +85,8 @@ pub enum Purpose {
     Mark,
     /// Confirm a run by the step's number.
     Run { step: StepId, attempt: u32, number: usize },
+    /// Confirm a rollback by the step's number.
+    Rollback { step: StepId, attempt: u32, number: usize },
     /// Interrupt by the step's id; `kill ID` forces.
     Interrupt { step: StepId },
     /// Object to what is shown.

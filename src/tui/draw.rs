@@ -284,6 +284,9 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
         Purpose::Run { step, number, .. } => {
             (format!("RUN {number:02} {step}"), format!("type {number:02} and Enter; Esc does not run"))
         }
+        Purpose::Rollback { step, number, .. } => {
+            (format!("ROLL BACK {number:02} {step}"), format!("type {number:02} and Enter; Esc leaves it as it is"))
+        }
         Purpose::Interrupt { step } => (
             format!("INTERRUPT {}", number(step)),
             format!("type {step} to interrupt, kill {step} to force; Esc leaves it"),

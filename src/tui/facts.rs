@@ -4,9 +4,9 @@ use super::app::{Now, Panel};
 use super::theme::Ink;
 use crate::client::view::{Link, View};
 use crate::clock::{At, age, human};
-use crate::event::{Covers, Role, Status};
+use crate::event::{CommandSeen, Part, Role, Status};
 use crate::name::{Principal, StepId, WatchId, shown};
-use crate::plan::{Class, Stdin, Step, WatchKind};
+use crate::plan::{Class, Command, Stdin, Step, WatchKind};
 use crate::session::Session;
 use crate::session::steps::{Armed, Phase, StepState};
 use std::time::Duration;
@@ -44,6 +44,10 @@ pub fn phase(phase: Phase) -> (&'static str, &'static str, Ink) {
         Phase::Degraded => ("✗", "DEGRADED", Ink::Fail),
         Phase::Undecided => ("?", "UNDECIDED", Ink::Unknown),
         Phase::Unknown => ("?", "UNKNOWN", Ink::Unknown),
+        Phase::RollingBack => ("◀", "ROLLING BACK", Ink::Running),
+        Phase::VerifyingRollback => ("◁", "VERIFYING ROLLBACK", Ink::Running),
+        Phase::RolledBack => ("↩", "ROLLED BACK", Ink::Hold),
+        Phase::RollbackFailed => ("✗", "ROLLBACK FAILED", Ink::Fail),
         Phase::SettledDone => ("✓", "settled done", Ink::Done),
         Phase::SettledFailed => ("✗", "settled not done", Ink::Skipped),
     }
@@ -257,11 +261,17 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
     }
     if let Some((step, state)) = session.owing_step() {
         let (_, word, ink) = phase(state.phase);
-        let alive = state.run.as_ref().is_some_and(|run| run.still_running);
-        let text = match alive {
-            true => format!("{}: its process is still alive; nothing starts", numbered(session, &step.id)),
-            false => format!(
-                "{} {}: nothing starts until a shadow settles it (k)",
+        let undo =
+            if state.phase.may_roll_back() && step.rollback.is_some() { ", or the lead rolls it back (b)" } else { "" };
+        let text = match (state.still_running(), session.rollback_held()) {
+            (true, _) => format!("{}: its process is still alive; nothing starts", numbered(session, &step.id)),
+            (false, Some((_, who))) => format!(
+                "{}: its AUTOMATIC ROLLBACK IS HELD by the andon of {}; it starts once the line is released, or the lead starts it (b)",
+                numbered(session, &step.id),
+                who.short()
+            ),
+            (false, None) => format!(
+                "{} {}: nothing starts until a shadow settles it (k){undo}",
                 numbered(session, &step.id),
                 verification(state, now).or_else(|| run_result(state)).unwrap_or_default()
             ),
@@ -336,23 +346,32 @@ fn andon_why(session: &Session) -> Option<String> {
     Some(shown(why))
 }
 
-/// How the latest run of a step stands: `exit 0 after 0:31`, `running 12 s`.
+/// How the latest run of a step stands, and what undid it: `exit 0 after 0:31`, `exit 1 after 2 s; rollback: exit 0 after 1 s`.
 pub fn run_result(state: &StepState) -> Option<String> {
-    let run = state.run.as_ref()?;
-    let took = run.ended.map(|ended| ended.since(run.started.unwrap_or(run.intended)));
-    let after = took.map_or_else(String::new, |took| format!(" after {}", human(took)));
-    Some(match (&run.end, state.phase) {
-        (Some(end), _) => format!("{}{after}", shown(&end.to_string())),
-        (None, Phase::Unknown | Phase::SettledDone | Phase::SettledFailed) => {
-            "outcome unknown: the hub died while it ran".into()
-        }
-        (None, _) => "runs".into(),
+    let lost = |part: Part| match state.phase {
+        Phase::Unknown | Phase::SettledDone | Phase::SettledFailed => true,
+        phase => phase.part() != part || phase.owes_acknowledgement(),
+    };
+    let result = |part: Part| {
+        let run = state.run_of(part)?;
+        let took = run.ended.map(|ended| ended.since(run.started.unwrap_or(run.intended)));
+        let after = took.map_or_else(String::new, |took| format!(" after {}", human(took)));
+        Some(match &run.end {
+            Some(end) => format!("{}{after}", shown(&end.to_string())),
+            None if lost(part) => "outcome unknown: the hub died while it ran".into(),
+            None => "runs".into(),
+        })
+    };
+    let run = result(Part::Step)?;
+    Some(match result(Part::Rollback) {
+        Some(rollback) => format!("{run}; rollback: {rollback}"),
+        None => run,
     })
 }
 
-/// How the verification of a run stands: what is left of it and what was seen so far, or what it came to.
+/// How the verification of the latest run stands: what is left of it and what was seen so far, or what it came to.
 pub fn verification(state: &StepState, now: At) -> Option<String> {
-    let run = state.run.as_ref()?;
+    let run = state.latest_run()?;
     if let Some((verdict, compared)) = &run.verdict {
         let telling = compared.iter().filter(|compared| compared.verdict == *verdict);
         let words: Vec<_> = telling.map(|it| format!("{} {}", it.watch, shown(&it.why))).collect();
@@ -363,7 +382,7 @@ pub fn verification(state: &StepState, now: At) -> Option<String> {
     }
     let verifying = run.verify.as_ref()?;
     let (_, until) = verifying.span?;
-    let seen = verifying.before.keys().map(|watch| {
+    let seen = state.before.keys().map(|watch| {
         let after = verifying.after.get(watch).map_or(&[][..], |sampled| &sampled.statuses);
         match after.last() {
             Some(status) => format!("{watch} {} ({} read)", status.word(), after.len()),
@@ -375,7 +394,7 @@ pub fn verification(state: &StepState, now: At) -> Option<String> {
 
 /// How long a step has been in what it is in, where that is worth a column.
 pub fn step_time(state: &StepState, now: At) -> Option<Duration> {
-    match (&state.run, &state.armed, state.phase) {
+    match (state.latest_run(), &state.armed, state.phase) {
         (_, Some(armed), phase) if phase.is_open() => Some(now.since(armed.at)),
         (Some(run), _, _) => Some(run.ended.unwrap_or(now).since(run.started.unwrap_or(run.intended))),
         _ => None,
@@ -383,11 +402,11 @@ pub fn step_time(state: &StepState, now: At) -> Option<Duration> {
 }
 
 /// Environment entries that differ from what every command gets.
-pub fn env_differences(covers: &Covers, step: Option<&Step>) -> Vec<(String, String)> {
-    let declared = |name: &str| step.is_some_and(|step| step.command.env.contains_key(name));
+pub fn env_differences(seen: &CommandSeen, planned: Option<&Command>) -> Vec<(String, String)> {
+    let declared = |name: &str| planned.is_some_and(|planned| planned.env.contains_key(name));
     let usual = ["PATH", "HOME", "USER", "LANG", "TERM", "LC_ALL", "LOGNAME", "SHELL"];
-    let differs = |name: &&String| declared(name) || !usual.contains(&name.as_str());
-    covers.command.env.keys().filter(differs).map(|name| (name.clone(), covers.command.env[name].clone())).collect()
+    let differs = |name: &String| declared(name) || !usual.contains(&name.as_str());
+    seen.env.iter().filter(|(name, _)| differs(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Everything that keeps this person from saying yes to what the panel shows; empty where `y` counts.

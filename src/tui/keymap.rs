@@ -23,6 +23,7 @@ pub enum Verb {
     Withdraw,
     Interrupt,
     Settle,
+    Rollback,
     Release,
     Handover,
     Say,
@@ -95,6 +96,7 @@ pub const MAIN: &[Entry] = entries! {
     "u" Verb::Withdraw, "withdraw", "take your check back";
     "d" Verb::Disarm, "disarm", "let go of what is armed; every check on it ends";
     "k" Verb::Settle, "settle", "take note of how a failed or unknown step counts";
+    "b" Verb::Rollback, "roll back", "undo the step that ended badly, as it was checked with it; asks for the step's number";
     "A" Verb::Release, "release", "agree that the line goes on";
     "i" Verb::Interrupt, "interrupt", "interrupt what runs; asks for the step's id";
     "c" Verb::Say, "chat", "say something to everyone";
@@ -199,6 +201,7 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
         (Place::Main, 'u') => Some(Verb::Withdraw),
         (Place::Main, 'd') => Some(Verb::Disarm),
         (Place::Main, 'k') => Some(Verb::Settle),
+        (Place::Main, 'b') => Some(Verb::Rollback),
         (Place::Main, 'A') => Some(Verb::Release),
         (Place::Main, 'i' | 'I') => Some(Verb::Interrupt),
         (Place::Main, 'm') => Some(Verb::Mark),
@@ -366,10 +369,14 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
                 return Err("somebody other than the lead has to".into());
             }
             shadow()?;
-            match state.run.as_ref().is_some_and(|run| run.still_running) {
+            match state.still_running() {
                 true => Err("its process is still alive".into()),
                 false => Ok(()),
             }
+        }
+        Verb::Rollback => {
+            lead()?;
+            rollback_target(session).map(|_| ())
         }
         Verb::Release => match session.line.pulled.is_empty() {
             true => Err("the andon is not pulled".into()),
@@ -395,11 +402,22 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
     }
 }
 
+/// The step that could be undone now, or why none can.
+pub fn rollback_target(session: &Session) -> Result<(&Step, &StepState), String> {
+    let Some((step, state)) = session.owing_step() else { return Err("nothing ended badly".into()) };
+    match (&step.rollback, state.phase) {
+        (None, _) => Err(format!("the plan says nothing of how {} is undone", facts::numbered(session, &step.id))),
+        (_, phase) if !phase.may_roll_back() => {
+            Err(format!("{} is {}", facts::numbered(session, &step.id), phase.word()))
+        }
+        _ if state.still_running() => Err("its process is still alive".into()),
+        _ => Ok((step, state)),
+    }
+}
+
 /// What could be interrupted: what runs, or what still runs after the hub died.
 pub fn running(session: &Session) -> Option<(&Step, &StepState)> {
-    session
-        .live_step()
-        .or_else(|| session.owing_step().filter(|(_, state)| state.run.as_ref().is_some_and(|run| run.still_running)))
+    session.live_step().or_else(|| session.owing_step().filter(|(_, state)| state.still_running()))
 }
 
 /// The pane of a number.

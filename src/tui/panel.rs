@@ -11,10 +11,10 @@ use super::recovery;
 use super::text::{pad, pad_left, sparkline, wrap};
 use super::theme::Ink;
 use crate::clock::human;
-use crate::event::{Covers, FileSeen};
+use crate::event::{CommandSeen, Covers, FileSeen};
 use crate::hash::Hash;
 use crate::name::{escaped, shown};
-use crate::plan::Step;
+use crate::plan::{Command, Step};
 use crate::session::steps::Armed;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -208,55 +208,87 @@ fn named(look: &Look<'_>, name: &str, text: Vec<Span<'static>>, width: usize) ->
 }
 
 fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width: usize) -> Vec<Line<'static>> {
-    let text = |text: String| vec![look.span(text, Ink::Text)];
     let mut all = command::command_lines(look, step, width);
-    for (name, value) in facts::env_differences(covers, Some(step)) {
-        let spans = vec![
-            look.span(format!("{}=", escaped(&name)), Ink::Text),
-            look.span(super::text::quoted(&value), Ink::Param),
-        ];
-        all.extend(named(look, "env", spans, width));
-    }
-    for (key, hash) in &covers.command.secrets {
-        let words = format!("{}  fetched by the hub, not shown; salted sha256 {}", escaped(key), hash.short());
-        all.extend(named(look, "secret", text(words), width));
-    }
-    let file =
-        |file: &FileSeen| format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
-    all.extend(named(look, "in", text(escaped(&covers.command.cwd)), width));
-    all.extend(named(look, "executes", text(file(&covers.command.exe)), width));
-    if covers.command.sealed {
-        all.extend(named(look, "", text("from a sealed copy of these bytes".to_owned()), width));
-    }
-    if let Some(interpreter) = &covers.command.interpreter {
-        all.extend(named(look, "by", text(file(interpreter)), width));
-    }
-    if let Some(stdin) = &covers.command.stdin {
-        for (index, line) in stdin.lines().enumerate() {
-            all.extend(named(look, if index == 0 { "stdin" } else { "" }, text(escaped(line)), width));
-        }
-    }
-    if let Some(from) = &covers.command.stdin_file {
-        all.extend(named(look, "stdin", text(format!("from {}; below, as a file", file(from))), width));
-    }
-    let limit = covers.command.timeout_ms.map_or_else(
-        || "no time limit".to_owned(),
-        |ms| format!("ended after {}", human(std::time::Duration::from_millis(ms))),
-    );
+    all.extend(command_facts(look, &covers.command, &step.command, width));
     let host = vec![
         look.span(format!("{} · ", facts::environment(look.session()).0), facts::environment(look.session()).1),
         look.span(
             format!(
-                "{} as {} · {} · {limit}",
+                "{} as {} · {} · {}",
                 escaped(&covers.command.host),
                 escaped(&covers.command.user),
-                shown(&covers.command.io)
+                shown(&covers.command.io),
+                limit(&covers.command)
             ),
             Ink::Text,
         ),
     ];
     all.extend(named(look, "on", host, width));
     all.extend(named(look, "digest", vec![look.span(armed.digest().to_string(), Ink::Strong)], width));
+    all
+}
+
+/// All that decides what a command does, its words apart.
+fn command_facts(look: &Look<'_>, seen: &CommandSeen, planned: &Command, width: usize) -> Vec<Line<'static>> {
+    let text = |text: String| vec![look.span(text, Ink::Text)];
+    let mut all = vec![];
+    for (name, value) in facts::env_differences(seen, Some(planned)) {
+        let spans = vec![
+            look.span(format!("{}=", escaped(&name)), Ink::Text),
+            look.span(super::text::quoted(&value), Ink::Param),
+        ];
+        all.extend(named(look, "env", spans, width));
+    }
+    for (key, hash) in &seen.secrets {
+        let words = format!("{}  fetched by the hub, not shown; salted sha256 {}", escaped(key), hash.short());
+        all.extend(named(look, "secret", text(words), width));
+    }
+    let file =
+        |file: &FileSeen| format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
+    all.extend(named(look, "in", text(escaped(&seen.cwd)), width));
+    all.extend(named(look, "executes", text(file(&seen.exe)), width));
+    if seen.sealed {
+        all.extend(named(look, "", text("from a sealed copy of these bytes".to_owned()), width));
+    }
+    if let Some(interpreter) = &seen.interpreter {
+        all.extend(named(look, "by", text(file(interpreter)), width));
+    }
+    if let Some(stdin) = &seen.stdin {
+        for (index, line) in stdin.lines().enumerate() {
+            all.extend(named(look, if index == 0 { "stdin" } else { "" }, text(escaped(line)), width));
+        }
+    }
+    if let Some(from) = &seen.stdin_file {
+        all.extend(named(look, "stdin", text(format!("from {}; below, as a file", file(from))), width));
+    }
+    all
+}
+
+fn limit(seen: &CommandSeen) -> String {
+    match seen.timeout_ms {
+        Some(ms) => format!("ended after {}", human(std::time::Duration::from_millis(ms))),
+        None => "no time limit".to_owned(),
+    }
+}
+
+/// What undoes the step: checked with it, so shown with it.
+fn rollback(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
+    let (Some(seen), Some(planned)) = (&covers.rollback, &step.rollback) else { return vec![] };
+    let when = match seen.automatic {
+        true => look.span("runs BY ITSELF if the step fails or makes something worse", Ink::Hold),
+        false => look.span("runs when the lead asks for it after the step ended badly", Ink::Text),
+    };
+    let mut all = named(look, "rollback", vec![when], width);
+    let values: Vec<String> = facts::params_used(look.session(), step).into_iter().map(|(_, value)| value).collect();
+    let words = super::text::command_line(&seen.command.argv);
+    let spans = super::text::marked(&words, &values, look.ink(Ink::Text), look.ink(Ink::Param));
+    all.extend(wrap(&spans, width, 2));
+    all.extend(command_facts(look, &seen.command, &planned.command, width));
+    all.extend(named(look, "ends", vec![look.span(limit(&seen.command), Ink::Text)], width));
+    for contain in &seen.contain {
+        let text = format!("{} has to be done before the session ends", facts::numbered(look.session(), contain));
+        all.extend(named(look, "after it", vec![look.span(text, Ink::Text)], width));
+    }
     all
 }
 
@@ -284,7 +316,8 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
         }
         all.extend(named(look, &shown(&name), spans, width));
     }
-    for file in covers.command.stdin_file.iter().chain(&covers.command.files) {
+    let all_files = covers.commands().flat_map(|(_, command)| command.stdin_file.iter().chain(&command.files));
+    for file in all_files {
         let head = format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
         all.extend(named(look, "file", vec![look.span(head, Ink::Strong)], width));
         let Some(text) = &file.text else {
@@ -345,7 +378,8 @@ fn blast(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
     for (name, words) in words {
         all.extend(named(look, &shown(&name.replace('_', "-")), vec![look.span(escaped(words), Ink::Text)], width));
     }
-    if covers.words.is_empty() {
+    all.extend(rollback(look, step, covers, width));
+    if covers.words.is_empty() && covers.rollback.is_none() {
         let text = "the plan says nothing on what it touches or how it is undone";
         all.extend(wrap(&[look.span(text, Ink::Hold)], width, 0));
     }

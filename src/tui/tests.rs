@@ -6,7 +6,7 @@ use super::theme::{Theme, dusk};
 use super::update::{Action, Drawn, Event as Happened, update};
 use crate::client::view::{Link, View};
 use crate::clock::At;
-use crate::event::{CommandSeen, Covers, Event, FileSeen, GateSeen, Process, Reading, Role, RunEnd, Status};
+use crate::event::{CommandSeen, Covers, Event, FileSeen, GateSeen, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
 use crate::hub::sequencer::Sequencer;
 use crate::name::{Principal, StepId, WatchId};
@@ -208,6 +208,7 @@ impl Flight {
             title: step.title.clone(),
             class: step.class.word().into(),
             checks: step.checks,
+            rollback: None,
             command: CommandSeen {
                 env: BTreeMap::from([
                     ("PATH".into(), "/usr/bin".into()),
@@ -270,7 +271,7 @@ impl Flight {
         }
         self.saw(Fact::Rechecked { step: id.clone(), attempt, now: Ok(Box::new(covers)) });
         let process = Process { pid: 4711, start_time: 1, boot_id: "b".into() };
-        self.saw(Fact::Started { step: id, attempt, process, cols: 80, rows: 24 });
+        self.saw(Fact::Started { step: id, attempt, part: Part::Step, process, cols: 80, rows: 24 });
     }
     pub fn end(&mut self, code: i32) {
         let (id, attempt) = {
@@ -279,7 +280,7 @@ impl Flight {
         };
         self.pass(4);
         self.fresh();
-        self.saw(Fact::Ended { step: id, attempt, end: RunEnd::Exited { code } });
+        self.saw(Fact::Ended { step: id, attempt, part: Part::Step, end: RunEnd::Exited { code } });
     }
     /// Two steps done, the irreversible one armed, checked by one of two, the other one reading.
     pub fn armed() -> Flight {
@@ -310,6 +311,7 @@ impl Flight {
             screen: Some(Arc::new(crate::protocol::Screen {
                 step: step("swap"),
                 attempt: 1,
+                part: Part::Step,
                 number: 1,
                 cols: 80,
                 rows: 24,

@@ -121,6 +121,10 @@ fn submit(field: &Field, view: &View) -> Result<Request, String> {
             Ok(typed) if *number > 0 && typed == *number => Request::Run { step: step.clone(), attempt: *attempt },
             _ => return Err(format!("that is not {number:02}")),
         },
+        Purpose::Rollback { step, attempt, number } => match text.parse::<usize>() {
+            Ok(typed) if *number > 0 && typed == *number => Request::Rollback { step: step.clone(), attempt: *attempt },
+            _ => return Err(format!("that is not {number:02}")),
+        },
         Purpose::Interrupt { step } => match text.strip_prefix("kill ") {
             Some(id) if id.trim() == step.as_str() => Request::Interrupt { step: step.clone(), force: true },
             None if text == step.as_str() => Request::Interrupt { step: step.clone(), force: false },
@@ -137,7 +141,9 @@ fn submit(field: &Field, view: &View) -> Result<Request, String> {
             let phase = view.session.steps.get(step).map(|state| state.phase);
             match (outcome, phase) {
                 (None, _) => return Err("first d or f".into()),
-                (Some(Settled::Failed), Some(Phase::Failed)) => Request::Ack { step: step.clone(), why },
+                (Some(Settled::Failed), Some(Phase::Failed | Phase::RolledBack)) => {
+                    Request::Ack { step: step.clone(), why }
+                }
                 (Some(outcome), _) => Request::Settle { step: step.clone(), outcome: *outcome, why },
             }
         }

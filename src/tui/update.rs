@@ -181,6 +181,10 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
                 }
                 _ => Some((format!("{} is {}, not cleared", facts::numbered(session, step), word(step)), true)),
             },
+            Purpose::Rollback { step, attempt, .. } => match keymap::rollback_target(session) {
+                Ok((target, state)) if target.id == *step && state.attempt == *attempt => None,
+                _ => Some((format!("{} is {} now", facts::numbered(session, step), word(step)), false)),
+            },
             Purpose::Interrupt { step } => match keymap::running(session) {
                 Some((running, _)) if running.id == *step => None,
                 _ => Some((format!("{} does not run any more", facts::numbered(session, step)), false)),
@@ -220,7 +224,7 @@ fn tell_hub(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) {
         && cols > 0
         && rows > 0
         && let Some((step, state)) = view.session.live_step()
-        && state.run.as_ref().is_some_and(|run| run.size != (cols.clamp(20, 500), rows.clamp(4, 300)))
+        && state.latest_run().is_some_and(|run| run.size != (cols.clamp(20, 500), rows.clamp(4, 300)))
     {
         let told = Some((step.id.clone(), state.attempt, cols, rows));
         if app.output_told != told {
@@ -419,6 +423,12 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
         Verb::Settle => {
             if let Some((step, _)) = session.owing_step() {
                 ask(Purpose::Settle { step: step.id.clone(), outcome: None });
+            }
+        }
+        Verb::Rollback => {
+            if let Ok((step, state)) = keymap::rollback_target(session) {
+                let number = session.plan.number(&step.id).unwrap_or(0);
+                ask(Purpose::Rollback { step: step.id.clone(), attempt: state.attempt, number });
             }
         }
         Verb::Release => actions.push(Action::Ask(Request::Release)),

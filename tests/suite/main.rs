@@ -26,6 +26,7 @@ mod reconnect;
 mod refusals;
 #[cfg(feature = "kafka")]
 mod retention;
+mod rollback;
 mod secrets;
 mod signers;
 mod statements;

@@ -47,6 +47,7 @@ fn step(command: &Command) -> Step {
         after: vec![],
         expected: None,
         verify: None,
+        rollback: None,
         lapse: None,
         point_of_no_return: false,
         expects_loss: vec![],

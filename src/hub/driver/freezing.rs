@@ -2,24 +2,21 @@
 
 use super::Driver;
 use crate::clock::At;
-use crate::event::{Covers, GateSeen, Part};
+use crate::event::{CommandSeen, Covers, GateSeen, Part};
 use crate::exec;
 use crate::hash::Hash;
 use crate::name::StepId;
 use crate::plan::Step;
-use crate::secret::{self, Needles, SecretEnv, Values, Vault};
+use crate::secret::{self, Needles, SecretEnv, Value, Values, Vault};
 use crate::session::Session;
-use std::collections::BTreeMap;
+use crate::session::steps::StepState;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 impl Driver {
     /// What freezing that step takes; an error where the plan has no such step, or nothing can stand for its secrets.
-    pub(super) fn freezing(
-        &self,
-        step: &StepId,
-        attempt: impl Fn(&crate::session::steps::StepState) -> u32,
-    ) -> Result<Freezing, String> {
+    pub(super) fn freezing(&self, step: &StepId, attempt: impl Fn(&StepState) -> u32) -> Result<Freezing, String> {
         let session = self.sequencer.session();
         let at = self.shared.now();
         let (Some(state), Some(step)) = (session.steps.get(step), session.plan.step(step).cloned()) else {
@@ -42,6 +39,22 @@ impl Driver {
     }
 }
 
+/// Freezes one command of a step alone, for a run of it that needs no other: what the step itself ran may be gone by now.
+pub(super) async fn frozen_part(
+    work: Result<Freezing, String>,
+    part: Part,
+) -> Result<(CommandSeen, SecretEnv), String> {
+    off_thread(work, move |work| {
+        let command = work.step.command_of(part).ok_or_else(|| format!("the plan has no {} for it", part.word()))?;
+        let (values, commitments) = fetched(work, command.secrets())?;
+        let (_, params) = &work.session;
+        let seen = exec::freeze_command(command, params, &work.folder, &commitments).map_err(|e| e.to_string())?;
+        let env = SecretEnv::fill(command, params, &values).map_err(|error| error.to_string())?;
+        Ok((seen, env))
+    })
+    .await
+}
+
 /// One job.
 pub(super) struct Freezing {
     session: (Arc<crate::plan::Plan>, crate::plan::Params),
@@ -58,28 +71,42 @@ pub(super) type Frozen = (Box<Covers>, SecretEnv);
 
 /// Freezes off the driver's thread: hashing a large file or asking for a secret must not hold up the session.
 pub(super) async fn frozen(work: Result<Freezing, String>) -> Result<Frozen, String> {
+    off_thread(work, freeze).await
+}
+
+async fn off_thread<T: Send + 'static>(
+    work: Result<Freezing, String>,
+    freeze: impl FnOnce(&Freezing) -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
     let work = work?;
     let vault = work.vault.clone();
-    let frozen = match tokio::task::spawn_blocking(move || freeze(work)).await {
+    let frozen = match tokio::task::spawn_blocking(move || freeze(&work)).await {
         Ok(frozen) => frozen,
         Err(error) => Err(format!("freezing failed: {error}")),
     };
     frozen.map_err(|why| vault.text(why))
 }
 
-/// Secrets first: fetching one may take a while, and the bytes shall be read as late as can be.
-fn freeze(work: Freezing) -> Result<Frozen, String> {
+/// Those secrets, and what stands for their values.
+fn fetched(work: &Freezing, keys: BTreeSet<String>) -> Result<(Values, BTreeMap<String, Hash>), String> {
     let (plan, params) = &work.session;
     let mut values = Values::new();
-    for key in work.step.secrets() {
+    for key in keys {
         let Some(source) = plan.secrets.get(&key) else { return Err(format!("the plan declares no secret {key}")) };
         let value = secret::fetch(&key, source, params, &work.folder).map_err(|error| error.to_string())?;
         values.insert(key, value);
     }
     work.vault.add(&values)?;
-    let commitments: BTreeMap<_, _> =
-        values.iter().map(|(key, value)| (key.clone(), secret::commitment(&work.salt, key, value))).collect();
-    let covers = exec::freeze(plan, &work.step, params, &work.folder, work.attempt, work.gates, &commitments)
+    let stand = |(key, value): (&String, &Value)| (key.clone(), secret::commitment(&work.salt, key, value));
+    let commitments = values.iter().map(stand).collect();
+    Ok((values, commitments))
+}
+
+/// Secrets first: fetching one may take a while, and the bytes shall be read as late as can be.
+fn freeze(work: &Freezing) -> Result<Frozen, String> {
+    let (plan, params) = &work.session;
+    let (values, commitments) = fetched(work, work.step.secrets())?;
+    let covers = exec::freeze(plan, &work.step, params, &work.folder, work.attempt, work.gates.clone(), &commitments)
         .map_err(|error| error.to_string())?;
     if let Some((what, key)) = work.vault.needles().and_then(|needles| exposed(&covers, &needles)) {
         return Err(format!(

@@ -60,6 +60,8 @@ pub enum Input {
     Rechecked {
         again: bool,
     },
+    /// A job to freeze a rollback once more is done.
+    Undone,
     Started,
     Output {
         bytes: u32,
@@ -174,6 +176,7 @@ class = "critical"
 run = ["./swap"]
 gates = ["api", { watch = "lag", allow = "warn" }]
 verify = { watches = ["api", { watch = "lag", worse = "status" }], for = "3s" }
+rollback = { run = ["./unswap"], automatic = true }
 [[step]]
 id = "drop"
 class = "irreversible"
@@ -204,12 +207,15 @@ id = "first"
 class = "critical"
 run = ["./first"]
 verify = { watches = ["api"], for = "2s" }
+rollback = { run = ["./unfirst"] }
 gates = [{ watch = "api", allow = "warn" }]
 run_on_clear = true
 [[step]]
 id = "second"
 class = "critical"
 run = ["./second"]
+verify = { watches = ["api"], for = "3s" }
+rollback = { run = ["./unsecond"] }
 [[step]]
 id = "third"
 class = "irreversible"
@@ -241,6 +247,7 @@ stale_after = "25s"
 id = "one"
 class = "critical"
 run = ["./one"]
+rollback = { run = ["./unone"], automatic = true }
 gates = ["api"]
 [[step]]
 id = "two"
@@ -252,6 +259,7 @@ id = "three"
 class = "critical"
 checks = 2
 run = ["./three"]
+verify = { watches = ["api", "lag"], for = "4s" }
 "#,
 ];
 

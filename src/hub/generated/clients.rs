@@ -168,6 +168,9 @@ impl Clients {
 
 /// Kinds that must move exactly one step; all others move none.
 fn moves(event: &crate::event::Event) -> bool {
+    if matches!(event, crate::event::Event::RunStarted { part: crate::event::Part::Rollback, .. }) {
+        return false; // it is being rolled back since the intent
+    }
     matches!(
         event.kind(),
         "StepArmed"
@@ -178,6 +181,8 @@ fn moves(event: &crate::event::Event) -> bool {
             | "RunStarted"
             | "RunEnded"
             | "VerifyEnded"
+            | "RollbackIntended"
+            | "RollbackEnded"
             | "OutcomeUnknown"
             | "Acknowledged"
     )
@@ -185,8 +190,19 @@ fn moves(event: &crate::event::Event) -> bool {
 
 /// The row of the table, by the kind that DESIGN.md gives for it rather than by the fold's own translation.
 fn row(before: Phase, event: &crate::event::Event, after: Phase) -> Option<usize> {
+    use crate::event::{Event, Verdict};
     use crate::session::steps::Move::*;
+    // Two verdicts may lead to one phase: which row it was, the verdict says.
+    let verdict = match event {
+        Event::VerifyEnded { verdict: Verdict::Better | Verdict::Same, .. } => Some(VerifyWell),
+        Event::VerifyEnded { verdict: Verdict::Worse, .. } => Some(VerifyWorse),
+        Event::VerifyEnded { verdict: Verdict::CannotTell, .. } => Some(VerifyUnclear),
+        _ => None,
+    };
     TABLE.iter().position(|(from, by, to)| {
+        if verdict.is_some_and(|verdict| verdict != *by) {
+            return false;
+        }
         let kind = match by {
             Arm => "StepArmed",
             Clear => "StepCleared",
@@ -197,6 +213,8 @@ fn row(before: Phase, event: &crate::event::Event, after: Phase) -> Option<usize
             NotStarted | EndWell | EndToVerify | EndBadly => "RunEnded",
             VerifyWell | VerifyWorse | VerifyUnclear => "VerifyEnded",
             Lose => "OutcomeUnknown",
+            RollBack => "RollbackIntended",
+            RollbackWell | RollbackToVerify | RollbackBadly => "RollbackEnded",
             SettleDone | SettleFailed => "Acknowledged",
         };
         *from == before && *to == after && kind == event.kind()

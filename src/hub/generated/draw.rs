@@ -127,6 +127,9 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
     if !jobs.freezes.is_empty() {
         return Input::Froze;
     }
+    if !jobs.rollbacks.is_empty() {
+        return Input::Undone;
+    }
     if let Some((watch, ..)) = rng.of(&jobs.asked) {
         return Input::Asked { watch: watch.clone() };
     }
@@ -140,9 +143,14 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
         return ask(&who[rng.below(who.len())], Request::Release);
     }
     if let Some((step, state)) = session.owing_step() {
+        let may_undo = step.rollback.is_some() && state.phase.may_roll_back();
         let (step, attempt) = (step.id.clone(), state.attempt);
-        if state.run.as_ref().is_some_and(|run| run.still_running) {
+        if state.still_running() {
             return Input::Gone { step, attempt };
+        }
+        if may_undo && rng.percent(65) {
+            // Time lets the plan do it by itself.
+            return if rng.percent(50) { Input::Tick } else { ask(&session.lead, Request::Rollback { step, attempt }) };
         }
         let outcome = if rng.percent(50) { Settled::Done } else { Settled::Failed };
         return ask(&shadow, Request::Settle { step, outcome, why: text(rng) });
@@ -151,8 +159,8 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
         let end = rng.percent(40).then(|| end(rng));
         return Input::Reaped { step: step.id.clone(), attempt: state.attempt, end };
     }
-    if let Some((step, _)) = session.verifying_step() {
-        let watches: Vec<_> = step.verify.iter().flat_map(|verify| &verify.watches).collect();
+    if let Some((step, state)) = session.verifying_step() {
+        let watches: Vec<_> = step.verify_of(state.phase.part()).into_iter().flat_map(|v| &v.watches).collect();
         return match rng.of(&watches).filter(|_| rng.percent(70)) {
             Some(watched) => Input::Read { watch: watched.watch.clone(), took_ms: rng.below(300) as u64 },
             None => Input::Tick,
@@ -214,6 +222,7 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         9 => return Input::Output { bytes: rng.below(16_384) as u32 },
         10 => return Input::Gone { step, attempt },
         11 => return Input::Started,
+        12 if rng.percent(50) => return Input::Undone,
         12 => return Input::Rechecked { again: true },
         13 => Request::Disarm { step, attempt },
         14 => Request::Object { step, attempt, digest, why: text(rng) },
@@ -221,6 +230,7 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         16 | 17 => Request::Run { step, attempt },
         18 => Request::Interrupt { step, force: rng.percent(50) },
         19 => Request::Ack { step, why: text(rng) },
+        20 if rng.percent(30) => Request::Rollback { step, attempt },
         20 => Request::Settle { step, outcome: Settled::Done, why: text(rng) },
         21 => Request::Andon { why: text(rng) },
         22..25 => Request::Release,

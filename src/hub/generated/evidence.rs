@@ -2,7 +2,7 @@
 //! (spawned, said, published). Nothing here asks `session` what it thinks.
 
 use crate::clock::At;
-use crate::event::{Covers, Event, Status};
+use crate::event::{Covers, Event, Part, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Plan, Step};
@@ -44,6 +44,7 @@ pub struct Output {
 pub struct Spawn {
     pub step: StepId,
     pub attempt: u32,
+    pub part: Part,
     /// What really ran.
     pub ran: Covers,
     /// How many lines were durable at that moment.
@@ -260,6 +261,10 @@ pub fn attempt_of(event: &Event) -> Option<u32> {
         | Event::OutputWritten { attempt, .. }
         | Event::RunInterrupted { attempt, .. }
         | Event::RunEnded { attempt, .. }
+        | Event::RollbackIntended { attempt, .. }
+        | Event::RollbackEnded { attempt, .. }
+        | Event::VerifyStarted { attempt, .. }
+        | Event::VerifyEnded { attempt, .. }
         | Event::OutcomeUnknown { attempt, .. }
         | Event::ProcessGone { attempt, .. }
         | Event::Acknowledged { attempt, .. } => Some(*attempt),

@@ -1,9 +1,9 @@
 //! The twelve invariants of ARCHITECTURE.md, each computed from [`Evidence`] alone and checked after every batch.
 
-use super::evidence::{Evidence, Kind, New, allowed, attempt_of};
-use crate::event::{Cause, Event, Settled, Status, Verdict};
+use super::evidence::{Evidence, Kind, New, Spawn, allowed, attempt_of};
+use crate::event::{Cause, Event, Part, RunEnd, Settled, Status, Verdict};
 use crate::hash::Hash;
-use crate::name::{Principal, is_hidden};
+use crate::name::{Principal, StepId, is_hidden};
 use crate::session::step_of;
 use crate::transcript::record::Line;
 use std::collections::BTreeSet;
@@ -87,6 +87,13 @@ pub fn invariant_02_same_bytes(e: &Evidence, new: &New) -> Result<(), String> {
         let Event::StepArmed { covers, .. } = &e.lines[armed].event else { continue };
         let (mut checked, mut ran) = (covers.covers().clone(), spawn.ran.clone());
         (checked.gates, ran.gates) = (vec![], vec![]);
+        if spawn.part == Part::Rollback {
+            let (checked, ran) = (checked.rollback, ran.rollback);
+            ensure(checked.is_some() && checked == ran, || {
+                format!("the rollback of {} was armed as {checked:?} and ran as {ran:?}", spawn.step)
+            })?;
+            continue;
+        }
         ensure(checked == ran, || format!("{} was armed as {checked:?} and ran as {ran:?}", spawn.step))?;
         ensure(ran.plan == Hash::of(e.plan.text.as_bytes()), || "another plan".into())?;
     }
@@ -166,30 +173,84 @@ pub fn invariant_04_gates_again(e: &Evidence, new: &New) -> Result<(), String> {
 pub fn invariant_05_intent_first(e: &Evidence, new: &New) -> Result<(), String> {
     for spawn in &e.spawns[new.spawns.clone()] {
         let durable = spawn.durable.min(e.lines.len());
-        let intent = e.of(durable, "RunIntended", &spawn.step, spawn.attempt);
+        let intent = e.of(durable, intent_of(spawn.part), &spawn.step, spawn.attempt);
         ensure(intent.is_some(), || format!("{} attempt {} runs without a durable intent", spawn.step, spawn.attempt))?;
     }
     Ok(())
 }
 
-/// One clearance: at most one request, one intent, one process; and each of them after a clearance that was not voided.
+/// The kind that says a command of that part was intended.
+fn intent_of(part: Part) -> &'static str {
+    match part {
+        Part::Step => "RunIntended",
+        Part::Rollback => "RollbackIntended",
+    }
+}
+
+/// One clearance: at most one request, one intent, one process; and each of them after a clearance that was not voided. A
+/// rollback follows a run of its attempt that ended badly and nobody has settled, one process for each intent; the plan
+/// starts it by itself once, after an exit code or a turn to the worse, never after a restart.
 pub fn invariant_06_runs_once(e: &Evidence, new: &New) -> Result<(), String> {
     for (index, line) in e.new_lines(new) {
-        if !matches!(line.event, Event::RunRequested { .. } | Event::RunIntended { .. } | Event::RunStarted { .. }) {
+        if let Event::RollbackIntended { step, attempt, automatic, .. } = &line.event {
+            rolls_back_rightly(e, index, step, *attempt, *automatic)?;
+        }
+        let of_step = matches!(line.event, Event::RunStarted { part: Part::Step, .. });
+        if !of_step && !matches!(line.event, Event::RunRequested { .. } | Event::RunIntended { .. }) {
             continue;
         }
         let (Some(step), Some(attempt)) = (step_of(&line.event), attempt_of(&line.event)) else { continue };
-        let times = e.count(index + 1, line.event.kind(), step, attempt);
+        let same = |other: &&Line| {
+            let rollback = matches!(other.event, Event::RunStarted { part: Part::Rollback, .. });
+            other.event.kind() == line.event.kind() && !rollback && about(other) == about(line)
+        };
+        let times = e.lines[..=index].iter().filter(same).count();
         ensure(times == 1, || format!("{} of {step} attempt {attempt} stands {times} times", line.event.kind()))?;
         let cleared = e.of(index, "StepCleared", step, attempt).is_some();
         let voided = e.of(index, "StepVoided", step, attempt).is_some();
         ensure(cleared && !voided, || format!("{} of {step}: cleared {cleared}, voided {voided}", line.event.kind()))?;
     }
     for spawn in &e.spawns[new.spawns.clone()] {
-        let times = e.spawns.iter().filter(|s| s.step == spawn.step && s.attempt == spawn.attempt).count();
-        ensure(times == 1, || format!("{} attempt {} was spawned {times} times", spawn.step, spawn.attempt))?;
+        let same = |s: &&Spawn| (&s.step, s.attempt, s.part) == (&spawn.step, spawn.attempt, spawn.part);
+        let times = e.spawns.iter().filter(same).count();
+        let most = e.count(e.lines.len(), intent_of(spawn.part), &spawn.step, spawn.attempt);
+        let most = if spawn.part == Part::Step { 1 } else { most };
+        ensure(times <= most, || format!("{} attempt {} was spawned {times} times", spawn.step, spawn.attempt))?;
     }
     Ok(())
+}
+
+fn about(line: &Line) -> (Option<&StepId>, Option<u32>) {
+    (step_of(&line.event), attempt_of(&line.event))
+}
+
+fn rolls_back_rightly(e: &Evidence, index: usize, step: &StepId, attempt: u32, automatic: bool) -> Result<(), String> {
+    let intent = e.of(index, "RunIntended", step, attempt).ok_or_else(|| format!("{step} is undone and never ran"))?;
+    let since = &e.lines[intent..index];
+    let settled = since.iter().any(|line| matches!(line.event, Event::Acknowledged { .. }));
+    ensure(!settled && e.step(step)?.rollback.is_some(), || format!("{step} is undone once it is settled"))?;
+    let last = since.iter().rfind(|line| {
+        let kind = line.event.kind();
+        matches!(kind, "RunEnded" | "VerifyEnded" | "RollbackEnded" | "OutcomeUnknown" | "RollbackIntended")
+    });
+    let ended_badly = match last.map(|line| &line.event) {
+        Some(Event::RunEnded { end, .. } | Event::RollbackEnded { end, .. }) => !end.is_success(),
+        Some(Event::VerifyEnded { verdict, .. }) => !matches!(verdict, Verdict::Better | Verdict::Same),
+        Some(Event::OutcomeUnknown { .. }) => true,
+        _ => false,
+    };
+    ensure(ended_badly, || format!("{step} is undone after {last:?}"))?;
+    if !automatic {
+        return Ok(());
+    }
+    let away = since.iter().any(|line| matches!(line.event, Event::Recovered { .. } | Event::RollbackIntended { .. }));
+    let called_for = match last.map(|line| &line.event) {
+        Some(Event::RunEnded { end: RunEnd::Exited { code }, .. }) => *code != 0,
+        Some(Event::VerifyEnded { verdict, part: Part::Step, .. }) => *verdict == Verdict::Worse,
+        _ => false,
+    };
+    let asked = e.step(step)?.rollback.as_ref().is_some_and(|rollback| rollback.automatic);
+    ensure(called_for && asked && !away, || format!("{step} is undone by itself after {last:?}"))
 }
 
 /// No `RunIntended` (nor a check, a clearance, a request) while the line is stopped by the rule of release; and lines say
@@ -203,6 +264,9 @@ pub fn invariant_07_andon(e: &Evidence, new: &New) -> Result<(), String> {
             | Event::StepArmed { .. } => {
                 ensure(e.pulled(index).is_none(), || format!("{} while the andon is pulled", line.event.kind()))?;
                 ensure(!e.held(index), || format!("{} while the line is held", line.event.kind()))?;
+            }
+            Event::RollbackIntended { automatic: true, .. } => {
+                ensure(e.pulled(index).is_none(), || "undone by itself while the andon is pulled".into())?;
             }
             Event::AndonReleased { freed, .. } => {
                 let pulled = e.pulled(index + 1);
@@ -248,14 +312,13 @@ pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), Stri
             let unknown = step.gates.iter().find(|gate| e.reads(index, &gate.watch, line.at) == Status::Unknown);
             ensure(unknown.is_none(), || format!("{kind} of {}, though {unknown:?} is unknown", step.id))?;
         }
-        if let Event::VerifyEnded { step, attempt, verdict: Verdict::Better | Verdict::Same, .. } = &line.event {
-            let run = e.lines[..index].iter().rposition(
-                |line| matches!(&line.event, Event::RunEnded { step: s, attempt: a, .. } if s == step && a == attempt),
-            );
+        if let Event::VerifyEnded { step, attempt, part, verdict: Verdict::Better | Verdict::Same, .. } = &line.event {
+            let ended = if part.is_step() { "RunEnded" } else { "RollbackEnded" };
+            let run = e.of(index, ended, step, *attempt);
             let since = &e.lines[run.ok_or_else(|| format!("{step} was verified and never ended"))?..index];
             let away = since.iter().any(|line| matches!(line.event, Event::Recovered { .. }));
             ensure(!away, || format!("{step} is well though the hub was away"))?;
-            for watched in e.step(step)?.verify.iter().flat_map(|verify| &verify.watches) {
+            for watched in e.step(step)?.verify_of(*part).into_iter().flat_map(|verify| &verify.watches) {
                 let read = since
                     .iter()
                     .any(|line| matches!(&line.event, Event::ReadingTaken { watch, .. } if *watch == watched.watch));
@@ -346,11 +409,19 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
                 step_of(&line.event) == Some(step)
                     && matches!(
                         line.event,
-                        Event::RunEnded { .. } | Event::Acknowledged { .. } | Event::StepArmed { .. }
+                        Event::RunEnded { .. }
+                            | Event::VerifyStarted { .. }
+                            | Event::VerifyEnded { .. }
+                            | Event::RollbackIntended { .. }
+                            | Event::Acknowledged { .. }
+                            | Event::StepArmed { .. }
                     )
             });
             last.is_some_and(|last| match &e.lines[last].event {
-                Event::RunEnded { end, .. } => end.is_success(),
+                Event::RunEnded { end, .. } => end.is_success() && e.step(step).is_ok_and(|step| step.verify.is_none()),
+                Event::VerifyEnded { verdict, part: Part::Step, .. } => {
+                    matches!(verdict, Verdict::Better | Verdict::Same)
+                }
                 Event::Acknowledged { outcome, .. } => *outcome == crate::event::Settled::Done,
                 _ => false,
             })
@@ -372,16 +443,18 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
         let end = output.lines.end;
         let open = e.open_before(end).map(|(step, ..)| step);
         ensure(open.is_none(), || format!("{open:?} is open after a restart"))?;
-        let intents = e.lines[..end].iter().enumerate().filter(|(_, line)| line.event.kind() == "RunIntended");
-        for (_, line) in intents {
+        let intents = e.lines[..end].iter().enumerate();
+        for (at, line) in intents.filter(|(_, line)| matches!(line.event.kind(), "RunIntended" | "RollbackIntended")) {
             let (Some(step), Some(attempt)) = (step_of(&line.event), attempt_of(&line.event)) else { continue };
-            let over = ["RunEnded", "OutcomeUnknown"].iter().any(|kind| e.of(end, kind, step, attempt).is_some());
+            let ended = if line.event.kind() == "RunIntended" { "RunEnded" } else { "RollbackEnded" };
+            let later = |kind| e.of(end, kind, step, attempt).is_some_and(|over| over > at);
+            let over = later(ended) || later("OutcomeUnknown");
             ensure(over, || format!("{step} attempt {attempt} was intended in an earlier life and is not unknown"))?;
         }
     }
     let life = |index: usize| e.outputs.iter().find(|output| output.lines.contains(&index)).map(|output| output.life);
     for spawn in &e.spawns[new.spawns.clone()] {
-        let intent = e.of(e.lines.len(), "RunIntended", &spawn.step, spawn.attempt);
+        let intent = e.of(e.lines.len(), intent_of(spawn.part), &spawn.step, spawn.attempt);
         let of = intent.and_then(life);
         ensure(of.is_none_or(|of| of == spawn.life), || {
             format!("{} was spawned in life {} from an intent of life {of:?}", spawn.step, spawn.life)
@@ -407,14 +480,14 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
             let moved = e.last(index, of).is_none_or(|before| e.last(index, purged).is_some_and(|at| at > before));
             ensure(moved, || format!("the anchor of {watch} moved, and nothing was purged"))?;
         }
-        if matches!(line.event, Event::StepArmed { .. } | Event::Acknowledged { .. }) {
+        if matches!(line.event, Event::StepArmed { .. } | Event::Acknowledged { .. } | Event::RollbackIntended { .. }) {
             let lost = e.last(index, |line| matches!(line.event, Event::OutcomeUnknown { still_running: true, .. }));
             if let Some(lost) = lost {
                 let (Some(step), Some(attempt)) = (step_of(&e.lines[lost].event), attempt_of(&e.lines[lost].event))
                 else {
                     continue;
                 };
-                let gone = e.of(index, "ProcessGone", step, attempt).is_some();
+                let gone = e.of(index, "ProcessGone", step, attempt).is_some_and(|gone| gone > lost);
                 ensure(gone, || format!("{} while the process of {step} may be alive", line.event.kind()))?;
             }
         }

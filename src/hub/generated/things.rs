@@ -2,7 +2,7 @@
 
 use super::actions::{HOSTILE, VALUES};
 use super::world::World;
-use crate::event::{Anchor, CommandSeen, Covers, FileSeen, GateSeen, Mark, Reading, Status};
+use crate::event::{Anchor, CommandSeen, Covers, FileSeen, GateSeen, Mark, Reading, RollbackSeen, Status};
 use crate::hash::Hash;
 use crate::name::{StepId, WatchId};
 use crate::session::Session;
@@ -36,6 +36,12 @@ impl World {
             size: 1,
             text: Some(HOSTILE[usize::from(version) % HOSTILE.len()].into()),
         };
+        let undo = |rollback: &crate::plan::Rollback| {
+            let argv = rollback.command.run.argv(&BTreeMap::new()).map_err(|error| error.to_string())?;
+            let command = CommandSeen::bare(argv, FileSeen { path: format!("/bin/un{id}"), ..exe.clone() });
+            Ok::<_, String>(RollbackSeen { command, automatic: rollback.automatic, contain: rollback.contain.clone() })
+        };
+        let rollback = step.rollback.as_ref().map(undo).transpose()?;
         let seen = |watch: &WatchId| GateSeen { watch: watch.clone(), reading: self.reading(watch), age_ms: 0 };
         Ok(Covers {
             step: id.clone(),
@@ -47,6 +53,7 @@ impl World {
                 env: BTreeMap::from([("PATH".into(), "/bin".into())]),
                 ..CommandSeen::bare(step.command.run.argv(&BTreeMap::new()).map_err(|error| error.to_string())?, exe)
             },
+            rollback,
             plan: plan.digest,
             gates: step.gates.iter().map(|gate| seen(&gate.watch)).collect(),
             words: BTreeMap::new(),

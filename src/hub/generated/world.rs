@@ -6,7 +6,7 @@ use super::clients::Clients;
 use super::evidence::{Evidence, Kind, New, Output, Spawn};
 use super::{invariants, things};
 use crate::clock::At;
-use crate::event::{Covers, Event, Process, RunEnd, Status};
+use crate::event::{Covers, Event, Part, Process, RunEnd, Status};
 use crate::hash::Hash;
 use crate::hub::sequencer::{Numbered, Sequencer};
 use crate::name::{Principal, StepId, WatchId};
@@ -23,6 +23,8 @@ pub struct Jobs {
     /// Readings that a `RunRequested` asked for: watch, its number, when the reading began.
     pub asked: Vec<(WatchId, u64, At)>,
     pub rechecks: Vec<(StepId, u32)>,
+    /// Rollbacks whose bytes are to be looked at once more.
+    pub rollbacks: Vec<(StepId, u32)>,
     /// Facts about a spawn that the sequencer has not heard yet.
     pub starts: Vec<Fact>,
 }
@@ -32,6 +34,7 @@ pub struct Jobs {
 pub struct Proc {
     pub step: StepId,
     pub attempt: u32,
+    pub part: Part,
     pub pid: u32,
     pub interrupted: bool,
     pub end: Option<RunEnd>,
@@ -177,7 +180,7 @@ impl World {
                 decided.iter().flat_map(|(_, lines, _)| lines).map(|n| n.line.event.clone()).collect();
             for event in intents {
                 if let Event::RunIntended { step, attempt } = event {
-                    self.spawn(&step, attempt);
+                    self.spawn(&step, attempt, Part::Step);
                 }
             }
         }
@@ -331,21 +334,30 @@ impl World {
                 let fact = Fact::Rechecked { step, attempt, now };
                 if *again { vec![fact.clone(), fact] } else { vec![fact] }
             }
+            Input::Undone => {
+                if self.jobs.rollbacks.is_empty() {
+                    return vec![];
+                }
+                let (step, attempt) = self.jobs.rollbacks.remove(0);
+                self.undo(&step, attempt);
+                vec![]
+            }
             Input::Started if self.jobs.starts.is_empty() => vec![],
             Input::Started => vec![self.jobs.starts.remove(0)],
             Input::Output { bytes } => {
                 let Some(proc) = self.procs.iter_mut().rev().find(|proc| proc.end.is_none()) else { return vec![] };
                 let offset = proc.printed;
                 proc.printed += u64::from(*bytes);
-                let (step, attempt) = (proc.step.clone(), proc.attempt);
-                vec![Fact::Output { step, attempt, offset, length: *bytes, hash: Hash::ZERO }]
+                let (step, attempt, part) = (proc.step.clone(), proc.attempt, proc.part);
+                vec![Fact::Output { step, attempt, part, offset, length: *bytes, hash: Hash::ZERO }]
             }
             Input::Reaped { step, attempt, end } => {
-                let mut procs = self.procs.iter_mut();
+                // The latest of them: a rollback comes after the run it undoes.
+                let mut procs = self.procs.iter_mut().rev();
                 let Some(proc) = procs.find(|p| p.step == *step && p.attempt == *attempt) else { return vec![] };
                 proc.end = proc.end.take().or_else(|| end.clone());
-                let end = proc.end.clone();
-                end.map(|end| Fact::Ended { step: step.clone(), attempt: *attempt, end }).into_iter().collect()
+                let (part, end) = (proc.part, proc.end.clone());
+                end.map(|end| Fact::Ended { step: step.clone(), attempt: *attempt, part, end }).into_iter().collect()
             }
             Input::Gone { step, attempt } => {
                 let alive = |p: &Proc| p.step == *step && p.attempt == *attempt && p.end.is_none();
@@ -393,11 +405,12 @@ impl World {
                 let why = match (self.session().line.is_stopped(), self.broken_spawn) {
                     (true, _) => "the line was stopped",
                     (_, true) => "no such file",
-                    _ => return self.spawn(&step, attempt),
+                    _ => return self.spawn(&step, attempt, Part::Step),
                 };
                 self.broken_spawn = false;
-                self.jobs.starts.push(Fact::Ended { step, attempt, end: RunEnd::NotStarted { why: why.into() } });
+                self.not_started(step, attempt, Part::Step, why.to_owned());
             }
+            Event::RollbackIntended { step, attempt, .. } => self.jobs.rollbacks.push((step.clone(), *attempt)),
             Event::RunInterrupted { step, attempt, force } => {
                 let mut procs = self.procs.iter_mut();
                 if let Some(proc) = procs.find(|p| p.step == *step && p.attempt == *attempt && p.end.is_none()) {
@@ -411,16 +424,41 @@ impl World {
         }
     }
 
-    fn spawn(&mut self, step: &StepId, attempt: u32) {
+    fn not_started(&mut self, step: StepId, attempt: u32, part: Part, why: String) {
+        self.jobs.starts.push(Fact::Ended { step, attempt, part, end: RunEnd::NotStarted { why } });
+    }
+
+    /// The intent to undo a step is durable: its bytes are looked at once more, then its process is.
+    fn undo(&mut self, step: &StepId, attempt: u32) {
+        let state = &self.session().steps[step];
+        let checked = state.armed.as_ref().and_then(|armed| armed.covers.covers().rollback.clone());
+        let stopped = !self.session().line.pulled.is_empty() && !state.by_hand;
+        let changed = match (self.freeze(step, attempt), checked) {
+            (Ok(now), Some(checked)) => now.rollback.and_then(|now| checked.command.difference(&now.command)),
+            (Err(why), _) => Some(why),
+            (Ok(_), None) => Some("nothing was checked".to_owned()),
+        };
+        let why = match (stopped, self.broken_spawn, changed) {
+            (true, ..) => "the line was stopped".to_owned(),
+            (_, true, _) => "no such file".to_owned(),
+            (_, _, Some(what)) if !twin::broken(2) => what,
+            _ => return self.spawn(step, attempt, Part::Rollback),
+        };
+        self.broken_spawn = false;
+        self.not_started(step.clone(), attempt, Part::Rollback, why);
+    }
+
+    fn spawn(&mut self, step: &StepId, attempt: u32, part: Part) {
         let Ok(ran) = self.freeze(step, attempt) else { return };
         let durable = self.evidence.lines.len();
+        let printed = self.session().steps[step].run_of(part).map_or(0, |run| run.output_bytes);
         self.next += 1;
         let pid = u32::try_from(self.next).unwrap_or(u32::MAX);
         let step = step.clone();
-        self.evidence.spawns.push(Spawn { step: step.clone(), attempt, ran, durable, life: self.life });
-        self.procs.push(Proc { step: step.clone(), attempt, pid, interrupted: false, end: None, printed: 0 });
+        self.evidence.spawns.push(Spawn { step: step.clone(), attempt, part, ran, durable, life: self.life });
+        self.procs.push(Proc { step: step.clone(), attempt, part, pid, interrupted: false, end: None, printed });
         let process = Process { pid, start_time: self.next, boot_id: "boot".into() };
-        self.jobs.starts.push(Fact::Started { step, attempt, process, cols: 80, rows: 24 });
+        self.jobs.starts.push(Fact::Started { step, attempt, part, process, cols: 80, rows: 24 });
     }
 
     /// A starting step whose gates are all read anew is frozen once more.
@@ -452,8 +490,9 @@ impl World {
         self.clients.lose_hub();
         // Recorded or not: a command leaves its number where the next hub looks, before it does anything.
         let alive = session.live_step().and_then(|(step, state)| {
-            let ours = |p: &&Proc| p.step == step.id && p.attempt == state.attempt && p.end.is_none();
-            let recorded = state.run.as_ref().and_then(|run| run.process.clone());
+            let part = state.phase.part();
+            let ours = |p: &&Proc| p.step == step.id && p.attempt == state.attempt && p.part == part && p.end.is_none();
+            let recorded = state.run_of(part).and_then(|run| run.process.clone());
             let found = |p: &Proc| Process { pid: p.pid, start_time: 0, boot_id: "boot".into() };
             self.procs.iter().find(ours).map(|p| recorded.unwrap_or_else(|| found(p)))
         });

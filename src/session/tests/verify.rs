@@ -1,7 +1,7 @@
 //! What a run did is held against what was before it.
 
 use super::*;
-use crate::event::Verdict;
+use crate::event::{Part, Verdict};
 use crate::session::steps::Phase;
 
 const VERIFIED: &str = r#"
@@ -55,7 +55,7 @@ impl Desk {
         self.answer(Status::Ok, ms);
         assert_eq!(self.recheck(), ["RunIntended"]);
         self.spawned();
-        self.see(Fact::Ended { step: drop_step(), attempt: 1, end: RunEnd::Exited { code: 0 } })
+        self.see(Fact::Ended { step: drop_step(), attempt: 1, part: Part::Step, end: RunEnd::Exited { code: 0 } })
     }
     fn verdict(&self) -> Option<Verdict> {
         self.session.steps["drop"].run.as_ref().and_then(|run| run.verdict.as_ref()).map(|(verdict, _)| *verdict)
