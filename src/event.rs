@@ -13,6 +13,7 @@ pub use covers::{CommandSeen, Covers, FileSeen, FolderSeen, Frozen, GateSeen, Ro
 
 use crate::clock::At;
 use crate::hash::Hash;
+pub use crate::name::Part;
 use crate::name::{Principal, StepId, WatchId};
 use crate::trust::key::PublicKey;
 use crate::trust::statement::Signed;
@@ -435,31 +436,6 @@ impl std::fmt::Display for Cause {
             Cause::ClockJumped => write!(f, "the clock jumped"),
             Cause::Restarted => write!(f, "the hub restarted"),
         }
-    }
-}
-
-/// Which command of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// The step's own.
-    #[default]
-    Step,
-    /// What undoes it.
-    Rollback,
-}
-impl Part {
-    /// Every one.
-    pub const ALL: [Part; 2] = [Part::Step, Part::Rollback];
-    /// The word in file names and sentences.
-    pub fn word(self) -> &'static str {
-        match self {
-            Part::Step => "step",
-            Part::Rollback => "rollback",
-        }
-    }
-    pub(crate) fn is_step(&self) -> bool {
-        *self == Part::Step
     }
 }
 

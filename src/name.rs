@@ -164,6 +164,31 @@ impl Principal {
     }
 }
 
+/// Which command of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The step's own.
+    #[default]
+    Step,
+    /// What undoes it.
+    Rollback,
+}
+impl Part {
+    /// Every one.
+    pub const ALL: [Part; 2] = [Part::Step, Part::Rollback];
+    /// The word in file names and sentences.
+    pub fn word(self) -> &'static str {
+        match self {
+            Part::Step => "step",
+            Part::Rollback => "rollback",
+        }
+    }
+    pub(crate) fn is_step(&self) -> bool {
+        *self == Part::Step
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -42,9 +42,8 @@ pub use watches::results::{Results, ResultsFormat};
 pub use watches::session::Flown;
 pub use watches::{KafkaRetention, NeededFrom};
 
-use crate::event::Part;
 use crate::hash::Hash;
-use crate::name::{Principal, StepId, WatchId};
+use crate::name::{Part, Principal, StepId, WatchId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
