@@ -9,7 +9,7 @@ mod covers;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
-pub use covers::{CommandSeen, Covers, FileSeen, FolderSeen, Frozen, GateSeen};
+pub use covers::{CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen};
 
 use crate::clock::At;
 use crate::hash::Hash;
@@ -122,6 +122,9 @@ pub enum Event {
     StepArmed { step: StepId, attempt: u32, lapses: At, covers: Frozen },
     /// A shadow opened the cross-check panel.
     CheckOpened { step: StepId, attempt: u32 },
+    /// A shadow typed a field of the step from their own copy of the runbook. What they typed is not kept: where it is
+    /// right it is the value in `covers`, and where it is wrong it is nobody's business.
+    ReadBack { step: StepId, attempt: u32, field: String, right: bool },
     /// A shadow's yes to exactly that digest.
     CrossChecked {
         step: StepId,
@@ -247,6 +250,7 @@ kinds!(
     RecoveryTurned,
     StepArmed,
     CheckOpened,
+    ReadBack,
     CrossChecked,
     Objected,
     Withdrawn,

@@ -23,13 +23,13 @@ pub enum Verb {
 
 /// The verbs, as `help` shows them.
 pub const HELP: &str = "\
-arm ID · disarm · check · object WHY · withdraw · run · interrupt ID · kill ID · ack TEXT · settle ID done|failed WHY
+arm ID · disarm · readback NAME VALUE · check · object WHY · withdraw · run · interrupt ID · kill ID · ack TEXT · settle ID done|failed WHY
 andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here · status · close [NOTE] · quit
-check, object, withdraw, run and disarm mean the one armed step";
+readback, check, object, withdraw, run and disarm mean the one armed step";
 
 /// Verbs of the design that later versions carry out.
 const LATER: &[&str] =
-    &["set", "readback", "type", "rollback", "skip", "waive", "poll", "go", "no-go", "seat", "answer", "adhoc"];
+    &["set", "type", "rollback", "skip", "waive", "poll", "go", "no-go", "seat", "answer", "adhoc"];
 
 /// What its author read last: the armed step, the attempt, and the digest of the panel.
 pub type Read = (StepId, u32, Hash);
@@ -63,6 +63,11 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
             nothing("armed")?;
             let (step, attempt, _) = armed()?;
             Request::Disarm { step, attempt }
+        }
+        "readback" => {
+            let (field, value) = rest.split_once(char::is_whitespace).ok_or("readback is written: readback NAME VALUE")?;
+            let (step, attempt, _) = armed()?;
+            Request::ReadBack { step, attempt, field: field.to_owned(), value: value.trim().to_owned() }
         }
         "check" => {
             nothing("armed")?;

@@ -33,6 +33,9 @@ pub struct Covers {
     /// Nothing after it can be undone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub point_of_no_return: bool,
+    /// What shadows type from their own copy of the runbook before they may check it, in the plan's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readback: Vec<FieldSeen>,
     /// Only a security key that was touched may check it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_touch: bool,
@@ -176,6 +179,22 @@ pub struct CommandSeen {
     pub host: String,
     /// Who it runs as.
     pub user: String,
+}
+
+/// A parameter that is read back, with its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldSeen {
+    /// Its name in the plan.
+    pub name: String,
+    /// What was filled in for it.
+    pub value: String,
+}
+impl FieldSeen {
+    /// Of names and values.
+    pub fn all(fields: Vec<(String, String)>) -> Vec<FieldSeen> {
+        fields.into_iter().map(|(name, value)| FieldSeen { name, value }).collect()
+    }
 }
 
 /// A file as it was when looked at.

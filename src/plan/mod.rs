@@ -9,6 +9,7 @@ mod command;
 mod golden;
 mod lint;
 mod parse;
+mod people;
 mod problem;
 mod recovery;
 mod sample;
@@ -356,6 +357,8 @@ pub struct Step {
     pub point_of_no_return: bool,
     /// The last cross-check starts it.
     pub run_on_clear: bool,
+    /// Parameters that shadows type from their own copy of the runbook before their check counts.
+    pub readback: Vec<String>,
     /// Only a signature of a security key that was touched counts as a cross-check.
     pub require_touch: bool,
     /// What it touches, in words.

@@ -207,6 +207,10 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         let lines: Vec<_> = word.trim_end().split('\n').collect();
         writeln!(out, "Argument {number} of it, line by line:\n\n{}", fence(&lines))?;
     }
+    for (at, by, field, right) in &attempt.read_back {
+        let word = if *right { "read back" } else { "**read back wrong**" };
+        writeln!(out, "- {} {} {word}: {}", at.clock(), who(by), inline(field))?;
+    }
     for check in &attempt.checks {
         let quick = if check.is_very_quick() { " (**very quick**)" } else { "" };
         let looked = human(Duration::from_millis(check.looked_ms));

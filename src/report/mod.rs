@@ -163,6 +163,8 @@ pub struct Attempt {
     /// What exactly was armed, gates as they were included.
     pub covers: Frozen,
     pub opened: BTreeMap<Principal, At>,
+    /// Fields that were typed from somebody's own runbook, and whether that was right.
+    pub read_back: Vec<(At, Principal, String, bool)>,
     pub checks: Vec<Checked>,
     pub objections: Vec<Said>,
     pub withdrawn: Vec<(At, Principal)>,
@@ -461,6 +463,7 @@ impl Report {
             Event::CheckOpened { .. } => {
                 attempt.opened.entry(by).or_insert(at);
             }
+            Event::ReadBack { field, right, .. } => attempt.read_back.push((at, by, field.clone(), *right)),
             Event::CrossChecked { digest, key, .. } => {
                 let opened = attempt.opened.get(&by).copied().unwrap_or(at);
                 let looked_ms = u64::try_from(at.since(opened).as_millis()).unwrap_or(u64::MAX);
@@ -509,6 +512,7 @@ impl Attempt {
             digest: covers.digest(),
             covers: covers.clone(),
             opened: BTreeMap::new(),
+            read_back: vec![],
             checks: vec![],
             objections: vec![],
             withdrawn: vec![],

@@ -3,7 +3,7 @@
 use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
-use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, twin};
+use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, readback, twin};
 use crate::clock::At;
 use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled};
 use crate::hash::Hash;
@@ -59,6 +59,10 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
                 true => vec![],
                 false => vec![Event::CheckOpened { step: step.clone(), attempt: *attempt }],
             })
+        }
+        Request::ReadBack { step, attempt, field, value } => {
+            let armed = open_attempt(session, step, *attempt)?;
+            readback::decide(session, who, armed, (step, *attempt), (field, value))
         }
         Request::Check { step, attempt, digest } => check(session, at, author, request, (step, *attempt, *digest)),
         Request::Object { step, attempt, digest, why } => {
@@ -158,6 +162,22 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
     }
 }
 
+/// What a refused request leaves in the transcript, and by whom. Most leave that they were refused; a wrong read-back is a
+/// fact of its own, which counts however many there were of late.
+pub(crate) fn on_record(
+    session: &Session,
+    at: At,
+    who: &Principal,
+    request: &Request,
+    refusal: &Refusal,
+) -> Option<(Principal, Event)> {
+    let wrong = readback::wrong(request, refusal).map(|event| (who.clone(), event));
+    wrong.or_else(|| {
+        let event = refused(session, at, who, request.describe(), refusal.to_string());
+        event.map(|event| (Principal::hub(), event))
+    })
+}
+
 /// The event that keeps a refusal in the transcript; none where this principal has had too many of late.
 pub(crate) fn refused(session: &Session, at: At, who: &Principal, request: String, reason: String) -> Option<Event> {
     let (since, count) = session.refusals.get(who).copied().unwrap_or((at, 0));
@@ -196,6 +216,7 @@ fn arm(
         || covers.attempt != attempt
         || covers.plan != session.plan.digest
         || covers.checks < step.checks
+        || !step.readback.iter().eq(covers.readback.iter().map(|field| &field.name))
     {
         return Err(Refusal::CannotFreeze("the session moved on while the step was frozen; arm it again".into()));
     }
@@ -257,6 +278,7 @@ fn check(
     if !armed.opened.contains_key(who) {
         return Err(Refusal::NotOpened { step: id.clone() });
     }
+    readback::done(armed, who)?;
     line_free(session)?;
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
     gates_hold(session, step, at)?;

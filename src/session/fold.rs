@@ -169,6 +169,7 @@ impl Session {
                     covers: covers.clone(),
                     opened: BTreeMap::new(),
                     checks: BTreeMap::new(),
+                    readers: BTreeMap::new(),
                     starting: None,
                 });
                 go(state, Move::Arm);
@@ -176,6 +177,12 @@ impl Session {
             Event::CheckOpened { .. } => {
                 if let Some(armed) = &mut state.armed {
                     armed.opened.entry(by.clone()).or_insert(at);
+                    armed.seat(by);
+                }
+            }
+            Event::ReadBack { field, right, .. } => {
+                if let Some(armed) = &mut state.armed {
+                    armed.read_back(by, field, *right);
                 }
             }
             Event::CrossChecked { key, .. } => {
@@ -183,6 +190,7 @@ impl Session {
                     let opened = armed.opened.get(by).copied().unwrap_or(at);
                     let looked_ms = u64::try_from(at.since(opened).as_millis()).unwrap_or(u64::MAX);
                     armed.checks.insert(by.clone(), Check { at, key: key.clone(), looked_ms });
+                    armed.move_from_seat_of(by);
                 }
             }
             Event::Withdrawn { .. } => {

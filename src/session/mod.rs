@@ -9,6 +9,7 @@ mod fold;
 mod line;
 mod look;
 mod observe;
+pub mod readback;
 mod recovery;
 pub mod request;
 pub mod signing;
@@ -20,7 +21,7 @@ pub(crate) mod twin;
 pub mod verify;
 
 pub use decide::decide;
-pub(crate) use decide::refused;
+pub(crate) use decide::on_record;
 pub use line::LineState;
 pub use observe::{Fact, observe};
 pub use recovery::{Stands, WayBack, price};
@@ -310,6 +311,7 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
     match event {
         Event::StepArmed { step, .. }
         | Event::CheckOpened { step, .. }
+        | Event::ReadBack { step, .. }
         | Event::CrossChecked { step, .. }
         | Event::Objected { step, .. }
         | Event::Withdrawn { step, .. }

@@ -27,6 +27,8 @@ pub enum Request {
     Disarm { step: StepId, attempt: u32 },
     /// The panel was opened.
     OpenCheck { step: StepId, attempt: u32 },
+    /// What a field of the armed step is, typed from one's own copy of the runbook.
+    ReadBack { step: StepId, attempt: u32, field: String, value: String },
     /// Yes to exactly that digest.
     Check { step: StepId, attempt: u32, digest: Hash },
     /// No to exactly that digest.
@@ -72,6 +74,7 @@ impl Request {
             Request::Arm { .. } => "arm",
             Request::Disarm { .. } => "disarm",
             Request::OpenCheck { .. } => "open",
+            Request::ReadBack { .. } => "readback",
             Request::Check { .. } => "check",
             Request::Object { .. } => "object",
             Request::Withdraw { .. } => "withdraw",
@@ -105,6 +108,8 @@ impl Request {
             | Request::Interrupt { step, .. }
             | Request::Ack { step, .. }
             | Request::Settle { step, .. } => format!("{} {step}", self.verb()),
+            // Never what was typed: where it is wrong it may be anything.
+            Request::ReadBack { step, field, .. } => format!("readback {step} {field}"),
             Request::Handover { to } => format!("handover {to}"),
             _ => self.verb().to_owned(),
         }
@@ -186,6 +191,18 @@ pub enum Refusal {
     SameKey { other: Principal },
     #[error("open the panel of step {step} and read it first")]
     NotOpened { step: StepId },
+    #[error("nothing is read back for step {step}")]
+    NothingToReadBack { step: StepId },
+    #[error("{who} reads back {}, and {} is another's or no field of this step", fields.join(", "), shown(field))]
+    OtherField { who: Principal, field: String, fields: Vec<String> },
+    #[error("that is not what {} is in the armed step; {left} more {} before {who} is out of this attempt", shown(field), if *left == 1 { "try" } else { "tries" })]
+    ReadBackWrong { who: Principal, field: String, left: u32 },
+    #[error("that is not what {} is in the armed step, for the third time: {who} cannot check this attempt any more", shown(field))]
+    ReadBackOut { who: Principal, field: String },
+    #[error("{who} read back wrong three times, and cannot check this attempt any more")]
+    ReadBackSpent { who: Principal },
+    #[error("first read back {}, each from your own copy of the runbook", fields.join(" and "))]
+    ReadBackOwed { fields: Vec<String> },
     #[error("{who} has not checked it")]
     NotChecked { who: Principal },
     #[error("it needs {missing} more cross-check{}", if *missing == 1 { "" } else { "s" })]
@@ -231,6 +248,10 @@ impl Refusal {
             Refusal::Digest { .. } | Refusal::Attempt { .. } => Some("it was armed anew since; read it again"),
             Refusal::NotArmedAnyMore { .. } => Some("the lead can arm it again"),
             Refusal::Gate { .. } => Some("it clears by itself once the watch reads ok"),
+            Refusal::ReadBackWrong { .. } => Some("if your runbook is right, object: something else is armed"),
+            Refusal::ReadBackOut { .. } | Refusal::ReadBackSpent { .. } => {
+                Some("another shadow can check it; or object, if it is not what your runbook says")
+            }
             Refusal::LineStopped { .. } => Some("say `release` once it is safe to go on"),
             Refusal::Owed { .. } => Some("a shadow says `ack WHY`, or `settle ID done|failed WHY`"),
             _ => None,

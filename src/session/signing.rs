@@ -128,6 +128,7 @@ pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At
                 .field("state-at", armed.at)
                 .hash("plan-hash", Some(covers.plan))
                 .hash("policy-hash", session.policy_digest())
+                .values("readback", armed.was_read_back(who, verdict == Verdict::Approve))
                 .hash("files-hash", (!covers.command.files.is_empty()).then(|| Hash::of(files.as_bytes())))
                 .hash("digest", Some(armed.digest()))
                 .hash("words-hash", words.map(|words| Hash::of(words.as_bytes()))))

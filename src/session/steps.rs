@@ -1,5 +1,6 @@
 //! The life of a step, as one table.
 
+use super::readback::Reader;
 use super::verify::Verifying;
 use crate::clock::At;
 use crate::event::{Compared, Frozen, Process, RunEnd, Settled, Verdict};
@@ -201,6 +202,9 @@ pub struct Armed {
     pub opened: BTreeMap<Principal, At>,
     /// Who said yes.
     pub checks: BTreeMap<Principal, Check>,
+    /// Who has to type what before their yes counts, and how far they are; nobody where nothing is read back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub readers: BTreeMap<Principal, Reader>,
     /// Set while starting: number of the `RunRequested` line, and gates whose new reading has not come yet.
     pub starting: Option<Starting>,
 }

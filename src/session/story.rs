@@ -1,5 +1,6 @@
 //! The session in short sentences: the events pane, plain mode and the report tell the same story.
 
+use super::readback::TRIES;
 use super::{Session, recovery, step_of, twin};
 use crate::clock::human;
 use crate::event::{Attention, Event, Outcome, Settled};
@@ -63,6 +64,15 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("{by} armed {step} (attempt {attempt}, digest {})", covers.digest().short())
         }
         Event::CheckOpened { .. } => format!("{by} opened the check of {step}"),
+        Event::ReadBack { field, right: true, .. } => format!("{by} read back {} of {step}", shown(field)),
+        Event::ReadBack { field, right: false, .. } => {
+            let before = session.open_step().and_then(|(_, _, armed)| armed.readers.get(by)).map_or(0, |it| it.wrong);
+            let out = match before + 1 >= TRIES {
+                true => format!(" for the third time: {by} cannot check this attempt any more"),
+                false => String::new(),
+            };
+            format!("{by} read back {} of {step} WRONG{out}", shown(field))
+        }
         Event::CrossChecked { digest, .. } => {
             let opened = session.open_step().and_then(|(_, _, armed)| armed.opened.get(by));
             let looked = opened.map_or(Duration::ZERO, |opened| line.at.since(*opened));

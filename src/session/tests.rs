@@ -2,7 +2,7 @@
 
 use super::request::{Author, Refusal, Request};
 use super::steps::Phase;
-use super::{Fact, Session, decide, observe};
+use super::{Fact, Session, decide, observe, on_record};
 use crate::clock::At;
 use crate::event::{CommandSeen, Covers, Event, FileSeen, Process, Reading, Role, RunEnd, Settled, Status};
 use crate::hash::Hash;
@@ -35,6 +35,7 @@ id = "clean"
 run = ["./clean"]
 "#;
 
+mod readback;
 mod verify;
 
 struct Desk {
@@ -118,8 +119,15 @@ impl Desk {
     fn ask_with_key(&mut self, name: &str, key: &str, request: Request) -> Result<Vec<&'static str>, Refusal> {
         self.see(Fact::Tick);
         let author = Author::new(who(name), key);
-        let events = decide(&self.session, self.now, &author, &request)?;
-        Ok(self.fold(&who(name), events))
+        match decide(&self.session, self.now, &author, &request) {
+            Ok(events) => Ok(self.fold(&who(name), events)),
+            Err(refusal) => {
+                if let Some((by, event)) = on_record(&self.session, self.now, &who(name), &request, &refusal) {
+                    self.fold(&by, vec![event]);
+                }
+                Err(refusal)
+            }
+        }
     }
     fn arm(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {
         let covers = self.covers("one");
@@ -139,6 +147,7 @@ impl Desk {
             gates: vec![],
             words: BTreeMap::new(),
             point_of_no_return: false,
+            readback: vec![],
             require_touch: false,
         }
     }

@@ -320,6 +320,13 @@ fn quorum(session: &Session, step: &StepId) -> Result<(), String> {
         .filter(|(who, check)| **who != armed.by && !lead_keys.contains(&&check.key))
         .map(|(_, check)| &check.key)
         .collect();
+    if let Some((who, _)) = armed.checks.iter().find(|(who, _)| !armed.owes_read_back(who).is_empty() || armed.is_out(who)) {
+        return Err(format!("step {step} runs on the check of {who}, who had not read back what they had to"));
+    }
+    let planned_fields = session.plan.step(step).map_or(&[][..], |step| &step.readback);
+    if !planned_fields.iter().eq(armed.covers.covers().readback.iter().map(|field| &field.name)) {
+        return Err(format!("step {step} was armed with other fields to read back than the plan has"));
+    }
     let needed = planned.max(armed.covers.covers().checks);
     match u32::try_from(keys.len()).unwrap_or(u32::MAX) >= needed {
         true => Ok(()),

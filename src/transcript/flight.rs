@@ -122,6 +122,7 @@ impl Pilot<'_> {
             gates: gates.collect(),
             words: [("undo".to_owned(), "restore from backup".to_owned())].into(),
             point_of_no_return: false,
+            readback: vec![],
             require_touch: false,
         })
     }

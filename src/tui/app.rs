@@ -89,6 +89,8 @@ pub enum Purpose {
     Interrupt { step: StepId },
     /// Object to what is shown.
     Object { step: StepId, attempt: u32, digest: Hash },
+    /// Read a field back, from one's own copy of the runbook.
+    ReadBack { step: StepId, attempt: u32, field: String },
     /// Settle a step; `outcome` is asked for first where nobody can tell.
     Settle { step: StepId, outcome: Option<Settled> },
     /// Hand the lead over to a typed name.
@@ -112,11 +114,35 @@ pub struct Field {
     pub input: Input,
     /// What was wrong with what was sent.
     pub error: Option<String>,
+    /// How fast it is typed, where that matters.
+    pub pace: Pace,
 }
 impl Field {
     /// An empty one.
     pub fn new(purpose: Purpose) -> Self {
-        Field { purpose, input: Input::default(), error: None }
+        Field { purpose, input: Input::default(), error: None, pace: Pace::default() }
+    }
+}
+
+/// Tells typed keys from pasted ones where a terminal does not say so: nobody types [`Pace::KEYS`] characters in
+/// [`Pace::TIME`], and a link that stalls seldom gathers as many.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pace {
+    times: VecDeque<Duration>,
+}
+impl Pace {
+    /// So many characters
+    pub const KEYS: usize = 5;
+    /// within so long are no typing.
+    pub const TIME: Duration = Duration::from_millis(40);
+    /// One more character; whether it and those before it came too fast.
+    pub fn is_burst(&mut self, now: Duration) -> bool {
+        self.times.push_back(now);
+        while self.times.len() > Pace::KEYS {
+            self.times.pop_front();
+        }
+        self.times.len() == Pace::KEYS
+            && self.times.front().is_some_and(|first| now.saturating_sub(*first) <= Pace::TIME)
     }
 }
 

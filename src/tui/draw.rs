@@ -291,6 +291,10 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
         Purpose::Object { step, .. } => {
             (format!("NO to {}, because", number(step)), "Enter sends, Esc goes back".into())
         }
+        Purpose::ReadBack { field, .. } => (
+            format!("READ BACK {}", shown(field)),
+            "from YOUR copy of the runbook; paste is off; Enter sends, Esc goes back".into(),
+        ),
         Purpose::Settle { step, outcome: None } => (
             format!("{} counts as", number(step)),
             "d done: its effect is there   f not done: it may be armed again".into(),

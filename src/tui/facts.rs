@@ -159,7 +159,7 @@ pub fn class(class: Class) -> (&'static str, Ink) {
 
 /// Shadows who could still check what is armed: those who have the panel open first, then those who are here.
 pub fn awaited(session: &Session, armed: &Armed) -> Vec<String> {
-    let open = |who: &&Principal| !armed.checks.contains_key(*who) && session.may_check(who);
+    let open = |who: &&Principal| !armed.checks.contains_key(*who) && session.may_check(who) && !armed.is_out(who);
     let mut names: Vec<&Principal> = armed.opened.keys().filter(open).collect();
     let here: Vec<&Principal> = session.shadows_here().filter(open).filter(|who| !names.contains(who)).collect();
     names.extend(here);
@@ -426,6 +426,7 @@ pub fn check_locks(panel: &Panel, view: &View, now: Now) -> Vec<String> {
     }
     locks.extend(line_locks(session));
     locks.extend(gate_locks(session, step, at));
+    locks.extend(super::read_back::lock(session, armed, &view.me));
     let unseen = panel.unseen();
     if !unseen.is_empty() {
         let list: Vec<_> = unseen.iter().map(usize::to_string).collect();

@@ -44,6 +44,7 @@ pub enum Verb {
     Back,
     Yes,
     No,
+    ReadBack,
     NextUnseen,
     Play,
     Rewind,
@@ -114,6 +115,7 @@ pub const MAIN: &[Entry] = entries! {
 pub const PANEL: &[Entry] = entries! {
     "y" Verb::Yes, "check", "yes to exactly this digest";
     "n" Verb::No, "object", "no, and why";
+    "r" Verb::ReadBack, "read back", "type a field from your own copy of the runbook, where the step asks for it";
     "c" Verb::Say, "ask", "ask in the chat";
     "Tab" Verb::NextPane, "section", "next section; 1-5 go to one";
     "Space" Verb::NextUnseen, "next unseen", "to the next part that was not on screen yet";
@@ -209,6 +211,7 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
         (Place::Main, c @ '1'..='7') => Some(Verb::Pane(c as u8 - b'0')),
         (Place::Panel, 'y') => Some(Verb::Yes),
         (Place::Panel, 'n') => Some(Verb::No),
+        (Place::Panel, 'r') => Some(Verb::ReadBack),
         (Place::Panel, ' ') => Some(Verb::NextUnseen),
         (Place::Panel, 'k') => Some(Verb::Up),
         (Place::Panel, c @ '1'..='5') => Some(Verb::Pane(c as u8 - b'0')),

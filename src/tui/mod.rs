@@ -13,6 +13,7 @@ pub mod facts;
 pub mod keymap;
 mod panel;
 mod panes;
+mod read_back;
 mod recovery;
 mod run;
 pub mod terminal;

@@ -15,6 +15,7 @@ use crate::event::{Covers, FileSeen};
 use crate::hash::Hash;
 use crate::name::{escaped, shown};
 use crate::plan::Step;
+use crate::session::readback::masked_covers;
 use crate::session::steps::Armed;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -36,7 +37,8 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, screen: Rect) -> Option<(u32, Has
     if armed.digest() != panel.digest {
         return None; // another one since; the next event re-opens the panel on it
     }
-    let covers = armed.covers.covers();
+    let hidden = look.hidden(&step.id);
+    let covers = &masked_covers(armed.covers.covers(), &hidden);
     let width = screen.width.min(110);
     let text_width = usize::from(width.saturating_sub(4)).max(1);
     let sections = sections(look, step, armed, covers, text_width);
@@ -52,8 +54,14 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, screen: Rect) -> Option<(u32, Has
     let below = u16::try_from(bottom.len()).unwrap_or(u16::MAX).min(inner.height.saturating_sub(1));
     lines(buf, Rect { y: inner.bottom() - below, height: below, ..inner }, &bottom);
     let room = Rect { height: inner.height - below, ..inner };
-    let shown =
+    let mut shown =
         if fits { page(look, buf, room, panel, &sections) } else { paged(look, buf, room, panel, step, &sections) };
+    // What is hidden until it is read back was not seen.
+    if !hidden.is_empty() {
+        for section in &mut shown[..2] {
+            section.to = section.from;
+        }
+    }
     Some((panel.attempt, panel.digest, shown))
 }
 
@@ -264,6 +272,7 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
     let session = look.session();
     let mut all = vec![];
     let rev = plan::rev(&session.plan.digest);
+    let hidden = look.hidden(&step.id);
     let same = covers.plan == session.plan.digest;
     let (word, ink) = if same { ("as armed", Ink::Text) } else { ("ANOTHER PLAN THAN ARMED", Ink::Fail) };
     let spans = vec![
@@ -273,6 +282,10 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
     all.extend(named(look, "plan", spans, width));
     for (name, value) in facts::params_used(session, step) {
         let default = session.plan.params.get(&name).and_then(|param| param.default.clone());
+        if hidden.contains_key(&name) {
+            all.extend(named(look, &shown(&name), vec![look.span("hidden until you have read back", Ink::Hold)], width));
+            continue;
+        }
         let mut spans = vec![look.span(super::text::quoted(&value), Ink::Param)];
         match default {
             Some(default) if default == value => spans.push(look.span("  the plan's default", Ink::Dim)),
@@ -393,7 +406,9 @@ fn crew(look: &Look<'_>, armed: &Armed, covers: &Covers, width: usize) -> Vec<Li
             (None, None, true) => look.span("here, has not opened it", Ink::Dim),
             (None, None, false) => look.span("not here", Ink::Stale),
         };
-        all.push(Line::from(cut(vec![name, what], width)));
+        let mut row = vec![name, what];
+        row.extend(super::read_back::of(look, armed, who));
+        all.push(Line::from(cut(row, width)));
     }
     all
 }
@@ -418,14 +433,19 @@ fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
         ])),
     }
     let mut keys = vec![];
+    let reads = look.session().open_step().is_some_and(|(step, ..)| !look.hidden(&step.id).is_empty());
     for (key, word) in [
         ("y", if locked { "check (locked)" } else { "check" }),
+        (if reads { "r" } else { "" }, "read back"),
         ("n", "object + why"),
         ("c", "ask"),
         ("Tab/1-5", "section"),
         ("Space", "next unseen"),
         ("Esc", "later"),
-    ] {
+    ]
+    .into_iter()
+    .filter(|(key, _)| !key.is_empty())
+    {
         let ink = if key == "y" && locked { Ink::Dim } else { Ink::Key };
         keys.push(look.span(format!("{key} "), ink));
         keys.push(look.span(format!("{word}   "), if key == "y" && locked { Ink::Dim } else { Ink::Text }));

@@ -238,6 +238,7 @@ impl Flight {
                 .collect(),
             words: words.iter().filter_map(|(k, v)| Some(((*k).to_owned(), v.as_ref()?.clone()))).collect(),
             point_of_no_return: step.point_of_no_return,
+            readback: crate::event::FieldSeen::all(step.fields(&session.params).unwrap()),
             require_touch: step.require_touch,
         };
         change(&mut covers);

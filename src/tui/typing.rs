@@ -24,6 +24,9 @@ pub(super) fn paste(app: &mut App, text: &str, now: Now) {
                 insert(&mut field.input, c);
             }
         }
+        Some(Field { purpose: Purpose::ReadBack { .. }, error, .. }) => {
+            *error = Some("paste is refused: type it from your own copy of the runbook".into());
+        }
         Some(_) => app.toast("pasted text is not taken here: type it", true, now.mono),
         None => app.toast("pasted text is dropped: c opens the chat", true, now.mono),
     }
@@ -36,7 +39,7 @@ fn insert(input: &mut Input, c: char) {
 }
 
 /// A key while a line is typed.
-pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, actions: &mut Vec<Action>) {
+pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mut Vec<Action>) {
     let on_panel = matches!(app.overlay, Overlay::Panel(_));
     let field = match &mut app.overlay {
         Overlay::Field(field) => field,
@@ -83,6 +86,11 @@ pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, actions: &mut Vec<A
         KeyCode::Char('e') if control => InputRequest::GoToEnd,
         KeyCode::Char(c) if !control => {
             field.error = None;
+            if matches!(field.purpose, Purpose::ReadBack { .. }) && field.pace.is_burst(now.mono) {
+                field.input.reset();
+                field.error = Some("that came faster than anybody types: not taken; type it from your own copy".into());
+                return;
+            }
             insert(&mut field.input, c);
             return;
         }
@@ -131,6 +139,12 @@ fn submit(field: &Field, view: &View) -> Result<Request, String> {
             attempt: *attempt,
             digest: *digest,
             why: needed("say why: the lead has to know what to change")?,
+        },
+        Purpose::ReadBack { step, attempt, field } => Request::ReadBack {
+            step: step.clone(),
+            attempt: *attempt,
+            field: field.clone(),
+            value: needed("type it from your own copy of the runbook; Esc goes back")?,
         },
         Purpose::Settle { step, outcome } => {
             let why = needed("say how you know")?;

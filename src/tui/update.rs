@@ -4,6 +4,7 @@
 use super::app::{AWAY_AFTER, App, Field, Now, Overlay, Pane, Panel, Purpose, SECTIONS, Shown};
 use super::facts;
 use super::keymap::{self, Verb};
+use super::read_back;
 use super::typing;
 use crate::client::view::{Link, View};
 use crate::event::{Attention, Role};
@@ -247,7 +248,7 @@ fn key_pressed(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mu
         return andon(app, view, now, actions);
     }
     if typing {
-        return typing::key(app, key, view, actions);
+        return typing::key(app, key, view, now, actions);
     }
     match &mut app.overlay {
         Overlay::Help(scroll) => match verb {
@@ -337,6 +338,10 @@ fn panel_key(app: &mut App, verb: Option<Verb>, view: &View, now: Now, actions: 
                 false => app.toast("only a shadow may object, and only live", true, now.mono),
             }
         }
+        Some(Verb::ReadBack) => match read_back::next(panel, view) {
+            Ok(purpose) => panel.field = Some(Field::new(purpose)),
+            Err(why) => app.toast(format!("read back: {why}"), true, now.mono),
+        },
         Some(Verb::Say) => match keymap::allowed(Verb::Say, &App::default(), view, at) {
             Ok(()) => panel.field = Some(Field::new(Purpose::Say)),
             Err(why) => app.toast(why, true, now.mono),
@@ -453,7 +458,7 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
             app.scroll.remove(&app.focus);
         }
         Verb::Andon => andon(app, view, now, actions),
-        Verb::Yes | Verb::No | Verb::NextUnseen => {}
+        Verb::Yes | Verb::No | Verb::ReadBack | Verb::NextUnseen => {}
         verb => actions.extend(replay(app, verb).map(Action::Replay)),
     }
 }

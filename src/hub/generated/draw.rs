@@ -177,6 +177,11 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
     let (step, attempt) = (step.id.clone(), state.attempt);
     match state.phase {
         Phase::Cleared => ask(lead, Request::Run { step, attempt }),
+        Phase::Armed if armed.opened.contains_key(&shadow) && !armed.owes_read_back(&shadow).is_empty() => {
+            let Some(field) = rng.of(&armed.owes_read_back(&shadow)).copied() else { return Input::Tick };
+            let value = if rng.percent(85) { field.value.clone() } else { text(rng) };
+            ask(&shadow, Request::ReadBack { step, attempt, field: field.name.clone(), value })
+        }
         Phase::Armed if armed.opened.contains_key(&shadow) => {
             ask(&shadow, Request::Check { step, attempt, digest: Hash::ZERO })
         }
@@ -199,7 +204,7 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
     let digest = if rng.percent(70) { Hash::ZERO } else { Hash::of(&[rng.below(3) as u8]) };
     let watches: Vec<_> = world.gates.keys().cloned().collect();
     let watch = rng.of(&watches).cloned();
-    let request = match rng.below(40) {
+    let request = match rng.below(42) {
         0 | 1 => return Input::Join { who: who.clone() },
         2 | 3 => return Input::Leave { who: who.clone(), why: rng.below(HOSTILE.len()) },
         4..8 => match watch {
@@ -240,6 +245,11 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         33 | 34 => Request::OpenCheck { step, attempt },
         35 | 36 => Request::Check { step, attempt, digest },
         37 => Request::Arm { step, covers: None },
+        39 => {
+            let fields = ["old", "place", "\u{1b}[31m"];
+            let (field, value) = (fields[rng.below(3)].to_owned(), ["eu", "orders_v1", "x"][rng.below(3)].to_owned());
+            Request::ReadBack { step, attempt, field, value }
+        }
         38 => {
             // The lead tries to check their own step, having looked at it.
             let request = match rng.percent(50) {

@@ -249,6 +249,7 @@ pub fn attempt_of(event: &Event) -> Option<u32> {
     match event {
         Event::StepArmed { attempt, .. }
         | Event::CheckOpened { attempt, .. }
+        | Event::ReadBack { attempt, .. }
         | Event::CrossChecked { attempt, .. }
         | Event::Objected { attempt, .. }
         | Event::Withdrawn { attempt, .. }

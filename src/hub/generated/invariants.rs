@@ -3,10 +3,10 @@
 use super::evidence::{Evidence, Kind, New, allowed, attempt_of};
 use crate::event::{Cause, Event, Settled, Status, Verdict};
 use crate::hash::Hash;
-use crate::name::{Principal, is_hidden};
+use crate::name::{Principal, StepId, is_hidden};
 use crate::session::step_of;
 use crate::transcript::record::Line;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Check = fn(&Evidence, &New) -> Result<(), String>;
 
@@ -58,12 +58,40 @@ pub fn invariant_01_quorum(e: &Evidence, new: &New) -> Result<(), String> {
                 _ => {}
             }
         }
+        invariant_01_read_back(e, index, (step, *attempt, armed), &people)?;
         let wanted = e.step(step)?.checks as usize;
         ensure(people.len() >= wanted && keys.len() >= people.len(), || {
             format!("{step} needs {wanted} checks and was intended with {people:?}, keys {keys:?}")
         })?;
     }
     Ok(())
+}
+
+/// Who clears a step has read back its fields between them before each checked, and none of them was wrong three times.
+fn invariant_01_read_back(
+    e: &Evidence,
+    index: usize,
+    (step, attempt, armed): (&StepId, u32, usize),
+    people: &BTreeSet<&Principal>,
+) -> Result<(), String> {
+    let fields: BTreeSet<&String> = e.step(step)?.readback.iter().collect();
+    let (mut typed, mut wrong) = (BTreeSet::<(&Principal, &String)>::new(), BTreeMap::<&Principal, u32>::new());
+    for line in &e.lines[armed..index] {
+        match &line.event {
+            Event::ReadBack { step: s, attempt: a, field, right } if s == step && *a == attempt => match right {
+                true => _ = typed.insert((&line.by, field)),
+                false => *wrong.entry(&line.by).or_default() += 1,
+            },
+            Event::CrossChecked { step: s, .. } if s == step && !fields.is_empty() => {
+                let read = typed.iter().any(|(who, _)| **who == line.by);
+                ensure(read, || format!("{} checked {step} and had read back nothing", line.by))?;
+                ensure(wrong.get(&line.by).is_none_or(|times| *times < 3), || format!("{} was wrong thrice", line.by))?;
+            }
+            _ => {}
+        }
+    }
+    let all: BTreeSet<&String> = typed.iter().filter(|(who, _)| people.contains(who)).map(|(_, field)| *field).collect();
+    ensure(people.is_empty() || all.is_superset(&fields), || format!("{step}: {all:?} of {fields:?} were read back"))
 }
 
 /// Each process is what the line of its `StepArmed` says, whose text hashes to the digest that was checked.

@@ -2,7 +2,7 @@
 
 use super::actions::{HOSTILE, VALUES};
 use super::world::World;
-use crate::event::{Anchor, CommandSeen, Covers, FileSeen, GateSeen, Mark, Reading, Status};
+use crate::event::{Anchor, CommandSeen, Covers, FieldSeen, FileSeen, GateSeen, Mark, Reading, Status};
 use crate::hash::Hash;
 use crate::name::{StepId, WatchId};
 use crate::session::Session;
@@ -45,12 +45,13 @@ impl World {
             checks: step.checks,
             command: CommandSeen {
                 env: BTreeMap::from([("PATH".into(), "/bin".into())]),
-                ..CommandSeen::bare(step.command.run.argv(&BTreeMap::new()).map_err(|error| error.to_string())?, exe)
+                ..CommandSeen::bare(step.command.run.argv(&self.session().params).map_err(|error| error.to_string())?, exe)
             },
             plan: plan.digest,
             gates: step.gates.iter().map(|gate| seen(&gate.watch)).collect(),
             words: BTreeMap::new(),
             point_of_no_return: step.point_of_no_return,
+            readback: FieldSeen::all(step.fields(&self.session().params)?),
             require_touch: step.require_touch,
         })
     }

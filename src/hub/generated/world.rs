@@ -10,6 +10,7 @@ use crate::event::{Covers, Event, Process, RunEnd, Status};
 use crate::hash::Hash;
 use crate::hub::sequencer::{Numbered, Sequencer};
 use crate::name::{Principal, StepId, WatchId};
+use crate::plan::Plan;
 use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Request, Session, twin};
 use crate::transcript::record::{Head, Line};
@@ -66,6 +67,8 @@ impl World {
     /// A session that just opened. `keys`: 0 everyone has their own, 1 two shadows share one, 2 a shadow has the lead's.
     pub fn new(plan: usize, keys: u8) -> World {
         let text = PLANS[plan % PLANS.len()];
+        let plan = Plan::parse("generated", text).expect("the plans of generated runs parse");
+        let params = plan.params(&BTreeMap::new()).expect("defaults match");
         let at = At::from_micros(1_795_219_200_000_000);
         let opened = Event::SessionOpened {
             session: "generated".into(),
@@ -73,7 +76,7 @@ impl World {
             environment: HOSTILE[1].into(),
             plan: text.into(),
             plan_digest: Hash::of(text.as_bytes()),
-            params: BTreeMap::new(),
+            params,
             host: "host".into(),
             user: "user".into(),
             folder: "/".into(),
