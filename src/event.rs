@@ -9,7 +9,7 @@ mod covers;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
-pub use covers::{CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen};
+pub use covers::{CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen, WaivedSeen};
 
 use crate::clock::At;
 use crate::hash::Hash;
@@ -152,6 +152,41 @@ pub enum Event {
     },
     /// What was armed is so no longer; checks on it are gone.
     StepVoided { step: StepId, attempt: u32, cause: Cause },
+    /// A second person's exception to one gate, for the next attempt of one step. It excuses that status and better ones.
+    GateWaived {
+        step: StepId,
+        attempt: u32,
+        watch: WatchId,
+        status: Status,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// One half of leaving a step out.
+    SkipAgreed {
+        step: StepId,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// The lead and one more person leave a step out; `agreed` said so first.
+    StepSkipped {
+        step: StepId,
+        agreed: Principal,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// The lead alone clears what is armed, in place of so many checks.
+    BreakGlass {
+        step: StepId,
+        attempt: u32,
+        digest: Hash,
+        missing: u32,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
     /// Quorum is reached (or none is asked).
     StepCleared { step: StepId, attempt: u32 },
 
@@ -255,6 +290,10 @@ kinds!(
     Objected,
     Withdrawn,
     StepVoided,
+    GateWaived,
+    SkipAgreed,
+    StepSkipped,
+    BreakGlass,
     StepCleared,
     RunRequested,
     RunIntended,

@@ -1,8 +1,8 @@
 //! What exactly a step would run, frozen: the object that people check.
 
-use super::{Part, Reading};
+use super::{Part, Reading, Status};
 use crate::hash::Hash;
-use crate::name::{StepId, WatchId};
+use crate::name::{Principal, StepId, WatchId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -236,6 +236,21 @@ pub struct GateSeen {
     pub reading: Reading,
     /// How old that was.
     pub age_ms: u64,
+    /// The exception that was made to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived: Option<WaivedSeen>,
+}
+
+/// An exception to a gate: by whom, on what it read, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaivedSeen {
+    /// Who.
+    pub by: Principal,
+    /// What it read.
+    pub status: Status,
+    /// Their words.
+    pub why: String,
 }
 
 /// `covers` together with its text, byte for byte as it stands in the line: that text is what the digest is taken of.

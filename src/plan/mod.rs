@@ -81,6 +81,8 @@ pub struct Plan {
     pub lapse: Duration,
     /// What happens once too few shadows are connected.
     pub on_shadow_lost: ShadowLost,
+    /// Leads who may clear a step alone where nobody is there to check it.
+    pub break_glass: Vec<Principal>,
     /// How long a shadow may be gone before it counts as lost.
     pub shadow_grace: Duration,
 }

@@ -1,8 +1,9 @@
 //! What a plan asks of people around a check: fields they read back.
 
-use super::parse::unknown_id;
+use super::parse::{read_principals, unknown_id};
 use super::table::Table;
-use super::{Params, Step};
+use super::{Crew, Params, Step};
+use crate::name::Principal;
 use std::collections::BTreeSet;
 
 /// More fields than this nobody types.
@@ -33,6 +34,16 @@ pub(super) fn read_back(table: &Table<'_>, checks: Option<u32>) -> Option<Vec<St
         }
     });
     fields.collect::<Vec<_>>().into_iter().collect()
+}
+
+/// `break_glass = ["lead@example.org"]`: leads who may clear a step alone.
+pub(super) fn break_glass(top: &Table<'_>, crew: Option<&Crew>) -> Option<Vec<Principal>> {
+    let Some(value) = top.get("break_glass") else { return Some(vec![]) };
+    let names = read_principals(&value)?;
+    match names.iter().find(|name| crew.is_some_and(|crew| !crew.lead.contains(name))) {
+        Some(other) => value.wrong(format!("{other} may not lead"), "expected people named in crew.lead"),
+        None => Some(names),
+    }
 }
 
 impl Step {

@@ -3,7 +3,7 @@
 use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
-use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, readback, twin};
+use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, glass, readback, skip, twin, waive};
 use crate::clock::At;
 use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled};
 use crate::hash::Hash;
@@ -45,6 +45,15 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
     }
     match request {
         Request::Arm { step, covers } => arm(session, at, who, step, covers.as_deref()),
+        Request::Waive { .. } => waive::decide(session, at, author, request),
+        Request::Skip { .. } => skip::decide(session, at, author, request),
+        Request::BreakGlass { step, attempt, .. } => {
+            lead_only(session, who)?;
+            let armed = open_attempt(session, step, *attempt)?;
+            let Some(planned) = session.plan.step(step) else { return Err(Refusal::NoSuchStep { step: step.clone() }) };
+            gates_hold(session, planned, at)?;
+            glass::decide(session, at, author, request, (armed, state_of(session, step)?.phase))
+        }
         Request::Disarm { step, attempt } => {
             lead_only(session, who)?;
             open_attempt(session, step, *attempt)?;
@@ -195,7 +204,9 @@ fn arm(
     lead_only(session, who)?;
     let state = state_of(session, id)?;
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
-    line_free(session)?;
+    if !session.arms_under_hold(who, step) {
+        line_free(session)?;
+    }
     if !matches!(state.phase, Phase::Planned | Phase::SettledFailed) {
         return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted: "planned" });
     }
@@ -216,6 +227,7 @@ fn arm(
         || covers.attempt != attempt
         || covers.plan != session.plan.digest
         || covers.checks < step.checks
+        || !waive::same(session, step, covers, at)
         || !step.readback.iter().eq(covers.readback.iter().map(|field| &field.name))
     {
         return Err(Refusal::CannotFreeze("the session moved on while the step was frozen; arm it again".into()));
@@ -282,6 +294,9 @@ fn check(
     line_free(session)?;
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
     gates_hold(session, step, at)?;
+    if armed.missing() <= 1 {
+        waive::checked_by_another(armed, armed.checks.keys().chain([who]))?;
+    }
     let signed = accept(session, at, author, request)?;
     let key = author.key.clone();
     let mut events = vec![Event::CrossChecked { step: id.clone(), attempt, digest: armed.digest(), key, signed }];
@@ -311,7 +326,9 @@ fn run(session: &Session, at: At, id: &StepId, attempt: u32) -> Result<Vec<Event
         Phase::Armed => return Err(Refusal::Quorum { missing: armed.missing() }),
         phase => return Err(Refusal::Phase { step: id.clone(), phase, wanted: "cleared" }),
     }
-    line_free(session)?;
+    if !(armed.glass && session.line.pulled.is_empty()) {
+        line_free(session)?;
+    }
     nothing_pending(session)?;
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
     gates_hold(session, step, at)?;
@@ -426,7 +443,7 @@ fn close(session: &Session, note: &str) -> Result<Vec<Event>, Refusal> {
 }
 
 fn gates_hold(session: &Session, step: &Step, at: At) -> Result<(), Refusal> {
-    match step.gates.iter().find(|gate| !session.gate_holds(gate, at)) {
+    match step.gates.iter().find(|gate| !session.gate_passes(&step.id, gate, at)) {
         Some(gate) => Err(Refusal::Gate {
             watch: gate.watch.clone(),
             status: session.status(&gate.watch, at).word(),

@@ -6,7 +6,10 @@ use super::{
     verify,
 };
 use crate::clock::At;
-use crate::event::{Attention, Event, Reading, RunEnd, Settled, Status, Verdict};
+use super::glass::Glass;
+use super::skip::HalfSkip;
+use super::waive::Waiver;
+use crate::event::{Attention, Event, Reading, RunEnd, Settled, Status, Verdict, WaivedSeen};
 use crate::hash::Hash;
 use crate::name::WatchId;
 use crate::transcript::record::{Head, Line};
@@ -83,6 +86,11 @@ impl Session {
             Event::LeadHandedOver { to, .. } => {
                 self.lead = to.clone();
                 self.handover = None;
+                // They were given to, and with, the lead before.
+                for state in self.steps.values_mut() {
+                    state.waivers.clear();
+                    state.skip = None;
+                }
             }
             Event::Noted { text } => push(&mut self.notes, Said { at, by: by.clone(), text: text.clone() }, KEPT),
             Event::Marked { .. } => {}
@@ -160,6 +168,10 @@ impl Session {
             Event::StepArmed { attempt, lapses, covers, .. } => {
                 state.attempt = *attempt;
                 state.voided = None;
+                state.skip = None;
+                // One that lapsed before it was armed must not come back to life now.
+                let seen = |watch: &WatchId| covers.covers().gates.iter().any(|gate| gate.watch == *watch && gate.waived.is_some());
+                state.waivers.retain(|watch, _| seen(watch));
                 state.run = None;
                 state.armed = Some(Armed {
                     line: Head { seq: line.seq, hash },
@@ -170,6 +182,7 @@ impl Session {
                     opened: BTreeMap::new(),
                     checks: BTreeMap::new(),
                     readers: BTreeMap::new(),
+                    glass: false,
                     starting: None,
                 });
                 go(state, Move::Arm);
@@ -200,8 +213,26 @@ impl Session {
             }
             Event::StepVoided { cause, .. } => {
                 state.voided = Some(cause.to_string());
+                state.waivers.clear();
                 state.armed = None;
                 go(state, Move::Void);
+            }
+            Event::GateWaived { watch, status, why, .. } => {
+                let waived = WaivedSeen { by: by.clone(), status: *status, why: why.clone() };
+                state.waivers.insert(watch.clone(), Waiver { at, waived });
+            }
+            Event::SkipAgreed { why, .. } => state.skip = Some(HalfSkip { at, by: by.clone(), why: why.clone() }),
+            Event::StepSkipped { .. } => {
+                state.skip = None;
+                state.waivers.clear();
+                go(state, Move::Skip);
+            }
+            Event::BreakGlass { step, attempt, missing, why, .. } => {
+                if let Some(armed) = &mut state.armed {
+                    armed.glass = true;
+                }
+                let (step, by, why) = (step.clone(), by.clone(), why.clone());
+                self.glass.push(Glass { step, attempt: *attempt, at, by, why, missing: *missing });
             }
             Event::StepCleared { .. } => go(state, Move::Clear),
             Event::RunRequested { .. } => {
@@ -211,6 +242,7 @@ impl Session {
                 go(state, Move::Request);
             }
             Event::RunIntended { .. } => {
+                state.waivers.clear();
                 state.run = Some(RunState {
                     intended: at,
                     process: None,

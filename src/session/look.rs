@@ -112,7 +112,7 @@ impl Session {
             .plan
             .steps
             .iter()
-            .find(|step| step.checks > 0 && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done()));
+            .find(|step| step.checks > 0 && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done() || s.phase == Phase::Skipped));
         next.is_some_and(|step| self.shadows_here().count() < step.checks as usize)
     }
 }

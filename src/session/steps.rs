@@ -1,6 +1,8 @@
 //! The life of a step, as one table.
 
 use super::readback::Reader;
+use super::skip::HalfSkip;
+use super::waive::Waiver;
 use super::verify::Verifying;
 use crate::clock::At;
 use crate::event::{Compared, Frozen, Process, RunEnd, Settled, Verdict};
@@ -42,6 +44,8 @@ pub enum Phase {
     SettledDone,
     /// Somebody says its effect is not there; it may be armed again.
     SettledFailed,
+    /// Left out; never done.
+    Skipped,
 }
 
 /// What moves a step.
@@ -79,6 +83,8 @@ pub enum Move {
     SettleDone,
     /// `Acknowledged` as failed
     SettleFailed,
+    /// `StepSkipped`
+    Skip,
 }
 
 use Move::*;
@@ -89,6 +95,7 @@ use Phase::*;
 pub const TABLE: &[(Phase, Move, Phase)] = &[
     (Planned, Arm, Armed),
     (SettledFailed, Arm, Armed),
+    (Planned, Skip, Skipped),
     (Armed, Clear, Cleared),
     (Armed, Void, Planned),
     (Cleared, Void, Planned),
@@ -134,7 +141,7 @@ impl Phase {
     }
     /// What comes after it may begin.
     pub fn is_over(self) -> bool {
-        matches!(self, Done | SettledDone | SettledFailed)
+        matches!(self, Done | SettledDone | SettledFailed | Skipped)
     }
     /// Its effect is there.
     pub fn is_done(self) -> bool {
@@ -157,6 +164,7 @@ impl Phase {
             Unknown => "unknown",
             SettledDone => "settled: done",
             SettledFailed => "settled: not done",
+            Skipped => "skipped",
         }
     }
 }
@@ -177,10 +185,16 @@ pub struct StepState {
     pub settled: Option<Note>,
     /// Why the last attempt was voided.
     pub voided: Option<String>,
+    /// Exceptions to its gates, for its next attempt or the one that is open.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waivers: BTreeMap<crate::name::WatchId, Waiver>,
+    /// Who said that it be left out, and waits for a second person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<HalfSkip>,
 }
 impl Default for StepState {
     fn default() -> Self {
-        Self { phase: Phase::Planned, attempt: 0, armed: None, run: None, settled: None, voided: None }
+        Self { phase: Phase::Planned, attempt: 0, armed: None, run: None, settled: None, voided: None, waivers: BTreeMap::new(), skip: None }
     }
 }
 
@@ -205,6 +219,9 @@ pub struct Armed {
     /// Who has to type what before their yes counts, and how far they are; nobody where nothing is read back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub readers: BTreeMap<Principal, Reader>,
+    /// Cleared by breaking the glass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub glass: bool,
     /// Set while starting: number of the `RunRequested` line, and gates whose new reading has not come yet.
     pub starting: Option<Starting>,
 }

@@ -81,6 +81,15 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::Objected { why, .. } => format!("{by} objected to {step}{}", quoted(why)),
         Event::Withdrawn { .. } => format!("{by} withdrew the check of {step}"),
         Event::StepVoided { cause, .. } => format!("{step} is not armed any more: {}", shown(&cause.to_string())),
+        Event::GateWaived { watch, status, why, .. } => {
+            format!("WAIVED: {by} waived gate {watch} ({}) for the next attempt of {step}{}", status.word(), quoted(why))
+        }
+        Event::SkipAgreed { why, .. } => format!("{by} agrees to skip {step}{}", quoted(why)),
+        Event::StepSkipped { agreed, why, .. } => format!("{step} is SKIPPED, by {agreed} and {by}{}", quoted(why)),
+        Event::BreakGlass { missing, why, .. } => {
+            let s = if *missing == 1 { "" } else { "s" };
+            format!("BREAK GLASS: {by} cleared {step} alone, {missing} cross-check{s} missing{}", quoted(why))
+        }
         Event::StepCleared { .. } => format!("{step} is cleared"),
         Event::RunRequested { .. } => format!("{by} pressed run on {step}; gates and bytes are read again"),
         Event::RunIntended { .. } => format!("{step} will run"),

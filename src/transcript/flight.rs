@@ -104,6 +104,7 @@ impl Pilot<'_> {
             watch: gate.watch.clone(),
             reading: session.watches[&gate.watch].reading.clone().unwrap(),
             age_ms: session.age(&gate.watch, self.at).unwrap().as_millis() as u64,
+            waived: None,
         });
         Box::new(Covers {
             step: step(id),

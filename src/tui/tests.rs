@@ -234,6 +234,7 @@ impl Flight {
                     watch: gate.watch.clone(),
                     reading: session.watches[&gate.watch].reading.clone().unwrap(),
                     age_ms: 0,
+                    waived: None,
                 })
                 .collect(),
             words: words.iter().filter_map(|(k, v)| Some(((*k).to_owned(), v.as_ref()?.clone()))).collect(),

@@ -16,10 +16,10 @@ impl Driver {
     pub(super) fn start(&mut self, step: &StepId, attempt: u32) -> Fact {
         let not_started = |why: String| Fact::Ended { step: step.clone(), attempt, end: RunEnd::NotStarted { why } };
         let session = self.sequencer.session();
-        if session.line.is_stopped() {
+        let armed = session.steps.get(step).and_then(|state| state.armed.as_ref());
+        if armed.map_or(session.line.is_stopped(), |armed| session.is_stopped_for(armed)) {
             return not_started("the line was stopped before it started".to_owned());
         }
-        let armed = session.steps.get(step).and_then(|state| state.armed.as_ref());
         let (Some(armed), Some(planned)) = (armed, session.plan.step(step)) else {
             return not_started("nothing is armed".to_owned());
         };

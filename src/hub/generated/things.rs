@@ -36,7 +36,7 @@ impl World {
             size: 1,
             text: Some(HOSTILE[usize::from(version) % HOSTILE.len()].into()),
         };
-        let seen = |watch: &WatchId| GateSeen { watch: watch.clone(), reading: self.reading(watch), age_ms: 0 };
+        let seen = |watch: &WatchId| GateSeen { watch: watch.clone(), reading: self.reading(watch), age_ms: 0, waived: self.session().waiver(id, watch, self.now).cloned() };
         Ok(Covers {
             step: id.clone(),
             attempt,

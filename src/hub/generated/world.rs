@@ -393,7 +393,7 @@ impl World {
             Event::RunIntended { .. } if twin::broken(5) => {}
             Event::RunIntended { step, attempt } => {
                 let (step, attempt) = (step.clone(), *attempt);
-                let why = match (self.session().line.is_stopped(), self.broken_spawn) {
+                let why = match (self.is_stopped_for(&step), self.broken_spawn) {
                     (true, _) => "the line was stopped",
                     (_, true) => "no such file",
                     _ => return self.spawn(&step, attempt),
@@ -412,6 +412,11 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    fn is_stopped_for(&self, step: &StepId) -> bool {
+        let armed = self.session().steps.get(step).and_then(|state| state.armed.as_ref());
+        armed.map_or(self.session().line.is_stopped(), |armed| self.session().is_stopped_for(armed))
     }
 
     fn spawn(&mut self, step: &StepId, attempt: u32) {
