@@ -251,6 +251,9 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
             shown(&person.key)
         )?;
     }
+    for glass in &session.glass {
+        writeln!(out, "{}", shown(&glass.to_string()))?;
+    }
     if session.line.is_stopped() {
         writeln!(
             out,
@@ -313,6 +316,10 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
     for gate in &covers.gates {
         let status = view.session.status(&gate.watch, now);
         writeln!(out, "gate {}: {}: {}", gate.watch, status.word(), shown(&view.session.why(&gate.watch, now)))?;
+        if let Some(waived) = &gate.waived {
+            let (by, status, why) = (&waived.by, waived.status.word(), shown(&waived.why));
+            writeln!(out, "GATE {} IS WAIVED for this attempt, by {by}, when it was {status}: {why}", gate.watch)?;
+        }
     }
     for (name, words) in &covers.words {
         writeln!(out, "{}: {}", shown(&name.replace('_', " ")), shown(words))?;

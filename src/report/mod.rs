@@ -5,10 +5,12 @@
 
 pub mod evidence;
 pub mod markdown;
+mod people;
 pub mod replay;
 pub mod text;
 
 pub use markdown::write_beside;
+pub use people::{Exception, Kind};
 
 use crate::clock::At;
 use crate::event::{
@@ -104,6 +106,8 @@ pub struct Report {
     pub ways_back: Vec<WayBackReport>,
     /// Every change of the best one that stood.
     pub turns_back: Vec<TurnBack>,
+    /// Exceptions, steps left out, steps cleared by one person alone.
+    pub exceptions: Vec<Exception>,
     /// Every time the line was stopped.
     pub stops: Vec<Stop>,
     /// Every request that was refused.
@@ -368,6 +372,7 @@ impl Report {
             watches: watches.collect(),
             ways_back: ways_back.collect(),
             turns_back: vec![],
+            exceptions: vec![],
             stops: vec![],
             refusals: vec![],
             said: vec![],
@@ -382,6 +387,7 @@ impl Report {
         if let Some(text) = story(before, line) {
             self.timeline.push(Told { seq: line.seq, at, text });
         }
+        self.exceptions.extend(people::exception(line));
         let said = |text: &str| Said { at, by: by.clone(), text: text.to_owned() };
         match &line.event {
             Event::SessionClosed { outcome, note, .. } => {

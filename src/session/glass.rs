@@ -101,3 +101,11 @@ pub fn holds(session: &Session, by: &Principal, step: &StepId) -> Result<(), Str
         false => Err(format!("{by} broke the glass for step {step}, and the plan does not allow it")),
     }
 }
+
+impl std::fmt::Display for Glass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Glass { step, attempt, at, by, why, missing } = self;
+        let s = if *missing == 1 { "" } else { "s" };
+        write!(f, "BREAK GLASS: {by} cleared step {step} (attempt {attempt}) alone at {at}, {missing} cross-check{s} missing: {why}")
+    }
+}

@@ -1,9 +1,9 @@
 //! What only this screen knows: focus, scroll, the open overlay, typed text, and what of a panel was really seen.
 
 use crate::clock::At;
-use crate::event::{Attention, Settled};
+use crate::event::{Attention, Settled, Status};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId};
+use crate::name::{Principal, StepId, WatchId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tui_input::Input;
@@ -93,6 +93,12 @@ pub enum Purpose {
     ReadBack { step: StepId, attempt: u32, field: String },
     /// Settle a step; `outcome` is asked for first where nobody can tell.
     Settle { step: StepId, outcome: Option<Settled> },
+    /// Make an exception to a gate.
+    Waive { step: StepId, attempt: u32, watch: WatchId, status: Status },
+    /// Leave a step out.
+    Skip { step: StepId },
+    /// Clear what is armed alone: its id, and why.
+    BreakGlass { step: StepId, attempt: u32, digest: Hash },
     /// Hand the lead over to a typed name.
     Handover { names: Vec<Principal> },
     /// End the session by typing `close`.
@@ -101,7 +107,15 @@ pub enum Purpose {
 impl Purpose {
     /// Whether pasted text is welcome. What confirms an act has to be typed.
     pub fn takes_paste(&self) -> bool {
-        matches!(self, Purpose::Say | Purpose::Mark | Purpose::Object { .. } | Purpose::Settle { outcome: Some(_), .. })
+        matches!(
+            self,
+            Purpose::Say
+                | Purpose::Mark
+                | Purpose::Object { .. }
+                | Purpose::Waive { .. }
+                | Purpose::Skip { .. }
+                | Purpose::Settle { outcome: Some(_), .. }
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 //! listed, with its reason.
 
 use super::app::{App, Overlay, Pane};
-use super::facts;
+use super::{exceptions, facts};
 use crate::client::view::{Link, View};
 use crate::clock::At;
 use crate::event::Role;
@@ -23,6 +23,9 @@ pub enum Verb {
     Withdraw,
     Interrupt,
     Settle,
+    Waive,
+    Skip,
+    BreakGlass,
     Release,
     Handover,
     Say,
@@ -96,6 +99,9 @@ pub const MAIN: &[Entry] = entries! {
     "u" Verb::Withdraw, "withdraw", "take your check back";
     "d" Verb::Disarm, "disarm", "let go of what is armed; every check on it ends";
     "k" Verb::Settle, "settle", "take note of how a failed or unknown step counts";
+    "w" Verb::Waive, "waive", "a shadow's exception to one gate, for the next attempt, with a reason";
+    "S" Verb::Skip, "skip", "leave a step out: the lead and one shadow, each with a reason";
+    "B" Verb::BreakGlass, "break glass", "the lead alone clears what is armed, where the plan allows it and nobody else is there";
     "A" Verb::Release, "release", "agree that the line goes on";
     "i" Verb::Interrupt, "interrupt", "interrupt what runs; asks for the step's id";
     "c" Verb::Say, "chat", "say something to everyone";
@@ -201,6 +207,9 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
         (Place::Main, 'u') => Some(Verb::Withdraw),
         (Place::Main, 'd') => Some(Verb::Disarm),
         (Place::Main, 'k') => Some(Verb::Settle),
+        (Place::Main, 'w') => Some(Verb::Waive),
+        (Place::Main, 'S') => Some(Verb::Skip),
+        (Place::Main, 'B') => Some(Verb::BreakGlass),
         (Place::Main, 'A') => Some(Verb::Release),
         (Place::Main, 'i' | 'I') => Some(Verb::Interrupt),
         (Place::Main, 'm') => Some(Verb::Mark),
@@ -313,7 +322,7 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
         Verb::Arm => {
             lead()?;
             let Some((step, state)) = arm_target(app, session) else { return Err("no step is left".into()) };
-            if let Some(lock) = facts::line_locks(session).into_iter().next() {
+            if let Some(lock) = facts::line_locks(session).into_iter().next().filter(|_| !session.arms_under_hold(&view.me, step)) {
                 return Err(lock);
             }
             if let Some((other, state, _)) = open {
@@ -374,6 +383,12 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
                 false => Ok(()),
             }
         }
+        Verb::Waive => exceptions::waive(view, now).map(|_| ()),
+        Verb::Skip => match arm_target(app, session) {
+            Some(target) => exceptions::skip(view, target).map(|_| ()),
+            None => Err("no step is left".into()),
+        },
+        Verb::BreakGlass => exceptions::break_glass(view).map(|_| ()),
         Verb::Release => match session.line.pulled.is_empty() {
             true => Err("the andon is not pulled".into()),
             false if session.line.released.contains(&view.me) => Err("you have; somebody else has to, too".into()),

@@ -9,6 +9,7 @@ pub mod app;
 mod board;
 mod canvas;
 pub mod draw;
+mod exceptions;
 pub mod facts;
 pub mod keymap;
 mod panel;

@@ -151,7 +151,7 @@ fn paged(
         pinned.extend(command);
         let held = step.gates.iter().find(|gate| !look.session().gate_holds(gate, look.at()));
         if let Some(gate) = held {
-            let (sign, word, ink) = facts::gate(look.session(), gate, look.at());
+            let (sign, word, ink) = facts::gate(look.session(), &step.id, gate, look.at());
             let why = look.session().why(&gate.watch, look.at());
             let spans =
                 vec![look.span(format!("{sign} {word} "), ink), look.span(format!("{}: {why}", gate.watch), Ink::Text)];
@@ -197,7 +197,7 @@ fn sections(
     let mut sections = [
         what_runs(look, step, armed, covers, width),
         files(look, step, covers, width),
-        gates(look, step, width),
+        gates(look, step, covers, width),
         blast(look, step, covers, width),
         crew(look, armed, covers, width),
     ];
@@ -319,12 +319,12 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
     all
 }
 
-fn gates(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
+fn gates(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
     let session = look.session();
     let at = look.at();
     let mut all = vec![];
     for gate in &step.gates {
-        let (sign, word, ink) = facts::gate(session, gate, at);
+        let (sign, word, ink) = facts::gate(session, &step.id, gate, at);
         let age = facts::watch_age(session, &gate.watch, at);
         let history: Vec<f64> = session
             .watches
@@ -346,6 +346,11 @@ fn gates(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
         spans.push(look.span(format!("  {}", session.why(&gate.watch, at)), Ink::Text));
         // One row per gate, so that a reading that changes its words does not change what was seen.
         all.push(Line::from(cut(spans, width)));
+        // An exception is read whole: it is what a check of this agrees to.
+        if let Some(waived) = covers.gates.iter().find(|seen| seen.watch == gate.watch).and_then(|seen| seen.waived.as_ref()) {
+            let head = format!("  WAIVED by {} when it was {}: ", waived.by.short(), waived.status.word());
+            all.extend(wrap(&[look.span(head, Ink::Warn), look.span(&waived.why, Ink::Text)], width, 4));
+        }
     }
     all
 }

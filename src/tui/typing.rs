@@ -155,6 +155,22 @@ fn submit(field: &Field, view: &View) -> Result<Request, String> {
                 (Some(outcome), _) => Request::Settle { step: step.clone(), outcome: *outcome, why },
             }
         }
+        Purpose::Waive { step, attempt, watch, status } => Request::Waive {
+            step: step.clone(),
+            attempt: *attempt,
+            watch: watch.clone(),
+            status: *status,
+            why: needed("say why this gate need not hold")?,
+        },
+        Purpose::Skip { step } => Request::Skip { step: step.clone(), why: needed("say why it is left out")? },
+        Purpose::BreakGlass { step, attempt, digest } => {
+            let (id, why) = text.split_once(' ').unwrap_or((&text, ""));
+            if id != step.as_str() || why.trim().is_empty() {
+                return Err(format!("type {step} and then why nobody else can check it"));
+            }
+            let (confirm, why) = (id.to_owned(), why.trim().to_owned());
+            Request::BreakGlass { step: step.clone(), attempt: *attempt, digest: *digest, confirm, why }
+        }
         Purpose::Handover { names } => {
             let mut fitting = names.iter().filter(|name| name.as_str() == text || name.short() == text);
             match (fitting.next(), fitting.next()) {

@@ -2,7 +2,7 @@
 //! business, and every rule about when an answer counts can be tested here without a terminal.
 
 use super::app::{AWAY_AFTER, App, Field, Now, Overlay, Pane, Panel, Purpose, SECTIONS, Shown};
-use super::facts;
+use super::{exceptions, facts};
 use super::keymap::{self, Verb};
 use super::read_back;
 use super::typing;
@@ -186,6 +186,7 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
                 Some((running, _)) if running.id == *step => None,
                 _ => Some((format!("{} does not run any more", facts::numbered(session, step)), false)),
             },
+            purpose if exceptions::is_over(purpose, session) => Some(("that is over meanwhile".to_owned(), false)),
             Purpose::Settle { step, .. } => match session.owing_step() {
                 Some((owing, _)) if owing.id == *step => None,
                 _ => Some((format!("{} is {} now", facts::numbered(session, step), word(step)), false)),
@@ -424,6 +425,17 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
         Verb::Settle => {
             if let Some((step, _)) = session.owing_step() {
                 ask(Purpose::Settle { step: step.id.clone(), outcome: None });
+            }
+        }
+        Verb::Waive | Verb::Skip | Verb::BreakGlass => {
+            let purpose = match (verb, keymap::arm_target(app, session)) {
+                (Verb::Waive, _) => exceptions::waive(view, at),
+                (Verb::Skip, Some(target)) => exceptions::skip(view, target),
+                (Verb::BreakGlass, _) => exceptions::break_glass(view),
+                _ => return,
+            };
+            if let Ok(purpose) = purpose {
+                app.overlay = Overlay::Field(Field::new(purpose));
             }
         }
         Verb::Release => actions.push(Action::Ask(Request::Release)),

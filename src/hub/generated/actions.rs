@@ -258,6 +258,7 @@ crosscheck = 1
 name = "People"
 environment = "test"
 shadow_grace = "20s"
+break_glass = ["ana@example.org"]
 [crew]
 lead = ["ana@example.org", "bo@example.org"]
 shadow = ["bo@example.org", "cy@example.org", "dan@example.org"]
