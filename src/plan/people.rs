@@ -2,7 +2,7 @@
 
 use super::parse::{read_principals, unknown_id};
 use super::table::Table;
-use super::{Crew, Params, Step};
+use super::{Command, Crew, Params, Run, Stdin, Step, Template};
 use crate::name::Principal;
 use std::collections::BTreeSet;
 
@@ -56,4 +56,14 @@ impl Step {
         });
         fields.collect()
     }
+}
+
+/// The parameters that a command is filled in with.
+pub(super) fn names_in(command: &Command) -> Vec<String> {
+    let run: Vec<&Template> = match &command.run {
+        Run::Argv(words) => words.iter().collect(),
+        Run::Shell(text) => vec![text],
+    };
+    let rest = command.env.values().chain(command.stdin.iter().map(Stdin::template)).chain(&command.cwd).chain(&command.files);
+    run.into_iter().chain(rest).flat_map(Template::names).collect()
 }

@@ -262,7 +262,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
     let mut cases = vec![
         step("rollback", "{ run = [\"x\"] }"),
         step("preview", "{ run = [\"x\"] }"),
-        step("readback", "[\"i\"]"),
         step("until", "\"w\""),
         step("manual", "\"press the button\""),
         step("each", "{ file = \"f\", first = 1, then = 2 }"),

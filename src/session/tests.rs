@@ -35,6 +35,7 @@ id = "clean"
 run = ["./clean"]
 "#;
 
+mod exceptions;
 mod readback;
 mod verify;
 

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod elsewhere;
 mod evidence;
+mod exceptions;
 mod fanout;
 mod handshake;
 mod hostile;
@@ -22,6 +23,7 @@ mod plain;
 mod quorum;
 #[cfg(feature = "kafka")]
 mod real;
+mod readback;
 mod reconnect;
 mod refusals;
 #[cfg(feature = "kafka")]
