@@ -28,8 +28,7 @@ andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here 
 readback, check, object, withdraw, run and disarm mean the one armed step";
 
 /// Verbs of the design that later versions carry out.
-const LATER: &[&str] =
-    &["set", "type", "rollback", "poll", "go", "no-go", "seat", "answer", "adhoc"];
+const LATER: &[&str] = &["set", "type", "rollback", "poll", "go", "no-go", "seat", "answer", "adhoc"];
 
 /// What its author read last: the armed step, the attempt, and the digest of the panel.
 pub type Read = (StepId, u32, Hash);
@@ -65,7 +64,8 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
             Request::Disarm { step, attempt }
         }
         "readback" => {
-            let (field, value) = rest.split_once(char::is_whitespace).ok_or("readback is written: readback NAME VALUE")?;
+            let (field, value) =
+                rest.split_once(char::is_whitespace).ok_or("readback is written: readback NAME VALUE")?;
             let (step, attempt, _) = armed()?;
             Request::ReadBack { step, attempt, field: field.to_owned(), value: value.trim().to_owned() }
         }

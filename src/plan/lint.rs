@@ -176,7 +176,8 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
             "without it nobody can tell a slow step from a stuck one",
         );
     }
-    let text = |step: &Step| step.commands().flat_map(super::people::names_in).collect::<std::collections::BTreeSet<_>>();
+    let text =
+        |step: &Step| step.commands().flat_map(super::people::names_in).collect::<std::collections::BTreeSet<_>>();
     if let Some(name) = step.readback.iter().find(|name| !text(step).contains(*name)) {
         let message = format!("step {id} has {name} read back, and nothing it runs is filled in with it");
         let help = "what people type should decide what happens: name a parameter of the command";
@@ -184,7 +185,8 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
     }
     if step.class == Class::Irreversible && step.readback.is_empty() {
         let message = format!("irreversible step {id} is checked without a read-back");
-        let help = "make what it destroys a parameter, and have shadows type it from their own copy: readback = [\"name\"]";
+        let help =
+            "make what it destroys a parameter, and have shadows type it from their own copy: readback = [\"name\"]";
         warnings.add(at(&["class"]), message, "no `readback`", help);
     }
     if step.class == Class::Irreversible && step.checks < 2 {

@@ -14,7 +14,8 @@ pub(super) fn read_back(table: &Table<'_>, checks: Option<u32>) -> Option<Vec<St
     let Some(value) = table.get("readback") else { return Some(vec![]) };
     let items = value.items("parameters")?;
     if items.len() > FIELDS_MAX {
-        return value.wrong(format!("more than {FIELDS_MAX} fields to read back"), format!("there are {}", items.len()));
+        return value
+            .wrong(format!("more than {FIELDS_MAX} fields to read back"), format!("there are {}", items.len()));
     }
     if checks == Some(0) {
         return value.wrong("a step that nobody checks is read back by nobody", "expected a class that is checked");
@@ -51,7 +52,9 @@ impl Step {
     pub fn fields(&self, params: &Params) -> Result<Vec<(String, String)>, String> {
         let fields = self.readback.iter().map(|name| match params.get(name) {
             None => Err(format!("parameter {name:?} has no value; give it with --param {name}=VALUE")),
-            Some(value) if value.trim().is_empty() => Err(format!("parameter {name:?} is empty, and nobody can type that")),
+            Some(value) if value.trim().is_empty() => {
+                Err(format!("parameter {name:?} is empty, and nobody can type that"))
+            }
             Some(value) => Ok((name.clone(), value.clone())),
         });
         fields.collect()
@@ -64,6 +67,7 @@ pub(super) fn names_in(command: &Command) -> Vec<String> {
         Run::Argv(words) => words.iter().collect(),
         Run::Shell(text) => vec![text],
     };
-    let rest = command.env.values().chain(command.stdin.iter().map(Stdin::template)).chain(&command.cwd).chain(&command.files);
+    let rest =
+        command.env.values().chain(command.stdin.iter().map(Stdin::template)).chain(&command.cwd).chain(&command.files);
     run.into_iter().chain(rest).flat_map(Template::names).collect()
 }

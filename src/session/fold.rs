@@ -1,14 +1,14 @@
 //! The fold itself: what each event makes of a session.
 
+use super::glass::Glass;
+use super::skip::HalfSkip;
 use super::steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepState};
+use super::waive::Waiver;
 use super::{
     Checkpoint, Closing, HISTORY, Handover, KEPT, Person, REFUSAL_WINDOW, Said, Session, Told, signing, step_of, story,
     verify,
 };
 use crate::clock::At;
-use super::glass::Glass;
-use super::skip::HalfSkip;
-use super::waive::Waiver;
 use crate::event::{Attention, Event, Reading, RunEnd, Settled, Status, Verdict, WaivedSeen};
 use crate::hash::Hash;
 use crate::name::WatchId;
@@ -170,7 +170,9 @@ impl Session {
                 state.voided = None;
                 state.skip = None;
                 // One that lapsed before it was armed must not come back to life now.
-                let seen = |watch: &WatchId| covers.covers().gates.iter().any(|gate| gate.watch == *watch && gate.waived.is_some());
+                let seen = |watch: &WatchId| {
+                    covers.covers().gates.iter().any(|gate| gate.watch == *watch && gate.waived.is_some())
+                };
                 state.waivers.retain(|watch, _| seen(watch));
                 state.run = None;
                 state.armed = Some(Armed {

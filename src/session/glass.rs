@@ -106,6 +106,9 @@ impl std::fmt::Display for Glass {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Glass { step, attempt, at, by, why, missing } = self;
         let s = if *missing == 1 { "" } else { "s" };
-        write!(f, "BREAK GLASS: {by} cleared step {step} (attempt {attempt}) alone at {at}, {missing} cross-check{s} missing: {why}")
+        write!(
+            f,
+            "BREAK GLASS: {by} cleared step {step} (attempt {attempt}) alone at {at}, {missing} cross-check{s} missing: {why}"
+        )
     }
 }

@@ -108,11 +108,9 @@ impl Session {
 
     /// Whether fewer shadows are connected than the next critical step needs.
     pub(super) fn shadows_short(&self) -> bool {
-        let next = self
-            .plan
-            .steps
-            .iter()
-            .find(|step| step.checks > 0 && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done() || s.phase == Phase::Skipped));
+        let next = self.plan.steps.iter().find(|step| {
+            step.checks > 0 && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done() || s.phase == Phase::Skipped)
+        });
         next.is_some_and(|step| self.shadows_here().count() < step.checks as usize)
     }
 }

@@ -229,7 +229,10 @@ pub enum Refusal {
     OtherField { who: Principal, field: String, fields: Vec<String> },
     #[error("that is not what {} is in the armed step; {left} more {} before {who} is out of this attempt", shown(field), if *left == 1 { "try" } else { "tries" })]
     ReadBackWrong { who: Principal, field: String, left: u32 },
-    #[error("that is not what {} is in the armed step, for the third time: {who} cannot check this attempt any more", shown(field))]
+    #[error(
+        "that is not what {} is in the armed step, for the third time: {who} cannot check this attempt any more",
+        shown(field)
+    )]
     ReadBackOut { who: Principal, field: String },
     #[error("{who} read back wrong three times, and cannot check this attempt any more")]
     ReadBackSpent { who: Principal },

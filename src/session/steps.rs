@@ -2,8 +2,8 @@
 
 use super::readback::Reader;
 use super::skip::HalfSkip;
-use super::waive::Waiver;
 use super::verify::Verifying;
+use super::waive::Waiver;
 use crate::clock::At;
 use crate::event::{Compared, Frozen, Process, RunEnd, Settled, Verdict};
 use crate::hash::Hash;
@@ -194,7 +194,16 @@ pub struct StepState {
 }
 impl Default for StepState {
     fn default() -> Self {
-        Self { phase: Phase::Planned, attempt: 0, armed: None, run: None, settled: None, voided: None, waivers: BTreeMap::new(), skip: None }
+        Self {
+            phase: Phase::Planned,
+            attempt: 0,
+            armed: None,
+            run: None,
+            settled: None,
+            voided: None,
+            waivers: BTreeMap::new(),
+            skip: None,
+        }
     }
 }
 

@@ -82,7 +82,11 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::Withdrawn { .. } => format!("{by} withdrew the check of {step}"),
         Event::StepVoided { cause, .. } => format!("{step} is not armed any more: {}", shown(&cause.to_string())),
         Event::GateWaived { watch, status, why, .. } => {
-            format!("WAIVED: {by} waived gate {watch} ({}) for the next attempt of {step}{}", status.word(), quoted(why))
+            format!(
+                "WAIVED: {by} waived gate {watch} ({}) for the next attempt of {step}{}",
+                status.word(),
+                quoted(why)
+            )
         }
         Event::SkipAgreed { why, .. } => format!("{by} agrees to skip {step}{}", quoted(why)),
         Event::StepSkipped { agreed, why, .. } => format!("{step} is SKIPPED, by {agreed} and {by}{}", quoted(why)),

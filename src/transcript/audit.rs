@@ -242,7 +242,9 @@ impl Auditor {
                         .map_err(|error| broken(format!("this {} does not count: {error}", line.event.kind())))?;
                     match &line.event {
                         Event::RunIntended { step, .. } => quorum(session, step),
-                        Event::StepSkipped { step, agreed, .. } => skip::holds(session, &line.by, step, agreed, line.at),
+                        Event::StepSkipped { step, agreed, .. } => {
+                            skip::holds(session, &line.by, step, agreed, line.at)
+                        }
                         Event::BreakGlass { step, .. } => glass::holds(session, &line.by, step),
                         _ => Ok(()),
                     }
@@ -335,7 +337,9 @@ fn quorum(session: &Session, step: &StepId) -> Result<(), String> {
     if let Err(refusal) = waive::checked_by_another(armed, armed.checks.keys()) {
         return Err(format!("step {step} runs, though {refusal}"));
     }
-    if let Some((who, _)) = armed.checks.iter().find(|(who, _)| !armed.owes_read_back(who).is_empty() || armed.is_out(who)) {
+    if let Some((who, _)) =
+        armed.checks.iter().find(|(who, _)| !armed.owes_read_back(who).is_empty() || armed.is_out(who))
+    {
         return Err(format!("step {step} runs on the check of {who}, who had not read back what they had to"));
     }
     let planned_fields = session.plan.step(step).map_or(&[][..], |step| &step.readback);

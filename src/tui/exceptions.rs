@@ -26,7 +26,8 @@ pub(super) fn glass(session: &Session) -> Option<String> {
 
 /// The mark that stays in the first row for ever.
 pub(super) fn mark(session: &Session) -> Option<String> {
-    let steps: std::collections::BTreeSet<_> = session.glass.iter().map(|glass| numbered(session, &glass.step)).collect();
+    let steps: std::collections::BTreeSet<_> =
+        session.glass.iter().map(|glass| numbered(session, &glass.step)).collect();
     (!steps.is_empty()).then(|| format!("GLASS BROKEN {}", steps.into_iter().collect::<Vec<_>>().join(" ")))
 }
 

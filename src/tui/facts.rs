@@ -46,7 +46,7 @@ pub fn phase(phase: Phase) -> (&'static str, &'static str, Ink) {
         Phase::Unknown => ("?", "UNKNOWN", Ink::Unknown),
         Phase::SettledDone => ("✓", "settled done", Ink::Done),
         Phase::SettledFailed => ("✗", "settled not done", Ink::Skipped),
-        Phase::Skipped => ("»", "SKIPPED", Ink::Skipped),
+        Phase::Skipped => ("–", "SKIPPED", Ink::Skipped),
     }
 }
 

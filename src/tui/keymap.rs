@@ -322,7 +322,9 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
         Verb::Arm => {
             lead()?;
             let Some((step, state)) = arm_target(app, session) else { return Err("no step is left".into()) };
-            if let Some(lock) = facts::line_locks(session).into_iter().next().filter(|_| !session.arms_under_hold(&view.me, step)) {
+            if let Some(lock) =
+                facts::line_locks(session).into_iter().next().filter(|_| !session.arms_under_hold(&view.me, step))
+            {
                 return Err(lock);
             }
             if let Some((other, state, _)) = open {

@@ -283,7 +283,12 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
     for (name, value) in facts::params_used(session, step) {
         let default = session.plan.params.get(&name).and_then(|param| param.default.clone());
         if hidden.contains_key(&name) {
-            all.extend(named(look, &shown(&name), vec![look.span("hidden until you have read back", Ink::Hold)], width));
+            all.extend(named(
+                look,
+                &shown(&name),
+                vec![look.span("hidden until you have read back", Ink::Hold)],
+                width,
+            ));
             continue;
         }
         let mut spans = vec![look.span(super::text::quoted(&value), Ink::Param)];
@@ -347,7 +352,9 @@ fn gates(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
         // One row per gate, so that a reading that changes its words does not change what was seen.
         all.push(Line::from(cut(spans, width)));
         // An exception is read whole: it is what a check of this agrees to.
-        if let Some(waived) = covers.gates.iter().find(|seen| seen.watch == gate.watch).and_then(|seen| seen.waived.as_ref()) {
+        if let Some(waived) =
+            covers.gates.iter().find(|seen| seen.watch == gate.watch).and_then(|seen| seen.waived.as_ref())
+        {
             let head = format!("  WAIVED by {} when it was {}: ", waived.by.short(), waived.status.word());
             all.extend(wrap(&[look.span(head, Ink::Warn), look.span(&waived.why, Ink::Text)], width, 4));
         }

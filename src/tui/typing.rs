@@ -164,7 +164,7 @@ fn submit(field: &Field, view: &View) -> Result<Request, String> {
         },
         Purpose::Skip { step } => Request::Skip { step: step.clone(), why: needed("say why it is left out")? },
         Purpose::BreakGlass { step, attempt, digest } => {
-            let (id, why) = text.split_once(' ').unwrap_or((&text, ""));
+            let (id, why) = text.split_once(' ').unwrap_or((text.as_str(), ""));
             if id != step.as_str() || why.trim().is_empty() {
                 return Err(format!("type {step} and then why nobody else can check it"));
             }

@@ -61,7 +61,9 @@ fn a_gate_is_waived_by_a_second_person_for_one_attempt() {
     dba.ok("waive quiet nobody reads on a Sunday");
     lead.expect("WAIVED: dba@example.org waived gate quiet (fail)");
     lead.ok("arm purge");
-    search.expect("GATE quiet IS WAIVED for this attempt, by dba@example.org, when it was fail: nobody reads on a Sunday");
+    search.expect(
+        "GATE quiet IS WAIVED for this attempt, by dba@example.org, when it was fail: nobody reads on a Sunday",
+    );
     let covers = &stage.events("StepArmed")[0]["covers"]["gates"][0];
     assert_eq!(covers["waived"]["by"], DBA, "{covers}");
     // It is one attempt's.
@@ -129,7 +131,10 @@ fn the_lead_breaks_the_glass_where_the_plan_says_so_and_nobody_else_is_there() {
     let verified = verify(&stage);
     let mut lines = verified.lines();
     assert!(lines.next().is_some_and(|line| line.starts_with("COMPLETE")), "{verified}");
-    assert!(lines.next().is_some_and(|line| line.starts_with("BREAK GLASS: lead@example.org cleared step purge")), "{verified}");
+    assert!(
+        lines.next().is_some_and(|line| line.starts_with("BREAK GLASS: lead@example.org cleared step purge")),
+        "{verified}"
+    );
     let report = report(&stage);
     let first = report.lines().nth(2).unwrap_or_default();
     assert!(first.starts_with("> **BREAK GLASS: step 01 purge was cleared by lead@example.org alone**"), "{report}");

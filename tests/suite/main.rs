@@ -21,9 +21,9 @@ mod limits;
 mod outage;
 mod plain;
 mod quorum;
+mod readback;
 #[cfg(feature = "kafka")]
 mod real;
-mod readback;
 mod reconnect;
 mod refusals;
 #[cfg(feature = "kafka")]

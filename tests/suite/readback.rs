@@ -126,7 +126,11 @@ fn the_cockpit_takes_typed_keys_and_neither_paste_nor_a_burst() {
     let whole = dba.shows("dropped customers_v41");
     assert!(whole.contains("read back old_index, place"), "{whole}");
     let done = |stage: &Stage| !stage.events("StepCleared").is_empty();
-    dba.press_until("a check", |screen| if screen.contains("NOT SEEN") || screen.contains("not seen") { "Space" } else { "y" }, done);
+    dba.press_until(
+        "a check",
+        |screen| if screen.contains("NOT SEEN") || screen.contains("not seen") { "Space" } else { "y" },
+        done,
+    );
 }
 
 /// Key by key, each once the one before is on screen: a person's pace, whatever the machine's.

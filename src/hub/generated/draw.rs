@@ -254,7 +254,10 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
             let status = if rng.percent(85) { session.status(&watch, world.now) } else { Status::Fail };
             let Some((step, state)) = session.current_step() else { return Input::Tick };
             let attempt = state.attempt + u32::from(rng.percent(90));
-            return ask(&any_shadow(world, rng), Request::Waive { step: step.id.clone(), attempt, watch, status, why: text(rng) });
+            return ask(
+                &any_shadow(world, rng),
+                Request::Waive { step: step.id.clone(), attempt, watch, status, why: text(rng) },
+            );
         }
         43 | 44 if rng.percent(30) => {
             let request = Request::Skip { step: any_step(world, rng), why: text(rng) };

@@ -181,7 +181,9 @@ impl Evidence {
     pub fn waived(&self, before: usize, step: &StepId, attempt: u32, watch: &WatchId) -> Option<(usize, Status)> {
         let handed = self.last(before, |line| matches!(line.event, Event::LeadHandedOver { .. }));
         self.lines[..before].iter().enumerate().rev().find_map(|(index, line)| match &line.event {
-            Event::GateWaived { step: s, attempt: a, watch: w, status, .. } if s == step && *a == attempt && w == watch => {
+            Event::GateWaived { step: s, attempt: a, watch: w, status, .. }
+                if s == step && *a == attempt && w == watch =>
+            {
                 let second = line.by != self.lead(index) && self.plan.crew.shadow.contains(&line.by);
                 (second && handed.is_none_or(|handed| handed < index)).then_some((index, *status))
             }

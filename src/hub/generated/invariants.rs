@@ -59,10 +59,10 @@ pub fn invariant_01_quorum(e: &Evidence, new: &New) -> Result<(), String> {
                 _ => {}
             }
         }
-        invariant_01_read_back(e, index, (step, *attempt, armed), &people)?;
         if e.glass(index, step, *attempt) {
             continue; // nobody stands for it but the lead, as the plan allows, and as everyone was told
         }
+        invariant_01_read_back(e, index, (step, *attempt, armed), &people)?;
         for gate in &e.step(step)?.gates {
             if let Some((given, _)) = e.waived(index, step, *attempt, &gate.watch) {
                 let by = &e.lines[given].by;
@@ -101,7 +101,8 @@ fn invariant_01_read_back(
             _ => {}
         }
     }
-    let all: BTreeSet<&String> = typed.iter().filter(|(who, _)| people.contains(who)).map(|(_, field)| *field).collect();
+    let all: BTreeSet<&String> =
+        typed.iter().filter(|(who, _)| people.contains(who)).map(|(_, field)| *field).collect();
     ensure(people.is_empty() || all.is_superset(&fields), || format!("{step}: {all:?} of {fields:?} were read back"))
 }
 
@@ -220,7 +221,8 @@ fn invariant_06_skipped_by_two(e: &Evidence, index: usize, line: &Line) -> Resul
         let shadow = |who: &Principal| *who != lead && e.plan.crew.shadow.contains(who);
         let two = (line.by == lead && shadow(agreed)) || (*agreed == lead && shadow(&line.by));
         ensure(two, || format!("{step} was skipped by {agreed} and {}, and {lead} leads", line.by))?;
-        let half = |line: &Line| matches!(&line.event, Event::SkipAgreed { step: s, .. } if s == step && line.by == *agreed);
+        let half =
+            |line: &Line| matches!(&line.event, Event::SkipAgreed { step: s, .. } if s == step && line.by == *agreed);
         ensure(e.last(index, half).is_some(), || format!("{agreed} never agreed to skip {step}"))?;
     } else if let Some(step) = step_of(&line.event) {
         let skipped = e.last(index, |line| matches!(&line.event, Event::StepSkipped { step: s, .. } if s == step));

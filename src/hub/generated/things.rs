@@ -36,7 +36,12 @@ impl World {
             size: 1,
             text: Some(HOSTILE[usize::from(version) % HOSTILE.len()].into()),
         };
-        let seen = |watch: &WatchId| GateSeen { watch: watch.clone(), reading: self.reading(watch), age_ms: 0, waived: self.session().waiver(id, watch, self.now).cloned() };
+        let seen = |watch: &WatchId| GateSeen {
+            watch: watch.clone(),
+            reading: self.reading(watch),
+            age_ms: 0,
+            waived: self.session().waiver(id, watch, self.now).cloned(),
+        };
         Ok(Covers {
             step: id.clone(),
             attempt,
@@ -45,7 +50,10 @@ impl World {
             checks: step.checks,
             command: CommandSeen {
                 env: BTreeMap::from([("PATH".into(), "/bin".into())]),
-                ..CommandSeen::bare(step.command.run.argv(&self.session().params).map_err(|error| error.to_string())?, exe)
+                ..CommandSeen::bare(
+                    step.command.run.argv(&self.session().params).map_err(|error| error.to_string())?,
+                    exe,
+                )
             },
             plan: plan.digest,
             gates: step.gates.iter().map(|gate| seen(&gate.watch)).collect(),
