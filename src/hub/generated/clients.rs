@@ -180,6 +180,7 @@ fn moves(event: &crate::event::Event) -> bool {
             | "VerifyEnded"
             | "OutcomeUnknown"
             | "Acknowledged"
+            | "StepSkipped"
     )
 }
 
@@ -198,6 +199,7 @@ fn row(before: Phase, event: &crate::event::Event, after: Phase) -> Option<usize
             VerifyWell | VerifyWorse | VerifyUnclear => "VerifyEnded",
             Lose => "OutcomeUnknown",
             SettleDone | SettleFailed => "Acknowledged",
+            Skip => "StepSkipped",
         };
         *from == before && *to == after && kind == event.kind()
     })
