@@ -92,6 +92,7 @@ fn an_unused_index_is_dropped_on_a_real_database() {
         shadow.expect("AFTER THIS NOTHING CAN BE UNDONE");
         assert_eq!(indexes(&database), "1");
         lead.refused("run");
+        shadow.ok("readback index orders_customer_old_idx");
         shadow.ok("check");
     }
     lead.ok("run");
