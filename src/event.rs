@@ -9,7 +9,7 @@ mod covers;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
-pub use covers::{CommandSeen, Covers, FileSeen, FolderSeen, Frozen, GateSeen, RollbackSeen};
+pub use covers::{CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen, RollbackSeen, WaivedSeen};
 
 use crate::clock::At;
 use crate::hash::Hash;
@@ -123,6 +123,9 @@ pub enum Event {
     StepArmed { step: StepId, attempt: u32, lapses: At, covers: Frozen },
     /// A shadow opened the cross-check panel.
     CheckOpened { step: StepId, attempt: u32 },
+    /// A shadow typed a field of the step from their own copy of the runbook. What they typed is not kept: where it is
+    /// right it is the value in `covers`, and where it is wrong it is nobody's business.
+    ReadBack { step: StepId, attempt: u32, field: String, right: bool },
     /// A shadow's yes to exactly that digest.
     CrossChecked {
         step: StepId,
@@ -150,6 +153,41 @@ pub enum Event {
     },
     /// What was armed is so no longer; checks on it are gone.
     StepVoided { step: StepId, attempt: u32, cause: Cause },
+    /// A second person's exception to one gate, for the next attempt of one step. It excuses that status and better ones.
+    GateWaived {
+        step: StepId,
+        attempt: u32,
+        watch: WatchId,
+        status: Status,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// One half of leaving a step out.
+    SkipAgreed {
+        step: StepId,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// The lead and one more person leave a step out; `agreed` said so first.
+    StepSkipped {
+        step: StepId,
+        agreed: Principal,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// The lead alone clears what is armed, in place of so many checks.
+    BreakGlass {
+        step: StepId,
+        attempt: u32,
+        digest: Hash,
+        missing: u32,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
     /// Quorum is reached (or none is asked).
     StepCleared { step: StepId, attempt: u32 },
 
@@ -276,10 +314,15 @@ kinds!(
     RecoveryTurned,
     StepArmed,
     CheckOpened,
+    ReadBack,
     CrossChecked,
     Objected,
     Withdrawn,
     StepVoided,
+    GateWaived,
+    SkipAgreed,
+    StepSkipped,
+    BreakGlass,
     StepCleared,
     RunRequested,
     RunIntended,

@@ -151,6 +151,15 @@ impl Plain {
                         }
                         self.opened = self.open(client, &view).await;
                     }
+                    // What was hidden until it was read back is shown now: whole, as it is checked.
+                    Event::ReadBack { right: true, .. } if line.by == view.me => {
+                        if let Some((_, _, armed)) = view.session.open_step()
+                            && armed.owes_read_back(&view.me).is_empty()
+                        {
+                            panel(armed, &view, out)?;
+                            self.grace = Instant::now() + GRACE;
+                        }
+                    }
                     Event::RunEnded { step, attempt, .. } => {
                         self.ended((step.clone(), *attempt, Part::Step), &view, out)?
                     }
@@ -251,6 +260,9 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
             shown(&person.key)
         )?;
     }
+    for glass in &session.glass {
+        writeln!(out, "{}", shown(&glass.to_string()))?;
+    }
     if session.line.is_stopped() {
         writeln!(
             out,
@@ -299,7 +311,8 @@ fn command(command: &CommandSeen, out: &mut impl Write) -> std::io::Result<()> {
 
 /// The cross-check panel, whole.
 pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Result<()> {
-    let covers = armed.covers.covers();
+    let hidden = session::readback::hidden(&view.session, &armed.covers.covers().step, &view.me);
+    let covers = &session::readback::masked_covers(armed.covers.covers(), &hidden);
     writeln!(
         out,
         "--- CHECK {} attempt {}: {} [{}]",
@@ -325,6 +338,10 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
     for gate in &covers.gates {
         let status = view.session.status(&gate.watch, now);
         writeln!(out, "gate {}: {}: {}", gate.watch, status.word(), shown(&view.session.why(&gate.watch, now)))?;
+        if let Some(waived) = &gate.waived {
+            let (by, status, why) = (&waived.by, waived.status.word(), shown(&waived.why));
+            writeln!(out, "GATE {} IS WAIVED for this attempt, by {by}, when it was {status}: {why}", gate.watch)?;
+        }
     }
     for (name, words) in &covers.words {
         writeln!(out, "{}: {}", shown(&name.replace('_', " ")), shown(words))?;
@@ -333,6 +350,22 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         writeln!(out, "AFTER THIS NOTHING CAN BE UNDONE")?;
     }
     ways_back(view, out)?;
+    let owed = armed.owes_read_back(&view.me);
+    if view.session.may_check(&view.me) && !owed.is_empty() && !armed.checks.contains_key(&view.me) {
+        let names: Vec<_> = owed.iter().map(|field| shown(&field.name)).collect();
+        writeln!(
+            out,
+            "READ BACK from your own copy of the runbook, before you check: {}; others read back other fields, and the values \
+             are hidden here until you have",
+            names.join(", ")
+        )?;
+    }
+    for (who, reader) in &armed.readers {
+        let names: Vec<_> = reader.right.iter().map(|name| shown(name)).collect();
+        let right = if names.is_empty() { "nothing yet".to_owned() } else { names.join(", ") };
+        let wrong = if reader.wrong == 0 { String::new() } else { format!("; {} times WRONG", reader.wrong) };
+        writeln!(out, "read back by {who}: {right}{wrong}")?;
+    }
     let checked: Vec<_> = armed.checks.keys().map(ToString::to_string).collect();
     writeln!(
         out,

@@ -3,7 +3,7 @@
 use crate::client::view::View;
 use crate::event::{Attention, Settled};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId};
+use crate::name::{Principal, StepId, WatchId};
 use crate::session::Request;
 
 /// What a line asks for.
@@ -23,12 +23,12 @@ pub enum Verb {
 
 /// The verbs, as `help` shows them.
 pub const HELP: &str = "\
-arm ID · disarm · check · object WHY · withdraw · run · interrupt ID · kill ID · rollback ID · ack TEXT · settle ID done|failed WHY
+arm ID · disarm · readback NAME VALUE · check · object WHY · withdraw · run · interrupt ID · kill ID · rollback ID · ack TEXT · settle ID done|failed WHY · skip ID WHY · waive GATE WHY · break-glass ID WHY
 andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here · status · close [NOTE] · quit
-check, object, withdraw, run and disarm mean the one armed step";
+readback, check, object, withdraw, run and disarm mean the one armed step";
 
 /// Verbs of the design that later versions carry out.
-const LATER: &[&str] = &["set", "readback", "type", "skip", "waive", "poll", "go", "no-go", "seat", "answer", "adhoc"];
+const LATER: &[&str] = &["set", "type", "poll", "go", "no-go", "seat", "answer", "adhoc"];
 
 /// What its author read last: the armed step, the attempt, and the digest of the panel.
 pub type Read = (StepId, u32, Hash);
@@ -63,6 +63,12 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
             let (step, attempt, _) = armed()?;
             Request::Disarm { step, attempt }
         }
+        "readback" => {
+            let (field, value) =
+                rest.split_once(char::is_whitespace).ok_or("readback is written: readback NAME VALUE")?;
+            let (step, attempt, _) = armed()?;
+            Request::ReadBack { step, attempt, field: field.to_owned(), value: value.trim().to_owned() }
+        }
         "check" => {
             nothing("armed")?;
             let (step, attempt, digest) = armed()?;
@@ -82,6 +88,26 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
             nothing("armed")?;
             let (step, attempt, _) = armed()?;
             Request::Run { step, attempt }
+        }
+        "waive" => {
+            let usage = "waive is written: waive GATE WHY";
+            let (gate, why) = rest.split_once(char::is_whitespace).ok_or(usage)?;
+            let watch = WatchId::new(gate).map_err(|error| error.to_string())?;
+            let (step, state) = session.current_step().ok_or("no step is left")?;
+            let attempt = state.attempt + u32::from(!state.phase.is_open());
+            let status = session.status(&watch, view.now(crate::clock::wall()));
+            Request::Waive { step: step.id.clone(), attempt, watch, status, why: why.trim().to_owned() }
+        }
+        "skip" => {
+            let usage = "skip is written: skip ID WHY";
+            let (id, why) = rest.split_once(char::is_whitespace).ok_or(usage)?;
+            Request::Skip { step: step_id(id)?, why: why.trim().to_owned() }
+        }
+        "break-glass" => {
+            let usage = "break-glass is written: break-glass ID WHY, with the id of the armed step";
+            let (id, why) = rest.split_once(char::is_whitespace).ok_or(usage)?;
+            let (step, attempt, digest) = armed()?;
+            Request::BreakGlass { step, attempt, digest, confirm: id.to_owned(), why: why.trim().to_owned() }
         }
         "interrupt" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: false },
         "kill" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: true },

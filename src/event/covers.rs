@@ -1,8 +1,8 @@
 //! What exactly a step would run, frozen: the object that people check.
 
-use super::{Part, Reading};
+use super::{Part, Reading, Status};
 use crate::hash::Hash;
-use crate::name::{StepId, WatchId};
+use crate::name::{Principal, StepId, WatchId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -36,6 +36,9 @@ pub struct Covers {
     /// Nothing after it can be undone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub point_of_no_return: bool,
+    /// What shadows type from their own copy of the runbook before they may check it, in the plan's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readback: Vec<FieldSeen>,
     /// Only a security key that was touched may check it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_touch: bool,
@@ -62,6 +65,10 @@ impl Covers {
     pub fn commands(&self) -> impl Iterator<Item = (Part, &CommandSeen)> {
         let rollback = self.rollback.iter().map(|rollback| (Part::Rollback, &rollback.command));
         std::iter::once((Part::Step, &self.command)).chain(rollback)
+    }
+    pub(crate) fn commands_mut(&mut self) -> impl Iterator<Item = &mut CommandSeen> {
+        let rollback = self.rollback.iter_mut().map(|rollback| &mut rollback.command);
+        std::iter::once(&mut self.command).chain(rollback)
     }
     /// One of them.
     pub fn command_of(&self, part: Part) -> Option<&CommandSeen> {
@@ -205,6 +212,22 @@ pub struct CommandSeen {
     pub user: String,
 }
 
+/// A parameter that is read back, with its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldSeen {
+    /// Its name in the plan.
+    pub name: String,
+    /// What was filled in for it.
+    pub value: String,
+}
+impl FieldSeen {
+    /// Of names and values.
+    pub fn all(fields: Vec<(String, String)>) -> Vec<FieldSeen> {
+        fields.into_iter().map(|(name, value)| FieldSeen { name, value }).collect()
+    }
+}
+
 /// A file as it was when looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -244,6 +267,21 @@ pub struct GateSeen {
     pub reading: Reading,
     /// How old that was.
     pub age_ms: u64,
+    /// The exception that was made to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived: Option<WaivedSeen>,
+}
+
+/// An exception to a gate: by whom, on what it read, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaivedSeen {
+    /// Who.
+    pub by: Principal,
+    /// What it read.
+    pub status: Status,
+    /// Their words.
+    pub why: String,
 }
 
 /// `covers` together with its text, byte for byte as it stands in the line: that text is what the digest is taken of.

@@ -6,7 +6,7 @@
 
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
-use crate::event::{CommandSeen, Covers, FileSeen, FolderSeen, GateSeen, RollbackSeen};
+use crate::event::{CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, GateSeen, RollbackSeen};
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
 use crate::plan::{Command, Io, Params, Plan, RenderError, Stdin, Step};
@@ -74,6 +74,9 @@ pub enum FreezeError {
     /// What is to run from a sealed copy cannot.
     #[error("sealed = true: {} {why}", shown(path))]
     Unsealable { path: PathBuf, why: String },
+    /// A parameter that nobody could read back.
+    #[error("readback: {0}")]
+    ReadBack(String),
     /// A name that cannot be in an environment.
     #[error("environment variable {name:?}: a name may not be empty or hold '='; rename it")]
     EnvName { name: String },
@@ -121,6 +124,7 @@ pub fn freeze(
         gates,
         words: words(step),
         point_of_no_return: step.point_of_no_return,
+        readback: FieldSeen::all(step.fields(params).map_err(FreezeError::ReadBack)?),
         require_touch: step.require_touch,
     })
 }

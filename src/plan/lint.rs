@@ -179,6 +179,19 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
             "without it nobody can tell a slow step from a stuck one",
         );
     }
+    let text =
+        |step: &Step| step.commands().flat_map(super::people::names_in).collect::<std::collections::BTreeSet<_>>();
+    if let Some(name) = step.readback.iter().find(|name| !text(step).contains(*name)) {
+        let message = format!("step {id} has {name} read back, and nothing it runs is filled in with it");
+        let help = "what people type should decide what happens: name a parameter of the command";
+        warnings.add(at(&["readback"]), message, "changes nothing", help);
+    }
+    if step.class == Class::Irreversible && step.readback.is_empty() {
+        let message = format!("irreversible step {id} is checked without a read-back");
+        let help =
+            "make what it destroys a parameter, and have shadows type it from their own copy: readback = [\"name\"]";
+        warnings.add(at(&["class"]), message, "no `readback`", help);
+    }
     if step.class == Class::Irreversible && step.checks < 2 {
         let message = format!("irreversible step {id} is cleared by one person");
         warnings.add(at(&["checks"]), message, "two by default", "leave `checks` out, or ask for two");
@@ -268,6 +281,7 @@ mod tests {
                 "13: irreversible step s has no gate",
                 "13: irreversible step s does not say how it could be undone",
                 "13: irreversible step s does not say how long it should take",
+                "13: irreversible step s is checked without a read-back",
                 "14: irreversible step s is cleared by one person",
             ]
         );

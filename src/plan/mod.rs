@@ -9,6 +9,7 @@ mod command;
 mod golden;
 mod lint;
 mod parse;
+mod people;
 mod problem;
 mod recovery;
 mod sample;
@@ -80,6 +81,8 @@ pub struct Plan {
     pub lapse: Duration,
     /// What happens once too few shadows are connected.
     pub on_shadow_lost: ShadowLost,
+    /// Leads who may clear a step alone where nobody is there to check it.
+    pub break_glass: Vec<Principal>,
     /// How long a shadow may be gone before it counts as lost.
     pub shadow_grace: Duration,
 }
@@ -358,6 +361,8 @@ pub struct Step {
     pub point_of_no_return: bool,
     /// The last cross-check starts it.
     pub run_on_clear: bool,
+    /// Parameters that shadows type from their own copy of the runbook before their check counts.
+    pub readback: Vec<String>,
     /// Only a signature of a security key that was touched counts as a cross-check.
     pub require_touch: bool,
     /// What it touches, in words.

@@ -5,8 +5,8 @@ use super::problem::{PlanError, Problem};
 use super::table::{Context, Table, Value};
 use super::units::is_identifier;
 use super::{
-    Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch, recovery,
-    steps, watches,
+    Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch, people,
+    recovery, steps, watches,
 };
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId, is_hidden};
@@ -42,6 +42,7 @@ const KEYS: &[&str] = &[
     "lapse",
     "on_shadow_lost",
     "shadow_grace",
+    "break_glass",
     "crew",
     "params",
     "secrets",
@@ -132,6 +133,7 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
         watches::credential::outlive(&watch_tables, watches, expected);
         watches::session::of_plan(watches, name.as_deref().unwrap_or_default());
     }
+    let break_glass = people::break_glass(&top, crew.as_ref());
     let lost = [("hold", ShadowLost::Hold), ("warn", ShadowLost::Warn)];
     Some(Plan {
         text: cx.text.into(),
@@ -140,6 +142,7 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
         lapse: top.duration("lapse").unwrap_or(LAPSE),
         on_shadow_lost: top.get("on_shadow_lost").and_then(|v| v.choice(&lost)).unwrap_or(ShadowLost::Hold),
         shadow_grace: top.duration("shadow_grace").unwrap_or(SHADOW_GRACE),
+        break_glass: break_glass?,
         name: name?,
         environment: environment?,
         crew: crew?,
@@ -276,7 +279,7 @@ fn read_crew(top: &Table<'_>) -> Option<Crew> {
     Some(Crew { allowed_signers: allowed_signers?, lead: lead?, shadow: shadow?, observer: observer? })
 }
 
-fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {
+pub(super) fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {
     let items = value.items("names")?;
     let mut seen = BTreeSet::new();
     let names = items.iter().map(|item| {

@@ -2,6 +2,7 @@
 
 use super::command;
 use super::parse::unknown_id;
+use super::people;
 use super::table::{Table, Value};
 use super::{Class, Crew, Gate, Rollback, Step, Verified, Verify, Worse};
 use crate::name::{StepId, WatchId};
@@ -19,13 +20,14 @@ const KEYS: &[&str] = &[
     "point_of_no_return",
     "expects_loss",
     "run_on_clear",
+    "readback",
     "require_touch",
     "touches",
     "undo",
     "half_way",
     "remains_in",
 ];
-const REFUSED: &[&str] = &["preview", "readback", "until", "manual", "each", "on", "rehearse", "probe"];
+const REFUSED: &[&str] = &["preview", "until", "manual", "each", "on", "rehearse", "probe"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {
@@ -56,6 +58,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
             items.into_iter().collect()
         },
     );
+    let readback = people::read_back(&table, checks);
     let gates = table.get("gates").map_or_else(|| Some(vec![]), |gates| read_gates(&gates, around.watches));
     let after = read_after(&table, index, around.steps);
 
@@ -78,6 +81,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         title: title?,
         command: command?,
         expects_loss: expects_loss?,
+        readback: readback?,
         gates: gates?,
         after: after?,
     })

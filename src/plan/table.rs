@@ -70,6 +70,10 @@ impl<'a> Context<'a> {
     pub fn declare(&self, param: &str) {
         self.params.borrow_mut().push(param.to_owned());
     }
+    /// The declared parameters.
+    pub fn declared(&self) -> Vec<String> {
+        self.params.borrow().clone()
+    }
     pub fn declare_secret(&self, key: &str) {
         self.secrets.borrow_mut().push(key.to_owned());
     }

@@ -1,7 +1,7 @@
 //! The report as Markdown: what is written beside the transcript when a session closes.
 
 use super::text::{code, fence, inline, quoted};
-use super::{Attempt, Ran, Report, ReportError, StepReport, Tail};
+use super::{Attempt, Exception, Kind, Ran, Report, ReportError, StepReport, Tail};
 use crate::clock::{At, human};
 use crate::event::{CommandSeen, Compared, Outcome, Settled};
 use crate::session::vouching;
@@ -56,6 +56,7 @@ fn moment(at: At) -> String {
 
 fn header(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(out, "# Release report: {}\n", inline(&report.plan_name))?;
+    exceptions(out, report)?;
     match &report.verdict {
         Verdict::Intact { .. } => {}
         verdict => writeln!(
@@ -102,6 +103,42 @@ fn header(out: &mut String, report: &Report) -> std::fmt::Result {
         row("Output", inline(&output.to_string()))?;
     }
     writeln!(out, "\nTimes are UTC.\n")
+}
+
+/// Before anything else: what was done beside the usual way, the worst first.
+fn exceptions(out: &mut String, report: &Report) -> std::fmt::Result {
+    let rank = |exception: &&Exception| match exception.kind {
+        Kind::BreakGlass { .. } => 0,
+        Kind::Waived { .. } => 1,
+        Kind::Skipped { .. } => 2,
+    };
+    let mut all: Vec<_> = report.exceptions.iter().collect();
+    all.sort_by_key(rank);
+    for exception in &all {
+        let step = report.steps.iter().find(|step| step.id == exception.step);
+        let step = step.map_or_else(|| exception.step.to_string(), |step| format!("{:02} {}", step.number, step.id));
+        let (at, by, why) = (exception.at.clock(), inline(exception.by.as_str()), inline(&exception.why));
+        match &exception.kind {
+            Kind::BreakGlass { attempt, missing } => {
+                let s = if *missing == 1 { "" } else { "s" };
+                writeln!(
+                    out,
+                    "> **BREAK GLASS: step {step} was cleared by {by} alone** at {at}, attempt {attempt}, {missing} \
+                     cross-check{s} missing: {why}\n>"
+                )?;
+            }
+            Kind::Waived { attempt, watch, status } => writeln!(
+                out,
+                "> **Waived: gate {watch}, {}**, for attempt {attempt} of step {step}, by {by} at {at}: {why}\n>",
+                status.word()
+            )?,
+            Kind::Skipped { agreed } => {
+                let agreed = inline(agreed.as_str());
+                writeln!(out, "> **Skipped: step {step}**, by {agreed} and {by} at {at}: {why}\n>")?;
+            }
+        }
+    }
+    if all.is_empty() { Ok(()) } else { writeln!(out) }
 }
 
 fn crew(out: &mut String, report: &Report) -> std::fmt::Result {
@@ -171,12 +208,20 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         let age = human(Duration::from_millis(gate.age_ms));
         let (status, why) = (gate.reading.status.word(), inline(&gate.reading.why));
         writeln!(out, "- gate {} was {status} when armed, read {age} before: {why}", inline(gate.watch.as_str()))?;
+        if let Some(waived) = &gate.waived {
+            let (by, status) = (who(&waived.by), waived.status.word());
+            writeln!(out, "  - **waived** by {by} when it was {status}: {}", inline(&waived.why))?;
+        }
     }
     command(out, &covers.command)?;
     if let Some(rollback) = &covers.rollback {
         let when = if rollback.automatic { "by itself" } else { "when the lead asks for it" };
         writeln!(out, "Checked together with it, its rollback, which runs {when}:\n")?;
         command(out, &rollback.command)?;
+    }
+    for (at, by, field, right) in &attempt.read_back {
+        let word = if *right { "read back" } else { "**read back wrong**" };
+        writeln!(out, "- {} {} {word}: {}", at.clock(), who(by), inline(field))?;
     }
     for check in &attempt.checks {
         let quick = if check.is_very_quick() { " (**very quick**)" } else { "" };

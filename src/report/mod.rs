@@ -5,10 +5,12 @@
 
 pub mod evidence;
 pub mod markdown;
+mod people;
 pub mod replay;
 pub mod text;
 
 pub use markdown::write_beside;
+pub use people::{Exception, Kind};
 
 use crate::clock::At;
 use crate::event::{
@@ -104,6 +106,8 @@ pub struct Report {
     pub ways_back: Vec<WayBackReport>,
     /// Every change of the best one that stood.
     pub turns_back: Vec<TurnBack>,
+    /// Exceptions, steps left out, steps cleared by one person alone.
+    pub exceptions: Vec<Exception>,
     /// Every time the line was stopped.
     pub stops: Vec<Stop>,
     /// Every request that was refused.
@@ -163,6 +167,8 @@ pub struct Attempt {
     /// What exactly was armed, gates as they were included.
     pub covers: Frozen,
     pub opened: BTreeMap<Principal, At>,
+    /// Fields that were typed from somebody's own runbook, and whether that was right.
+    pub read_back: Vec<(At, Principal, String, bool)>,
     pub checks: Vec<Checked>,
     pub objections: Vec<Said>,
     pub withdrawn: Vec<(At, Principal)>,
@@ -394,6 +400,7 @@ impl Report {
             watches: watches.collect(),
             ways_back: ways_back.collect(),
             turns_back: vec![],
+            exceptions: vec![],
             stops: vec![],
             refusals: vec![],
             said: vec![],
@@ -408,6 +415,7 @@ impl Report {
         if let Some(text) = story(before, line) {
             self.timeline.push(Told { seq: line.seq, at, text });
         }
+        self.exceptions.extend(people::exception(line));
         let said = |text: &str| Said { at, by: by.clone(), text: text.to_owned() };
         match &line.event {
             Event::SessionClosed { outcome, note, .. } => {
@@ -489,6 +497,7 @@ impl Report {
             Event::CheckOpened { .. } => {
                 attempt.opened.entry(by).or_insert(at);
             }
+            Event::ReadBack { field, right, .. } => attempt.read_back.push((at, by, field.clone(), *right)),
             Event::CrossChecked { digest, key, .. } => {
                 let opened = attempt.opened.get(&by).copied().unwrap_or(at);
                 let looked_ms = u64::try_from(at.since(opened).as_millis()).unwrap_or(u64::MAX);
@@ -553,6 +562,7 @@ impl Attempt {
             digest: covers.digest(),
             covers: covers.clone(),
             opened: BTreeMap::new(),
+            read_back: vec![],
             checks: vec![],
             objections: vec![],
             withdrawn: vec![],

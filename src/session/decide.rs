@@ -3,7 +3,7 @@
 use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
-use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, rollback, twin};
+use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, glass, readback, rollback, skip, twin, waive};
 use crate::clock::At;
 use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled};
 use crate::hash::Hash;
@@ -45,6 +45,15 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
     }
     match request {
         Request::Arm { step, covers } => arm(session, at, who, step, covers.as_deref()),
+        Request::Waive { .. } => waive::decide(session, at, author, request),
+        Request::Skip { .. } => skip::decide(session, at, author, request),
+        Request::BreakGlass { step, attempt, .. } => {
+            lead_only(session, who)?;
+            let armed = open_attempt(session, step, *attempt)?;
+            let Some(planned) = session.plan.step(step) else { return Err(Refusal::NoSuchStep { step: step.clone() }) };
+            gates_hold(session, planned, at)?;
+            glass::decide(session, at, author, request, (armed, state_of(session, step)?.phase))
+        }
         Request::Disarm { step, attempt } => {
             lead_only(session, who)?;
             open_attempt(session, step, *attempt)?;
@@ -59,6 +68,10 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
                 true => vec![],
                 false => vec![Event::CheckOpened { step: step.clone(), attempt: *attempt }],
             })
+        }
+        Request::ReadBack { step, attempt, field, value } => {
+            let armed = open_attempt(session, step, *attempt)?;
+            readback::decide(session, who, armed, (step, *attempt), (field, value))
         }
         Request::Check { step, attempt, digest } => check(session, at, author, request, (step, *attempt, *digest)),
         Request::Object { step, attempt, digest, why } => {
@@ -164,6 +177,22 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
     }
 }
 
+/// What a refused request leaves in the transcript, and by whom. Most leave that they were refused; a wrong read-back is a
+/// fact of its own, which counts however many there were of late.
+pub(crate) fn on_record(
+    session: &Session,
+    at: At,
+    who: &Principal,
+    request: &Request,
+    refusal: &Refusal,
+) -> Option<(Principal, Event)> {
+    let wrong = readback::wrong(request, refusal).map(|event| (who.clone(), event));
+    wrong.or_else(|| {
+        let event = refused(session, at, who, request.describe(), refusal.to_string());
+        event.map(|event| (Principal::hub(), event))
+    })
+}
+
 /// The event that keeps a refusal in the transcript; none where this principal has had too many of late.
 pub(crate) fn refused(session: &Session, at: At, who: &Principal, request: String, reason: String) -> Option<Event> {
     let (since, count) = session.refusals.get(who).copied().unwrap_or((at, 0));
@@ -181,7 +210,9 @@ fn arm(
     lead_only(session, who)?;
     let state = state_of(session, id)?;
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
-    line_free(session)?;
+    if !session.arms_under_hold(who, step) {
+        line_free(session)?;
+    }
     if !matches!(state.phase, Phase::Planned | Phase::SettledFailed) {
         return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted: "planned" });
     }
@@ -202,6 +233,8 @@ fn arm(
         || covers.attempt != attempt
         || covers.plan != session.plan.digest
         || covers.checks < step.checks
+        || !waive::same(session, step, covers, at)
+        || !step.readback.iter().eq(covers.readback.iter().map(|field| &field.name))
     {
         return Err(Refusal::CannotFreeze("the session moved on while the step was frozen; arm it again".into()));
     }
@@ -263,9 +296,13 @@ fn check(
     if !armed.opened.contains_key(who) {
         return Err(Refusal::NotOpened { step: id.clone() });
     }
+    readback::done(armed, who)?;
     line_free(session)?;
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
     gates_hold(session, step, at)?;
+    if armed.missing() <= 1 {
+        waive::checked_by_another(armed, armed.checks.keys().chain([who]))?;
+    }
     let signed = accept(session, at, author, request)?;
     let key = author.key.clone();
     let mut events = vec![Event::CrossChecked { step: id.clone(), attempt, digest: armed.digest(), key, signed }];
@@ -295,7 +332,9 @@ fn run(session: &Session, at: At, id: &StepId, attempt: u32) -> Result<Vec<Event
         Phase::Armed => return Err(Refusal::Quorum { missing: armed.missing() }),
         phase => return Err(Refusal::Phase { step: id.clone(), phase, wanted: "cleared" }),
     }
-    line_free(session)?;
+    if !(armed.glass && session.line.pulled.is_empty()) {
+        line_free(session)?;
+    }
     nothing_pending(session)?;
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
     gates_hold(session, step, at)?;
@@ -410,7 +449,7 @@ fn close(session: &Session, note: &str) -> Result<Vec<Event>, Refusal> {
 }
 
 fn gates_hold(session: &Session, step: &Step, at: At) -> Result<(), Refusal> {
-    match step.gates.iter().find(|gate| !session.gate_holds(gate, at)) {
+    match step.gates.iter().find(|gate| !session.gate_passes(&step.id, gate, at)) {
         Some(gate) => Err(Refusal::Gate {
             watch: gate.watch.clone(),
             status: session.status(&gate.watch, at).word(),

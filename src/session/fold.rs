@@ -1,13 +1,16 @@
 //! The fold itself: what each event makes of a session.
 
+use super::glass::Glass;
+use super::skip::HalfSkip;
 use super::steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepState};
 use super::verify::Verifying;
+use super::waive::Waiver;
 use super::{
     Checkpoint, Closing, HISTORY, Handover, KEPT, Person, REFUSAL_WINDOW, Said, Session, Told, signing, step_of, story,
     verify,
 };
 use crate::clock::At;
-use crate::event::{Attention, Event, Part, Reading, RunEnd, Settled, Status, Verdict};
+use crate::event::{Attention, Event, Part, Reading, RunEnd, Settled, Status, Verdict, WaivedSeen};
 use crate::hash::Hash;
 use crate::name::WatchId;
 use crate::transcript::record::{Head, Line};
@@ -86,6 +89,11 @@ impl Session {
             Event::LeadHandedOver { to, .. } => {
                 self.lead = to.clone();
                 self.handover = None;
+                // They were given to, and with, the lead before.
+                for state in self.steps.values_mut() {
+                    state.waivers.clear();
+                    state.skip = None;
+                }
             }
             Event::Noted { text } => push(&mut self.notes, Said { at, by: by.clone(), text: text.clone() }, KEPT),
             Event::Marked { .. } => {}
@@ -169,6 +177,12 @@ impl Session {
             Event::StepArmed { attempt, lapses, covers, .. } => {
                 state.attempt = *attempt;
                 state.voided = None;
+                state.skip = None;
+                // One that lapsed before it was armed must not come back to life now.
+                let seen = |watch: &WatchId| {
+                    covers.covers().gates.iter().any(|gate| gate.watch == *watch && gate.waived.is_some())
+                };
+                state.waivers.retain(|watch, _| seen(watch));
                 state.run = None;
                 state.rollback = None;
                 state.by_hand = false;
@@ -180,6 +194,8 @@ impl Session {
                     covers: covers.clone(),
                     opened: BTreeMap::new(),
                     checks: BTreeMap::new(),
+                    readers: BTreeMap::new(),
+                    glass: false,
                     starting: None,
                 });
                 go(state, Move::Arm);
@@ -187,6 +203,12 @@ impl Session {
             Event::CheckOpened { .. } => {
                 if let Some(armed) = &mut state.armed {
                     armed.opened.entry(by.clone()).or_insert(at);
+                    armed.seat(by);
+                }
+            }
+            Event::ReadBack { field, right, .. } => {
+                if let Some(armed) = &mut state.armed {
+                    armed.read_back(by, field, *right);
                 }
             }
             Event::CrossChecked { key, .. } => {
@@ -194,6 +216,7 @@ impl Session {
                     let opened = armed.opened.get(by).copied().unwrap_or(at);
                     let looked_ms = u64::try_from(at.since(opened).as_millis()).unwrap_or(u64::MAX);
                     armed.checks.insert(by.clone(), Check { at, key: key.clone(), looked_ms });
+                    armed.move_from_seat_of(by);
                 }
             }
             Event::Withdrawn { .. } => {
@@ -203,8 +226,26 @@ impl Session {
             }
             Event::StepVoided { cause, .. } => {
                 state.voided = Some(cause.to_string());
+                state.waivers.clear();
                 state.armed = None;
                 go(state, Move::Void);
+            }
+            Event::GateWaived { watch, status, why, .. } => {
+                let waived = WaivedSeen { by: by.clone(), status: *status, why: why.clone() };
+                state.waivers.insert(watch.clone(), Waiver { at, waived });
+            }
+            Event::SkipAgreed { why, .. } => state.skip = Some(HalfSkip { at, by: by.clone(), why: why.clone() }),
+            Event::StepSkipped { .. } => {
+                state.skip = None;
+                state.waivers.clear();
+                go(state, Move::Skip);
+            }
+            Event::BreakGlass { step, attempt, missing, why, .. } => {
+                if let Some(armed) = &mut state.armed {
+                    armed.glass = true;
+                }
+                let (step, by, why) = (step.clone(), by.clone(), why.clone());
+                self.glass.push(Glass { step, attempt: *attempt, at, by, why, missing: *missing });
             }
             Event::StepCleared { .. } => go(state, Move::Clear),
             Event::RunRequested { .. } => {
@@ -214,6 +255,7 @@ impl Session {
                 go(state, Move::Request);
             }
             Event::RunIntended { .. } => {
+                state.waivers.clear();
                 state.run = Some(RunState::intended(at, verify(Part::Step)));
                 state.before = before;
                 if let Some(armed) = &mut state.armed {

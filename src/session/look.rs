@@ -1,6 +1,6 @@
 //! What a session says when asked: which step people look at, how a watch stands, who may check. Reads, never changes.
 
-use super::steps::{Armed, StepState};
+use super::steps::{Armed, Phase, StepState};
 use super::{Session, twin};
 use crate::clock::At;
 use crate::event::Status;
@@ -115,7 +115,9 @@ impl Session {
     /// Whether fewer shadows are connected than the next critical step needs.
     pub(super) fn shadows_short(&self) -> bool {
         let next = self.plan.steps.iter().find(|step| {
-            step.checks > 0 && self.is_wanted(&step.id) && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done())
+            step.checks > 0
+                && self.is_wanted(&step.id)
+                && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done() || s.phase == Phase::Skipped)
         });
         next.is_some_and(|step| self.shadows_here().count() < step.checks as usize)
     }

@@ -6,22 +6,26 @@
 
 mod decide;
 mod fold;
+pub mod glass;
 mod line;
 mod look;
 mod observe;
+pub mod readback;
 mod recovery;
 pub mod request;
 mod rollback;
 pub mod signing;
+pub mod skip;
 pub mod steps;
 mod story;
 #[cfg(test)]
 mod tests;
 pub(crate) mod twin;
 pub mod verify;
+pub mod waive;
 
 pub use decide::decide;
-pub(crate) use decide::refused;
+pub(crate) use decide::on_record;
 pub use line::LineState;
 pub use observe::{Fact, observe};
 pub use recovery::{Stands, WayBack, price};
@@ -92,6 +96,9 @@ pub struct Session {
     /// The way back people were told still stands, by its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub way_back: Option<String>,
+    /// Every time the glass was broken: marked for ever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub glass: Vec<glass::Glass>,
     /// Whether anything may start.
     pub line: LineState,
     /// Since when fewer eligible shadows are connected than the next critical step needs.
@@ -292,6 +299,7 @@ impl Session {
             watches: plan.watches.iter().map(|watch| (watch.id.clone(), WatchState::default())).collect(),
             steps: plan.steps.iter().map(|step| (step.id.clone(), StepState::default())).collect(),
             way_back: None,
+            glass: vec![],
             line: LineState::default(),
             short_since: None,
             notes: VecDeque::new(),
@@ -311,10 +319,15 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
     match event {
         Event::StepArmed { step, .. }
         | Event::CheckOpened { step, .. }
+        | Event::ReadBack { step, .. }
         | Event::CrossChecked { step, .. }
         | Event::Objected { step, .. }
         | Event::Withdrawn { step, .. }
         | Event::StepVoided { step, .. }
+        | Event::GateWaived { step, .. }
+        | Event::SkipAgreed { step, .. }
+        | Event::StepSkipped { step, .. }
+        | Event::BreakGlass { step, .. }
         | Event::StepCleared { step, .. }
         | Event::RunRequested { step, .. }
         | Event::RunIntended { step, .. }

@@ -184,7 +184,8 @@ fn tick(session: &Session, at: At) -> Vec<Event> {
         {
             events
                 .push(Event::LineHeld { why: "fewer shadows are connected than the next critical step needs".into() });
-            if events.iter().all(|event| !matches!(event, Event::StepVoided { .. })) {
+            let voided = events.iter().any(|event| matches!(event, Event::StepVoided { .. }));
+            if !voided && !session.is_glass_broken() {
                 events.extend(void_open(session, Cause::Andon));
             }
         }
@@ -225,6 +226,7 @@ fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, a
     if let Some((step, state, _)) = session.open_step()
         && let Some(gate) = step.gates.iter().find(|gate| gate.watch == *id)
         && !(status == Status::Ok || (status == Status::Warn && gate.allow_warn))
+        && !session.is_waived(&step.id, id, status, at)
     {
         let cause = Cause::Gate { watch: id.clone(), status, why };
         events.push(void(&step.id, state.attempt, cause));
@@ -258,7 +260,7 @@ fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<
         }
     };
     let gate = || gate_cause(session, step, at).filter(|_| !twin::broken(4) && !twin::broken(3));
-    let stopped = || (session.line.is_stopped() && !twin::broken(7)).then_some(Cause::Andon);
+    let stopped = || (session.is_stopped_for(armed) && !twin::broken(7)).then_some(Cause::Andon);
     match cause.or_else(gate).or_else(stopped) {
         Some(cause) => vec![void(id, attempt, cause)],
         None => vec![Event::RunIntended { step: id.clone(), attempt }],
@@ -293,7 +295,7 @@ fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process
 }
 
 fn gate_cause(session: &Session, step: &Step, at: At) -> Option<Cause> {
-    let gate = step.gates.iter().find(|gate| !session.gate_holds(gate, at))?;
+    let gate = step.gates.iter().find(|gate| !session.gate_passes(&step.id, gate, at))?;
     let (status, why) = (session.status(&gate.watch, at), session.why(&gate.watch, at));
     Some(Cause::Gate { watch: gate.watch.clone(), status, why })
 }

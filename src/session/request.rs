@@ -1,6 +1,6 @@
 //! What people ask for, and the answers that are not yes.
 
-use crate::event::{Attention, Covers, Settled};
+use crate::event::{Attention, Covers, Settled, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId, shown};
 use crate::session::steps::Phase;
@@ -27,6 +27,8 @@ pub enum Request {
     Disarm { step: StepId, attempt: u32 },
     /// The panel was opened.
     OpenCheck { step: StepId, attempt: u32 },
+    /// What a field of the armed step is, typed from one's own copy of the runbook.
+    ReadBack { step: StepId, attempt: u32, field: String, value: String },
     /// Yes to exactly that digest.
     Check { step: StepId, attempt: u32, digest: Hash },
     /// No to exactly that digest.
@@ -37,6 +39,12 @@ pub enum Request {
     Run { step: StepId, attempt: u32 },
     /// Start what a screen shows as locked. Never starts anything: it puts on record that somebody tried, and why not.
     TryRun { step: StepId, attempt: u32 },
+    /// Make an exception to a gate that reads so, for the next attempt of its step.
+    Waive { step: StepId, attempt: u32, watch: WatchId, status: Status, why: String },
+    /// Agree that the step is left out.
+    Skip { step: StepId, why: String },
+    /// Clear what is armed alone; `confirm` is the step's id, typed.
+    BreakGlass { step: StepId, attempt: u32, digest: Hash, confirm: String, why: String },
     /// Interrupt (or kill) what runs.
     Interrupt { step: StepId, force: bool },
     /// Undo a step that ended badly.
@@ -74,10 +82,14 @@ impl Request {
             Request::Arm { .. } => "arm",
             Request::Disarm { .. } => "disarm",
             Request::OpenCheck { .. } => "open",
+            Request::ReadBack { .. } => "readback",
             Request::Check { .. } => "check",
             Request::Object { .. } => "object",
             Request::Withdraw { .. } => "withdraw",
             Request::Run { .. } | Request::TryRun { .. } => "run",
+            Request::Waive { .. } => "waive",
+            Request::Skip { .. } => "skip",
+            Request::BreakGlass { .. } => "break-glass",
             Request::Interrupt { .. } => "interrupt",
             Request::Rollback { .. } => "rollback",
             Request::Ack { .. } => "ack",
@@ -109,6 +121,10 @@ impl Request {
             | Request::Rollback { step, .. }
             | Request::Ack { step, .. }
             | Request::Settle { step, .. } => format!("{} {step}", self.verb()),
+            // Never what was typed: where it is wrong it may be anything.
+            Request::ReadBack { step, field, .. } => format!("readback {step} {field}"),
+            Request::Waive { step, watch, .. } => format!("waive {watch} of {step}"),
+            Request::Skip { step, .. } | Request::BreakGlass { step, .. } => format!("{} {step}", self.verb()),
             Request::Handover { to } => format!("handover {to}"),
             _ => self.verb().to_owned(),
         }
@@ -117,6 +133,9 @@ impl Request {
     pub fn text(&self) -> Option<&str> {
         match self {
             Request::Object { why, .. }
+            | Request::Waive { why, .. }
+            | Request::Skip { why, .. }
+            | Request::BreakGlass { why, .. }
             | Request::Ack { why, .. }
             | Request::Settle { why, .. }
             | Request::Andon { why } => Some(why),
@@ -190,6 +209,39 @@ pub enum Refusal {
     SameKey { other: Principal },
     #[error("open the panel of step {step} and read it first")]
     NotOpened { step: StepId },
+    #[error("{who} leads, and that takes a second person")]
+    SecondPerson { who: Principal },
+    #[error("step {step} has no gate {watch}; it has {}", if gates.is_empty() { "none".to_owned() } else { gates.join(", ") })]
+    NoSuchGate { step: StepId, watch: WatchId, gates: Vec<String> },
+    #[error("gate {watch} is {status}, and there is nothing to waive")]
+    GateHolds { watch: WatchId, status: &'static str },
+    #[error("gate {watch} was {seen} when you looked, and is {now} now")]
+    GateTurned { watch: WatchId, seen: &'static str, now: &'static str },
+    #[error("gate {watch} is waived already, by {by}")]
+    Waived { watch: WatchId, by: Principal },
+    #[error("{who} waived gate {watch}, and cannot be the only one to check what it would have stopped")]
+    WaivedAlone { who: Principal, watch: WatchId },
+    #[error("the plan does not let {who} break the glass")]
+    NoGlass { who: Principal },
+    #[error("to break the glass the step's id is typed, and that is {step}")]
+    NotConfirmed { step: StepId },
+    #[error("the glass is for when nobody else is there: {} can check it", list(who))]
+    NotAlone { who: Vec<Principal> },
+    #[error("nothing is read back for step {step}")]
+    NothingToReadBack { step: StepId },
+    #[error("{who} reads back {}, and {} is another's or no field of this step", fields.join(", "), shown(field))]
+    OtherField { who: Principal, field: String, fields: Vec<String> },
+    #[error("that is not what {} is in the armed step; {left} more {} before {who} is out of this attempt", shown(field), if *left == 1 { "try" } else { "tries" })]
+    ReadBackWrong { who: Principal, field: String, left: u32 },
+    #[error(
+        "that is not what {} is in the armed step, for the third time: {who} cannot check this attempt any more",
+        shown(field)
+    )]
+    ReadBackOut { who: Principal, field: String },
+    #[error("{who} read back wrong three times, and cannot check this attempt any more")]
+    ReadBackSpent { who: Principal },
+    #[error("first read back {}, each from your own copy of the runbook", fields.join(" and "))]
+    ReadBackOwed { fields: Vec<String> },
     #[error("{who} has not checked it")]
     NotChecked { who: Principal },
     #[error("it needs {missing} more cross-check{}", if *missing == 1 { "" } else { "s" })]
@@ -240,9 +292,20 @@ impl Refusal {
             Refusal::NotArmedAnyMore { .. } => Some("the lead can arm it again"),
             Refusal::Gate { .. } => Some("it clears by itself once the watch reads ok"),
             Refusal::Contain { .. } => Some("arm and run it; what was undone could be done again by itself without it"),
+            Refusal::WaivedAlone { .. } => Some("somebody else has to check it as well"),
+            Refusal::NoGlass { .. } => Some("`break_glass` in the plan names the leads who may"),
+            Refusal::GateTurned { .. } => Some("look again, and waive what it is now"),
+            Refusal::ReadBackWrong { .. } => Some("if your runbook is right, object: something else is armed"),
+            Refusal::ReadBackOut { .. } | Refusal::ReadBackSpent { .. } => {
+                Some("another shadow can check it; or object, if it is not what your runbook says")
+            }
             Refusal::LineStopped { .. } => Some("say `release` once it is safe to go on"),
             Refusal::Owed { .. } => Some("a shadow says `ack WHY`, or `settle ID done|failed WHY`"),
             _ => None,
         }
     }
+}
+
+fn list(people: &[Principal]) -> String {
+    people.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

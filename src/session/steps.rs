@@ -1,6 +1,9 @@
 //! The life of a step, as one table.
 
+use super::readback::Reader;
+use super::skip::HalfSkip;
 use super::verify::{Sampled, Verifying};
+use super::waive::Waiver;
 use crate::clock::At;
 use crate::event::{Compared, Frozen, Part, Process, RunEnd, Settled, Verdict};
 use crate::hash::Hash;
@@ -49,6 +52,8 @@ pub enum Phase {
     SettledDone,
     /// Somebody says its effect is not there; it may be armed again.
     SettledFailed,
+    /// Left out; never done.
+    Skipped,
 }
 
 /// What moves a step.
@@ -94,6 +99,8 @@ pub enum Move {
     SettleDone,
     /// `Acknowledged` as failed
     SettleFailed,
+    /// `StepSkipped`
+    Skip,
 }
 
 use Move::*;
@@ -103,6 +110,7 @@ use Phase::*;
 pub const TABLE: &[(Phase, Move, Phase)] = &[
     (Planned, Arm, Armed),
     (SettledFailed, Arm, Armed),
+    (Planned, Skip, Skipped),
     (Armed, Clear, Cleared),
     (Armed, Void, Planned),
     (Cleared, Void, Planned),
@@ -176,7 +184,7 @@ impl Phase {
     }
     /// What comes after it may begin.
     pub fn is_over(self) -> bool {
-        matches!(self, Done | SettledDone | SettledFailed)
+        matches!(self, Done | SettledDone | SettledFailed | Skipped)
     }
     /// Its effect is there.
     pub fn is_done(self) -> bool {
@@ -203,6 +211,7 @@ impl Phase {
             RollbackFailed => "rollback failed",
             SettledDone => "settled: done",
             SettledFailed => "settled: not done",
+            Skipped => "skipped",
         }
     }
 }
@@ -235,6 +244,12 @@ pub struct StepState {
     pub settled: Option<Note>,
     /// Why the last attempt was voided.
     pub voided: Option<String>,
+    /// Exceptions to its gates, for its next attempt or the one that is open.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waivers: BTreeMap<crate::name::WatchId, Waiver>,
+    /// Who said that it be left out, and waits for a second person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<HalfSkip>,
 }
 impl Default for StepState {
     fn default() -> Self {
@@ -249,6 +264,8 @@ impl Default for StepState {
             was_rolled_back: false,
             settled: None,
             voided: None,
+            waivers: BTreeMap::new(),
+            skip: None,
         }
     }
 }
@@ -297,6 +314,12 @@ pub struct Armed {
     pub opened: BTreeMap<Principal, At>,
     /// Who said yes.
     pub checks: BTreeMap<Principal, Check>,
+    /// Who has to type what before their yes counts, and how far they are; nobody where nothing is read back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub readers: BTreeMap<Principal, Reader>,
+    /// Cleared by breaking the glass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub glass: bool,
     /// Set while starting: number of the `RunRequested` line, and gates whose new reading has not come yet.
     pub starting: Option<Starting>,
 }

@@ -1,5 +1,6 @@
 //! The session in short sentences: the events pane, plain mode and the report tell the same story.
 
+use super::readback::TRIES;
 use super::{Session, recovery, step_of, twin};
 use crate::clock::human;
 use crate::event::{Attention, Event, Outcome, Part, Settled, Verdict};
@@ -63,6 +64,15 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("{by} armed {step} (attempt {attempt}, digest {})", covers.digest().short())
         }
         Event::CheckOpened { .. } => format!("{by} opened the check of {step}"),
+        Event::ReadBack { field, right: true, .. } => format!("{by} read back {} of {step}", shown(field)),
+        Event::ReadBack { field, right: false, .. } => {
+            let before = session.open_step().and_then(|(_, _, armed)| armed.readers.get(by)).map_or(0, |it| it.wrong);
+            let out = match before + 1 >= TRIES {
+                true => format!(" for the third time: {by} cannot check this attempt any more"),
+                false => String::new(),
+            };
+            format!("{by} read back {} of {step} WRONG{out}", shown(field))
+        }
         Event::CrossChecked { digest, .. } => {
             let opened = session.open_step().and_then(|(_, _, armed)| armed.opened.get(by));
             let looked = opened.map_or(Duration::ZERO, |opened| line.at.since(*opened));
@@ -71,6 +81,19 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::Objected { why, .. } => format!("{by} objected to {step}{}", quoted(why)),
         Event::Withdrawn { .. } => format!("{by} withdrew the check of {step}"),
         Event::StepVoided { cause, .. } => format!("{step} is not armed any more: {}", shown(&cause.to_string())),
+        Event::GateWaived { watch, status, why, .. } => {
+            format!(
+                "WAIVED: {by} waived gate {watch} ({}) for the next attempt of {step}{}",
+                status.word(),
+                quoted(why)
+            )
+        }
+        Event::SkipAgreed { why, .. } => format!("{by} agrees to skip {step}{}", quoted(why)),
+        Event::StepSkipped { agreed, why, .. } => format!("{step} is SKIPPED, by {agreed} and {by}{}", quoted(why)),
+        Event::BreakGlass { missing, why, .. } => {
+            let s = if *missing == 1 { "" } else { "s" };
+            format!("BREAK GLASS: {by} cleared {step} alone, {missing} cross-check{s} missing{}", quoted(why))
+        }
         Event::StepCleared { .. } => format!("{step} is cleared"),
         Event::RunRequested { .. } => format!("{by} pressed run on {step}; gates and bytes are read again"),
         Event::RunIntended { .. } => format!("{step} will run"),

@@ -2,7 +2,7 @@
 
 use super::request::{Author, Refusal, Request};
 use super::steps::Phase;
-use super::{Fact, Session, decide, observe};
+use super::{Fact, Session, decide, observe, on_record};
 use crate::clock::At;
 use crate::event::{
     CommandSeen, Covers, Event, FileSeen, Part, Process, Reading, Role, RollbackSeen, RunEnd, Settled, Status,
@@ -37,6 +37,8 @@ id = "clean"
 run = ["./clean"]
 "#;
 
+mod exceptions;
+mod readback;
 mod rollback;
 mod verify;
 
@@ -122,8 +124,15 @@ impl Desk {
     fn ask_with_key(&mut self, name: &str, key: &str, request: Request) -> Result<Vec<&'static str>, Refusal> {
         self.see(Fact::Tick);
         let author = Author::new(who(name), key);
-        let events = decide(&self.session, self.now, &author, &request)?;
-        Ok(self.fold(&who(name), events))
+        match decide(&self.session, self.now, &author, &request) {
+            Ok(events) => Ok(self.fold(&who(name), events)),
+            Err(refusal) => {
+                if let Some((by, event)) = on_record(&self.session, self.now, &who(name), &request, &refusal) {
+                    self.fold(&by, vec![event]);
+                }
+                Err(refusal)
+            }
+        }
     }
     fn arm(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {
         let covers = self.covers("one");
@@ -148,6 +157,7 @@ impl Desk {
             gates: vec![],
             words: BTreeMap::new(),
             point_of_no_return: false,
+            readback: vec![],
             require_touch: false,
         }
     }

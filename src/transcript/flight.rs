@@ -105,6 +105,7 @@ impl Pilot<'_> {
             watch: gate.watch.clone(),
             reading: session.watches[&gate.watch].reading.clone().unwrap(),
             age_ms: session.age(&gate.watch, self.at).unwrap().as_millis() as u64,
+            waived: None,
         });
         Box::new(Covers {
             step: step(id),
@@ -124,6 +125,7 @@ impl Pilot<'_> {
             gates: gates.collect(),
             words: [("undo".to_owned(), "restore from backup".to_owned())].into(),
             point_of_no_return: false,
+            readback: vec![],
             require_touch: false,
         })
     }

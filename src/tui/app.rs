@@ -1,9 +1,9 @@
 //! What only this screen knows: focus, scroll, the open overlay, typed text, and what of a panel was really seen.
 
 use crate::clock::At;
-use crate::event::{Attention, Settled};
+use crate::event::{Attention, Settled, Status};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId};
+use crate::name::{Principal, StepId, WatchId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tui_input::Input;
@@ -91,8 +91,16 @@ pub enum Purpose {
     Interrupt { step: StepId },
     /// Object to what is shown.
     Object { step: StepId, attempt: u32, digest: Hash },
+    /// Read a field back, from one's own copy of the runbook.
+    ReadBack { step: StepId, attempt: u32, field: String },
     /// Settle a step; `outcome` is asked for first where nobody can tell.
     Settle { step: StepId, outcome: Option<Settled> },
+    /// Make an exception to a gate.
+    Waive { step: StepId, attempt: u32, watch: WatchId, status: Status },
+    /// Leave a step out.
+    Skip { step: StepId },
+    /// Clear what is armed alone: its id, and why.
+    BreakGlass { step: StepId, attempt: u32, digest: Hash },
     /// Hand the lead over to a typed name.
     Handover { names: Vec<Principal> },
     /// End the session by typing `close`.
@@ -101,7 +109,15 @@ pub enum Purpose {
 impl Purpose {
     /// Whether pasted text is welcome. What confirms an act has to be typed.
     pub fn takes_paste(&self) -> bool {
-        matches!(self, Purpose::Say | Purpose::Mark | Purpose::Object { .. } | Purpose::Settle { outcome: Some(_), .. })
+        matches!(
+            self,
+            Purpose::Say
+                | Purpose::Mark
+                | Purpose::Object { .. }
+                | Purpose::Waive { .. }
+                | Purpose::Skip { .. }
+                | Purpose::Settle { outcome: Some(_), .. }
+        )
     }
 }
 
@@ -114,11 +130,35 @@ pub struct Field {
     pub input: Input,
     /// What was wrong with what was sent.
     pub error: Option<String>,
+    /// How fast it is typed, where that matters.
+    pub pace: Pace,
 }
 impl Field {
     /// An empty one.
     pub fn new(purpose: Purpose) -> Self {
-        Field { purpose, input: Input::default(), error: None }
+        Field { purpose, input: Input::default(), error: None, pace: Pace::default() }
+    }
+}
+
+/// Tells typed keys from pasted ones where a terminal does not say so: nobody types [`Pace::KEYS`] characters in
+/// [`Pace::TIME`], and a link that stalls seldom gathers as many.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pace {
+    times: VecDeque<Duration>,
+}
+impl Pace {
+    /// So many characters
+    pub const KEYS: usize = 5;
+    /// within so long are no typing.
+    pub const TIME: Duration = Duration::from_millis(40);
+    /// One more character; whether it and those before it came too fast.
+    pub fn is_burst(&mut self, now: Duration) -> bool {
+        self.times.push_back(now);
+        while self.times.len() > Pace::KEYS {
+            self.times.pop_front();
+        }
+        self.times.len() == Pace::KEYS
+            && self.times.front().is_some_and(|first| now.saturating_sub(*first) <= Pace::TIME)
     }
 }
 

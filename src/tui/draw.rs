@@ -157,6 +157,9 @@ fn status(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     } else {
         parts.push((1, vec![look.span("every step is over", Ink::Done)]));
     }
+    if let Some(mark) = super::exceptions::mark(session) {
+        parts.push((0, vec![look.span(format!(" {mark} "), Ink::Fail)]));
+    }
     let covered = narrow || area.height < 30 || look.app.panel().is_some();
     if let Some((text, ink)) = recovery::short(session, look.at()).filter(|_| covered) {
         parts.push((1, vec![look.span(text, ink)]));
@@ -294,6 +297,10 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
         Purpose::Object { step, .. } => {
             (format!("NO to {}, because", number(step)), "Enter sends, Esc goes back".into())
         }
+        Purpose::ReadBack { field, .. } => (
+            format!("READ BACK {}", shown(field)),
+            "from YOUR copy of the runbook; paste is off; Enter sends, Esc goes back".into(),
+        ),
         Purpose::Settle { step, outcome: None } => (
             format!("{} counts as", number(step)),
             "d done: its effect is there   f not done: it may be armed again".into(),
@@ -305,6 +312,18 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
             };
             (format!("{} counts as {word}, because", number(step)), "Enter sends, Esc closes".into())
         }
+        Purpose::Waive { step, watch, status, .. } => (
+            format!("WAIVE gate {watch} ({}) for {}, because", status.word(), number(step)),
+            "for the next attempt only; everyone who checks it sees this; Enter sends, Esc closes".into(),
+        ),
+        Purpose::Skip { step } => (
+            format!("SKIP {} {step}, because", number(step)),
+            "it takes the lead and one shadow, and never counts as done; Enter sends, Esc closes".into(),
+        ),
+        Purpose::BreakGlass { step, .. } => (
+            format!("BREAK GLASS for {} {step}", number(step)),
+            format!("type {step} and why nobody else can check it; it is marked for ever; Esc leaves it"),
+        ),
         Purpose::Handover { names } => {
             let names: Vec<_> = names.iter().map(|name| name.short()).collect();
             ("hand over to".into(), format!("type {} and Enter", names.join(" or ")))

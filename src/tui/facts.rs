@@ -50,6 +50,7 @@ pub fn phase(phase: Phase) -> (&'static str, &'static str, Ink) {
         Phase::RollbackFailed => ("✗", "ROLLBACK FAILED", Ink::Fail),
         Phase::SettledDone => ("✓", "settled done", Ink::Done),
         Phase::SettledFailed => ("✗", "settled not done", Ink::Skipped),
+        Phase::Skipped => ("–", "SKIPPED", Ink::Skipped),
     }
 }
 
@@ -82,11 +83,12 @@ pub fn watch_age(session: &Session, id: &WatchId, at: At) -> String {
 }
 
 /// PASS or HOLD, and its ink: how a gate stands for its step at that time.
-pub fn gate(session: &Session, gate: &crate::plan::Gate, at: At) -> (&'static str, &'static str, Ink) {
+pub fn gate(session: &Session, step: &StepId, gate: &crate::plan::Gate, at: At) -> (&'static str, &'static str, Ink) {
     let (_, word, ink) = watch(session, &gate.watch, at);
     match (session.gate_holds(gate, at), session.status(&gate.watch, at)) {
         (true, Status::Ok) => ("✓", "PASS", Ink::Pass),
         (true, _) => ("!", "PASS", Ink::Warn),
+        (false, status) if session.is_waived(step, &gate.watch, status, at) => ("!", "WAIVED", Ink::Warn),
         (false, Status::Unknown) => ("?", word, ink),
         (false, _) => ("✗", "HOLD", Ink::Hold),
     }
@@ -163,7 +165,7 @@ pub fn class(class: Class) -> (&'static str, Ink) {
 
 /// Shadows who could still check what is armed: those who have the panel open first, then those who are here.
 pub fn awaited(session: &Session, armed: &Armed) -> Vec<String> {
-    let open = |who: &&Principal| !armed.checks.contains_key(*who) && session.may_check(who);
+    let open = |who: &&Principal| !armed.checks.contains_key(*who) && session.may_check(who) && !armed.is_out(who);
     let mut names: Vec<&Principal> = armed.opened.keys().filter(open).collect();
     let here: Vec<&Principal> = session.shadows_here().filter(open).filter(|who| !names.contains(who)).collect();
     names.extend(here);
@@ -218,7 +220,7 @@ pub fn line_locks(session: &Session) -> Vec<String> {
         let who: Vec<_> = session.line.pulled.keys().map(Principal::short).collect();
         locks.push(format!("andon pulled by {}", who.join(", ")));
     }
-    if let Some(why) = &session.line.held {
+    if let Some(why) = session.line.held.as_ref().filter(|_| !session.is_glass_broken()) {
         locks.push(format!("line held: {}", shown(why)));
     }
     locks
@@ -226,10 +228,10 @@ pub fn line_locks(session: &Session) -> Vec<String> {
 
 /// The gates of a step that do not hold at that time, with what they read.
 pub fn gate_locks(session: &Session, step: &Step, at: At) -> Vec<String> {
-    let failing = step.gates.iter().filter(|gate| !session.gate_holds(gate, at));
+    let failing = step.gates.iter().filter(|gate| !session.gate_passes(&step.id, gate, at));
     failing
         .map(|failing| {
-            let (_, word, _) = gate(session, failing, at);
+            let (_, word, _) = gate(session, &step.id, failing, at);
             format!("gate {} {word}", failing.watch)
         })
         .collect()
@@ -248,6 +250,9 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
     if let Link::Lost { since, why, tries } = &view.link {
         let text = format!("for {}: {} (try {tries}); what is shown is that old", age(wall.since(*since)), shown(why));
         return say(Ink::Stale, "LINK LOST", text, true);
+    }
+    if let Some(glass) = super::exceptions::glass(session) {
+        return say(Ink::Fail, "BREAK GLASS", glass, true);
     }
     if let Some(why) = &session.line.held {
         return say(Ink::Hold, "LINE HELD", format!("{}. It frees itself once that is over.", shown(why)), true);
@@ -279,9 +284,9 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
         return say(ink, word, text, false);
     }
     if let Some((step, _)) = session.current_step()
-        && let Some(held) = step.gates.iter().find(|gate| !session.gate_holds(gate, now))
+        && let Some(held) = step.gates.iter().find(|gate| !session.gate_passes(&step.id, gate, now))
     {
-        let (_, word, ink) = gate(session, held, now);
+        let (_, word, ink) = gate(session, &step.id, held, now);
         let why = shown(&session.why(&held.watch, now));
         return say(ink, word, format!("{} gate {}: {why}", numbered(session, &step.id), held.watch), false);
     }
@@ -445,6 +450,7 @@ pub fn check_locks(panel: &Panel, view: &View, now: Now) -> Vec<String> {
     }
     locks.extend(line_locks(session));
     locks.extend(gate_locks(session, step, at));
+    locks.extend(super::read_back::lock(session, armed, &view.me));
     let unseen = panel.unseen();
     if !unseen.is_empty() {
         let list: Vec<_> = unseen.iter().map(usize::to_string).collect();

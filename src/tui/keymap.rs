@@ -2,7 +2,7 @@
 //! listed, with its reason.
 
 use super::app::{App, Overlay, Pane};
-use super::facts;
+use super::{exceptions, facts};
 use crate::client::view::{Link, View};
 use crate::clock::At;
 use crate::event::Role;
@@ -24,6 +24,9 @@ pub enum Verb {
     Interrupt,
     Settle,
     Rollback,
+    Waive,
+    Skip,
+    BreakGlass,
     Release,
     Handover,
     Say,
@@ -45,6 +48,7 @@ pub enum Verb {
     Back,
     Yes,
     No,
+    ReadBack,
     NextUnseen,
     Play,
     Rewind,
@@ -98,6 +102,9 @@ pub const MAIN: &[Entry] = entries! {
     "k" Verb::Settle, "settle", "take note of how a failed or unknown step counts";
     "b" Verb::Rollback, "roll back", "undo the step that ended badly, as it was checked with it; asks for the step's number";
     "A" Verb::Release, "release", "agree that the line goes on";
+    "w" Verb::Waive, "waive", "a shadow's exception to one gate, for the next attempt, with a reason";
+    "S" Verb::Skip, "skip", "leave a step out: the lead and one shadow, each with a reason";
+    "B" Verb::BreakGlass, "break glass", "the lead alone clears what is armed, where the plan allows it and nobody else is there";
     "i" Verb::Interrupt, "interrupt", "interrupt what runs; asks for the step's id";
     "c" Verb::Say, "chat", "say something to everyone";
     "m" Verb::Mark, "mark", "put a mark on the timeline";
@@ -116,6 +123,7 @@ pub const MAIN: &[Entry] = entries! {
 pub const PANEL: &[Entry] = entries! {
     "y" Verb::Yes, "check", "yes to exactly this digest";
     "n" Verb::No, "object", "no, and why";
+    "r" Verb::ReadBack, "read back", "type a field from your own copy of the runbook, where the step asks for it";
     "c" Verb::Say, "ask", "ask in the chat";
     "Tab" Verb::NextPane, "section", "next section; 1-5 go to one";
     "Space" Verb::NextUnseen, "next unseen", "to the next part that was not on screen yet";
@@ -202,6 +210,9 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
         (Place::Main, 'd') => Some(Verb::Disarm),
         (Place::Main, 'k') => Some(Verb::Settle),
         (Place::Main, 'b') => Some(Verb::Rollback),
+        (Place::Main, 'w') => Some(Verb::Waive),
+        (Place::Main, 'S') => Some(Verb::Skip),
+        (Place::Main, 'B') => Some(Verb::BreakGlass),
         (Place::Main, 'A') => Some(Verb::Release),
         (Place::Main, 'i' | 'I') => Some(Verb::Interrupt),
         (Place::Main, 'm') => Some(Verb::Mark),
@@ -212,6 +223,7 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
         (Place::Main, c @ '1'..='7') => Some(Verb::Pane(c as u8 - b'0')),
         (Place::Panel, 'y') => Some(Verb::Yes),
         (Place::Panel, 'n') => Some(Verb::No),
+        (Place::Panel, 'r') => Some(Verb::ReadBack),
         (Place::Panel, ' ') => Some(Verb::NextUnseen),
         (Place::Panel, 'k') => Some(Verb::Up),
         (Place::Panel, c @ '1'..='5') => Some(Verb::Pane(c as u8 - b'0')),
@@ -313,7 +325,9 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
         Verb::Arm => {
             lead()?;
             let Some((step, state)) = arm_target(app, session) else { return Err("no step is left".into()) };
-            if let Some(lock) = facts::line_locks(session).into_iter().next() {
+            if let Some(lock) =
+                facts::line_locks(session).into_iter().next().filter(|_| !session.arms_under_hold(&view.me, step))
+            {
                 return Err(lock);
             }
             if let Some((other, state, _)) = open {
@@ -378,6 +392,12 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
             lead()?;
             rollback_target(session).map(|_| ())
         }
+        Verb::Waive => exceptions::waive(view, now).map(|_| ()),
+        Verb::Skip => match arm_target(app, session) {
+            Some(target) => exceptions::skip(view, target).map(|_| ()),
+            None => Err("no step is left".into()),
+        },
+        Verb::BreakGlass => exceptions::break_glass(view).map(|_| ()),
         Verb::Release => match session.line.pulled.is_empty() {
             true => Err("the andon is not pulled".into()),
             false if session.line.released.contains(&view.me) => Err("you have; somebody else has to, too".into()),

@@ -15,6 +15,7 @@ use crate::event::{CommandSeen, Covers, FileSeen};
 use crate::hash::Hash;
 use crate::name::{escaped, shown};
 use crate::plan::{Command, Step};
+use crate::session::readback::masked_covers;
 use crate::session::steps::Armed;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -36,7 +37,8 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, screen: Rect) -> Option<(u32, Has
     if armed.digest() != panel.digest {
         return None; // another one since; the next event re-opens the panel on it
     }
-    let covers = armed.covers.covers();
+    let hidden = look.hidden(&step.id);
+    let covers = &masked_covers(armed.covers.covers(), &hidden);
     let width = screen.width.min(110);
     let text_width = usize::from(width.saturating_sub(4)).max(1);
     let sections = sections(look, step, armed, covers, text_width);
@@ -52,8 +54,14 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, screen: Rect) -> Option<(u32, Has
     let below = u16::try_from(bottom.len()).unwrap_or(u16::MAX).min(inner.height.saturating_sub(1));
     lines(buf, Rect { y: inner.bottom() - below, height: below, ..inner }, &bottom);
     let room = Rect { height: inner.height - below, ..inner };
-    let shown =
+    let mut shown =
         if fits { page(look, buf, room, panel, &sections) } else { paged(look, buf, room, panel, step, &sections) };
+    // What is hidden until it is read back was not seen.
+    if !hidden.is_empty() {
+        for section in &mut shown[..2] {
+            section.to = section.from;
+        }
+    }
     Some((panel.attempt, panel.digest, shown))
 }
 
@@ -143,7 +151,7 @@ fn paged(
         pinned.extend(command);
         let held = step.gates.iter().find(|gate| !look.session().gate_holds(gate, look.at()));
         if let Some(gate) = held {
-            let (sign, word, ink) = facts::gate(look.session(), gate, look.at());
+            let (sign, word, ink) = facts::gate(look.session(), &step.id, gate, look.at());
             let why = look.session().why(&gate.watch, look.at());
             let spans =
                 vec![look.span(format!("{sign} {word} "), ink), look.span(format!("{}: {why}", gate.watch), Ink::Text)];
@@ -189,7 +197,7 @@ fn sections(
     let mut sections = [
         what_runs(look, step, armed, covers, width),
         files(look, step, covers, width),
-        gates(look, step, width),
+        gates(look, step, covers, width),
         blast(look, step, covers, width),
         crew(look, armed, covers, width),
     ];
@@ -296,6 +304,7 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
     let session = look.session();
     let mut all = vec![];
     let rev = plan::rev(&session.plan.digest);
+    let hidden = look.hidden(&step.id);
     let same = covers.plan == session.plan.digest;
     let (word, ink) = if same { ("as armed", Ink::Text) } else { ("ANOTHER PLAN THAN ARMED", Ink::Fail) };
     let spans = vec![
@@ -305,6 +314,15 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
     all.extend(named(look, "plan", spans, width));
     for (name, value) in facts::params_used(session, step) {
         let default = session.plan.params.get(&name).and_then(|param| param.default.clone());
+        if hidden.contains_key(&name) {
+            all.extend(named(
+                look,
+                &shown(&name),
+                vec![look.span("hidden until you have read back", Ink::Hold)],
+                width,
+            ));
+            continue;
+        }
         let mut spans = vec![look.span(super::text::quoted(&value), Ink::Param)];
         match default {
             Some(default) if default == value => spans.push(look.span("  the plan's default", Ink::Dim)),
@@ -339,12 +357,12 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
     all
 }
 
-fn gates(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
+fn gates(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
     let session = look.session();
     let at = look.at();
     let mut all = vec![];
     for gate in &step.gates {
-        let (sign, word, ink) = facts::gate(session, gate, at);
+        let (sign, word, ink) = facts::gate(session, &step.id, gate, at);
         let age = facts::watch_age(session, &gate.watch, at);
         let history: Vec<f64> = session
             .watches
@@ -366,6 +384,13 @@ fn gates(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
         spans.push(look.span(format!("  {}", session.why(&gate.watch, at)), Ink::Text));
         // One row per gate, so that a reading that changes its words does not change what was seen.
         all.push(Line::from(cut(spans, width)));
+        // An exception is read whole: it is what a check of this agrees to.
+        if let Some(waived) =
+            covers.gates.iter().find(|seen| seen.watch == gate.watch).and_then(|seen| seen.waived.as_ref())
+        {
+            let head = format!("  WAIVED by {} when it was {}: ", waived.by.short(), waived.status.word());
+            all.extend(wrap(&[look.span(head, Ink::Warn), look.span(&waived.why, Ink::Text)], width, 4));
+        }
     }
     all
 }
@@ -427,7 +452,9 @@ fn crew(look: &Look<'_>, armed: &Armed, covers: &Covers, width: usize) -> Vec<Li
             (None, None, true) => look.span("here, has not opened it", Ink::Dim),
             (None, None, false) => look.span("not here", Ink::Stale),
         };
-        all.push(Line::from(cut(vec![name, what], width)));
+        let mut row = vec![name, what];
+        row.extend(super::read_back::of(look, armed, who));
+        all.push(Line::from(cut(row, width)));
     }
     all
 }
@@ -452,14 +479,19 @@ fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
         ])),
     }
     let mut keys = vec![];
+    let reads = look.session().open_step().is_some_and(|(step, ..)| !look.hidden(&step.id).is_empty());
     for (key, word) in [
         ("y", if locked { "check (locked)" } else { "check" }),
+        (if reads { "r" } else { "" }, "read back"),
         ("n", "object + why"),
         ("c", "ask"),
         ("Tab/1-5", "section"),
         ("Space", "next unseen"),
         ("Esc", "later"),
-    ] {
+    ]
+    .into_iter()
+    .filter(|(key, _)| !key.is_empty())
+    {
         let ink = if key == "y" && locked { Ink::Dim } else { Ink::Key };
         keys.push(look.span(format!("{key} "), ink));
         keys.push(look.span(format!("{word}   "), if key == "y" && locked { Ink::Dim } else { Ink::Text }));

@@ -235,10 +235,12 @@ impl Flight {
                     watch: gate.watch.clone(),
                     reading: session.watches[&gate.watch].reading.clone().unwrap(),
                     age_ms: 0,
+                    waived: None,
                 })
                 .collect(),
             words: words.iter().filter_map(|(k, v)| Some(((*k).to_owned(), v.as_ref()?.clone()))).collect(),
             point_of_no_return: step.point_of_no_return,
+            readback: crate::event::FieldSeen::all(step.fields(&session.params).unwrap()),
             require_touch: step.require_touch,
         };
         change(&mut covers);

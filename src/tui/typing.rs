@@ -24,6 +24,9 @@ pub(super) fn paste(app: &mut App, text: &str, now: Now) {
                 insert(&mut field.input, c);
             }
         }
+        Some(Field { purpose: Purpose::ReadBack { .. }, error, .. }) => {
+            *error = Some("paste is refused: type it from your own copy of the runbook".into());
+        }
         Some(_) => app.toast("pasted text is not taken here: type it", true, now.mono),
         None => app.toast("pasted text is dropped: c opens the chat", true, now.mono),
     }
@@ -36,7 +39,7 @@ fn insert(input: &mut Input, c: char) {
 }
 
 /// A key while a line is typed.
-pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, actions: &mut Vec<Action>) {
+pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mut Vec<Action>) {
     let on_panel = matches!(app.overlay, Overlay::Panel(_));
     let field = match &mut app.overlay {
         Overlay::Field(field) => field,
@@ -83,6 +86,11 @@ pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, actions: &mut Vec<A
         KeyCode::Char('e') if control => InputRequest::GoToEnd,
         KeyCode::Char(c) if !control => {
             field.error = None;
+            if matches!(field.purpose, Purpose::ReadBack { .. }) && field.pace.is_burst(now.mono) {
+                field.input.reset();
+                field.error = Some("that came faster than anybody types: not taken; type it from your own copy".into());
+                return;
+            }
             insert(&mut field.input, c);
             return;
         }
@@ -136,6 +144,12 @@ fn submit(field: &Field, view: &View) -> Result<Request, String> {
             digest: *digest,
             why: needed("say why: the lead has to know what to change")?,
         },
+        Purpose::ReadBack { step, attempt, field } => Request::ReadBack {
+            step: step.clone(),
+            attempt: *attempt,
+            field: field.clone(),
+            value: needed("type it from your own copy of the runbook; Esc goes back")?,
+        },
         Purpose::Settle { step, outcome } => {
             let why = needed("say how you know")?;
             let phase = view.session.steps.get(step).map(|state| state.phase);
@@ -146,6 +160,22 @@ fn submit(field: &Field, view: &View) -> Result<Request, String> {
                 }
                 (Some(outcome), _) => Request::Settle { step: step.clone(), outcome: *outcome, why },
             }
+        }
+        Purpose::Waive { step, attempt, watch, status } => Request::Waive {
+            step: step.clone(),
+            attempt: *attempt,
+            watch: watch.clone(),
+            status: *status,
+            why: needed("say why this gate need not hold")?,
+        },
+        Purpose::Skip { step } => Request::Skip { step: step.clone(), why: needed("say why it is left out")? },
+        Purpose::BreakGlass { step, attempt, digest } => {
+            let (id, why) = text.split_once(' ').unwrap_or((text.as_str(), ""));
+            if id != step.as_str() || why.trim().is_empty() {
+                return Err(format!("type {step} and then why nobody else can check it"));
+            }
+            let (confirm, why) = (id.to_owned(), why.trim().to_owned());
+            Request::BreakGlass { step: step.clone(), attempt: *attempt, digest: *digest, confirm, why }
         }
         Purpose::Handover { names } => {
             let mut fitting = names.iter().filter(|name| name.as_str() == text || name.short() == text);

@@ -2,9 +2,10 @@
 //! business, and every rule about when an answer counts can be tested here without a terminal.
 
 use super::app::{AWAY_AFTER, App, Field, Now, Overlay, Pane, Panel, Purpose, SECTIONS, Shown};
-use super::facts;
 use super::keymap::{self, Verb};
+use super::read_back;
 use super::typing;
+use super::{exceptions, facts};
 use crate::client::view::{Link, View};
 use crate::event::{Attention, Role};
 use crate::hash::Hash;
@@ -189,6 +190,7 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
                 Some((running, _)) if running.id == *step => None,
                 _ => Some((format!("{} does not run any more", facts::numbered(session, step)), false)),
             },
+            purpose if exceptions::is_over(purpose, session) => Some(("that is over meanwhile".to_owned(), false)),
             Purpose::Settle { step, .. } => match session.owing_step() {
                 Some((owing, _)) if owing.id == *step => None,
                 _ => Some((format!("{} is {} now", facts::numbered(session, step), word(step)), false)),
@@ -251,7 +253,7 @@ fn key_pressed(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mu
         return andon(app, view, now, actions);
     }
     if typing {
-        return typing::key(app, key, view, actions);
+        return typing::key(app, key, view, now, actions);
     }
     match &mut app.overlay {
         Overlay::Help(scroll) => match verb {
@@ -341,6 +343,10 @@ fn panel_key(app: &mut App, verb: Option<Verb>, view: &View, now: Now, actions: 
                 false => app.toast("only a shadow may object, and only live", true, now.mono),
             }
         }
+        Some(Verb::ReadBack) => match read_back::next(panel, view) {
+            Ok(purpose) => panel.field = Some(Field::new(purpose)),
+            Err(why) => app.toast(format!("read back: {why}"), true, now.mono),
+        },
         Some(Verb::Say) => match keymap::allowed(Verb::Say, &App::default(), view, at) {
             Ok(()) => panel.field = Some(Field::new(Purpose::Say)),
             Err(why) => app.toast(why, true, now.mono),
@@ -431,6 +437,17 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
                 ask(Purpose::Rollback { step: step.id.clone(), attempt: state.attempt, number });
             }
         }
+        Verb::Waive | Verb::Skip | Verb::BreakGlass => {
+            let purpose = match (verb, keymap::arm_target(app, session)) {
+                (Verb::Waive, _) => exceptions::waive(view, at),
+                (Verb::Skip, Some(target)) => exceptions::skip(view, target),
+                (Verb::BreakGlass, _) => exceptions::break_glass(view),
+                _ => return,
+            };
+            if let Ok(purpose) = purpose {
+                app.overlay = Overlay::Field(Field::new(purpose));
+            }
+        }
         Verb::Release => actions.push(Action::Ask(Request::Release)),
         Verb::Handover => {
             let crew = session.plan.crew.lead.iter().chain(&session.plan.crew.shadow);
@@ -463,7 +480,7 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
             app.scroll.remove(&app.focus);
         }
         Verb::Andon => andon(app, view, now, actions),
-        Verb::Yes | Verb::No | Verb::NextUnseen => {}
+        Verb::Yes | Verb::No | Verb::ReadBack | Verb::NextUnseen => {}
         verb => actions.extend(replay(app, verb).map(Action::Replay)),
     }
 }

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod elsewhere;
 mod evidence;
+mod exceptions;
 mod fanout;
 mod handshake;
 mod hostile;
@@ -20,6 +21,7 @@ mod limits;
 mod outage;
 mod plain;
 mod quorum;
+mod readback;
 #[cfg(feature = "kafka")]
 mod real;
 mod reconnect;

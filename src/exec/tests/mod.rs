@@ -52,6 +52,7 @@ fn step(command: &Command) -> Step {
         point_of_no_return: false,
         expects_loss: vec![],
         run_on_clear: false,
+        readback: vec![],
         require_touch: false,
         touches: Some("index old".into()),
         undo: None,
@@ -83,6 +84,7 @@ fn whole(command: &Command, folder: &Path) -> Result<Covers, FreezeError> {
         steps: vec![],
         lapse: Duration::from_secs(300),
         on_shadow_lost: ShadowLost::Hold,
+        break_glass: vec![],
         shadow_grace: Duration::from_secs(90),
     };
     freeze(&plan, &step(command), &params(), folder, 1, vec![], &BTreeMap::new())

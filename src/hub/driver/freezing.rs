@@ -26,7 +26,7 @@ impl Driver {
             true => String::new(),
             false => self.journal.secret_salt().map_err(|error| error.to_string())?,
         };
-        let gates = step.gates.iter().filter_map(|gate| gate_seen(session, gate, at)).collect();
+        let gates = step.gates.iter().filter_map(|gate| gate_seen(session, &step.id, gate, at)).collect();
         Ok(Freezing {
             session: (session.plan.clone(), session.params.clone()),
             folder: self.folder.clone(),
@@ -146,8 +146,12 @@ fn exposed(covers: &Covers, needles: &Needles) -> Option<(String, String)> {
     })
 }
 
-fn gate_seen(session: &Session, gate: &crate::plan::Gate, at: At) -> Option<GateSeen> {
-    let reading = session.watches.get(&gate.watch)?.reading.clone()?;
-    let age_ms = u64::try_from(session.age(&gate.watch, at)?.as_millis()).unwrap_or(u64::MAX);
-    Some(GateSeen { watch: gate.watch.clone(), reading, age_ms })
+fn gate_seen(session: &Session, step: &StepId, gate: &crate::plan::Gate, at: At) -> Option<GateSeen> {
+    let waived = session.waiver(step, &gate.watch, at).cloned();
+    let reading = session.watches.get(&gate.watch).and_then(|state| state.reading.clone());
+    // One that was never read passes only where it is waived, and then it has to be seen.
+    let reading = reading.or_else(|| waived.is_some().then(|| crate::event::Reading::unknown("not read yet")))?;
+    let age = session.age(&gate.watch, at).unwrap_or_default();
+    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    Some(GateSeen { watch: gate.watch.clone(), reading, age_ms, waived })
 }

@@ -17,13 +17,14 @@ impl Driver {
         let not_started =
             |why: String| Fact::Ended { step: step.clone(), attempt, part, end: RunEnd::NotStarted { why } };
         let session = self.sequencer.session();
+        let state = session.steps.get(step);
+        let armed = state.and_then(|state| state.armed.as_ref());
         // What undoes a step was not asked for by whoever stopped the line, and the lead may want it because of that.
-        if part == Part::Step && session.line.is_stopped() {
+        let stopped = armed.map_or(session.line.is_stopped(), |armed| session.is_stopped_for(armed));
+        if part == Part::Step && stopped {
             return not_started("the line was stopped before it started".to_owned());
         }
-        let state = session.steps.get(step);
-        let seen =
-            state.and_then(|state| state.armed.as_ref()).and_then(|armed| armed.covers.covers().command_of(part));
+        let seen = armed.and_then(|armed| armed.covers.covers().command_of(part));
         let planned = session.plan.step(step).and_then(|planned| planned.command_of(part));
         let (Some(state), Some(seen), Some(planned)) = (state, seen, planned) else {
             return not_started("nothing is armed".to_owned());

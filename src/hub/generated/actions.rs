@@ -132,7 +132,7 @@ pub const VALUES: &[f64] = &[
 ];
 
 /// The plans that runs fly. In the first a lead may also check; in the second checks start steps; the third is all
-/// critical and lapses soon.
+/// critical and lapses soon; in the fourth people read back.
 pub const PLANS: &[&str] = &[
     r#"
 crosscheck = 1
@@ -260,6 +260,46 @@ class = "critical"
 checks = 2
 run = ["./three"]
 verify = { watches = ["api", "lag"], for = "4s" }
+"#,
+    r#"
+crosscheck = 1
+name = "People"
+environment = "test"
+shadow_grace = "20s"
+break_glass = ["ana@example.org"]
+[crew]
+lead = ["ana@example.org", "bo@example.org"]
+shadow = ["bo@example.org", "cy@example.org", "dan@example.org"]
+[params.old]
+default = "orders_v1"
+[params.place]
+default = "eu"
+[[watch]]
+id = "api"
+kind = "tcp"
+address = "127.0.0.1:1"
+stale_after = "20s"
+[[watch]]
+id = "lag"
+kind = "tcp"
+address = "127.0.0.1:2"
+stale_after = "30s"
+[[step]]
+id = "shut"
+class = "critical"
+run = ["./shut", "{{ place }}"]
+readback = ["old", "place"]
+gates = ["api"]
+[[step]]
+id = "wipe"
+class = "irreversible"
+run = ["./wipe", "{{ old }}"]
+readback = ["old", "place"]
+gates = [{ watch = "lag", allow = "warn" }]
+[[step]]
+id = "tell"
+run = ["./tell"]
+gates = ["api"]
 "#,
 ];
 

@@ -185,6 +185,7 @@ fn moves(event: &crate::event::Event) -> bool {
             | "RollbackEnded"
             | "OutcomeUnknown"
             | "Acknowledged"
+            | "StepSkipped"
     )
 }
 
@@ -216,6 +217,7 @@ fn row(before: Phase, event: &crate::event::Event, after: Phase) -> Option<usize
             RollBack => "RollbackIntended",
             RollbackWell | RollbackToVerify | RollbackBadly => "RollbackEnded",
             SettleDone | SettleFailed => "Acknowledged",
+            Skip => "StepSkipped",
         };
         *from == before && *to == after && kind == event.kind()
     })

@@ -175,7 +175,10 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
     }
     let lead = &session.lead;
     let Some((step, state, armed)) = session.open_step() else {
-        let next = session.plan.steps.iter().find(|step| !session.steps[&step.id].phase.is_done());
+        let next = session.plan.steps.iter().find(|step| {
+            let phase = session.steps[&step.id].phase;
+            !phase.is_done() && phase != Phase::Skipped
+        });
         return match next {
             Some(step) => ask(lead, Request::Arm { step: step.id.clone(), covers: None }),
             None if rng.percent(10) => ask(lead, Request::Close { note: String::new() }),
@@ -185,6 +188,11 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
     let (step, attempt) = (step.id.clone(), state.attempt);
     match state.phase {
         Phase::Cleared => ask(lead, Request::Run { step, attempt }),
+        Phase::Armed if armed.opened.contains_key(&shadow) && !armed.owes_read_back(&shadow).is_empty() => {
+            let Some(field) = rng.of(&armed.owes_read_back(&shadow)).copied() else { return Input::Tick };
+            let value = if rng.percent(85) { field.value.clone() } else { text(rng) };
+            ask(&shadow, Request::ReadBack { step, attempt, field: field.name.clone(), value })
+        }
         Phase::Armed if armed.opened.contains_key(&shadow) => {
             ask(&shadow, Request::Check { step, attempt, digest: Hash::ZERO })
         }
@@ -207,7 +215,7 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
     let digest = if rng.percent(70) { Hash::ZERO } else { Hash::of(&[rng.below(3) as u8]) };
     let watches: Vec<_> = world.gates.keys().cloned().collect();
     let watch = rng.of(&watches).cloned();
-    let request = match rng.below(40) {
+    let request = match rng.below(48) {
         0 | 1 => return Input::Join { who: who.clone() },
         2 | 3 => return Input::Leave { who: who.clone(), why: rng.below(HOSTILE.len()) },
         4..8 => match watch {
@@ -250,6 +258,39 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         33 | 34 => Request::OpenCheck { step, attempt },
         35 | 36 => Request::Check { step, attempt, digest },
         37 => Request::Arm { step, covers: None },
+        40..43 => {
+            // What a shadow sees; now and then something else.
+            let Some(watch) = watch else { return Input::Tick };
+            let status = if rng.percent(85) { session.status(&watch, world.now) } else { Status::Fail };
+            let Some((step, state)) = session.current_step() else { return Input::Tick };
+            let attempt = state.attempt + u32::from(rng.percent(90));
+            return ask(
+                &any_shadow(world, rng),
+                Request::Waive { step: step.id.clone(), attempt, watch, status, why: text(rng) },
+            );
+        }
+        43 | 44 if rng.percent(30) => {
+            let request = Request::Skip { step: any_step(world, rng), why: text(rng) };
+            return ask(if rng.percent(50) { &session.lead } else { who }, request);
+        }
+        45 => {
+            // The other half, so that steps are skipped.
+            let half = session.plan.steps.iter().find(|step| session.half_skip(&step.id, world.now).is_some());
+            let Some(step) = half.map(|step| step.id.clone()) else { return Input::Tick };
+            let lead = session.half_skip(&step, world.now).is_some_and(|half| half.by == session.lead);
+            let other = if lead { any_shadow(world, rng) } else { session.lead.clone() };
+            return ask(&other, Request::Skip { step, why: text(rng) });
+        }
+        46 => {
+            let confirm = if rng.percent(80) { step.to_string() } else { text(rng) };
+            let digest = session.open_step().map_or(digest, |(_, _, armed)| armed.digest());
+            return ask(&session.lead, Request::BreakGlass { step, attempt, digest, confirm, why: text(rng) });
+        }
+        39 => {
+            let fields = ["old", "place", "\u{1b}[31m"];
+            let (field, value) = (fields[rng.below(3)].to_owned(), ["eu", "orders_v1", "x"][rng.below(3)].to_owned());
+            Request::ReadBack { step, attempt, field, value }
+        }
         38 => {
             // The lead tries to check their own step, having looked at it.
             let request = match rng.percent(50) {

@@ -5,7 +5,7 @@ use crate::clock::At;
 use crate::event::{Covers, Event, Part, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
-use crate::plan::{Plan, Step};
+use crate::plan::{Gate, Plan, Step};
 use crate::session::step_of;
 use crate::transcript::record::Line;
 use std::collections::{BTreeMap, BTreeSet};
@@ -178,11 +178,41 @@ impl Evidence {
             _ => Status::Unknown,
         }
     }
-    /// Gates of that step that do not hold just before that index at that time.
-    pub fn bad_gates(&self, before: usize, step: &Step, at: At) -> Vec<String> {
+    /// The status that somebody excused a gate of that attempt for; of what a lead gave, or gave to another lead, nothing.
+    pub fn waived(&self, before: usize, step: &StepId, attempt: u32, watch: &WatchId) -> Option<(usize, Status)> {
+        let handed = self.last(before, |line| matches!(line.event, Event::LeadHandedOver { .. }));
+        self.lines[..before].iter().enumerate().rev().find_map(|(index, line)| match &line.event {
+            Event::GateWaived { step: s, attempt: a, watch: w, status, .. }
+                if s == step && *a == attempt && w == watch =>
+            {
+                let second = line.by != self.lead(index) && self.plan.crew.shadow.contains(&line.by);
+                (second && handed.is_none_or(|handed| handed < index)).then_some((index, *status))
+            }
+            _ => None,
+        })
+    }
+    /// Whether a gate of that attempt may read that: allowed, or excused.
+    pub fn passes(&self, before: usize, (step, attempt): (&Step, u32), gate: &Gate, status: Status) -> bool {
+        let excused = |seen: Status| match (seen, status) {
+            (Status::Unknown, status) => status == Status::Unknown,
+            (_, Status::Unknown) => false,
+            (seen, status) => status <= seen,
+        };
+        allowed(gate.allow_warn, status)
+            || self.waived(before, &step.id, attempt, &gate.watch).is_some_and(|(_, seen)| excused(seen))
+    }
+    /// Whether the glass was broken for that attempt, by the lead who armed it and whom the plan lets.
+    pub fn glass(&self, before: usize, step: &StepId, attempt: u32) -> bool {
+        let Some(broken) = self.of(before, "BreakGlass", step, attempt) else { return false };
+        let by = &self.lines[broken].by;
+        let armed = self.armed(broken, step, attempt).is_ok_and(|armed| self.lines[armed].by == *by);
+        armed && *by == self.lead(broken) && self.plan.break_glass.contains(by)
+    }
+    /// Gates of that attempt that do not pass just before that index at that time.
+    pub fn bad_gates(&self, before: usize, step: &Step, attempt: u32, at: At) -> Vec<String> {
         let gates = step.gates.iter().map(|gate| (gate, self.reads(before, &gate.watch, at)));
         gates
-            .filter(|(gate, status)| !allowed(gate.allow_warn, *status))
+            .filter(|(gate, status)| !self.passes(before, (step, attempt), gate, *status))
             .map(|(g, s)| format!("{} is {s:?}", g.watch))
             .collect()
     }
@@ -250,10 +280,13 @@ pub fn attempt_of(event: &Event) -> Option<u32> {
     match event {
         Event::StepArmed { attempt, .. }
         | Event::CheckOpened { attempt, .. }
+        | Event::ReadBack { attempt, .. }
         | Event::CrossChecked { attempt, .. }
         | Event::Objected { attempt, .. }
         | Event::Withdrawn { attempt, .. }
         | Event::StepVoided { attempt, .. }
+        | Event::GateWaived { attempt, .. }
+        | Event::BreakGlass { attempt, .. }
         | Event::StepCleared { attempt, .. }
         | Event::RunRequested { attempt, .. }
         | Event::RunIntended { attempt, .. }

@@ -1,12 +1,13 @@
 //! The twelve invariants of ARCHITECTURE.md, each computed from [`Evidence`] alone and checked after every batch.
 
-use super::evidence::{Evidence, Kind, New, Spawn, allowed, attempt_of};
+use super::evidence::{Evidence, Kind, New, Spawn, attempt_of};
 use crate::event::{Cause, Event, Part, RunEnd, Settled, Status, Verdict};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, is_hidden};
+use crate::plan::Gate;
 use crate::session::step_of;
 use crate::transcript::record::Line;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Check = fn(&Evidence, &New) -> Result<(), String>;
 
@@ -58,12 +59,51 @@ pub fn invariant_01_quorum(e: &Evidence, new: &New) -> Result<(), String> {
                 _ => {}
             }
         }
+        if e.glass(index, step, *attempt) {
+            continue; // nobody stands for it but the lead, as the plan allows, and as everyone was told
+        }
+        invariant_01_read_back(e, index, (step, *attempt, armed), &people)?;
+        for gate in &e.step(step)?.gates {
+            if let Some((given, _)) = e.waived(index, step, *attempt, &gate.watch) {
+                let by = &e.lines[given].by;
+                let others = people.iter().any(|who| *who != by);
+                ensure(people.is_empty() || others, || format!("{by} waived {} and is all who checked", gate.watch))?;
+            }
+        }
         let wanted = e.step(step)?.checks as usize;
         ensure(people.len() >= wanted && keys.len() >= people.len(), || {
             format!("{step} needs {wanted} checks and was intended with {people:?}, keys {keys:?}")
         })?;
     }
     Ok(())
+}
+
+/// Who clears a step has read back its fields between them before each checked, and none of them was wrong three times.
+fn invariant_01_read_back(
+    e: &Evidence,
+    index: usize,
+    (step, attempt, armed): (&StepId, u32, usize),
+    people: &BTreeSet<&Principal>,
+) -> Result<(), String> {
+    let fields: BTreeSet<&String> = e.step(step)?.readback.iter().collect();
+    let (mut typed, mut wrong) = (BTreeSet::<(&Principal, &String)>::new(), BTreeMap::<&Principal, u32>::new());
+    for line in &e.lines[armed..index] {
+        match &line.event {
+            Event::ReadBack { step: s, attempt: a, field, right } if s == step && *a == attempt => match right {
+                true => _ = typed.insert((&line.by, field)),
+                false => *wrong.entry(&line.by).or_default() += 1,
+            },
+            Event::CrossChecked { step: s, .. } if s == step && !fields.is_empty() => {
+                let read = typed.iter().any(|(who, _)| **who == line.by);
+                ensure(read, || format!("{} checked {step} and had read back nothing", line.by))?;
+                ensure(wrong.get(&line.by).is_none_or(|times| *times < 3), || format!("{} was wrong thrice", line.by))?;
+            }
+            _ => {}
+        }
+    }
+    let all: BTreeSet<&String> =
+        typed.iter().filter(|(who, _)| people.contains(who)).map(|(_, field)| *field).collect();
+    ensure(people.is_empty() || all.is_superset(&fields), || format!("{step}: {all:?} of {fields:?} were read back"))
 }
 
 /// Each process is what the line of its `StepArmed` says, whose text hashes to the digest that was checked.
@@ -120,7 +160,7 @@ pub fn invariant_03_spent_once(e: &Evidence, new: &New) -> Result<(), String> {
             }
             Event::StepVoided { step, cause: Cause::Gate { watch, .. }, attempt } => {
                 let gate = e.step(step)?.gates.iter().find(|gate| gate.watch == *watch).ok_or("no gate of its")?;
-                let fresh = allowed(gate.allow_warn, e.reads(index, watch, line.at));
+                let fresh = e.passes(index, (e.step(step)?, *attempt), gate, e.reads(index, watch, line.at));
                 let requested = e.of(index, "RunRequested", step, *attempt);
                 ensure(!fresh || requested.is_some(), || format!("{watch} is as it must be, and yet voids {step}"))?;
             }
@@ -133,7 +173,9 @@ pub fn invariant_03_spent_once(e: &Evidence, new: &New) -> Result<(), String> {
                         _ => None,
                     };
                     let Some((watch, status)) = turn else { continue };
-                    let bad = e.step(step)?.gates.iter().any(|g| g.watch == *watch && !allowed(g.allow_warn, status));
+                    let planned = e.step(step)?;
+                    let stands = |g: &Gate| e.passes(index, (planned, *attempt), g, status);
+                    let bad = planned.gates.iter().any(|g| g.watch == *watch && !stands(g));
                     ensure(!bad, || format!("{watch} was {status:?} since {step} was armed, and it was intended"))?;
                 }
             }
@@ -142,8 +184,8 @@ pub fn invariant_03_spent_once(e: &Evidence, new: &New) -> Result<(), String> {
     }
     for output in e.outputs[new.outputs.clone()].iter().filter(|output| !output.cut && !output.lines.is_empty()) {
         let turned = output.lines.clone().any(|i| matches!(e.lines[i].event, Event::GateTurned { .. }));
-        if let Some((step, ..)) = e.open_before(output.lines.end).filter(|_| turned) {
-            let bad = e.bad_gates(output.lines.end, e.step(step)?, e.lines[output.lines.end - 1].at);
+        if let Some((step, attempt, _)) = e.open_before(output.lines.end).filter(|_| turned) {
+            let bad = e.bad_gates(output.lines.end, e.step(step)?, attempt, e.lines[output.lines.end - 1].at);
             ensure(bad.is_empty(), || format!("{step} is still armed, though {bad:?}"))?;
         }
     }
@@ -163,7 +205,7 @@ pub fn invariant_04_gates_again(e: &Evidence, new: &New) -> Result<(), String> {
             });
             ensure(anew, || format!("{} was not read again before {step} was intended", gate.watch))?;
         }
-        let bad = e.bad_gates(index, e.step(step)?, line.at);
+        let bad = e.bad_gates(index, e.step(step)?, *attempt, line.at);
         ensure(bad.is_empty(), || format!("{step} was intended, though {bad:?}"))?;
     }
     Ok(())
@@ -187,11 +229,29 @@ fn intent_of(part: Part) -> &'static str {
     }
 }
 
+/// A step is left out by the lead and one shadow, who both said so, and nothing happens to it any more.
+fn invariant_06_skipped_by_two(e: &Evidence, index: usize, line: &Line) -> Result<(), String> {
+    if let Event::StepSkipped { step, agreed, .. } = &line.event {
+        let lead = e.lead(index);
+        let shadow = |who: &Principal| *who != lead && e.plan.crew.shadow.contains(who);
+        let two = (line.by == lead && shadow(agreed)) || (*agreed == lead && shadow(&line.by));
+        ensure(two, || format!("{step} was skipped by {agreed} and {}, and {lead} leads", line.by))?;
+        let half =
+            |line: &Line| matches!(&line.event, Event::SkipAgreed { step: s, .. } if s == step && line.by == *agreed);
+        ensure(e.last(index, half).is_some(), || format!("{agreed} never agreed to skip {step}"))?;
+    } else if let Some(step) = step_of(&line.event) {
+        let skipped = e.last(index, |line| matches!(&line.event, Event::StepSkipped { step: s, .. } if s == step));
+        ensure(skipped.is_none(), || format!("{} of {step}, which was skipped", line.event.kind()))?;
+    }
+    Ok(())
+}
+
 /// One clearance: at most one request, one intent, one process; and each of them after a clearance that was not voided. A
 /// rollback follows a run of its attempt that ended badly and nobody has settled, one process for each intent; the plan
 /// starts it by itself once, after an exit code or a turn to the worse, never after a restart.
 pub fn invariant_06_runs_once(e: &Evidence, new: &New) -> Result<(), String> {
     for (index, line) in e.new_lines(new) {
+        invariant_06_skipped_by_two(e, index, line)?;
         if let Event::RollbackIntended { step, attempt, automatic, .. } = &line.event {
             rolls_back_rightly(e, index, step, *attempt, *automatic)?;
         }
@@ -263,7 +323,13 @@ pub fn invariant_07_andon(e: &Evidence, new: &New) -> Result<(), String> {
             | Event::StepCleared { .. }
             | Event::StepArmed { .. } => {
                 ensure(e.pulled(index).is_none(), || format!("{} while the andon is pulled", line.event.kind()))?;
-                ensure(!e.held(index), || format!("{} while the line is held", line.event.kind()))?;
+                // Arming, and going on once the glass is broken, is what a lead may do then whom the plan lets.
+                let (step, attempt) = (step_of(&line.event), attempt_of(&line.event));
+                let glass = match &line.event {
+                    Event::StepArmed { .. } => e.plan.break_glass.contains(&line.by),
+                    _ => step.zip(attempt).is_some_and(|(step, attempt)| e.glass(index, step, attempt)),
+                };
+                ensure(glass || !e.held(index), || format!("{} while the line is held", line.event.kind()))?;
             }
             Event::RollbackIntended { automatic: true, .. } => {
                 ensure(e.pulled(index).is_none(), || "undone by itself while the andon is pulled".into())?;
@@ -280,7 +346,10 @@ pub fn invariant_07_andon(e: &Evidence, new: &New) -> Result<(), String> {
             .lines
             .clone()
             .any(|i| matches!(e.lines[i].event, Event::AndonPulled { .. } | Event::LineHeld { .. }));
-        ensure(!stopped || e.open_before(output.lines.end).is_none(), || "something is armed past an andon".into())?;
+        let pulled = e.pulled(output.lines.end).is_some();
+        let open = e.open_before(output.lines.end);
+        let open = open.filter(|(step, attempt, _)| pulled || !e.glass(output.lines.end, step, *attempt));
+        ensure(!stopped || open.is_none(), || "something is armed past an andon".into())?;
     }
     Ok(())
 }
@@ -309,7 +378,10 @@ pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), Stri
             (kind, step_of(&line.event))
         {
             let step = e.step(step)?;
-            let unknown = step.gates.iter().find(|gate| e.reads(index, &gate.watch, line.at) == Status::Unknown);
+            let attempt = attempt_of(&line.event).unwrap_or(0);
+            let waived = |gate: &&Gate| e.passes(index, (step, attempt), gate, Status::Unknown);
+            let unknown =
+                step.gates.iter().find(|gate| e.reads(index, &gate.watch, line.at) == Status::Unknown && !waived(gate));
             ensure(unknown.is_none(), || format!("{kind} of {}, though {unknown:?} is unknown", step.id))?;
         }
         if let Event::VerifyEnded { step, attempt, part, verdict: Verdict::Better | Verdict::Same, .. } = &line.event {
@@ -415,6 +487,7 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
                             | Event::RollbackIntended { .. }
                             | Event::Acknowledged { .. }
                             | Event::StepArmed { .. }
+                            | Event::StepSkipped { .. }
                     )
             });
             last.is_some_and(|last| match &e.lines[last].event {
@@ -423,6 +496,7 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
                     matches!(verdict, Verdict::Better | Verdict::Same)
                 }
                 Event::Acknowledged { outcome, .. } => *outcome == crate::event::Settled::Done,
+                Event::StepSkipped { .. } => true,
                 _ => false,
             })
         };

@@ -2,7 +2,7 @@
 
 use super::actions::{HOSTILE, VALUES};
 use super::world::World;
-use crate::event::{Anchor, CommandSeen, Covers, FileSeen, GateSeen, Mark, Reading, RollbackSeen, Status};
+use crate::event::{Anchor, CommandSeen, Covers, FieldSeen, FileSeen, GateSeen, Mark, Reading, RollbackSeen, Status};
 use crate::hash::Hash;
 use crate::name::{StepId, WatchId};
 use crate::session::Session;
@@ -42,7 +42,12 @@ impl World {
             Ok::<_, String>(RollbackSeen { command, automatic: rollback.automatic, contain: rollback.contain.clone() })
         };
         let rollback = step.rollback.as_ref().map(undo).transpose()?;
-        let seen = |watch: &WatchId| GateSeen { watch: watch.clone(), reading: self.reading(watch), age_ms: 0 };
+        let seen = |watch: &WatchId| GateSeen {
+            watch: watch.clone(),
+            reading: self.reading(watch),
+            age_ms: 0,
+            waived: self.session().waiver(id, watch, self.now).cloned(),
+        };
         Ok(Covers {
             step: id.clone(),
             attempt,
@@ -51,13 +56,17 @@ impl World {
             checks: step.checks,
             command: CommandSeen {
                 env: BTreeMap::from([("PATH".into(), "/bin".into())]),
-                ..CommandSeen::bare(step.command.run.argv(&BTreeMap::new()).map_err(|error| error.to_string())?, exe)
+                ..CommandSeen::bare(
+                    step.command.run.argv(&self.session().params).map_err(|error| error.to_string())?,
+                    exe,
+                )
             },
             rollback,
             plan: plan.digest,
             gates: step.gates.iter().map(|gate| seen(&gate.watch)).collect(),
             words: BTreeMap::new(),
             point_of_no_return: step.point_of_no_return,
+            readback: FieldSeen::all(step.fields(&self.session().params)?),
             require_touch: step.require_touch,
         })
     }

@@ -10,6 +10,7 @@ use crate::event::{Covers, Event, Part, Process, RunEnd, Status};
 use crate::hash::Hash;
 use crate::hub::sequencer::{Numbered, Sequencer};
 use crate::name::{Principal, StepId, WatchId};
+use crate::plan::Plan;
 use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Request, Session, twin};
 use crate::transcript::record::{Head, Line};
@@ -69,6 +70,8 @@ impl World {
     /// A session that just opened. `keys`: 0 everyone has their own, 1 two shadows share one, 2 a shadow has the lead's.
     pub fn new(plan: usize, keys: u8) -> World {
         let text = PLANS[plan % PLANS.len()];
+        let plan = Plan::parse("generated", text).expect("the plans of generated runs parse");
+        let params = plan.params(&BTreeMap::new()).expect("defaults match");
         let at = At::from_micros(1_795_219_200_000_000);
         let opened = Event::SessionOpened {
             session: "generated".into(),
@@ -76,7 +79,7 @@ impl World {
             environment: HOSTILE[1].into(),
             plan: text.into(),
             plan_digest: Hash::of(text.as_bytes()),
-            params: BTreeMap::new(),
+            params,
             host: "host".into(),
             user: "user".into(),
             folder: "/".into(),
@@ -402,7 +405,7 @@ impl World {
             Event::RunIntended { .. } if twin::broken(5) => {}
             Event::RunIntended { step, attempt } => {
                 let (step, attempt) = (step.clone(), *attempt);
-                let why = match (self.session().line.is_stopped(), self.broken_spawn) {
+                let why = match (self.is_stopped_for(&step), self.broken_spawn) {
                     (true, _) => "the line was stopped",
                     (_, true) => "no such file",
                     _ => return self.spawn(&step, attempt, Part::Step),
@@ -422,6 +425,11 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    fn is_stopped_for(&self, step: &StepId) -> bool {
+        let armed = self.session().steps.get(step).and_then(|state| state.armed.as_ref());
+        armed.map_or(self.session().line.is_stopped(), |armed| self.session().is_stopped_for(armed))
     }
 
     fn not_started(&mut self, step: StepId, attempt: u32, part: Part, why: String) {

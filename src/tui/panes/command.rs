@@ -3,6 +3,7 @@
 use crate::clock::human;
 use crate::exec::{Color as EmulatedColor, Screen as Emulated, Size};
 use crate::plan::Step;
+use crate::session::readback::masked;
 use crate::session::steps::{Phase, StepState};
 use crate::tui::app::Pane;
 use crate::tui::canvas::{Look, lines, row, rule};
@@ -63,8 +64,11 @@ fn title(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'static>> 
 
 /// The command line, quoted and wrapped, parameters marked.
 pub fn command_lines(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
-    let (argv, _) = facts::argv(look.session(), step);
-    let values: Vec<String> = facts::params_used(look.session(), step).into_iter().map(|(_, value)| value).collect();
+    let (mut argv, _) = facts::argv(look.session(), step);
+    let mut values: Vec<String> =
+        facts::params_used(look.session(), step).into_iter().map(|(_, value)| value).collect();
+    let hidden = look.hidden(&step.id);
+    argv.iter_mut().chain(&mut values).for_each(|text| *text = masked(text, &hidden));
     let spans = marked(&command_line(&argv), &values, look.ink(Ink::Text), look.ink(Ink::Param));
     wrap(&spans, width, 2)
 }

@@ -179,7 +179,7 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
 pub fn gate_summary(look: &Look<'_>, step: &Step) -> Vec<Span<'static>> {
     let mut counts: Vec<(&'static str, Ink, usize)> = vec![];
     for gate in &step.gates {
-        let (_, word, ink) = facts::gate(look.session(), gate, look.at());
+        let (_, word, ink) = facts::gate(look.session(), &step.id, gate, look.at());
         match counts.iter_mut().find(|(known, _, _)| *known == word) {
             Some((_, _, count)) => *count += 1,
             None => counts.push((word, ink, 1)),
@@ -201,7 +201,7 @@ fn gate_table(look: &Look<'_>, buf: &mut Buffer, area: Rect, step: &Step) {
     let head = vec![look.span(format!("gates for {number}"), Ink::Dim)];
     row(buf, area, 0, head, vec![look.span("    value   age", Ink::Dim)]);
     for (gate, y) in step.gates.iter().zip(1..) {
-        let (sign, word, ink) = facts::gate(look.session(), gate, look.at());
+        let (sign, word, ink) = facts::gate(look.session(), &step.id, gate, look.at());
         let value = facts::watch_value(look.session(), &gate.watch, look.at());
         let left =
             vec![look.span(format!("  {sign} {} ", pad(word, 5)), ink), look.span(gate.watch.as_str(), Ink::Text)];
