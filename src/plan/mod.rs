@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod golden;
 mod lint;
+mod notify;
 mod parse;
 mod problem;
 mod recovery;
@@ -20,6 +21,7 @@ mod units;
 mod watches;
 
 pub use lint::{Warning, lint};
+pub use notify::{Notify, NotifyBy, Occasion};
 pub use problem::{PlanError, Problem};
 pub use recovery::Recovery;
 pub use sample::{SAMPLES, sample};
@@ -75,6 +77,8 @@ pub struct Plan {
     pub watches: Vec<Watch>,
     /// What is done, in the plan's order.
     pub steps: Vec<Step>,
+    /// Who else is told, in the plan's order.
+    pub notify: Vec<Notify>,
     /// How long an armed step stays armed.
     pub lapse: Duration,
     /// What happens once too few shadows are connected.

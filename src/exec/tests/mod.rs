@@ -69,6 +69,7 @@ fn frozen(step: &Step, folder: &Path) -> Result<Covers, FreezeError> {
         recovery: vec![],
         watches: vec![],
         steps: vec![],
+        notify: vec![],
         lapse: Duration::from_secs(300),
         on_shadow_lost: ShadowLost::Hold,
         shadow_grace: Duration::from_secs(90),
