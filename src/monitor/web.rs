@@ -1,4 +1,4 @@
-//! One GET, told apart by how far it came: no name, no connection, no answer, half an answer.
+//! One request, told apart by how far it came: no name, no connection, no answer, half an answer.
 //!
 //! Proxies named in the hub's environment are not used, or the same plan would look at different things on two machines.
 //! Redirects are not followed: a login page that answers 200 is not the service.
@@ -88,6 +88,20 @@ pub(super) fn url(text: &str) -> Result<reqwest::Url, String> {
     }
 }
 
+/// Sends a request and waits for the head of the answer, by then.
+pub(super) async fn send(
+    request: reqwest::RequestBuilder,
+    url: &reqwest::Url,
+    until: Instant,
+) -> Result<reqwest::Response, NoAnswer> {
+    let began = Instant::now();
+    let sent = timeout_at(until, request.send()).await.map_err(|_| NoAnswer {
+        why: format!("{} said nothing within {}", host(url), human(until - began)),
+        expired: false,
+    })?;
+    sent.map_err(|error| no_answer(&error, url))
+}
+
 /// Sends a request and reads the answer, by then.
 pub(super) async fn get(
     request: reqwest::RequestBuilder,
@@ -96,8 +110,7 @@ pub(super) async fn get(
 ) -> Result<Answer, NoAnswer> {
     let began = Instant::now();
     let late = |what: String| NoAnswer { why: format!("{what} within {}", human(until - began)), expired: false };
-    let sent = timeout_at(until, request.send()).await.map_err(|_| late(format!("{} said nothing", host(url))))?;
-    let mut response = sent.map_err(|error| no_answer(&error, url))?;
+    let mut response = send(request, url, until).await?;
     let first_byte = began.elapsed();
     let status = response.status();
     let points_to = response.headers().get(header::LOCATION).filter(|_| status.is_redirection()).map(|location| {
