@@ -298,8 +298,7 @@ impl Hub {
         // waited for longer than it takes to be sure of that.
         let everyone = self.places.acquire_many(self.participants_max);
         let last = std::mem::take(&mut *self.shared.last_words.lock().unwrap_or_else(PoisonError::into_inner));
-        let (everyone, ()) =
-            tokio::join!(tokio::time::timeout(Duration::from_secs(3), everyone), notify::finish(last));
+        let (everyone, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(3), everyone), notify::finish(last));
         if everyone.is_err() {
             tracing::warn!("some participants did not take the last lines in time; the transcript has them");
         }

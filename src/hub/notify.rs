@@ -97,7 +97,12 @@ impl Notifier {
             vault,
             values: Mutex::default(),
         };
-        Notifier { places: (1..).zip(&session.plan.notify).map(place).collect(), around: Arc::new(around), inputs, runtime }
+        Notifier {
+            places: (1..).zip(&session.plan.notify).map(place).collect(),
+            around: Arc::new(around),
+            inputs,
+            runtime,
+        }
     }
 
     /// Begins to tell what is due and not under way. Everything in that session must be durable.
@@ -134,9 +139,7 @@ impl Notifier {
     /// The failures that may be written down now.
     pub fn failures(&mut self, session: &Session) -> Vec<Fact> {
         let now = self.around.shared.now();
-        let may = |place: &&mut Place| {
-            !place.failed.0.is_empty() && session.failure_may_be_written(place.number, now)
-        };
+        let may = |place: &&mut Place| !place.failed.0.is_empty() && session.failure_may_be_written(place.number, now);
         let failed = self.places.iter_mut().filter(may).map(|place| {
             let (of, tries, why) = std::mem::take(&mut place.failed);
             Fact::NotTold { notify: place.number, of, tries, why }
@@ -190,7 +193,8 @@ async fn telling(around: Arc<Around>, number: u32, notify: Notify, seq: u64, due
     for (index, wait) in BACK_OFF.iter().map(Some).chain([None]).enumerate() {
         let tries = u32::try_from(index + 1).unwrap_or(u32::MAX); // a handful
         let clean = |text: String| around.vault.text(text);
-        let told = once(&around, &notify, &message(&around.subject, number, seq, &due, around.shared.now(), clean)).await;
+        let told =
+            once(&around, &notify, &message(&around.subject, number, seq, &due, around.shared.now(), clean)).await;
         let NotTold { why, again } = match told {
             Ok(()) => return Ok(tries),
             Err(not_told) => not_told,

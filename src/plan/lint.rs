@@ -126,7 +126,8 @@ fn notifications(plan: &Plan, warnings: &mut Warnings<'_>) {
 /// Whether an address seems to hold what lets anyone write there: services that are known for it, a password before the
 /// host, a parameter of such a name, or a part so long and mixed that nobody chose it.
 fn token_in(url: &str) -> bool {
-    let filled = Regex::new(r"\{\{[^}]*\}\}").map_or_else(|_| url.to_owned(), |regex| regex.replace_all(url, "").into());
+    let filled =
+        Regex::new(r"\{\{[^}]*\}\}").map_or_else(|_| url.to_owned(), |regex| regex.replace_all(url, "").into());
     let patterns = [
         r"(?i)://hooks\.slack(-gov)?\.com/(services|workflows|triggers)/[^/]+/[^/]+/[^/]",
         r"(?i)://(\w+\.)?discord(app)?\.com/api/webhooks/[^/]+/[^/]",
@@ -136,7 +137,8 @@ fn token_in(url: &str) -> bool {
     let known = patterns.iter().any(|pattern| Regex::new(pattern).is_ok_and(|regex| regex.is_match(&filled)));
     let after_host = filled.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
     let part = |part: &str| {
-        let (digits, letters) = (part.chars().any(|c| c.is_ascii_digit()), part.chars().any(|c| c.is_ascii_alphabetic()));
+        let (digits, letters) =
+            (part.chars().any(|c| c.is_ascii_digit()), part.chars().any(|c| c.is_ascii_alphabetic()));
         part.len() >= 20 && digits && letters
     };
     known || after_host.split(['/', '?', '&', '=', ';', '.']).any(part)

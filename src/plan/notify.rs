@@ -193,9 +193,7 @@ fn read_one(value: &Value<'_>, number: usize, seen: &mut BTreeSet<String>) -> Op
         None => Some(format!("notify {number}")),
         Some(name) => name.words().and_then(|words| match seen.insert(words.clone()) {
             true => Some(words),
-            false => {
-                name.wrong(format!("two [[notify]] tables have the name {words:?}"), "expected a name of its own")
-            }
+            false => name.wrong(format!("two [[notify]] tables have the name {words:?}"), "expected a name of its own"),
         }),
     };
     let on = table.require("on", "expected on = [\"waiting\", \"andon\", \"closed\"]").and_then(|on| read_on(&on));
@@ -280,7 +278,8 @@ mod tests {
 
     #[test]
     fn what_is_told_and_how() {
-        let text = notify("on = [\"andon\", \"closed\"]\nwebhook = \"https://x.example.org/{{ room }}/{{ secret.HOOK }}\"");
+        let text =
+            notify("on = [\"andon\", \"closed\"]\nwebhook = \"https://x.example.org/{{ room }}/{{ secret.HOOK }}\"");
         let plan = Plan::parse("plan.toml", &text).unwrap_or_else(|error| panic!("{error}"));
         let [only] = &plan.notify[..] else { panic!("{:?}", plan.notify) };
         assert_eq!((only.name.as_str(), only.timeout, only.by.word()), ("notify 1", TIMEOUT, "webhook"));

@@ -360,7 +360,9 @@ fn told(out: &mut String, report: &Report) -> std::fmt::Result {
         for (seq, occasion) in &place.open {
             let name = inline(&place.name);
             match occasion {
-                Occasion::Closed => writeln!(out, "- {name} is told of the end after the last line, which is line {seq}")?,
+                Occasion::Closed => {
+                    writeln!(out, "- {name} is told of the end after the last line, which is line {seq}")?
+                }
                 _ => writeln!(out, "- nothing says whether {name} was told of line {seq} ({occasion})")?,
             }
         }

@@ -192,9 +192,7 @@ impl Session {
             Event::OutcomeUnknown { .. } => Some(Occasion::Unknown),
             Event::Acknowledged { .. } => Some(Occasion::Acknowledged),
             // Who pulls it again says nothing new.
-            Event::AndonPulled { .. } => {
-                (self.line.pulled.get(&line.by) == Some(&line.at)).then_some(Occasion::Andon)
-            }
+            Event::AndonPulled { .. } => (self.line.pulled.get(&line.by) == Some(&line.at)).then_some(Occasion::Andon),
             Event::AndonReleased { freed, .. } => freed.then_some(Occasion::Released),
             Event::LineHeld { .. } => Some(Occasion::Held),
             Event::LineFreed { .. } => Some(Occasion::Freed),

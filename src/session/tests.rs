@@ -35,6 +35,7 @@ id = "clean"
 run = ["./clean"]
 "#;
 
+mod notify;
 mod verify;
 
 struct Desk {

@@ -86,7 +86,8 @@ fn valid(body: &Value) {
 #[track_caller]
 fn settled(stage: &Stage, results: usize) {
     let of = |event: &Value| event["of"].as_array().map_or(1, Vec::len);
-    let come = || ["Notified", "NotifyFailed"].iter().flat_map(|kind| stage.events(kind)).map(|e| of(&e)).sum::<usize>();
+    let come =
+        || ["Notified", "NotifyFailed"].iter().flat_map(|kind| stage.events(kind)).map(|e| of(&e)).sum::<usize>();
     poll(PATIENCE, || (come() >= results).then_some(())).unwrap_or_else(|| panic!("{} of {results}", come()));
 }
 
@@ -104,8 +105,20 @@ fn everything_asked_for_is_told_once_and_nothing_else() {
     assert_eq!(
         occasions,
         [
-            "opened", "running", "done", "andon", "released", "waiting", "cleared", "point-of-no-return", "running",
-            "done", "running", "failed", "acknowledged", "closed"
+            "opened",
+            "running",
+            "done",
+            "andon",
+            "released",
+            "waiting",
+            "cleared",
+            "point-of-no-return",
+            "running",
+            "done",
+            "running",
+            "failed",
+            "acknowledged",
+            "closed"
         ]
         .as_slice()
     );
@@ -120,7 +133,8 @@ fn everything_asked_for_is_told_once_and_nothing_else() {
         assert!(line["event"].get(content["event"].as_str().unwrap()).is_some(), "{content}: {line}");
         assert!(line["at"] == content["at"] && line["by"] == content["by"], "{content}: {line}");
     }
-    let ids: std::collections::BTreeSet<_> = told.iter().map(|post| post.body["crosscheck"]["id"].to_string()).collect();
+    let ids: std::collections::BTreeSet<_> =
+        told.iter().map(|post| post.body["crosscheck"]["id"].to_string()).collect();
     assert_eq!(ids.len(), told.len(), "{ids:?}");
     let waiting = hook_.told("waiting");
     assert_eq!(waiting["crosscheck"]["waited_for"], serde_json::json!([DBA]));
