@@ -9,7 +9,7 @@ mod covers;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
-pub use covers::{Covers, FileSeen, FolderSeen, Frozen, GateSeen};
+pub use covers::{CommandSeen, Covers, FileSeen, FolderSeen, Frozen, GateSeen};
 
 use crate::clock::At;
 use crate::hash::Hash;

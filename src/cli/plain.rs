@@ -284,34 +284,39 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         shown(&covers.title),
         shown(&covers.class)
     )?;
-    for (index, word) in covers.argv.iter().enumerate() {
+    for (index, word) in covers.command.argv.iter().enumerate() {
         writeln!(out, "argument {index}: {}", escaped(word))?;
     }
-    writeln!(out, "executable: {}{}", file(&covers.exe), if covers.sealed { ", from a sealed copy" } else { "" })?;
-    if let Some(interpreter) = &covers.interpreter {
+    writeln!(
+        out,
+        "executable: {}{}",
+        file(&covers.command.exe),
+        if covers.command.sealed { ", from a sealed copy" } else { "" }
+    )?;
+    if let Some(interpreter) = &covers.command.interpreter {
         writeln!(out, "interpreter: {}", file(interpreter))?;
     }
-    writeln!(out, "folder: {}", escaped(&covers.cwd))?;
-    writeln!(out, "host: {}, user {}", shown(&covers.host), shown(&covers.user))?;
-    for (name, value) in &covers.env {
+    writeln!(out, "folder: {}", escaped(&covers.command.cwd))?;
+    writeln!(out, "host: {}, user {}", shown(&covers.command.host), shown(&covers.command.user))?;
+    for (name, value) in &covers.command.env {
         writeln!(out, "environment: {}={}", escaped(name), escaped(value))?;
     }
-    for (key, hash) in &covers.secrets {
+    for (key, hash) in &covers.command.secrets {
         writeln!(out, "secret: {} is fetched by the hub and not shown; its salted hash is {hash}", escaped(key))?;
     }
-    if let Some(stdin) = &covers.stdin {
+    if let Some(stdin) = &covers.command.stdin {
         writeln!(out, "input: {}", escaped(stdin))?;
     }
-    if let Some(from) = &covers.stdin_file {
+    if let Some(from) = &covers.command.stdin_file {
         writeln!(out, "input: from {}", escaped(&from.path))?;
     }
-    for named in covers.stdin_file.iter().chain(&covers.files) {
+    for named in covers.command.stdin_file.iter().chain(&covers.command.files) {
         writeln!(out, "file: {}", file(named))?;
         for line in named.text.as_deref().unwrap_or("").lines() {
             writeln!(out, "  | {}", escaped(line))?;
         }
     }
-    if let Some(timeout) = covers.timeout_ms {
+    if let Some(timeout) = covers.command.timeout_ms {
         writeln!(out, "ended by force after: {}", human(Duration::from_millis(timeout)))?;
     }
     let now = view.now(clock::wall());

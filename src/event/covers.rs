@@ -1,6 +1,6 @@
 //! What exactly a step would run, frozen: the object that people check.
 
-use super::Reading;
+use super::{Part, Reading};
 use crate::hash::Hash;
 use crate::name::{StepId, WatchId};
 use serde::{Deserialize, Serialize};
@@ -21,43 +21,8 @@ pub struct Covers {
     pub class: String,
     /// Cross-checks needed.
     pub checks: u32,
-    /// The argument vector as it is executed.
-    pub argv: Vec<String>,
-    /// The file that is executed.
-    pub exe: FileSeen,
-    /// What its `#!` line names, where it is a script.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interpreter: Option<FileSeen>,
-    /// The whole environment.
-    pub env: BTreeMap<String, String>,
-    /// What stands for the value of each secret that `env` names as `secret:KEY`: SHA-256 of a private salt and `KEY=value`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub secrets: BTreeMap<String, Hash>,
-    /// The working folder, absolute.
-    pub cwd: String,
-    /// Which folder that was: another one may get its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub folder: Option<FolderSeen>,
-    /// What is fed to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stdin: Option<String>,
-    /// The file it reads as its standard input, in place of `stdin`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stdin_file: Option<FileSeen>,
-    /// Whether its script runs from a sealed copy of what was hashed instead of from its file.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub sealed: bool,
-    /// `pty` or `pipe`.
-    pub io: String,
-    /// When it is ended by force.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
-    /// The files the plan names, and arguments that are files.
-    pub files: Vec<FileSeen>,
-    /// The machine it runs on.
-    pub host: String,
-    /// Who it runs as.
-    pub user: String,
+    /// What is run.
+    pub command: CommandSeen,
     /// The plan.
     pub plan: Hash,
     /// The gates as they were when it was armed.
@@ -76,6 +41,45 @@ pub struct Covers {
 impl Covers {
     /// The first thing in which the two differ, gates left out: what `StepVoided` says when bytes changed.
     pub fn difference(&self, now: &Covers) -> Option<String> {
+        if let Some(what) = self.command.difference(&now.command) {
+            return Some(what);
+        }
+        let same = Covers { gates: self.gates.clone(), ..now.clone() };
+        (*self != same).then(|| "the step as the plan describes it".into())
+    }
+}
+
+impl Covers {
+    /// Everything that may run on the checks of it.
+    pub fn commands(&self) -> impl Iterator<Item = (Part, &CommandSeen)> {
+        std::iter::once((Part::Step, &self.command))
+    }
+}
+
+impl CommandSeen {
+    /// A command of these words and nothing else: what tests and benchmarks start from.
+    #[doc(hidden)]
+    pub fn bare(argv: impl IntoIterator<Item = impl Into<String>>, exe: FileSeen) -> CommandSeen {
+        CommandSeen {
+            argv: argv.into_iter().map(Into::into).collect(),
+            exe,
+            interpreter: None,
+            env: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            cwd: "/".into(),
+            folder: None,
+            stdin: None,
+            stdin_file: None,
+            sealed: false,
+            io: "pty".into(),
+            timeout_ms: None,
+            files: vec![],
+            host: "host".into(),
+            user: "user".into(),
+        }
+    }
+    /// The first thing in which the two differ.
+    pub fn difference(&self, now: &CommandSeen) -> Option<String> {
         let quote = |a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| format!("{a:?} is now {b:?}");
         let file = |a: &FileSeen, b: &FileSeen| {
             (a != b).then(|| match a.path == b.path {
@@ -127,9 +131,51 @@ impl Covers {
         if self.host != now.host || self.user != now.user {
             return Some("host or user".into());
         }
-        let same = Covers { gates: self.gates.clone(), ..now.clone() };
-        (*self != same).then(|| "the step as the plan describes it".into())
+        (self != now).then(|| "how it is run".into())
     }
+}
+
+/// One command as it was when frozen: everything that decides what its process does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandSeen {
+    /// The argument vector as it is executed.
+    pub argv: Vec<String>,
+    /// The file that is executed.
+    pub exe: FileSeen,
+    /// What its `#!` line names, where it is a script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interpreter: Option<FileSeen>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// What stands for the value of each secret that `env` names as `secret:KEY`: SHA-256 of a private salt and `KEY=value`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, Hash>,
+    /// The working folder, absolute.
+    pub cwd: String,
+    /// Which folder that was: another one may get its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FolderSeen>,
+    /// What is fed to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// The file it reads as its standard input, in place of `stdin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin_file: Option<FileSeen>,
+    /// Whether its script runs from a sealed copy of what was hashed instead of from its file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
+    /// `pty` or `pipe`.
+    pub io: String,
+    /// When it is ended by force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The files the plan names, and arguments that are files.
+    pub files: Vec<FileSeen>,
+    /// The machine it runs on.
+    pub host: String,
+    /// Who it runs as.
+    pub user: String,
 }
 
 /// A file as it was when looked at.

@@ -156,10 +156,10 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
     let places = warnings.places;
     let at = |keys: &[&str]| places.of("step", index, keys);
     let (id, class) = (&step.id, step.class.word());
-    if secret(&step.run) {
+    if secret(&step.command.run) {
         secret_warning(at(&["run"]), warnings);
     }
-    if let (Some(expected), Some(timeout)) = (step.expected, step.timeout)
+    if let (Some(expected), Some(timeout)) = (step.expected, step.command.timeout)
         && timeout <= expected
     {
         let message = format!("step {id} is ended before it is expected to end");

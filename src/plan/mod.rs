@@ -4,6 +4,7 @@
 //! durations, templates name declared parameters), and what this version cannot carry out was refused by name. The rest
 //! of the program trusts it. Start at [`Plan`].
 
+mod command;
 #[cfg(test)]
 mod golden;
 mod lint;
@@ -344,29 +345,15 @@ pub struct Step {
     /// Cross-checks needed: 0 for routine steps, else at least 1.
     pub checks: u32,
     /// What is run.
-    pub run: Run,
-    /// Extra environment, values may be templates, and alone of all may name secrets.
-    pub env: BTreeMap<String, Template>,
-    /// Where it runs; relative to the plan's folder. The plan's folder where none is given.
-    pub cwd: Option<Template>,
-    /// What is fed to it; nothing (`/dev/null`) where none is given and `io` is `pipe`.
-    pub stdin: Option<Stdin>,
-    /// Its script runs from a sealed copy of what was hashed.
-    pub sealed: bool,
-    /// Files hashed when armed, relative to `cwd`.
-    pub files: Vec<Template>,
+    pub command: Command,
     /// Watches that must be ok.
     pub gates: Vec<Gate>,
     /// Steps that must be over before; the one before it where the plan says nothing.
     pub after: Vec<StepId>,
     /// How long it should take.
     pub expected: Option<Duration>,
-    /// When it is ended by force.
-    pub timeout: Option<Duration>,
     /// What must not be worse after it than before.
     pub verify: Option<Verify>,
-    /// A terminal or a pipe.
-    pub io: Io,
     /// How long it stays armed, where it differs from the plan's.
     pub lapse: Option<Duration>,
     /// After this nothing can be undone.
@@ -386,6 +373,38 @@ pub struct Step {
 }
 
 impl Step {
+    /// Everything it may run.
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        std::iter::once(&self.command)
+    }
+    /// The keys of the secrets that their environments name, each once.
+    pub fn secrets(&self) -> std::collections::BTreeSet<String> {
+        self.commands().flat_map(Command::secrets).collect()
+    }
+}
+
+/// Something a plan runs, and all it is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The words.
+    pub run: Run,
+    /// Extra environment, values may be templates, and alone of all may name secrets.
+    pub env: BTreeMap<String, Template>,
+    /// Where it runs; relative to the plan's folder. The plan's folder where none is given.
+    pub cwd: Option<Template>,
+    /// What is fed to it; nothing (`/dev/null`) where none is given and `io` is `pipe`.
+    pub stdin: Option<Stdin>,
+    /// Its script runs from a sealed copy of what was hashed.
+    pub sealed: bool,
+    /// Files hashed when armed, relative to `cwd`.
+    pub files: Vec<Template>,
+    /// When it is ended by force.
+    pub timeout: Option<Duration>,
+    /// A terminal or a pipe.
+    pub io: Io,
+}
+
+impl Command {
     /// The keys of the secrets its environment names, each once.
     pub fn secrets(&self) -> std::collections::BTreeSet<String> {
         self.env.values().flat_map(Template::secrets).collect()

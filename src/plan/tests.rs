@@ -47,9 +47,9 @@ fn standard_input_is_a_text_or_a_file() {
         Plan::parse("plan.toml", &text).map(|plan| plan.steps[0].clone()).map_err(|error| error.to_string())
     };
     let template = |text: &str| Template::new(text).unwrap();
-    assert_eq!(step("stdin = \"yes\\n\"").unwrap().stdin, Some(Stdin::Text(template("yes\n"))));
-    assert_eq!(step("stdin = { file = \"a.sql\" }").unwrap().stdin, Some(Stdin::File(template("a.sql"))));
-    assert!(step("sealed = true").unwrap().sealed && !step("").unwrap().sealed);
+    assert_eq!(step("stdin = \"yes\\n\"").unwrap().command.stdin, Some(Stdin::Text(template("yes\n"))));
+    assert_eq!(step("stdin = { file = \"a.sql\" }").unwrap().command.stdin, Some(Stdin::File(template("a.sql"))));
+    assert!(step("sealed = true").unwrap().command.sealed && !step("").unwrap().command.sealed);
     for (line, says) in [
         ("stdin = {}", "has no `file`"),
         ("stdin = { path = \"a\" }", "unknown key `path`"),
@@ -89,7 +89,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(plan.steps[1].after, [StepId::new("s").unwrap()]);
     assert_eq!(plan.steps[2].after, [StepId::new("s").unwrap()]);
     assert_eq!(plan.steps[0].after, []);
-    assert_eq!((plan.steps[0].title.as_str(), plan.steps[0].io), ("s", Io::Pty));
+    assert_eq!((plan.steps[0].title.as_str(), plan.steps[0].command.io), ("s", Io::Pty));
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn braces_that_are_meant_are_written_in_quotes() {
     let plan = parsed(&format!(
         "{HEAD}[[step]]\nid = \"s\"\nrun = '''docker ps --format '{{{{ \"{{{{\" }}}}.Names}}}}' '''\n"
     ));
-    let argv = plan.steps[0].run.argv(&Params::new()).unwrap();
+    let argv = plan.steps[0].command.run.argv(&Params::new()).unwrap();
     assert_eq!(argv[3], "docker ps --format '{{.Names}}' ");
 }
 

@@ -166,17 +166,23 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
     let point = if covers.point_of_no_return { ", **point of no return**" } else { "" };
     writeln!(out, "- class {}, cross-checks needed: {}{point}", inline(&covers.class), covers.checks)?;
     writeln!(out, "- digest {}", attempt.digest)?;
-    writeln!(out, "- executable {}, SHA-256 {}", code(&covers.exe.path), covers.exe.sha256)?;
-    if covers.sealed {
+    writeln!(out, "- executable {}, SHA-256 {}", code(&covers.command.exe.path), covers.command.exe.sha256)?;
+    if covers.command.sealed {
         writeln!(out, "- run from a sealed copy of it")?;
     }
-    if let Some(file) = &covers.stdin_file {
+    if let Some(file) = &covers.command.stdin_file {
         writeln!(out, "- standard input {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
     }
-    for file in &covers.files {
+    for file in &covers.command.files {
         writeln!(out, "- file {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
     }
-    writeln!(out, "- in {} on {} as {}", code(&covers.cwd), inline(&covers.host), inline(&covers.user))?;
+    writeln!(
+        out,
+        "- in {} on {} as {}",
+        code(&covers.command.cwd),
+        inline(&covers.command.host),
+        inline(&covers.command.user)
+    )?;
     for (name, words) in &covers.words {
         writeln!(out, "- plan says, {}: {}", inline(&name.replace('_', " ")), inline(words))?;
     }
@@ -185,21 +191,21 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         let (status, why) = (gate.reading.status.word(), inline(&gate.reading.why));
         writeln!(out, "- gate {} was {status} when armed, read {age} before: {why}", inline(gate.watch.as_str()))?;
     }
-    let command: Vec<_> = covers.argv.iter().map(|word| quoted(word)).collect();
-    if !covers.env.is_empty() {
+    let command: Vec<_> = covers.command.argv.iter().map(|word| quoted(word)).collect();
+    if !covers.command.env.is_empty() {
         // Values stay in the transcript: the digest covers them, and a report is passed on further than a transcript.
-        let names: Vec<_> = covers.env.keys().map(|name| code(name)).collect();
+        let names: Vec<_> = covers.command.env.keys().map(|name| code(name)).collect();
         writeln!(out, "- environment: {}", names.join(", "))?;
     }
-    if !covers.secrets.is_empty() {
-        let keys: Vec<_> = covers.secrets.keys().map(|key| code(key)).collect();
+    if !covers.command.secrets.is_empty() {
+        let keys: Vec<_> = covers.command.secrets.keys().map(|key| code(key)).collect();
         writeln!(out, "- secrets: {}", keys.join(", "))?;
     }
-    if let Some(stdin) = &covers.stdin {
+    if let Some(stdin) = &covers.command.stdin {
         writeln!(out, "- fed {} bytes on standard input", stdin.len())?;
     }
     writeln!(out, "\n{}", fence(&[command.join(" ")]))?;
-    for (number, word) in covers.argv.iter().enumerate().filter(|(_, word)| word.trim_end().contains('\n')) {
+    for (number, word) in covers.command.argv.iter().enumerate().filter(|(_, word)| word.trim_end().contains('\n')) {
         let lines: Vec<_> = word.trim_end().split('\n').collect();
         writeln!(out, "Argument {number} of it, line by line:\n\n{}", fence(&lines))?;
     }

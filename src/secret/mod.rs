@@ -15,7 +15,7 @@ pub use fetch::{FetchError, fetch};
 pub use redact::{Needles, Redactor, WAIT};
 
 use crate::hash::Hash;
-use crate::plan::{Params, RenderError, Step, Template};
+use crate::plan::{Command, Params, RenderError, Template};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::{Zeroize, Zeroizing};
@@ -100,10 +100,10 @@ pub fn filled(template: &Template, params: &Params, values: &Values) -> Result<Z
 pub struct SecretEnv(BTreeMap<String, Zeroizing<String>>);
 
 impl SecretEnv {
-    /// The step's variables that name a secret, filled in.
-    pub fn fill(step: &Step, params: &Params, values: &Values) -> Result<Self, RenderError> {
+    /// The command's variables that name a secret, filled in.
+    pub fn fill(command: &Command, params: &Params, values: &Values) -> Result<Self, RenderError> {
         let mut env = BTreeMap::new();
-        for (name, template) in step.env.iter().filter(|(_, template)| !template.secrets().is_empty()) {
+        for (name, template) in command.env.iter().filter(|(_, template)| !template.secrets().is_empty()) {
             env.insert(name.clone(), filled(template, params, values)?);
         }
         Ok(Self(env))

@@ -110,24 +110,25 @@ pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At
                 .field("attempt", state.attempt)
                 .field("verdict", word)
                 .field("proposer", &armed.by);
-            let env = covers.env.iter().map(|(name, value)| format!("{name}={value}\0")).collect::<String>();
-            let argv = covers.argv.iter().flat_map(|argument| [argument.as_bytes(), b"\0"]);
-            let files = covers.files.iter().map(|file| format!("{} {}\n", file.sha256, file.path)).collect::<String>();
+            let env = covers.command.env.iter().map(|(name, value)| format!("{name}={value}\0")).collect::<String>();
+            let argv = covers.command.argv.iter().flat_map(|argument| [argument.as_bytes(), b"\0"]);
+            let files =
+                covers.command.files.iter().map(|file| format!("{} {}\n", file.sha256, file.path)).collect::<String>();
             let gates = serde_json::to_vec(&covers.gates).unwrap_or_default(); // plain data
             end(signer(statement)
-                .field("host", &covers.host)
-                .field("user", &covers.user)
-                .field("cwd", &covers.cwd)
-                .values("argv", &covers.argv)
+                .field("host", &covers.command.host)
+                .field("user", &covers.command.user)
+                .field("cwd", &covers.command.cwd)
+                .values("argv", &covers.command.argv)
                 .hash("argv-hash", Some(Hash::of_parts(argv)))
                 .hash("env-hash", Some(Hash::of(env.as_bytes())))
-                .hash("stdin", covers.stdin.as_ref().map(|text| Hash::of(text.as_bytes())))
-                .hash("exe-hash", Some(covers.exe.sha256))
+                .hash("stdin", covers.command.stdin.as_ref().map(|text| Hash::of(text.as_bytes())))
+                .hash("exe-hash", Some(covers.command.exe.sha256))
                 .hash("state-hash", Some(Hash::of(&gates)))
                 .field("state-at", armed.at)
                 .hash("plan-hash", Some(covers.plan))
                 .hash("policy-hash", session.policy_digest())
-                .hash("files-hash", (!covers.files.is_empty()).then(|| Hash::of(files.as_bytes())))
+                .hash("files-hash", (!covers.command.files.is_empty()).then(|| Hash::of(files.as_bytes())))
                 .hash("digest", Some(armed.digest()))
                 .hash("words-hash", words.map(|words| Hash::of(words.as_bytes()))))
             .field("expires", armed.lapses)

@@ -4,7 +4,7 @@ use super::request::{Author, Refusal, Request};
 use super::steps::Phase;
 use super::{Fact, Session, decide, observe};
 use crate::clock::At;
-use crate::event::{Covers, Event, FileSeen, Process, Reading, Role, RunEnd, Settled, Status};
+use crate::event::{CommandSeen, Covers, Event, FileSeen, Process, Reading, Role, RunEnd, Settled, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::transcript::record::{FORMAT, Line};
@@ -135,21 +135,7 @@ impl Desk {
             title: "drop".into(),
             class: "irreversible".into(),
             checks: 2,
-            argv: vec!["./drop".into()],
-            exe,
-            interpreter: None,
-            env: BTreeMap::new(),
-            secrets: BTreeMap::new(),
-            cwd: "/".into(),
-            folder: None,
-            stdin: None,
-            stdin_file: None,
-            sealed: false,
-            io: "pty".into(),
-            timeout_ms: None,
-            files: vec![],
-            host: "h".into(),
-            user: "u".into(),
+            command: CommandSeen::bare(["./drop"], exe),
             plan: self.session.plan.digest,
             gates: vec![],
             words: BTreeMap::new(),

@@ -2,7 +2,9 @@
 
 use super::output::OutputPiece;
 use crate::clock::At;
-use crate::event::{Covers, Event, FileSeen, GateSeen, Part, Process, Reading, Role, RunEnd, Settled, Status};
+use crate::event::{
+    CommandSeen, Covers, Event, FileSeen, GateSeen, Part, Process, Reading, Role, RunEnd, Settled, Status,
+};
 use crate::hash::Hash;
 use crate::hub::sequencer::{Numbered, Sequencer};
 use crate::name::{Principal, StepId, WatchId};
@@ -109,21 +111,13 @@ impl Pilot<'_> {
             title: planned.title.clone(),
             class: if planned.checks == 0 { "routine" } else { "critical" }.into(),
             checks: planned.checks,
-            argv: vec![format!("/srv/plans/{id}"), "--index".into(), "old; rm -rf `x`\n".into()],
-            exe,
-            interpreter: None,
-            env: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
-            secrets: [].into(),
-            cwd: "/srv/plans".into(),
-            folder: None,
-            stdin: None,
-            stdin_file: None,
-            sealed: false,
-            io: "pty".into(),
-            timeout_ms: None,
-            files: vec![],
-            host: "ops-1".into(),
-            user: "release".into(),
+            command: CommandSeen {
+                env: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
+                cwd: "/srv/plans".into(),
+                host: "ops-1".into(),
+                user: "release".into(),
+                ..CommandSeen::bare([&format!("/srv/plans/{id}"), "--index", "old; rm -rf `x`\n"], exe)
+            },
             plan: session.plan.digest,
             gates: gates.collect(),
             words: [("undo".to_owned(), "restore from backup".to_owned())].into(),

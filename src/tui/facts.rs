@@ -102,9 +102,9 @@ pub fn is_backup(kind: &WatchKind) -> bool {
 /// template is shown as it stands, marked as not frozen.
 pub fn argv(session: &Session, step: &Step) -> (Vec<String>, bool) {
     if let Some(armed) = session.steps.get(&step.id).and_then(|state| state.armed.as_ref()) {
-        return (armed.covers.covers().argv.clone(), true);
+        return (armed.covers.covers().command.argv.clone(), true);
     }
-    let argv = step.run.argv(&session.params).unwrap_or_else(|_| match &step.run {
+    let argv = step.command.run.argv(&session.params).unwrap_or_else(|_| match &step.command.run {
         crate::plan::Run::Argv(words) => words.iter().map(|word| word.text().to_owned()).collect(),
         crate::plan::Run::Shell(text) => vec!["sh".into(), "-eu".into(), "-c".into(), text.text().to_owned()],
     });
@@ -113,16 +113,17 @@ pub fn argv(session: &Session, step: &Step) -> (Vec<String>, bool) {
 
 /// Names and values of the parameters that a step's command, environment and input use.
 pub fn params_used(session: &Session, step: &Step) -> Vec<(String, String)> {
-    let mut names: Vec<String> = match &step.run {
+    let mut names: Vec<String> = match &step.command.run {
         crate::plan::Run::Argv(words) => words.iter().flat_map(|word| word.names()).collect(),
         crate::plan::Run::Shell(text) => text.names(),
     };
     names.extend(
-        step.env
+        step.command
+            .env
             .values()
-            .chain(step.stdin.iter().map(Stdin::template))
-            .chain(&step.cwd)
-            .chain(&step.files)
+            .chain(step.command.stdin.iter().map(Stdin::template))
+            .chain(&step.command.cwd)
+            .chain(&step.command.files)
             .flat_map(|t| t.names()),
     );
     names.sort();
@@ -388,10 +389,10 @@ pub fn step_time(state: &StepState, now: At) -> Option<Duration> {
 
 /// Environment entries that differ from what every command gets.
 pub fn env_differences(covers: &Covers, step: Option<&Step>) -> Vec<(String, String)> {
-    let declared = |name: &str| step.is_some_and(|step| step.env.contains_key(name));
+    let declared = |name: &str| step.is_some_and(|step| step.command.env.contains_key(name));
     let usual = ["PATH", "HOME", "USER", "LANG", "TERM", "LC_ALL", "LOGNAME", "SHELL"];
     let differs = |name: &&String| declared(name) || !usual.contains(&name.as_str());
-    covers.env.keys().filter(differs).map(|name| (name.clone(), covers.env[name].clone())).collect()
+    covers.command.env.keys().filter(differs).map(|name| (name.clone(), covers.command.env[name].clone())).collect()
 }
 
 /// Everything that keeps this person from saying yes to what the panel shows; empty where `y` counts.

@@ -217,36 +217,41 @@ fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width
         ];
         all.extend(named(look, "env", spans, width));
     }
-    for (key, hash) in &covers.secrets {
+    for (key, hash) in &covers.command.secrets {
         let words = format!("{}  fetched by the hub, not shown; salted sha256 {}", escaped(key), hash.short());
         all.extend(named(look, "secret", text(words), width));
     }
     let file =
         |file: &FileSeen| format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
-    all.extend(named(look, "in", text(escaped(&covers.cwd)), width));
-    all.extend(named(look, "executes", text(file(&covers.exe)), width));
-    if covers.sealed {
+    all.extend(named(look, "in", text(escaped(&covers.command.cwd)), width));
+    all.extend(named(look, "executes", text(file(&covers.command.exe)), width));
+    if covers.command.sealed {
         all.extend(named(look, "", text("from a sealed copy of these bytes".to_owned()), width));
     }
-    if let Some(interpreter) = &covers.interpreter {
+    if let Some(interpreter) = &covers.command.interpreter {
         all.extend(named(look, "by", text(file(interpreter)), width));
     }
-    if let Some(stdin) = &covers.stdin {
+    if let Some(stdin) = &covers.command.stdin {
         for (index, line) in stdin.lines().enumerate() {
             all.extend(named(look, if index == 0 { "stdin" } else { "" }, text(escaped(line)), width));
         }
     }
-    if let Some(from) = &covers.stdin_file {
+    if let Some(from) = &covers.command.stdin_file {
         all.extend(named(look, "stdin", text(format!("from {}; below, as a file", file(from))), width));
     }
-    let limit = covers.timeout_ms.map_or_else(
+    let limit = covers.command.timeout_ms.map_or_else(
         || "no time limit".to_owned(),
         |ms| format!("ended after {}", human(std::time::Duration::from_millis(ms))),
     );
     let host = vec![
         look.span(format!("{} · ", facts::environment(look.session()).0), facts::environment(look.session()).1),
         look.span(
-            format!("{} as {} · {} · {limit}", escaped(&covers.host), escaped(&covers.user), shown(&covers.io)),
+            format!(
+                "{} as {} · {} · {limit}",
+                escaped(&covers.command.host),
+                escaped(&covers.command.user),
+                shown(&covers.command.io)
+            ),
             Ink::Text,
         ),
     ];
@@ -279,7 +284,7 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
         }
         all.extend(named(look, &shown(&name), spans, width));
     }
-    for file in covers.stdin_file.iter().chain(&covers.files) {
+    for file in covers.command.stdin_file.iter().chain(&covers.command.files) {
         let head = format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
         all.extend(named(look, "file", vec![look.span(head, Ink::Strong)], width));
         let Some(text) = &file.text else {

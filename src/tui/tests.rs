@@ -6,7 +6,7 @@ use super::theme::{Theme, dusk};
 use super::update::{Action, Drawn, Event as Happened, update};
 use crate::client::view::{Link, View};
 use crate::clock::At;
-use crate::event::{Covers, Event, FileSeen, GateSeen, Process, Reading, Role, RunEnd, Status};
+use crate::event::{CommandSeen, Covers, Event, FileSeen, GateSeen, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
 use crate::hub::sequencer::Sequencer;
 use crate::name::{Principal, StepId, WatchId};
@@ -208,30 +208,24 @@ impl Flight {
             title: step.title.clone(),
             class: step.class.word().into(),
             checks: step.checks,
-            argv: step.run.argv(&session.params).unwrap(),
-            exe: seen("/usr/bin/psql", None),
-            interpreter: None,
-            env: BTreeMap::from([
-                ("PATH".into(), "/usr/bin".into()),
-                ("PGOPTIONS".into(), "-c lock_timeout=2s".into()),
-            ]),
-            secrets: BTreeMap::new(),
-            cwd: "/srv/plan".into(),
-            folder: None,
-            stdin: None,
-            stdin_file: None,
-            sealed: false,
-            io: "pty".into(),
-            timeout_ms: Some(60_000),
-            files: match id {
-                "swap" => vec![seen(
-                    "/srv/plan/swap.json",
-                    Some("{\n  \"alias\": \"orders\",\n  \"to\": \"orders_v42\"\n}\n"),
-                )],
-                _ => vec![],
+            command: CommandSeen {
+                env: BTreeMap::from([
+                    ("PATH".into(), "/usr/bin".into()),
+                    ("PGOPTIONS".into(), "-c lock_timeout=2s".into()),
+                ]),
+                cwd: "/srv/plan".into(),
+                timeout_ms: Some(60_000),
+                files: match id {
+                    "swap" => vec![seen(
+                        "/srv/plan/swap.json",
+                        Some("{\n  \"alias\": \"orders\",\n  \"to\": \"orders_v42\"\n}\n"),
+                    )],
+                    _ => vec![],
+                },
+                host: "bastion-1".into(),
+                user: "release".into(),
+                ..CommandSeen::bare(step.command.run.argv(&session.params).unwrap(), seen("/usr/bin/psql", None))
             },
-            host: "bastion-1".into(),
-            user: "release".into(),
             plan: session.plan.digest,
             gates: step
                 .gates

@@ -2,13 +2,14 @@
 
 use super::Driver;
 use crate::clock::At;
-use crate::event::{Covers, GateSeen};
+use crate::event::{Covers, GateSeen, Part};
 use crate::exec;
 use crate::hash::Hash;
 use crate::name::StepId;
 use crate::plan::Step;
 use crate::secret::{self, Needles, SecretEnv, Values, Vault};
 use crate::session::Session;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -76,9 +77,9 @@ fn freeze(work: Freezing) -> Result<Frozen, String> {
         values.insert(key, value);
     }
     work.vault.add(&values)?;
-    let commitments =
+    let commitments: BTreeMap<_, _> =
         values.iter().map(|(key, value)| (key.clone(), secret::commitment(&work.salt, key, value))).collect();
-    let covers = exec::freeze(plan, &work.step, params, &work.folder, work.attempt, work.gates, commitments)
+    let covers = exec::freeze(plan, &work.step, params, &work.folder, work.attempt, work.gates, &commitments)
         .map_err(|error| error.to_string())?;
     if let Some((what, key)) = work.vault.needles().and_then(|needles| exposed(&covers, &needles)) {
         return Err(format!(
@@ -91,7 +92,7 @@ fn freeze(work: Freezing) -> Result<Frozen, String> {
              outside of the working folder, and out of `files`"
         ));
     }
-    let env = SecretEnv::fill(&work.step, params, &values).map_err(|error| error.to_string())?;
+    let env = SecretEnv::fill(&work.step.command, params, &values).map_err(|error| error.to_string())?;
     Ok((Box::new(covers), env))
 }
 
@@ -99,19 +100,23 @@ fn freeze(work: Freezing) -> Result<Frozen, String> {
 fn hashed(covers: &Covers, values: &Values) -> Option<(String, String)> {
     values.iter().find_map(|(key, value)| {
         let hashes = ["", "\n", "\r\n"].map(|end| Hash::of_parts([value.expose().as_bytes(), end.as_bytes()]));
-        let file = covers.files.iter().find(|file| hashes.contains(&file.sha256))?;
+        let mut files = covers.commands().flat_map(|(_, command)| &command.files);
+        let file = files.find(|file| hashes.contains(&file.sha256))?;
         Some((file.path.clone(), key.clone()))
     })
 }
 
 /// A secret's value in what people are about to be shown: where, and whose.
 fn exposed(covers: &Covers, needles: &Needles) -> Option<(String, String)> {
-    let words = covers.argv.iter().enumerate().map(|(index, word)| (format!("argument {index}"), word));
-    let env = covers.env.iter().map(|(name, value)| (format!("environment variable {name}"), value));
-    let stdin = covers.stdin.iter().map(|text| ("stdin".to_owned(), text));
-    let files = covers.files.iter().filter_map(|file| Some((file.path.clone(), file.text.as_ref()?)));
-    let mut shown = words.chain(env).chain(stdin).chain(files);
-    shown.find_map(|(what, text)| Some((what, needles.find(text)?.to_owned())))
+    covers.commands().find_map(|(part, command)| {
+        let words = command.argv.iter().enumerate().map(|(index, word)| (format!("argument {index}"), word));
+        let env = command.env.iter().map(|(name, value)| (format!("environment variable {name}"), value));
+        let stdin = command.stdin.iter().map(|text| ("stdin".to_owned(), text));
+        let files = command.files.iter().filter_map(|file| Some((file.path.clone(), file.text.as_ref()?)));
+        let mut shown = words.chain(env).chain(stdin).chain(files);
+        let (what, key) = shown.find_map(|(what, text)| Some((what, needles.find(text)?.to_owned())))?;
+        Some((if part == Part::Step { what } else { format!("{what} of its {}", part.word()) }, key))
+    })
 }
 
 fn gate_seen(session: &Session, gate: &crate::plan::Gate, at: At) -> Option<GateSeen> {

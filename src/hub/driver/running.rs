@@ -27,10 +27,11 @@ impl Driver {
         let note = self.journal.note(step, attempt);
         let env = self.secret_env.take().filter(|(id, n, _)| id == step && *n == attempt);
         let given = Given { env: env.map(|(_, _, env)| env).unwrap_or_default(), needles: self.vault.needles() };
-        let running = exec::open(armed.covers.covers(), planned, &session.params).and_then(|opened| {
-            crash::here(Moment::Before, "exec");
-            exec::start(opened, self.size, reports, note.as_deref(), &given)
-        });
+        let running =
+            exec::open(&armed.covers.covers().command, &planned.command, &session.params).and_then(|opened| {
+                crash::here(Moment::Before, "exec");
+                exec::start(opened, self.size, reports, note.as_deref(), &given)
+            });
         let running = match running {
             Ok(running) => running,
             Err(error) => return not_started(self.vault.text(error.to_string())),

@@ -2,7 +2,7 @@
 
 use super::actions::{HOSTILE, VALUES};
 use super::world::World;
-use crate::event::{Anchor, Covers, FileSeen, GateSeen, Mark, Reading, Status};
+use crate::event::{Anchor, CommandSeen, Covers, FileSeen, GateSeen, Mark, Reading, Status};
 use crate::hash::Hash;
 use crate::name::{StepId, WatchId};
 use crate::session::Session;
@@ -43,21 +43,10 @@ impl World {
             title: step.title.clone(),
             class: step.class.word().into(),
             checks: step.checks,
-            argv: step.run.argv(&BTreeMap::new()).map_err(|error| error.to_string())?,
-            exe,
-            interpreter: None,
-            env: BTreeMap::from([("PATH".into(), "/bin".into())]),
-            secrets: BTreeMap::new(),
-            cwd: "/".into(),
-            folder: None,
-            stdin: None,
-            stdin_file: None,
-            sealed: false,
-            io: "pty".into(),
-            timeout_ms: None,
-            files: vec![],
-            host: "host".into(),
-            user: "user".into(),
+            command: CommandSeen {
+                env: BTreeMap::from([("PATH".into(), "/bin".into())]),
+                ..CommandSeen::bare(step.command.run.argv(&BTreeMap::new()).map_err(|error| error.to_string())?, exe)
+            },
             plan: plan.digest,
             gates: step.gates.iter().map(|gate| seen(&gate.watch)).collect(),
             words: BTreeMap::new(),

@@ -73,7 +73,7 @@ fn digest_line(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'sta
     match &state.armed {
         Some(armed) => {
             let covers = armed.covers.covers();
-            let text = format!("{}@{} · digest {}", covers.user, covers.host, armed.digest().short());
+            let text = format!("{}@{} · digest {}", covers.command.user, covers.command.host, armed.digest().short());
             vec![look.span(text, Ink::Dim)]
         }
         None => {
