@@ -98,7 +98,7 @@ fn everything_asked_for_is_told_once_and_nothing_else() {
     let mut hub = stage.serve(&[]);
     let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
     fly(&lead, &dba);
-    settled(&stage, 15);
+    settled(&stage, 13);
     close(&lead, &mut hub);
     let told: Vec<_> = hook_.posts();
     let occasions: Vec<_> = told.iter().map(|post| post.body["crosscheck"]["occasion"].as_str().unwrap()).collect();
@@ -167,8 +167,6 @@ fn flown(notify: &str, results: usize) -> (Stage, Vec<Duration>, Duration) {
     fly(&lead, &dba);
     let took = began.elapsed();
     settled(&stage, results);
-    let status = lead.ask("status");
-    drop(status);
     close(&lead, &mut hub);
     let steps = steps_took(&stage);
     (stage, steps, took)
@@ -303,8 +301,8 @@ fn the_end_waits_five_seconds_for_a_dead_hook_and_no_longer() {
     assert!(hub.wait().success());
     let ended = began.elapsed();
     eprintln!("closed for the crew after {told:?}, the hub ended after {ended:?}");
-    assert!(told < Duration::from_secs(4), "the crew does not wait for it: {told:?}");
-    assert!(ended > Duration::from_secs(4) && ended < Duration::from_secs(12), "{ended:?}");
+    assert!(told + Duration::from_secs(2) < ended, "the crew does not wait for it: {told:?}, {ended:?}");
+    assert!(ended > Duration::from_secs(5) && ended < Duration::from_secs(30), "{ended:?}");
     assert!(hub.printed().contains("chat of line"), "{}", hub.printed());
     assert!(hub.printed().contains("had not been told when the hub ended"), "{}", hub.printed());
 }
