@@ -278,6 +278,12 @@ pub enum Event {
     HubVouched { signed: Signed },
     /// The hub signed how far the transcript goes: `size` lines, the last of which hashes to `head`.
     CheckpointSigned { size: u64, head: Hash, signed: Signed },
+
+    // ── others ───────────────────────────────────────────────────────────────────────────────────────────────────
+    /// Somebody outside the crew was told of line `of`, as that `[[notify]]` of the plan says (its place there, from 1).
+    Notified { notify: u32, of: u64, tries: u32 },
+    /// Nobody could be told of those lines that way. Without any tries: given up behind too many others.
+    NotifyFailed { notify: u32, of: Vec<u64>, tries: u32, why: String },
 }
 
 /// Declares [`Event::kind`]: the name that stands in the line.
@@ -344,6 +350,8 @@ kinds!(
     LineFreed,
     HubVouched,
     CheckpointSigned,
+    Notified,
+    NotifyFailed,
 );
 
 /// How a session ended.

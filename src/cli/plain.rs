@@ -263,11 +263,31 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     for glass in &session.glass {
         writeln!(out, "{}", shown(&glass.to_string()))?;
     }
+    told_others(session, out)?;
     if session.line.is_stopped() {
         writeln!(
             out,
             "THE LINE IS STOPPED; to go on it needs: {}",
             session.release_needs(now, &session.line.released).join(", ")
+        )?;
+    }
+    Ok(())
+}
+
+/// Who outside the crew is told, and how that went.
+fn told_others(session: &session::Session, out: &mut impl Write) -> std::io::Result<()> {
+    for (number, notify) in (1..).zip(&session.plan.notify) {
+        let place = session.telling.places.get(&number).cloned().unwrap_or_default();
+        let waiting = session.due_for(number).count();
+        let waiting = if waiting == 0 { String::new() } else { format!(", {waiting} waiting") };
+        let failing = place.failing.map_or_else(String::new, |why| format!("FAILED: {}; ", shown(&why)));
+        writeln!(
+            out,
+            "notify {} ({}): {failing}{} told, {} not{waiting}",
+            shown(&notify.name),
+            notify.by.word(),
+            place.told,
+            place.failed
         )?;
     }
     Ok(())

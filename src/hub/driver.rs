@@ -12,6 +12,7 @@ mod running;
 use super::crash::{self, Moment};
 use super::fanout::{Outbox, Ring, binary_frame};
 use super::journal::{Journal, JournalError};
+use super::notify::{self, LastWord, Notifier};
 use super::peer::{Base, Welcome};
 use super::sequencer::{Numbered, Sequencer, SequencerError};
 use crate::clock::{At, Clock};
@@ -89,6 +90,8 @@ pub enum Input {
     Run { step: StepId, attempt: u32, part: Part, report: Report },
     /// What undoes a step was frozen once more, its intent being on disk.
     RollbackFrozen { step: StepId, attempt: u32, now: Result<Box<(CommandSeen, SecretEnv)>, String> },
+    /// Telling those outside of a line came to its end.
+    Told { notify: u32, of: u64, outcome: notify::Outcome },
     /// Look at the clock.
     Tick,
     /// End, the session unclosed. Where a command runs, only `force` ends the hub: the command would lose its terminal, and
@@ -124,6 +127,8 @@ pub struct Shared {
     pub clock: Arc<Mutex<Clock>>,
     /// Times a PTY reader waited for anything but the journal. Must stay 0.
     pub reader_waits: std::sync::atomic::AtomicU64,
+    /// What was being told when the session closed.
+    pub last_words: Mutex<Vec<LastWord>>,
 }
 impl Shared {
     /// The hub's time.
@@ -160,6 +165,8 @@ pub struct Driver {
     rechecking: Option<u64>,
     /// Every secret fetched so far: they are taken out of what is printed and read.
     vault: Arc<Vault>,
+    /// Those outside who are told.
+    notifier: Notifier,
     /// The secrets of the run that may be intended in this batch.
     secret_env: Option<(StepId, u32, SecretEnv)>,
     connections: u64,
@@ -197,7 +204,17 @@ impl Driver {
         let connections = sequencer.head().seq;
         let size = Size { cols: 80, rows: 24 };
         let base = Base::new(sequencer.session().clone());
+        let vault: Arc<Vault> = Arc::default();
+        let notifier = Notifier::new(
+            sequencer.session(),
+            folder.clone(),
+            shared.clone(),
+            vault.clone(),
+            inputs.clone(),
+            runtime.clone(),
+        );
         Driver {
+            notifier,
             key,
             base,
             sequencer,
@@ -209,7 +226,7 @@ impl Driver {
             folder,
             live: None,
             rechecking: None,
-            vault: Arc::default(),
+            vault,
             secret_env: None,
             connections,
             screens: 0,
@@ -320,8 +337,16 @@ impl Driver {
                     batch.lines.extend(self.sequencer.observe(now, &ended)?);
                 }
             },
+            Input::Told { notify, of, outcome } => {
+                if let Some(fact) = self.notifier.ended(notify, of, outcome) {
+                    batch.lines.extend(self.sequencer.observe(now, &fact)?);
+                }
+            }
             Input::Tick => {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Tick)?);
+                for fact in self.notifier.failures(self.sequencer.session(), now) {
+                    batch.lines.extend(self.sequencer.observe(now, &fact)?);
+                }
                 if let Some((step, attempt)) = self.vanished() {
                     batch.lines.extend(self.sequencer.observe(now, &Fact::ProcessGone { step, attempt })?);
                 }
@@ -516,6 +541,14 @@ impl Driver {
         // Where the run was not intended after all, nobody needs them.
         self.secret_env = None;
         self.recheck_if_ready();
+        let session = self.sequencer.session();
+        match session.closed {
+            None => self.notifier.pump(session),
+            Some(_) => {
+                let last = self.notifier.last(session);
+                self.shared.last_words.lock().unwrap_or_else(PoisonError::into_inner).extend(last);
+            }
+        }
         facts
     }
 

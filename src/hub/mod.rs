@@ -11,6 +11,7 @@ pub mod fanout;
 mod generated;
 pub mod journal;
 pub mod links;
+pub mod notify;
 pub mod peer;
 pub mod policy;
 pub mod sequencer;
@@ -36,7 +37,7 @@ use sequencer::{Numbered, Sequencer, SequencerError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -168,6 +169,7 @@ impl Hub {
             ring: fanout::Ring::new(opened.sequencer.head().seq),
             clock: opened.clock,
             reader_waits: 0.into(),
+            last_words: Mutex::default(),
         });
         let (inputs, input) = mpsc::channel(INPUTS);
         let (samples, mut sampled) = mpsc::channel(64);
@@ -294,7 +296,9 @@ impl Hub {
         // Every connection gives its place back when its writer has sent everything. One that does not read is not
         // waited for longer than it takes to be sure of that.
         let everyone = self.places.acquire_many(self.participants_max);
-        if tokio::time::timeout(Duration::from_secs(3), everyone).await.is_err() {
+        let last = std::mem::take(&mut *self.shared.last_words.lock().unwrap_or_else(PoisonError::into_inner));
+        let (everyone, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(3), everyone), notify::finish(last));
+        if everyone.is_err() {
             tracing::warn!("some participants did not take the last lines in time; the transcript has them");
         }
         match ended {

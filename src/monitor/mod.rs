@@ -26,6 +26,7 @@ mod restic;
 mod results;
 mod slope;
 mod tcp;
+pub mod tell;
 mod web;
 mod worker;
 

@@ -1,4 +1,4 @@
-//! One GET, told apart by how far it came: no name, no connection, no answer, half an answer.
+//! One request, told apart by how far it came: no name, no connection, no answer, half an answer.
 //!
 //! Proxies named in the hub's environment are not used, or the same plan would look at different things on two machines.
 //! Redirects are not followed: a login page that answers 200 is not the service.
@@ -136,6 +136,27 @@ pub(super) fn url(text: &str) -> Result<reqwest::Url, String> {
     }
 }
 
+/// Sends a request and waits for the head of the answer, by then.
+pub(super) async fn send(
+    request: reqwest::RequestBuilder,
+    url: &reqwest::Url,
+    until: Instant,
+) -> Result<reqwest::Response, NoAnswer> {
+    let began = Instant::now();
+    let mut sent = pin!(request.send()); // not dropped before it was looked how far it came
+    match timeout_at(until, sent.as_mut()).await {
+        Ok(sent) => sent.map_err(|error| no_answer(&error, url)),
+        Err(_) => {
+            let late = human(until - began);
+            let why = match url.host_str().filter(|name| Asked::awaits(name)) {
+                Some(name) => format!("nobody says within {late} where the name {} leads", excerpt(name, 80)),
+                None => format!("{} said nothing within {late}", host(url)),
+            };
+            Err(NoAnswer { why, expired: false })
+        }
+    }
+}
+
 /// Sends a request and reads the answer, by then.
 pub(super) async fn get(
     request: reqwest::RequestBuilder,
@@ -144,18 +165,7 @@ pub(super) async fn get(
 ) -> Result<Answer, NoAnswer> {
     let began = Instant::now();
     let late = |what: String| NoAnswer { why: format!("{what} within {}", human(until - began)), expired: false };
-    let mut sent = pin!(request.send()); // not dropped before it was looked how far it came
-    let mut response = match timeout_at(until, sent.as_mut()).await {
-        Ok(sent) => sent.map_err(|error| no_answer(&error, url))?,
-        Err(_) => match url.host_str().filter(|name| Asked::awaits(name)) {
-            Some(name) => {
-                let (late, name) = (human(until - began), excerpt(name, 80));
-                let why = format!("nobody says within {late} where the name {name} leads");
-                return Err(NoAnswer { why, expired: false });
-            }
-            None => return Err(late(format!("{} said nothing", host(url)))),
-        },
-    };
+    let mut response = send(request, url, until).await?;
     let first_byte = began.elapsed();
     let status = response.status();
     let points_to = response.headers().get(header::LOCATION).filter(|_| status.is_redirection()).map(|location| {

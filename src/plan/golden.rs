@@ -109,7 +109,7 @@ error: a secret in `run`
   --> plan.toml:11:16
    |
 11 | run = ["x", "-p{{ secret.K }}"]
-   |                ^^^^^^^^^^^^^^ secrets are for values in a step's `env` alone
+   |                ^^^^^^^^^^^^^^ secrets are for a step's `env` and for `webhook` alone
    |
    = help: let the command read it from a variable: env = { KEY = "{{ secret.KEY }}" }; everything else stands in the transcript, and a command line in `ps`
 "#

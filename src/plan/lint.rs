@@ -2,7 +2,7 @@
 //! Start at [`lint`].
 
 use super::problem::{Problem, draw, line_of};
-use super::{Class, KafkaLag, Plan, Run, Step, Template, WatchKind};
+use super::{Class, KafkaLag, NotifyBy, Plan, Run, Step, Template, WatchKind};
 use annotate_snippets::Level;
 use regex_lite::Regex;
 use std::ops::Range;
@@ -58,12 +58,14 @@ pub fn lint(plan: &Plan) -> Vec<Warning> {
         );
     }
     watches(plan, &mut warnings);
-    let used: std::collections::BTreeSet<_> = plan.steps.iter().flat_map(Step::secrets).collect();
+    notifications(plan, &mut warnings);
+    let mut used: std::collections::BTreeSet<_> = plan.steps.iter().flat_map(Step::secrets).collect();
+    used.extend(plan.notify.iter().flat_map(super::Notify::secrets));
     for key in plan.secrets.keys().filter(|key| !used.contains(*key)) {
         let at = warnings.places.secret(key);
         let message = format!("secret {key} is declared and not used");
-        let help = "take it out, or name it in the `env` of a step: it is fetched, and looked for in output, only then";
-        warnings.add(at, message, "in no step's `env`", help);
+        let help = "take it out, or name it in the `env` of a step or in a `webhook`: it is fetched, and looked for in output, only then";
+        warnings.add(at, message, "in no step's `env` and no `webhook`", help);
     }
     let asked = plan.steps.iter().enumerate().filter(|(_, step)| step.class >= Class::Critical);
     if let Some((index, _)) = asked.clone().nth(CRITICAL_MAX) {
@@ -101,6 +103,45 @@ fn watches(plan: &Plan, warnings: &mut Warnings<'_>) {
             _ => {}
         }
     }
+}
+
+fn notifications(plan: &Plan, warnings: &mut Warnings<'_>) {
+    for (index, notify) in plan.notify.iter().enumerate() {
+        match &notify.by {
+            NotifyBy::Webhook(url) if token_in(url.text()) => {
+                let at = warnings.places.of("notify", index, &["webhook"]);
+                let help = "whoever knows the address can write there, and the plan stands in every transcript: declare it in \
+                            [secrets] and write {{ secret.KEY }} in its place";
+                let message = "this looks like a secret in a webhook's address";
+                warnings.add(at, message, "a secret here is no secret", help);
+            }
+            NotifyBy::Command(run) if secret(run) => {
+                secret_warning(warnings.places.of("notify", index, &["run"]), warnings);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether an address seems to hold what lets anyone write there: services that are known for it, a password before the
+/// host, a parameter of such a name, or a part so long and mixed that nobody chose it.
+fn token_in(url: &str) -> bool {
+    let filled =
+        Regex::new(r"\{\{[^}]*\}\}").map_or_else(|_| url.to_owned(), |regex| regex.replace_all(url, "").into());
+    let patterns = [
+        r"(?i)://hooks\.slack(-gov)?\.com/(services|workflows|triggers)/[^/]+/[^/]+/[^/]",
+        r"(?i)://(\w+\.)?discord(app)?\.com/api/webhooks/[^/]+/[^/]",
+        r"://[^/\s:@]+:[^@\s/]+@",
+        r"(?i)[?&;]([a-z0-9_.-]*(token|secret|password|passwd|key|sig|signature))=[^&]",
+    ];
+    let known = patterns.iter().any(|pattern| Regex::new(pattern).is_ok_and(|regex| regex.is_match(&filled)));
+    let after_host = filled.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+    let part = |part: &str| {
+        let (digits, letters) =
+            (part.chars().any(|c| c.is_ascii_digit()), part.chars().any(|c| c.is_ascii_alphabetic()));
+        part.len() >= 20 && digits && letters
+    };
+    known || after_host.split(['/', '?', '&', '=', ';', '.']).any(part)
 }
 
 /// Whether a compare reads that watch.
@@ -317,6 +358,28 @@ mod tests {
           |
           = help: a [[watch]] shows what the release does to others, and a gate holds it back
         ");
+    }
+
+    #[test]
+    fn a_token_in_a_webhook_is_seen_and_a_placeholder_is_not() {
+        let step = format!("[[step]]\nid = \"s\"\n{GOOD}[secrets]\nHOOK = {{ env = \"HOOK\" }}\n");
+        for (url, seen) in [
+            ("https://hooks.slack.com/services/T00000000/B00000000/abcdefg", true),
+            ("https://discord.com/api/webhooks/1234/abcdefg", true),
+            ("https://bot:hunter2@chat.example.org/hook", true),
+            ("https://chat.example.org/hook?access_token=abc", true),
+            ("https://chat.example.org/hooks/4f7d2c9be81a4d6f9c3e", true),
+            ("https://chat.example.org/hook", false),
+            ("https://chat.example.org/a-channel-with-a-very-long-name", false),
+            ("https://hooks.slack.com/services/T00000000/B00000000/{{ secret.HOOK }}", false),
+            ("https://chat.example.org/hook?access_token={{ secret.HOOK }}", false),
+            ("{{ secret.HOOK }}", false),
+        ] {
+            let mut found = warnings(&format!("{step}[[notify]]\non = [\"closed\"]\nwebhook = \"{url}\"\n"));
+            found.retain(|warning| !warning.contains("is declared and not used"));
+            let wanted: &[&str] = if seen { &["22: this looks like a secret in a webhook's address"] } else { &[] };
+            assert_eq!(found, wanted, "{url}");
+        }
     }
 
     #[test]

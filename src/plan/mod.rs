@@ -8,6 +8,7 @@ mod command;
 #[cfg(test)]
 mod golden;
 mod lint;
+mod notify;
 mod parse;
 mod people;
 mod problem;
@@ -22,6 +23,7 @@ mod units;
 mod watches;
 
 pub use lint::{Warning, lint};
+pub use notify::{Notify, NotifyBy, Occasion};
 pub use problem::{PlanError, Problem};
 pub use recovery::Recovery;
 pub use sample::{SAMPLES, sample};
@@ -77,6 +79,8 @@ pub struct Plan {
     pub watches: Vec<Watch>,
     /// What is done, in the plan's order.
     pub steps: Vec<Step>,
+    /// Who else is told, in the plan's order.
+    pub notify: Vec<Notify>,
     /// How long an armed step stays armed.
     pub lapse: Duration,
     /// What happens once too few shadows are connected.

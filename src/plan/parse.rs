@@ -5,7 +5,7 @@ use super::problem::{PlanError, Problem};
 use super::table::{Context, Table, Value};
 use super::units::is_identifier;
 use super::{
-    Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch, people,
+    Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch, notify, people,
     recovery, steps, watches,
 };
 use crate::hash::Hash;
@@ -49,8 +49,9 @@ const KEYS: &[&str] = &[
     "recovery",
     "watch",
     "step",
+    "notify",
 ];
-const REFUSED: &[&str] = &["checklist", "notify", "poll"];
+const REFUSED: &[&str] = &["checklist", "poll"];
 const CREW_KEYS: &[&str] = &["allowed_signers", "lead", "shadow", "observer"];
 const CREW_REFUSED: &[&str] = &["seat"];
 
@@ -126,6 +127,7 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
     let recovery = read_recovery(&top.tables("recovery", RECOVERY_MAX), &watch_tables);
     let steps = read_steps(&top.tables("step", STEPS_MAX), &watch_tables, crew.as_ref());
 
+    let notify = notify::read(&top.tables("notify", notify::TABLES_MAX));
     let name = top.require("name", "expected name = \"what this release is called\"").and_then(|v| v.words());
     let environment = top.require("environment", "expected environment = \"where it happens\"").and_then(|v| v.words());
     let expected = top.duration("expected");
@@ -151,6 +153,7 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
         recovery: recovery?,
         watches: watches?,
         steps: steps?,
+        notify: notify?,
     })
 }
 

@@ -520,7 +520,7 @@ impl<'a> Value<'a> {
         let message = format!("a secret in `{}`", self.key);
         let help = "let the command read it from a variable: env = { KEY = \"{{ secret.KEY }}\" }; everything else stands \
                     in the transcript, and a command line in `ps`";
-        self.cx.problem_with_help(span, message, "secrets are for values in a step's `env` alone", help);
+        self.cx.problem_with_help(span, message, "secrets are for a step's `env` and for `webhook` alone", help);
     }
 
     fn secret(&self, span: Span, key: &str) {

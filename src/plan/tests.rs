@@ -272,7 +272,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         top("poll", "poll = true"),
         crew("seat", "[[crew.seat]]\nname = \"n\"\nwho = [\"x\"]"),
         tail("checklist", "[[checklist]]\nid = \"c\"\nask = \"?\""),
-        tail("notify", "[[notify]]\non = [\"closed\"]"),
     ];
     cases.push(("lakefs".to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"lakefs\"\nwhatever = 1\n")));
     for (name, text) in cases {

@@ -1,9 +1,10 @@
 //! The report as Markdown: what is written beside the transcript when a session closes.
 
 use super::text::{code, fence, inline, quoted};
-use super::{Attempt, Exception, Kind, Ran, Report, ReportError, StepReport, Tail};
+use super::{Attempt, Exception, Kind, NotTold, Ran, Report, ReportError, StepReport, Tail};
 use crate::clock::{At, human};
 use crate::event::{CommandSeen, Compared, Outcome, Settled};
+use crate::plan::Occasion;
 use crate::session::vouching;
 use crate::transcript::verify::Verdict;
 use std::fmt::Write as _;
@@ -45,6 +46,7 @@ pub fn markdown(report: &Report) -> String {
         .and_then(|()| stops(&mut out, report))
         .and_then(|()| watches(&mut out, report))
         .and_then(|()| ways_back(&mut out, report))
+        .and_then(|()| told(&mut out, report))
         .and_then(|()| words(&mut out, report));
     out
 }
@@ -401,6 +403,36 @@ fn ways_back(out: &mut String, report: &Report) -> std::fmt::Result {
     let name = |name: &Option<String>| name.as_ref().map_or_else(|| "**none**".into(), |name| inline(name));
     for turn in &report.turns_back {
         writeln!(out, "- {} {}, before: {}: {}", turn.at.clock(), name(&turn.to), name(&turn.from), inline(&turn.why))?;
+    }
+    writeln!(out)
+}
+
+fn told(out: &mut String, report: &Report) -> std::fmt::Result {
+    if report.told.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "## Told to others\n\n| who | how | of | told | not told |\n|---|---|---|---|---|")?;
+    for place in &report.told {
+        let on: Vec<_> = place.on.iter().map(|occasion| occasion.word()).collect();
+        let failed: usize = place.failures.iter().map(|failure| failure.of.len()).sum();
+        writeln!(out, "| {} | {} | {} | {} | {failed} |", inline(&place.name), place.by, on.join(", "), place.told)?;
+    }
+    writeln!(out)?;
+    let numbers = |of: &[u64]| of.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    for place in &report.told {
+        for NotTold { at, of, tries, why } in &place.failures {
+            let (at, name, of) = (at.clock(), inline(&place.name), numbers(of));
+            writeln!(out, "- {at} **{name} was not told** of line {of} (tries: {tries}): {}", inline(why))?;
+        }
+        for (seq, occasion) in &place.open {
+            let name = inline(&place.name);
+            match occasion {
+                Occasion::Closed => {
+                    writeln!(out, "- {name} is told of the end after the last line, which is line {seq}")?
+                }
+                _ => writeln!(out, "- nothing says whether {name} was told of line {seq} ({occasion})")?,
+            }
+        }
     }
     writeln!(out)
 }

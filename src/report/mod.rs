@@ -18,6 +18,7 @@ use crate::event::{
 };
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
+use crate::plan::{Notify, Occasion};
 use crate::session::steps::Phase;
 use crate::session::{OpenError, Said, Session, Told, price, step_of, story};
 use crate::transcript::output;
@@ -110,6 +111,8 @@ pub struct Report {
     pub exceptions: Vec<Exception>,
     /// Every time the line was stopped.
     pub stops: Vec<Stop>,
+    /// Everyone outside the crew whom the plan has told.
+    pub told: Vec<PlaceReport>,
     /// Every request that was refused.
     pub refusals: Vec<Refused>,
     /// Everything that was said.
@@ -290,6 +293,47 @@ pub struct Stop {
     pub freed: Option<At>,
 }
 
+/// A place outside the crew that the plan has told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct PlaceReport {
+    /// Its number in the plan, from 1.
+    pub number: u32,
+    pub name: String,
+    /// `webhook` or `command`.
+    pub by: &'static str,
+    pub on: Vec<Occasion>,
+    /// Lines that it was told of.
+    pub told: u64,
+    pub failures: Vec<NotTold>,
+    /// Lines of which nothing says whether it was told.
+    pub open: Vec<(u64, Occasion)>,
+}
+
+/// Lines that somebody outside could not be told of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct NotTold {
+    pub at: At,
+    pub of: Vec<u64>,
+    pub tries: u32,
+    pub why: String,
+}
+
+impl PlaceReport {
+    fn new(number: u32, notify: &Notify) -> PlaceReport {
+        PlaceReport {
+            number,
+            name: notify.name.clone(),
+            by: notify.by.word(),
+            on: notify.on.iter().copied().collect(),
+            told: 0,
+            failures: vec![],
+            open: vec![],
+        }
+    }
+}
+
 /// A request that was refused.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)]
@@ -344,6 +388,9 @@ impl Report {
         }
         let Some((session, mut report)) = folded else { return Err(ReportError::Empty(verdict)) };
         report.lead = session.lead.clone();
+        for place in &mut report.told {
+            place.open = session.due_for(place.number).map(|(seq, due)| (seq, due.occasion)).collect();
+        }
         for step in &mut report.steps {
             step.phase = session.steps.get(&step.id).map_or(Phase::Planned, |state| state.phase);
         }
@@ -402,6 +449,7 @@ impl Report {
             turns_back: vec![],
             exceptions: vec![],
             stops: vec![],
+            told: (1..).zip(&session.plan.notify).map(|(number, notify)| PlaceReport::new(number, notify)).collect(),
             refusals: vec![],
             said: vec![],
             timeline: session.recent.iter().cloned().collect(),
@@ -473,6 +521,16 @@ impl Report {
                 let pulled = !before.line.pulled.is_empty();
                 if let Some(stop) = self.open_stop() {
                     stop.freed = (!pulled).then_some(at);
+                }
+            }
+            Event::Notified { notify, .. } => {
+                if let Some(place) = self.told.iter_mut().find(|place| place.number == *notify) {
+                    place.told += 1;
+                }
+            }
+            Event::NotifyFailed { notify, of, tries, why } => {
+                if let Some(place) = self.told.iter_mut().find(|place| place.number == *notify) {
+                    place.failures.push(NotTold { at, of: of.clone(), tries: *tries, why: why.clone() });
                 }
             }
             event => self.take_step(line, event),

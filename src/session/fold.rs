@@ -145,6 +145,7 @@ impl Session {
         }
         let short = self.shadows_short();
         self.short_since = if short { self.short_since.or(Some(at)) } else { None };
+        self.tell_others(line);
     }
 
     fn apply_to_step(&mut self, line: &Line, hash: Hash, event: &Event) {

@@ -9,6 +9,7 @@ mod fold;
 pub mod glass;
 mod line;
 mod look;
+mod notify;
 mod observe;
 pub mod readback;
 mod recovery;
@@ -27,6 +28,7 @@ pub mod waive;
 pub use decide::decide;
 pub(crate) use decide::on_record;
 pub use line::LineState;
+pub use notify::{Due, FAILURES_EVERY, Place, Telling, WAITING_MAX};
 pub use observe::{Fact, observe};
 pub use recovery::{Stands, WayBack, price};
 pub use request::{Author, Refusal, Request};
@@ -119,6 +121,9 @@ pub struct Session {
     pub refusals: BTreeMap<Principal, (At, u32)>,
     /// Set once it is over.
     pub closed: Option<Outcome>,
+    /// Whom outside the crew something is still to be told, and how that went so far.
+    #[serde(default, skip_serializing_if = "Telling::is_empty")]
+    pub telling: Telling,
 }
 
 /// How far the hub has signed.
@@ -306,10 +311,12 @@ impl Session {
             recent: VecDeque::new(),
             refusals: BTreeMap::new(),
             closed: None,
+            telling: Telling::default(),
             plan,
         };
         state.short_since = state.shadows_short().then_some(line.at);
         state.tell(line);
+        state.tell_others(line);
         Ok(state)
     }
 }

@@ -3,7 +3,7 @@
 
 use super::decide::{refused, void, void_open};
 use super::steps::{Phase, RunState};
-use super::{Closing, Session, recovery, rollback, twin, verify};
+use super::{Closing, Session, notify, recovery, rollback, twin, verify};
 use crate::clock::At;
 use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
@@ -46,6 +46,10 @@ pub enum Fact {
     ProcessGone { step: StepId, attempt: u32 },
     /// The hub signed how far the transcript goes, as [`Session::checkpoint_due`] asked for.
     Checkpoint { signed: Signed },
+    /// Somebody outside was told of that line.
+    Told { notify: u32, of: u64, tries: u32 },
+    /// Somebody outside could not be told of those lines.
+    NotTold { notify: u32, of: Vec<u64>, tries: u32, why: String },
     /// The hub signed the end, as [`Session::close_due`] asked for.
     Close { signed: Signed },
 }
@@ -148,6 +152,8 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
         Fact::Checkpoint { signed } => {
             vec![Event::CheckpointSigned { size: session.seq, head: session.hash, signed: signed.clone() }]
         }
+        Fact::Told { notify, of, tries } => notify::told(session, *notify, *of, *tries),
+        Fact::NotTold { notify, of, tries, why } => notify::not_told(session, at, *notify, of, *tries, why),
         Fact::Close { signed } => match &session.closing {
             Some(Closing { outcome, note, .. }) => {
                 vec![Event::SessionClosed { outcome: *outcome, note: note.clone(), signed: Some(signed.clone()) }]
@@ -193,6 +199,7 @@ fn tick(session: &Session, at: At) -> Vec<Event> {
         _ => {}
     }
     events.extend(recovery::turned(session, at));
+    events.extend(notify::given_up(session));
     events
 }
 

@@ -162,6 +162,16 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::AndonReleased { freed: false, .. } => format!("{by} released the line; not everyone has yet"),
         Event::LineHeld { why } => format!("the line is held: {}", shown(why)),
         Event::LineFreed { why } => format!("the line is free: {}", shown(why)),
+        Event::Notified { notify, of, .. } => {
+            // Told every time it would double the story; what people need to know is that it works again.
+            session.telling.places.get(notify)?.failing.as_ref()?;
+            format!("{} can be told again: line {of}", shown(session.place_name(*notify)))
+        }
+        Event::NotifyFailed { notify, of, why, .. } => {
+            let lines = of.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            let s = if of.len() == 1 { "" } else { "s" };
+            format!("NOT TOLD: {} of line{s} {lines}: {}", shown(session.place_name(*notify)), shown(why))
+        }
     })
 }
 

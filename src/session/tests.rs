@@ -38,6 +38,7 @@ run = ["./clean"]
 "#;
 
 mod exceptions;
+mod notify;
 mod readback;
 mod rollback;
 mod verify;

@@ -298,6 +298,11 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
         let (_, word, ink) = watch(session, &bad.id, now);
         return say(ink, word, format!("{}: {}", bad.id, shown(&session.why(&bad.id, now))), false);
     }
+    let untold: Vec<_> = session.untold().collect();
+    if let Some((place, why)) = untold.first() {
+        let more = if untold.len() > 1 { format!(" (and {} more)", untold.len() - 1) } else { String::new() };
+        return say(Ink::Warn, "NOT TOLD", format!("{}: {}{more}", shown(place), shown(why)), false);
+    }
     no_return(session)
 }
 

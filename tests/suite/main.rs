@@ -18,6 +18,7 @@ mod keys;
 #[cfg(feature = "kafka")]
 mod lag;
 mod limits;
+mod notify;
 mod outage;
 mod plain;
 mod quorum;

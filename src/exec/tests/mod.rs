@@ -82,6 +82,7 @@ fn whole(command: &Command, folder: &Path) -> Result<Covers, FreezeError> {
         recovery: vec![],
         watches: vec![],
         steps: vec![],
+        notify: vec![],
         lapse: Duration::from_secs(300),
         on_shadow_lost: ShadowLost::Hold,
         break_glass: vec![],

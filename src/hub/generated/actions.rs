@@ -81,6 +81,11 @@ pub enum Input {
     Jumped {
         by_ms: i64,
     },
+    /// The oldest durable line that is due to be told to that place of the plan: it was told, or could not be.
+    Told {
+        notify: u32,
+        fails: bool,
+    },
     Tick,
 }
 
@@ -187,6 +192,12 @@ gates = ["lag"]
 id = "clean"
 run = ["./clean"]
 run_on_clear = true
+[[notify]]
+on = ["recovered", "waiting", "running", "failed", "degraded", "unknown", "andon", "released", "acknowledged", "closed"]
+webhook = "https://chat.example.org/hook"
+[[notify]]
+on = ["opened", "recovered", "waiting", "cleared", "running", "done", "objected", "held", "freed", "handed-over"]
+run = ["./tell"]
 "#,
     r#"
 crosscheck = 1

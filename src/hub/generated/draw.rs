@@ -52,6 +52,9 @@ pub fn action(world: &World, rng: &mut Rng) -> Action {
         }
         inputs.push(input);
     }
+    if rng.percent(20) {
+        inputs.push(Input::Told { notify: 1 + rng.below(3) as u32, fails: rng.percent(30) });
+    }
     let crash = rng.percent(3).then(|| match rng.below(5) {
         0 => Crash::BeforeAppend { after_inputs: rng.below(4) },
         1 => Crash::Torn { lines: rng.below(8), bytes: rng.below(200) },

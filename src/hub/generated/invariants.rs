@@ -4,7 +4,7 @@ use super::evidence::{Evidence, Kind, New, Spawn, attempt_of};
 use crate::event::{Cause, Event, Part, RunEnd, Settled, Status, Verdict};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, is_hidden};
-use crate::plan::Gate;
+use crate::plan::{Gate, Occasion};
 use crate::session::step_of;
 use crate::transcript::record::Line;
 use std::collections::{BTreeMap, BTreeSet};
@@ -512,7 +512,9 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
 
 /// After `Recovered` nothing is open and nothing is live any more: open attempts are voided, runs without an end are
 /// unknown. No process comes from an intent of an earlier life, and while one may still be alive nothing is settled or armed.
+/// Nobody outside is told of what is not on disk, nothing counts as told twice, and no restart forgets what is due.
 pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
+    told_outside(e, new)?;
     for output in e.outputs[new.outputs.clone()].iter().filter(|output| output.kind == Kind::Recover && !output.cut) {
         let end = output.lines.end;
         let open = e.open_before(end).map(|(step, ..)| step);
@@ -563,6 +565,45 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
                 };
                 let gone = e.of(index, "ProcessGone", step, attempt).is_some_and(|gone| gone > lost);
                 ensure(gone, || format!("{} while the process of {step} may be alive", line.event.kind()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn told_outside(e: &Evidence, new: &New) -> Result<(), String> {
+    let of = |event: &Event| match event {
+        Event::Notified { notify, of, .. } => Some((*notify, vec![*of])),
+        Event::NotifyFailed { notify, of, .. } => Some((*notify, of.clone())),
+        _ => None,
+    };
+    let over = |before: usize, place: u32, seq: u64| {
+        let lines = e.lines[..before].iter().filter_map(|line| of(&line.event));
+        lines.filter(|(notify, of)| *notify == place && of.contains(&seq)).count()
+    };
+    for (index, line) in e.new_lines(new) {
+        for (place, seq) in
+            of(&line.event).into_iter().flat_map(|(place, of)| of.into_iter().map(move |of| (place, of)))
+        {
+            ensure(seq < line.seq, || {
+                format!("place {place} was told of line {seq}, which line {} precedes", line.seq)
+            })?;
+            ensure(over(index, place, seq) == 0, || format!("place {place} was told of line {seq} twice"))?;
+        }
+        // Kinds that are an occasion whatever came before them.
+        if !matches!(line.event, Event::Recovered { .. }) {
+            continue;
+        }
+        for (place, notify) in (1..).zip(&e.plan.notify) {
+            for due in e.lines[..index].iter().filter(|line| match &line.event {
+                Event::Recovered { .. } => notify.on.contains(&Occasion::Recovered),
+                Event::RunStarted { part: Part::Step, .. } => notify.on.contains(&Occasion::Running),
+                Event::RollbackIntended { .. } => notify.on.contains(&Occasion::RollingBack),
+                Event::OutcomeUnknown { .. } => notify.on.contains(&Occasion::Unknown),
+                _ => false,
+            }) {
+                let known = e.owed.contains(&(place, due.seq)) || over(index, place, due.seq) > 0;
+                ensure(known, || format!("line {} was to be told to place {place}, and is forgotten", due.seq))?;
             }
         }
     }

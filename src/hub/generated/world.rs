@@ -108,6 +108,7 @@ impl World {
                 spawns: vec![],
                 granted: BTreeMap::new(),
                 told: vec![],
+                owed: Default::default(),
                 unequal: vec![],
             },
             clients: Clients::default(),
@@ -367,6 +368,17 @@ impl World {
                 let gone = !self.procs.iter().any(alive);
                 gone.then(|| Fact::ProcessGone { step: step.clone(), attempt: *attempt }).into_iter().collect()
             }
+            Input::Told { notify, fails } => {
+                // As the hub does: nothing is told of what is not on disk.
+                let durable = self.evidence.lines.len() as u64;
+                let due = self.session().due_for(*notify).map(|(seq, _)| seq).find(|seq| *seq <= durable);
+                let Some(of) = due else { return vec![] };
+                let (notify, tries, why) = (*notify, 1, HOSTILE[1].to_owned());
+                match fails {
+                    true => vec![Fact::NotTold { notify, of: vec![of], tries, why }],
+                    false => vec![Fact::Told { notify, of, tries }],
+                }
+            }
             Input::Jumped { by_ms } => vec![Fact::ClockJumped { by_ms: *by_ms }],
             Input::Tick => vec![Fact::Tick],
         }
@@ -505,6 +517,10 @@ impl World {
             self.procs.iter().find(ours).map(|p| recorded.unwrap_or_else(|| found(p)))
         });
         self.sequencer = Sequencer::resume(session, head);
+        let places = 1..=self.evidence.plan.notify.len() as u32;
+        let session = self.sequencer.session();
+        self.evidence.owed =
+            places.flat_map(|place| session.due_for(place).map(move |(seq, _)| (place, seq))).collect();
         let note = HOSTILE[torn_bytes as usize % HOSTILE.len()].to_owned();
         let fact = Fact::Recovered { version: "0".into(), torn_bytes, note, alive };
         let lines = self.sequencer.observe(self.now, &fact).expect("events are plain data");
