@@ -1,10 +1,17 @@
 //! Plain mode's verbs: a line of text becomes a request, completed from the state its author has seen.
 
 use crate::client::view::View;
+use crate::clock::At;
 use crate::event::{Attention, Settled};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId};
+use crate::clock;
+use crate::name::{ItemId, Principal, StepId};
+use crate::plan::parse_duration;
 use crate::session::Request;
+use std::time::Duration;
+
+/// Nobody is available for longer at a stretch: more is a mistyped number.
+const FIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,12 +31,13 @@ pub enum Verb {
 /// The verbs, as `help` shows them.
 pub const HELP: &str = "\
 arm ID · disarm · check · object WHY · withdraw · run · interrupt ID · kill ID · ack TEXT · settle ID done|failed WHY
+poll · go · no-go WHY · seat NAME · answer ID TEXT · fit [until TIME|for TIME] · unfit WHY
 andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here · status · close [NOTE] · quit
 check, object, withdraw, run and disarm mean the one armed step";
 
 /// Verbs of the design that later versions carry out.
 const LATER: &[&str] =
-    &["set", "readback", "type", "rollback", "skip", "waive", "poll", "go", "no-go", "seat", "answer", "adhoc"];
+    &["set", "readback", "type", "rollback", "skip", "waive", "adhoc"];
 
 /// What its author read last: the armed step, the attempt, and the digest of the panel.
 pub type Read = (StepId, u32, Hash);
@@ -47,6 +55,10 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
     let nothing = |what: &str| match rest.is_empty() {
         true => Ok(()),
         false => Err(format!("{verb} means the one {what} step and takes nothing else")),
+    };
+    let alone = || match rest.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{verb} takes nothing else; a reason is for `no-go WHY`")),
     };
     let session = &view.session;
     let armed = || match session.open_step() {
@@ -102,6 +114,24 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
             };
             Request::Settle { step, outcome, why: words.next().unwrap_or("").trim().to_owned() }
         }
+        "poll" => {
+            alone()?;
+            Request::Poll
+        }
+        "go" => {
+            alone()?;
+            Request::Go { poll: session.before.number(), board: session.before.board }
+        }
+        "no-go" => Request::NoGo { poll: session.before.number(), why: need("a reason")? },
+        "seat" => Request::Seat { seat: need("the seat's name")? },
+        "answer" => {
+            let usage = "answer is written: answer ID TEXT";
+            let (id, answer) = rest.split_once(char::is_whitespace).ok_or(usage)?;
+            let item = ItemId::new(id).map_err(|error| error.to_string())?;
+            Request::Answer { item, answer: answer.trim().to_owned() }
+        }
+        "fit" => Request::Available { fit: true, until: until(rest, view.now(clock::wall()))?, why: String::new() },
+        "unfit" => Request::Available { fit: false, until: None, why: need("a reason")? },
         "andon" => Request::Andon { why: rest.to_owned() },
         "release" => Request::Release,
         "handover" => {
@@ -126,6 +156,20 @@ fn last(view: &View) -> Option<Read> {
     let voided = view.session.steps.iter().find(|(_, state)| state.voided.is_some());
     let (id, state, digest) = voided.map(|(id, state)| (id, state, Hash::ZERO)).or(ran)?;
     Some((id.clone(), state.attempt, digest))
+}
+
+/// The end of `fit until 16:30` or `fit for 2h`; none where nothing is said.
+pub fn until(rest: &str, now: At) -> Result<Option<At>, String> {
+    let usage = "fit is written: fit, fit until 16:30 (UTC), or fit for 2h";
+    match rest.split_once(char::is_whitespace) {
+        None if rest.is_empty() => Ok(None),
+        Some(("until", time)) => At::typed(time, now).map(Some).ok_or_else(|| usage.to_owned()),
+        Some(("for", time)) => {
+            let time = parse_duration(time.trim()).filter(|time| *time <= FIT_MAX);
+            time.map(|time| Some(now.after(time))).ok_or_else(|| usage.to_owned())
+        }
+        _ => Err(usage.to_owned()),
+    }
 }
 
 fn step_id(text: &str) -> Result<StepId, String> {

@@ -256,8 +256,6 @@ fn what_a_step_is_verified_with_is_read_whole_or_refused() {
 #[test]
 fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
     let step = |key: &str, value: &str| (key.to_owned(), format!("{HEAD}{STEP}{key} = {value}\n"));
-    let top = |key: &str, line: &str| (key.to_owned(), HEAD.replacen("[crew]", &format!("{line}\n[crew]"), 1));
-    let crew = |key: &str, line: &str| (key.to_owned(), format!("{HEAD}{line}\n"));
     let tail = |key: &str, lines: &str| (key.to_owned(), format!("{HEAD}{lines}\n"));
     let mut cases = vec![
         step("rollback", "{ run = [\"x\"] }"),
@@ -271,9 +269,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         step("probe", "[\"x\"]"),
         step("input", "\"lead\""),
         step("input", "\"hidden-only\""),
-        top("poll", "poll = true"),
-        crew("seat", "[[crew.seat]]\nname = \"n\"\nwho = [\"x\"]"),
-        tail("checklist", "[[checklist]]\nid = \"c\"\nask = \"?\""),
         tail("notify", "[[notify]]\non = [\"closed\"]"),
     ];
     cases.push(("lakefs".to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"lakefs\"\nwhatever = 1\n")));

@@ -249,7 +249,7 @@ fn check(
             let armed_by = session.steps.get(id).and_then(|state| state.armed.as_ref()).map(|armed| &armed.by);
             session.is_shadow(who) && armed_by != Some(who)
         }
-        Act::Acknowledge(..) => session.is_shadow(who),
+        Act::Acknowledge(..) => session.may_acknowledge(who),
         Act::Vouch => *who == session.lead,
         Act::Release | Act::Close => true,
     };

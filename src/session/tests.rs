@@ -35,6 +35,7 @@ id = "clean"
 run = ["./clean"]
 "#;
 
+mod before;
 mod verify;
 
 struct Desk {

@@ -238,6 +238,7 @@ impl Auditor {
                         .map_err(|error| broken(format!("this {} does not count: {error}", line.event.kind())))?;
                     if let Event::RunIntended { step, .. } = &line.event {
                         quorum(session, step).map_err(broken)?;
+                        polled(session, step).map_err(broken)?;
                     }
                     self.acts.extend(proof.and_then(|proof| signed_act(&line, &proof)));
                     match &line.event {
@@ -324,6 +325,14 @@ fn quorum(session: &Session, step: &StepId) -> Result<(), String> {
     match u32::try_from(keys.len()).unwrap_or(u32::MAX) >= needed {
         true => Ok(()),
         false => Err(format!("step {step} runs with {} of {needed} cross-checks", keys.len())),
+    }
+}
+
+/// The first critical step runs only while the poll is go, by who was there and what was said.
+fn polled(session: &Session, step: &StepId) -> Result<(), String> {
+    match session.poll_locks().first().filter(|_| session.is_checked(step)) {
+        Some(lock) => Err(format!("step {step} runs though the poll is not go: {lock}")),
+        None => Ok(()),
     }
 }
 

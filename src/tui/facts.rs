@@ -143,6 +143,7 @@ pub fn role_word(session: &Session, who: &Principal) -> (&'static str, Ink) {
     match session.role(who) {
         Role::Lead => ("LEAD", Ink::Lead),
         Role::Shadow => ("SHADOW", Ink::Shadow),
+        Role::Seat => ("SEAT", Ink::Shadow),
         Role::Observer => ("OBSERVER", Ink::Observer),
     }
 }
