@@ -1,17 +1,12 @@
 //! Plain mode's verbs: a line of text becomes a request, completed from the state its author has seen.
 
 use crate::client::view::View;
-use crate::clock::At;
+use crate::clock;
 use crate::event::{Attention, Settled};
 use crate::hash::Hash;
-use crate::clock;
 use crate::name::{ItemId, Principal, StepId};
-use crate::plan::parse_duration;
 use crate::session::Request;
-use std::time::Duration;
-
-/// Nobody is available for longer at a stretch: more is a mistyped number.
-const FIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+use crate::session::before::until;
 
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -156,20 +151,6 @@ fn last(view: &View) -> Option<Read> {
     let voided = view.session.steps.iter().find(|(_, state)| state.voided.is_some());
     let (id, state, digest) = voided.map(|(id, state)| (id, state, Hash::ZERO)).or(ran)?;
     Some((id.clone(), state.attempt, digest))
-}
-
-/// The end of `fit until 16:30` or `fit for 2h`; none where nothing is said.
-pub fn until(rest: &str, now: At) -> Result<Option<At>, String> {
-    let usage = "fit is written: fit, fit until 16:30 (UTC), or fit for 2h";
-    match rest.split_once(char::is_whitespace) {
-        None if rest.is_empty() => Ok(None),
-        Some(("until", time)) => At::typed(time, now).map(Some).ok_or_else(|| usage.to_owned()),
-        Some(("for", time)) => {
-            let time = parse_duration(time.trim()).filter(|time| *time <= FIT_MAX);
-            time.map(|time| Some(now.after(time))).ok_or_else(|| usage.to_owned())
-        }
-        _ => Err(usage.to_owned()),
-    }
 }
 
 fn step_id(text: &str) -> Result<StepId, String> {

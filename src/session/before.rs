@@ -10,12 +10,15 @@ use super::{Session, twin};
 use crate::clock::At;
 use crate::event::{Cause, Event, Role};
 use crate::name::{ItemId, Principal};
-use crate::plan::{Asked, Item};
+use crate::plan::{Asked, Item, parse_duration};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Locks that one refusal names; the screens show all.
 const LOCKS_TOLD: usize = 4;
+/// Nobody is available for longer at a stretch: more is a mistyped number.
+const FIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What was said before the first critical step.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -422,6 +425,20 @@ pub(super) fn available(
         return Err(Refusal::TimePassed { time: until });
     }
     Ok(with_void(session, at, who, Event::AvailabilityStated { fit, until, why: why.trim().to_owned() }))
+}
+
+/// The end of `fit until 16:30` or `fit for 2h`; none where nothing is said.
+pub fn until(rest: &str, now: At) -> Result<Option<At>, String> {
+    let usage = "fit is written: fit, fit until 16:30 (UTC), or fit for 2h";
+    match rest.split_once(char::is_whitespace) {
+        None if rest.is_empty() => Ok(None),
+        Some(("until", time)) => At::typed(time, now).map(Some).ok_or_else(|| usage.to_owned()),
+        Some(("for", time)) => {
+            let time = parse_duration(time.trim()).filter(|time| *time <= FIT_MAX);
+            time.map(|time| Some(now.after(time))).ok_or_else(|| usage.to_owned())
+        }
+        _ => Err(usage.to_owned()),
+    }
 }
 
 fn not_over(session: &Session) -> Result<(), Refusal> {

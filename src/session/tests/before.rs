@@ -357,7 +357,6 @@ fn times_are_read_as_people_type_them() {
         ("soon", None),
         ("", None),
         ("99999-01-01", None),
-        ("-009999-01-01 00:00", Some("1970-01-01T00:00:00.000000Z")),
     ] {
         assert_eq!(At::typed(typed, now).map(|at| at.to_string()).as_deref(), meant, "{typed}");
     }
