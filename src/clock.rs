@@ -29,7 +29,8 @@ impl At {
     /// A time as a person types it: `16:30` (the next one after `now`, UTC), `2026-11-21`, `2026-11-21 16:30` (UTC), or RFC 3339.
     pub fn typed(text: &str, now: At) -> Option<At> {
         let text = text.trim();
-        let utc = |time: jiff::civil::DateTime| time.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|time| time.timestamp());
+        let utc =
+            |time: jiff::civil::DateTime| time.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|time| time.timestamp());
         if let Ok(time) = text.parse::<jiff::Timestamp>() {
             return Some(At::from_micros(time.as_microsecond()));
         }

@@ -31,8 +31,7 @@ andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here 
 check, object, withdraw, run and disarm mean the one armed step";
 
 /// Verbs of the design that later versions carry out.
-const LATER: &[&str] =
-    &["set", "readback", "type", "rollback", "skip", "waive", "adhoc"];
+const LATER: &[&str] = &["set", "readback", "type", "rollback", "skip", "waive", "adhoc"];
 
 /// What its author read last: the armed step, the attempt, and the digest of the panel.
 pub type Read = (StepId, u32, Hash);

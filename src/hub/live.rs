@@ -99,7 +99,9 @@ pub(super) fn told(environment: &str, who: Option<&Flying>, digest: &Hash) -> St
     let shown = crate::name::shown;
     let environment = shown(environment);
     let Some(who) = who else {
-        return format!("another hub flies in the environment {environment}; it does not say which\nhint: end it first");
+        return format!(
+            "another hub flies in the environment {environment}; it does not say which\nhint: end it first"
+        );
     };
     let transcript = who.transcript.as_ref().map_or(String::new(), |path| shown(&path.display().to_string()));
     let hint = "join it with one of its links (host finds it by itself), or end it first";

@@ -75,7 +75,9 @@ fn read_seat(value: &Value<'_>, seen: &mut BTreeSet<String>) -> Option<Seat> {
         }
         match seen.insert(words.clone()) {
             true => Some(words),
-            false => name.wrong(format!("two [[crew.seat]] tables have the name {words:?}"), "expected a name of its own"),
+            false => {
+                name.wrong(format!("two [[crew.seat]] tables have the name {words:?}"), "expected a name of its own")
+            }
         }
     });
     let who = table.require("who", "expected who = [\"somebody@example.org\"]").and_then(|who| {

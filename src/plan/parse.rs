@@ -5,8 +5,8 @@ use super::problem::{PlanError, Problem};
 use super::table::{Context, Table, Value};
 use super::units::is_identifier;
 use super::{
-    Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch, before, recovery,
-    steps, watches,
+    Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch, before,
+    recovery, steps, watches,
 };
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId, is_hidden};
@@ -279,13 +279,7 @@ fn read_crew(top: &Table<'_>) -> Option<Crew> {
         Some(value) => value.words().map(Some), // a plan that names an empty file must not fly without any
     };
     let seats = before::read_seats(&crew);
-    Some(Crew {
-        allowed_signers: allowed_signers?,
-        lead: lead?,
-        shadow: shadow?,
-        observer: observer?,
-        seats: seats?,
-    })
+    Some(Crew { allowed_signers: allowed_signers?, lead: lead?, shadow: shadow?, observer: observer?, seats: seats? })
 }
 
 pub(super) fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {

@@ -509,11 +509,17 @@ fn seats_a_checklist_and_a_poll_go_together() {
         (with("", &format!("{ITEM}{ITEM}")), "two checklist tables have the id \"restored\""),
         (with("", &ITEM.replace("text", "maybe")), "`answer` cannot be \"maybe\""),
         (with("", "[[checklist]]\nid = \"x\"\nask = \"?\"\n"), "a checklist item has no `answer`"),
-        (with("", "[[checklist]]\nid = \"x y\"\nask = \"?\"\nanswer = \"yes\"\n"), "a checklist id may not contain ' '"),
+        (
+            with("", "[[checklist]]\nid = \"x y\"\nask = \"?\"\nanswer = \"yes\"\n"),
+            "a checklist id may not contain ' '",
+        ),
         (with("[[crew.seat]]\nname = \"x\"\n", ""), "a seat has no `who`"),
         (with("[[crew.seat]]\nname = \"x\"\nwho = []\n", ""), "nobody may take the seat"),
         (with("[[crew.seat]]\nname = \"x\"\nwho = [\"hub\"]\n", ""), "\"hub\" is what the hub signs as"),
-        (with(&format!("[[crew.seat]]\nname = \"{}\"\nwho = [\"s\"]\n", "x".repeat(33)), ""), "the seat's name is too long"),
+        (
+            with(&format!("[[crew.seat]]\nname = \"{}\"\nwho = [\"s\"]\n", "x".repeat(33)), ""),
+            "the seat's name is too long",
+        ),
     ] {
         assert_eq!(messages(&text), [says], "{text}");
     }

@@ -146,7 +146,8 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect, page: &Page) {
     let rows = usize::from(inner.height - below);
     // What is picked stays on screen, however far somebody scrolls.
     let furthest = list.len().saturating_sub(rows);
-    let from = page.scroll.min(furthest).max((picked + 1).saturating_sub(rows)).min(picked.max(page.scroll.min(furthest)));
+    let from =
+        page.scroll.min(furthest).max((picked + 1).saturating_sub(rows)).min(picked.max(page.scroll.min(furthest)));
     let upper = Rect { height: inner.height - below, ..inner };
     lines(buf, upper, &list[from.min(list.len())..]);
     lines(buf, Rect { y: inner.bottom() - below, height: below, ..inner }, &end);
@@ -269,9 +270,13 @@ fn question(look: &Look<'_>, item: &Item, picked: bool, width: usize) -> Vec<Lin
     ];
     let mut all = vec![Line::from(cut(spans, width))];
     if picked {
-        all.extend(wrap(&[look.span("    ", Ink::Dim), look.span(&item.ask, Ink::Title)], width, 4).into_iter().take(2));
+        all.extend(
+            wrap(&[look.span("    ", Ink::Dim), look.span(&item.ask, Ink::Title)], width, 4).into_iter().take(2),
+        );
         if said.is_some() && answer.chars().count() + 31 > width {
-            all.extend(wrap(&[look.span("    ", Ink::Dim), look.span(answer, Ink::Text)], width, 4).into_iter().take(3));
+            all.extend(
+                wrap(&[look.span("    ", Ink::Dim), look.span(answer, Ink::Text)], width, 4).into_iter().take(3),
+            );
         }
     }
     all

@@ -324,7 +324,9 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
             };
             (item.to_string(), hint.to_owned())
         }
-        Purpose::Fit => ("FIT TO FLY".into(), "Enter alone: fit; or: until 16:30, for 2h, unfit WHY; Esc closes".into()),
+        Purpose::Fit => {
+            ("FIT TO FLY".into(), "Enter alone: fit; or: until 16:30, for 2h, unfit WHY; Esc closes".into())
+        }
         Purpose::Seat { seats } => ("take the seat".into(), format!("type {} and Enter", seats.join(" or "))),
         Purpose::Close => ("END THE SESSION".into(), "type close (and a note) and Enter; Esc keeps it open".into()),
     };
@@ -394,7 +396,8 @@ fn footer(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     // What can be done now comes first; what cannot is listed in the help with its reason.
     let here = here.filter(|entry| entry.verb != Verb::Before || look.session().plan.poll);
     let usable = |entry: &&keymap::Entry| {
-        !matches!(place, Place::Main | Place::Before) || keymap::allowed(entry.verb, look.app, look.view, look.at()).is_ok()
+        !matches!(place, Place::Main | Place::Before)
+            || keymap::allowed(entry.verb, look.app, look.view, look.at()).is_ok()
     };
     let (can, cannot): (Vec<&keymap::Entry>, Vec<&keymap::Entry>) = here.partition(usable);
     let help = can.iter().find(|entry| entry.verb == Verb::Help).copied();

@@ -377,7 +377,9 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
             let locks = facts::gate_locks(session, step, now).into_iter().chain(facts::poll_lock(session, step));
             locks.into_iter().next().map_or(Ok(()), Err)
         }
-        Verb::Poll | Verb::Go | Verb::NoGo | Verb::Seat | Verb::Answer | Verb::Fit => super::before::allowed(verb, view),
+        Verb::Poll | Verb::Go | Verb::NoGo | Verb::Seat | Verb::Answer | Verb::Fit => {
+            super::before::allowed(verb, view)
+        }
         Verb::Run => {
             lead()?;
             match open {

@@ -159,7 +159,9 @@ fn submit(field: &Field, view: &View, now: Now) -> Result<Request, String> {
             }
         }
         Purpose::NoGo { poll } => Request::NoGo { poll: *poll, why: needed("say why: everyone has to know")? },
-        Purpose::Answer { item } => Request::Answer { item: item.clone(), answer: needed("nothing typed; Esc closes")? },
+        Purpose::Answer { item } => {
+            Request::Answer { item: item.clone(), answer: needed("nothing typed; Esc closes")? }
+        }
         Purpose::Fit => match text.strip_prefix("unfit") {
             Some(why) => Request::Available { fit: false, until: None, why: why.trim().to_owned() },
             None => {

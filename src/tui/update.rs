@@ -2,9 +2,9 @@
 //! business, and every rule about when an answer counts can be tested here without a terminal.
 
 use super::app::{AWAY_AFTER, App, Field, Now, Overlay, Pane, Panel, Purpose, SECTIONS, Shown};
-use super::{before, facts};
 use super::keymap::{self, Verb};
 use super::typing;
+use super::{before, facts};
 use crate::client::view::{Link, View};
 use crate::event::{Attention, Role};
 use crate::hash::Hash;

@@ -192,7 +192,8 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
 fn toward_go(world: &World, rng: &mut Rng) -> Input {
     let session = world.session();
     let before = &session.before;
-    let empty = |seat: &&crate::plan::Seat| before.seats.get(&seat.name).is_none_or(|taken| !session.is_here(&taken.by));
+    let empty =
+        |seat: &&crate::plan::Seat| before.seats.get(&seat.name).is_none_or(|taken| !session.is_here(&taken.by));
     if let Some(seat) = session.plan.crew.seats.iter().find(empty) {
         let Some(who) = rng.of(&seat.who).cloned() else { return Input::Tick };
         return ask(&who, Request::Seat { seat: seat.name.clone() });
@@ -311,9 +312,12 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
             }
             None => Request::Release,
         },
-        45 if session.plan.poll => Request::Seat { seat: if rng.percent(50) { "on call" } else { "status page" }.into() },
+        45 if session.plan.poll => {
+            Request::Seat { seat: if rng.percent(50) { "on call" } else { "status page" }.into() }
+        }
         46 => {
-            let until = rng.percent(50).then(|| world.now.after(std::time::Duration::from_secs(rng.below(3000) as u64)));
+            let until =
+                rng.percent(50).then(|| world.now.after(std::time::Duration::from_secs(rng.below(3000) as u64)));
             Request::Available { fit: rng.percent(70), until, why: text(rng) }
         }
         _ => return Input::Tick,

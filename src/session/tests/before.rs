@@ -261,7 +261,10 @@ fn the_poll_is_over_once_the_first_critical_step_was_begun() {
 #[test]
 fn who_may_say_what() {
     let mut desk = Desk::polled();
-    assert_eq!(CREW.map(|name| desk.session.role(&who(name)).word()), ["lead", "shadow", "shadow", "seat", "seat", "observer"]);
+    assert_eq!(
+        CREW.map(|name| desk.session.role(&who(name)).word()),
+        ["lead", "shadow", "shadow", "seat", "seat", "observer"]
+    );
     assert!(matches!(desk.sits("cy"), Err(Refusal::NotYourSeat { .. })));
     let seat = Request::Seat { seat: "galley".into() };
     assert!(matches!(desk.ask("sue", seat), Err(Refusal::NoSuchSeat { .. })));
