@@ -14,7 +14,7 @@ pub use covers::{CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, Frozen, G
 use crate::clock::At;
 use crate::hash::Hash;
 pub use crate::name::Part;
-use crate::name::{Principal, StepId, WatchId};
+use crate::name::{ItemId, Principal, StepId, WatchId};
 use crate::trust::key::PublicKey;
 use crate::trust::statement::Signed;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,27 @@ pub enum Event {
     Left { principal: Principal, connection: u64, why: String },
     /// What a person looks at changed.
     AttentionChanged { principal: Principal, attention: Attention },
+    /// Somebody took a seat.
+    SeatTaken { seat: String },
+    /// A checklist item was answered.
+    ChecklistAnswered { item: ItemId, answer: String },
+    /// Somebody said whether they are fit to fly, and until when they are available.
+    AvailabilityStated {
+        fit: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<At>,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
+    /// The lead asks for go or no-go; what was answered to an earlier poll counts no more.
+    PollCalled { poll: u32 },
+    /// Go, or no-go and why.
+    PollAnswered {
+        poll: u32,
+        go: bool,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
     /// One half of a hand-over: this person said that `to` shall lead.
     HandoverAgreed { to: Principal },
     /// Both said so.
@@ -309,6 +330,11 @@ kinds!(
     Joined,
     Left,
     AttentionChanged,
+    SeatTaken,
+    ChecklistAnswered,
+    AvailabilityStated,
+    PollCalled,
+    PollAnswered,
     HandoverAgreed,
     LeadHandedOver,
     Noted,
@@ -372,6 +398,8 @@ pub enum Role {
     Lead,
     /// May cross-check.
     Shadow,
+    /// May take a seat of the plan, and answer for it.
+    Seat,
     /// May watch, speak nothing, pull the andon.
     Observer,
 }
@@ -381,6 +409,7 @@ impl Role {
         match self {
             Role::Lead => "lead",
             Role::Shadow => "shadow",
+            Role::Seat => "seat",
             Role::Observer => "observer",
         }
     }
@@ -464,6 +493,8 @@ pub enum Cause {
     BytesChanged { what: String },
     /// The line was stopped.
     Andon,
+    /// The poll is go no more.
+    NotGo { why: String },
     /// Another lead.
     HandedOver,
     /// The clock stepped.
@@ -483,6 +514,7 @@ impl std::fmt::Display for Cause {
             Cause::Disarmed => write!(f, "the lead disarmed it"),
             Cause::BytesChanged { what } => write!(f, "what would run changed: {what}"),
             Cause::Andon => write!(f, "the line was stopped"),
+            Cause::NotGo { why } => write!(f, "the poll is not go: {why}"),
             Cause::HandedOver => write!(f, "the lead was handed over"),
             Cause::ClockJumped => write!(f, "the clock jumped"),
             Cause::Restarted => write!(f, "the hub restarted"),

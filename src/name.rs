@@ -149,6 +149,11 @@ name!(
     WatchId, "watch id", 32, |c| c.is_alphanumeric() || "-_.".contains(c)
 );
 
+name!(
+    /// A checklist item's id in its plan.
+    ItemId, "checklist id", 32, |c| c.is_alphanumeric() || "-_.".contains(c)
+);
+
 impl Principal {
     /// The author of what the hub does by itself.
     pub fn hub() -> Self {

@@ -6,6 +6,7 @@
 pub mod out;
 
 mod args;
+mod before;
 mod cockpit;
 mod demo;
 mod doctor;

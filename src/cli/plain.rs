@@ -1,6 +1,7 @@
 //! Plain mode: the same client without a screen. One event a line out, one verb a line in; for screen readers, scripts
 //! and tests. Verbs are taken in order, each once the one before was answered and everything up to the answer is folded.
 
+use super::before;
 use super::verbs::{self, HELP, Verb};
 use crate::client::view::{Link, View};
 use crate::client::{Client, Notice};
@@ -250,14 +251,16 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
         )?;
     }
     ways_back(view, out)?;
+    before::status(view, out)?;
     for (principal, person) in &session.people {
         let here = if person.connections.is_empty() { "gone" } else { "here" };
         writeln!(
             out,
-            "crew {principal} {} {here}, {} ({})",
+            "crew {principal} {} {here}, {} ({}){}",
             session.role(principal).word(),
             crate::session::vouching(person.vouched),
-            shown(&person.key)
+            shown(&person.key),
+            before::person(session, principal)
         )?;
     }
     for glass in &session.glass {

@@ -1,10 +1,12 @@
 //! Plain mode's verbs: a line of text becomes a request, completed from the state its author has seen.
 
 use crate::client::view::View;
+use crate::clock;
 use crate::event::{Attention, Settled};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId, WatchId};
+use crate::name::{ItemId, Principal, StepId, WatchId};
 use crate::session::Request;
+use crate::session::before::until;
 
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,11 +26,12 @@ pub enum Verb {
 /// The verbs, as `help` shows them.
 pub const HELP: &str = "\
 arm ID · disarm · readback NAME VALUE · check · object WHY · withdraw · run · interrupt ID · kill ID · rollback ID · ack TEXT · settle ID done|failed WHY · skip ID WHY · waive GATE WHY · break-glass ID WHY
+poll · go · no-go WHY · seat NAME · answer ID TEXT · fit [until TIME|for TIME] · unfit WHY
 andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here · status · close [NOTE] · quit
 readback, check, object, withdraw, run and disarm mean the one armed step";
 
 /// Verbs of the design that later versions carry out.
-const LATER: &[&str] = &["set", "type", "poll", "go", "no-go", "seat", "answer", "adhoc"];
+const LATER: &[&str] = &["set", "type", "adhoc"];
 
 /// What its author read last: the armed step, the attempt, and the digest of the panel.
 pub type Read = (StepId, u32, Hash);
@@ -46,6 +49,10 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
     let nothing = |what: &str| match rest.is_empty() {
         true => Ok(()),
         false => Err(format!("{verb} means the one {what} step and takes nothing else")),
+    };
+    let alone = || match rest.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{verb} takes nothing else; a reason is for `no-go WHY`")),
     };
     let session = &view.session;
     let armed = || match session.open_step() {
@@ -132,6 +139,24 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
             };
             Request::Settle { step, outcome, why: words.next().unwrap_or("").trim().to_owned() }
         }
+        "poll" => {
+            alone()?;
+            Request::Poll
+        }
+        "go" => {
+            alone()?;
+            Request::Go { poll: session.before.number(), board: session.before.board }
+        }
+        "no-go" => Request::NoGo { poll: session.before.number(), why: need("a reason")? },
+        "seat" => Request::Seat { seat: need("the seat's name")? },
+        "answer" => {
+            let usage = "answer is written: answer ID TEXT";
+            let (id, answer) = rest.split_once(char::is_whitespace).ok_or(usage)?;
+            let item = ItemId::new(id).map_err(|error| error.to_string())?;
+            Request::Answer { item, answer: answer.trim().to_owned() }
+        }
+        "fit" => Request::Available { fit: true, until: until(rest, view.now(clock::wall()))?, why: String::new() },
+        "unfit" => Request::Available { fit: false, until: None, why: need("a reason")? },
         "andon" => Request::Andon { why: rest.to_owned() },
         "release" => Request::Release,
         "handover" => {

@@ -11,6 +11,7 @@ pub mod fanout;
 mod generated;
 pub mod journal;
 pub mod links;
+mod live;
 pub mod notify;
 pub mod peer;
 pub mod policy;
@@ -19,6 +20,7 @@ pub mod sequencer;
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::exec;
+use crate::hash::Hash;
 use crate::identity::{Key, random_hex};
 use crate::monitor::{Anchors, Monitor};
 use crate::plan::{Params, Plan};
@@ -89,6 +91,10 @@ pub enum HubError {
         "an unfinished session of this plan, {path}, has other parameters: {was}\nhint: give the same ones, or start another session with --new"
     )]
     OtherParams { path: PathBuf, was: String },
+    #[error("{}", live::told(environment, who.as_deref(), digest))]
+    Flying { environment: String, who: Option<Box<live::Flying>>, digest: Hash },
+    #[error("the environment's lock {path} cannot be taken: {source}", path = path.display())]
+    Environment { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Policy(#[from] policy::PolicyError),
     #[error(
@@ -131,6 +137,8 @@ pub struct Hub {
     pub resumed: bool,
     /// What the driver shares: its counters.
     pub shared: Arc<Shared>,
+    /// Held until the hub has ended.
+    _environment: live::Environment,
     inputs: mpsc::Sender<Input>,
     ended: tokio::sync::oneshot::Receiver<Result<Ended, DriverError>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -150,7 +158,9 @@ impl Hub {
         // A certificate that is no good opens no session.
         let standing = config.certificate.as_ref().map(|it| Ok::<_, TlsError>((it.fingerprint(), it.acceptor()?)));
         let standing = standing.transpose()?;
+        let mut environment = live::Environment::take(&config.transcripts, &config.plan)?;
         let opened = open(&config, &folder, params)?;
+        environment.flies(opened.transcript.path())?;
         let kept_path = opened.transcript.path().with_extension("links");
         let session = opened.sequencer.session();
         let mut kept = Kept::load_or_make(&kept_path, &session.id, &session.plan)?;
@@ -262,6 +272,7 @@ impl Hub {
             transcript,
             links,
             resumed: opened.resumed,
+            _environment: environment,
             shared,
             inputs,
             ended,

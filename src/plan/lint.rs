@@ -67,6 +67,15 @@ pub fn lint(plan: &Plan) -> Vec<Warning> {
         let help = "take it out, or name it in the `env` of a step or in a `webhook`: it is fetched, and looked for in output, only then";
         warnings.add(at, message, "in no step's `env` and no `webhook`", help);
     }
+    if plan.poll && !plan.steps.iter().any(|step| step.checks > 0) {
+        let at = warnings.places.of("checklist", 0, &["id"]);
+        let help = "a routine step waits for nobody: make the one that matters critical";
+        warnings.add(at, "the poll locks nothing", "no step takes a cross-check", help);
+    }
+    if plan.poll && plan.expected.is_none() {
+        let help = "say it in `expected`: then everyone sees whose time does not fit";
+        warnings.add(0..0, "nobody can tell whether people's time is long enough", "no `expected`", help);
+    }
     let asked = plan.steps.iter().enumerate().filter(|(_, step)| step.class >= Class::Critical);
     if let Some((index, _)) = asked.clone().nth(CRITICAL_MAX) {
         let message = format!("{} critical steps are more than people can really check", asked.count());
@@ -334,6 +343,15 @@ mod tests {
         assert_eq!(warnings(&step), ["13: nothing says how to get back once step s is done"]);
         let way = "[[recovery]]\nname = \"r\"\nwatch = \"w\"\ntakes = \"1h\"\n";
         assert_eq!(warnings(&format!("{way}{step}")), [""; 0]);
+    }
+
+    #[test]
+    fn a_poll_locks_something_and_people_know_how_long_it_takes() {
+        let item = "[[checklist]]\nid = \"i\"\nask = \"?\"\nanswer = \"yes\"\n";
+        assert_eq!(
+            warnings(&format!("{item}[[step]]\nid = \"s\"\nrun = [\"x\"]\n")),
+            ["1: nobody can tell whether people's time is long enough", "12: the poll locks nothing"]
+        );
     }
 
     #[test]

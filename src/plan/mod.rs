@@ -4,6 +4,7 @@
 //! durations, templates name declared parameters), and what this version cannot carry out was refused by name. The rest
 //! of the program trusts it. Start at [`Plan`].
 
+mod before;
 mod command;
 #[cfg(test)]
 mod golden;
@@ -22,6 +23,7 @@ mod tests;
 mod units;
 mod watches;
 
+pub use before::{Asked, Item, Seat};
 pub use lint::{Warning, lint};
 pub use notify::{Notify, NotifyBy, Occasion};
 pub use problem::{PlanError, Problem};
@@ -46,7 +48,7 @@ pub use watches::session::Flown;
 pub use watches::{KafkaRetention, NeededFrom};
 
 use crate::hash::Hash;
-use crate::name::{Part, Principal, StepId, WatchId};
+use crate::name::{ItemId, Part, Principal, StepId, WatchId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +71,10 @@ pub struct Plan {
     pub expected: Option<Duration>,
     /// Who takes part.
     pub crew: Crew,
+    /// What is asked before the first critical step.
+    pub checklist: Vec<Item>,
+    /// Whether the first critical step waits for a go/no-go poll.
+    pub poll: bool,
     /// Declared parameters.
     pub params: BTreeMap<String, Param>,
     /// Where each secret comes from, by its key.
@@ -103,6 +109,8 @@ pub struct Crew {
     pub shadow: Vec<Principal>,
     /// Who may watch.
     pub observer: Observers,
+    /// Stations that must be filled.
+    pub seats: Vec<Seat>,
 }
 
 /// Who may watch without acting.
@@ -556,10 +564,21 @@ impl Plan {
         step.lapse.unwrap_or(self.lapse)
     }
 
-    /// Everyone who may lead or shadow, each once, the leads first.
+    /// The checklist item of that id.
+    pub fn item(&self, id: &ItemId) -> Option<&Item> {
+        self.checklist.iter().find(|item| item.id == *id)
+    }
+
+    /// The seat of that name.
+    pub fn seat(&self, name: &str) -> Option<&Seat> {
+        self.crew.seats.iter().find(|seat| seat.name == name)
+    }
+
+    /// Everyone who may lead, shadow or take a seat, each once, the leads first.
     pub fn crew(&self) -> Vec<&Principal> {
         let mut seen = std::collections::BTreeSet::new();
-        self.crew.lead.iter().chain(&self.crew.shadow).filter(|p| seen.insert(*p)).collect()
+        let seats = self.crew.seats.iter().flat_map(|seat| &seat.who);
+        self.crew.lead.iter().chain(&self.crew.shadow).chain(seats).filter(|p| seen.insert(*p)).collect()
     }
 
     /// Everyone the plan names, each once, the leads first.
@@ -569,7 +588,7 @@ impl Plan {
             _ => &[],
         };
         let mut seen = std::collections::BTreeSet::new();
-        self.crew.lead.iter().chain(&self.crew.shadow).chain(named).filter(|p| seen.insert(*p)).collect()
+        self.crew().into_iter().chain(named).filter(|p| seen.insert(*p)).collect()
     }
 
     /// The parameters' values: those given, else the defaults. Names that are not declared and values that do not match

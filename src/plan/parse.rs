@@ -5,7 +5,7 @@ use super::problem::{PlanError, Problem};
 use super::table::{Context, Table, Value};
 use super::units::is_identifier;
 use super::{
-    Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch, notify, people,
+    Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch, before, notify, people,
     recovery, steps, watches,
 };
 use crate::hash::Hash;
@@ -44,6 +44,8 @@ const KEYS: &[&str] = &[
     "shadow_grace",
     "break_glass",
     "crew",
+    "poll",
+    "checklist",
     "params",
     "secrets",
     "recovery",
@@ -51,9 +53,8 @@ const KEYS: &[&str] = &[
     "step",
     "notify",
 ];
-const REFUSED: &[&str] = &["checklist", "poll"];
-const CREW_KEYS: &[&str] = &["allowed_signers", "lead", "shadow", "observer"];
-const CREW_REFUSED: &[&str] = &["seat"];
+const REFUSED: &[&str] = &[];
+const CREW_KEYS: &[&str] = &["allowed_signers", "lead", "shadow", "observer", "seat"];
 
 pub(super) fn parse(origin: &str, text: &str) -> Result<Plan, PlanError> {
     if text.len() > TEXT_BYTES_MAX {
@@ -122,6 +123,8 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
     let params = top.get("params").map_or_else(|| Some(BTreeMap::new()), |value| read_params(&value));
     let secrets = top.get("secrets").map_or_else(|| Some(BTreeMap::new()), |value| read_secrets(&value));
     let crew = read_crew(&top);
+    let checklist = before::read_checklist(&top, crew.as_ref());
+    let poll = before::read_poll(&top, crew.as_ref(), checklist.as_deref());
     let watch_tables = top.tables("watch", WATCHES_MAX);
     let mut watches = read_watches(&watch_tables);
     let recovery = read_recovery(&top.tables("recovery", RECOVERY_MAX), &watch_tables);
@@ -148,6 +151,8 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
         name: name?,
         environment: environment?,
         crew: crew?,
+        checklist: checklist?,
+        poll: poll?,
         params: params?,
         secrets: secrets?,
         recovery: recovery?,
@@ -261,7 +266,7 @@ fn read_command(value: &Value<'_>) -> Option<Vec<Template>> {
 
 fn read_crew(top: &Table<'_>) -> Option<Crew> {
     let label = "expected a table [crew] with lead = [\"…\"]";
-    let crew = top.require("crew", label)?.table("the crew", CREW_KEYS, CREW_REFUSED)?;
+    let crew = top.require("crew", label)?.table("the crew", CREW_KEYS, &[])?;
     let lead = crew.require("lead", "expected lead = [\"somebody@example.org\"]").and_then(|lead| {
         let names = read_principals(&lead)?;
         if names.is_empty() { lead.wrong("nobody may lead", "expected at least one name") } else { Some(names) }
@@ -279,7 +284,8 @@ fn read_crew(top: &Table<'_>) -> Option<Crew> {
         None => Some(None),
         Some(value) => value.words().map(Some), // a plan that names an empty file must not fly without any
     };
-    Some(Crew { allowed_signers: allowed_signers?, lead: lead?, shadow: shadow?, observer: observer? })
+    let seats = before::read_seats(&crew);
+    Some(Crew { allowed_signers: allowed_signers?, lead: lead?, shadow: shadow?, observer: observer?, seats: seats? })
 }
 
 pub(super) fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {

@@ -256,8 +256,6 @@ fn what_a_step_is_verified_with_is_read_whole_or_refused() {
 #[test]
 fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
     let step = |key: &str, value: &str| (key.to_owned(), format!("{HEAD}{STEP}{key} = {value}\n"));
-    let top = |key: &str, line: &str| (key.to_owned(), HEAD.replacen("[crew]", &format!("{line}\n[crew]"), 1));
-    let crew = |key: &str, line: &str| (key.to_owned(), format!("{HEAD}{line}\n"));
     let tail = |key: &str, lines: &str| (key.to_owned(), format!("{HEAD}{lines}\n"));
     let mut cases = vec![
         step("preview", "{ run = [\"x\"] }"),
@@ -269,9 +267,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         step("probe", "[\"x\"]"),
         step("input", "\"lead\""),
         step("input", "\"hidden-only\""),
-        top("poll", "poll = true"),
-        crew("seat", "[[crew.seat]]\nname = \"n\"\nwho = [\"x\"]"),
-        tail("checklist", "[[checklist]]\nid = \"c\"\nask = \"?\""),
     ];
     cases.push(("lakefs".to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"lakefs\"\nwhatever = 1\n")));
     for (name, text) in cases {
@@ -510,5 +505,44 @@ proptest! {
             text.splice(at..end, put.chars());
         }
         survives(&text.into_iter().collect::<String>());
+    }
+}
+
+#[test]
+fn seats_a_checklist_and_a_poll_go_together() {
+    let with = |crew: &str, rest: &str| format!("{HEAD}{crew}\n{rest}\n");
+    const SEAT: &str = "[[crew.seat]]\nname = \"status page\"\nwho = [\"s\", \"b\"]\n";
+    const ITEM: &str = "[[checklist]]\nid = \"restored\"\nask = \"By whom?\"\nanswer = \"text\"\n";
+    let plan = parsed(&with(SEAT, &format!("{ITEM}seat = \"status page\"\n")));
+    assert!(plan.poll && plan.checklist[0].answer == Asked::Text);
+    let names = |names: Vec<&Principal>| names.into_iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(plan.principals()), ["a", "b", "c", "s"], "a seat's holder needs a link");
+    assert_eq!(names(plan.crew()), ["a", "b", "c", "s"], "and a line in allowed_signers");
+    assert!(!parsed(HEAD).poll && parsed(&with("", ITEM)).poll && parsed(&with(SEAT, "")).poll);
+    let polled = |word: &str, rest: &str| HEAD.replacen("[crew]", &format!("poll = {word}\n[crew]"), 1) + rest;
+    assert!(parsed(&polled("true", "")).poll && !parsed(&polled("false", "")).poll);
+    for (text, says) in [
+        (polled("false", ITEM), "a plan with a checklist is polled"),
+        (polled("false", SEAT), "a plan with seats is polled"),
+        (polled("\"yes\"", ""), "`poll` has the wrong type"),
+        (with(SEAT, &format!("{ITEM}seat = \"status\"\n")), "there is no seat \"status\""),
+        (with("", &format!("{ITEM}seat = \"any\"\n")), "there is no seat \"any\""),
+        (with(&format!("{SEAT}{SEAT}"), ""), "two [[crew.seat]] tables have the name \"status page\""),
+        (with("", &format!("{ITEM}{ITEM}")), "two checklist tables have the id \"restored\""),
+        (with("", &ITEM.replace("text", "maybe")), "`answer` cannot be \"maybe\""),
+        (with("", "[[checklist]]\nid = \"x\"\nask = \"?\"\n"), "a checklist item has no `answer`"),
+        (
+            with("", "[[checklist]]\nid = \"x y\"\nask = \"?\"\nanswer = \"yes\"\n"),
+            "a checklist id may not contain ' '",
+        ),
+        (with("[[crew.seat]]\nname = \"x\"\n", ""), "a seat has no `who`"),
+        (with("[[crew.seat]]\nname = \"x\"\nwho = []\n", ""), "nobody may take the seat"),
+        (with("[[crew.seat]]\nname = \"x\"\nwho = [\"hub\"]\n", ""), "\"hub\" is what the hub signs as"),
+        (
+            with(&format!("[[crew.seat]]\nname = \"{}\"\nwho = [\"s\"]\n", "x".repeat(33)), ""),
+            "the seat's name is too long",
+        ),
+    ] {
+        assert_eq!(messages(&text), [says], "{text}");
     }
 }

@@ -1,5 +1,6 @@
 //! The report as Markdown: what is written beside the transcript when a session closes.
 
+use super::before;
 use super::text::{code, fence, inline, quoted};
 use super::{Attempt, Exception, Kind, NotTold, Ran, Report, ReportError, StepReport, Tail};
 use crate::clock::{At, human};
@@ -42,6 +43,7 @@ pub fn markdown(report: &Report) -> String {
     // Writing to a `String` cannot fail.
     let _ = header(&mut out, report)
         .and_then(|()| crew(&mut out, report))
+        .and_then(|()| before::markdown(&mut out, &report.before))
         .and_then(|()| steps(&mut out, report))
         .and_then(|()| stops(&mut out, report))
         .and_then(|()| watches(&mut out, report))

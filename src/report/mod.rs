@@ -3,12 +3,14 @@
 //! [`Report::of_file`] is the usual door: it judges the chain, folds the lines that hold, and looks at the output beside
 //! them. Nothing here is decided anew; where the transcript ends or breaks, the report ends and says so.
 
+pub mod before;
 pub mod evidence;
 pub mod markdown;
 mod people;
 pub mod replay;
 pub mod text;
 
+pub use before::BeforeReport;
 pub use markdown::write_beside;
 pub use people::{Exception, Kind};
 
@@ -99,6 +101,8 @@ pub struct Report {
     pub output: Option<OutputVerdict>,
     /// Everyone who joined, in the order in which they came.
     pub crew: Vec<Member>,
+    /// What was said before the first critical step.
+    pub before: BeforeReport,
     /// Every step of the plan.
     pub steps: Vec<StepReport>,
     /// Every watch of the plan.
@@ -443,6 +447,7 @@ impl Report {
             verdict,
             output: None,
             crew: vec![],
+            before: BeforeReport::open(session),
             steps: steps.collect(),
             watches: watches.collect(),
             ways_back: ways_back.collect(),
@@ -464,6 +469,7 @@ impl Report {
             self.timeline.push(Told { seq: line.seq, at, text });
         }
         self.exceptions.extend(people::exception(line));
+        self.before.take(before, line);
         let said = |text: &str| Said { at, by: by.clone(), text: text.to_owned() };
         match &line.event {
             Event::SessionClosed { outcome, note, .. } => {

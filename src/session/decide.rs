@@ -3,7 +3,7 @@
 use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
-use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, glass, readback, rollback, skip, twin, waive};
+use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, before, glass, readback, rollback, skip, twin, waive};
 use crate::clock::At;
 use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled};
 use crate::hash::Hash;
@@ -33,7 +33,9 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         if length > TEXT_CHARS_MAX {
             return Err(Refusal::TooLong(length));
         }
-        if text.trim().is_empty() && !matches!(request, Request::Close { .. } | Request::Andon { .. }) {
+        let optional =
+            matches!(request, Request::Close { .. } | Request::Andon { .. } | Request::Available { fit: true, .. });
+        if text.trim().is_empty() && !optional {
             return Err(Refusal::NoReason);
         }
     }
@@ -42,6 +44,20 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         matches!(request, Request::Andon { .. } | Request::Release | Request::Attend { .. } | Request::Handover { .. });
     if role == Role::Observer && !open_to_observers {
         return Err(Refusal::Observer { who: who.clone() });
+    }
+    let open_to_seats = matches!(
+        request,
+        Request::Seat { .. }
+            | Request::Answer { .. }
+            | Request::Available { .. }
+            | Request::Go { .. }
+            | Request::NoGo { .. }
+            | Request::Ack { .. }
+            | Request::Settle { .. }
+            | Request::Say { .. }
+    );
+    if role == Role::Seat && !open_to_observers && !open_to_seats {
+        return Err(Refusal::SeatOnly { who: who.clone() });
     }
     match request {
         Request::Arm { step, covers } => arm(session, at, who, step, covers.as_deref()),
@@ -140,6 +156,15 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             Ok(events)
         }
         Request::Release => release(session, at, author, request, role),
+        Request::Poll => {
+            lead_only(session, who)?;
+            before::call(session, at, who)
+        }
+        Request::Go { poll, board } => before::answer_poll(session, at, author, *poll, Ok(*board)),
+        Request::NoGo { poll, why } => before::answer_poll(session, at, author, *poll, Err(why)),
+        Request::Seat { seat } => before::seat(session, at, who, seat),
+        Request::Answer { item, answer } => before::answer(session, at, who, item, answer),
+        Request::Available { fit, until, why } => before::available(session, at, who, *fit, *until, why),
         Request::Handover { to } => handover(session, who, to),
         Request::Say { text } => Ok(vec![Event::Noted { text: text.clone() }]),
         Request::Mark { text } => Ok(vec![Event::Marked { text: text.clone() }]),
@@ -227,6 +252,7 @@ fn arm(
         }
     }
     gates_hold(session, step, at)?;
+    before::holds(session, id, covers.map_or(step.checks, |covers| covers.checks.max(step.checks)))?;
     let Some(covers) = covers else { return Ok(vec![]) };
     let attempt = state.attempt + 1;
     if covers.step != *id
@@ -300,6 +326,7 @@ fn check(
     line_free(session)?;
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
     gates_hold(session, step, at)?;
+    before::holds(session, id, armed.covers.covers().checks)?;
     if armed.missing() <= 1 {
         waive::checked_by_another(armed, armed.checks.keys().chain([who]))?;
     }
@@ -338,6 +365,7 @@ fn run(session: &Session, at: At, id: &StepId, attempt: u32) -> Result<Vec<Event
     nothing_pending(session)?;
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
     gates_hold(session, step, at)?;
+    before::holds(session, id, armed.covers.covers().checks)?;
     Ok(vec![Event::RunRequested { step: id.clone(), attempt }])
 }
 
@@ -354,8 +382,8 @@ fn settle(
     if *who == session.lead || state.armed.as_ref().is_some_and(|armed| armed.by == *who) {
         return Err(Refusal::LeadMayNot { who: who.clone() });
     }
-    if !session.is_shadow(who) {
-        return Err(Refusal::ShadowOnly { who: who.clone() });
+    if !session.may_acknowledge(who) {
+        return Err(Refusal::ShadowOrSeat { who: who.clone() });
     }
     if !state.phase.owes_acknowledgement() {
         return Err(Refusal::Phase {
@@ -379,8 +407,12 @@ fn release(session: &Session, at: At, author: &Author, request: &Request, role: 
             None => Refusal::NotStopped,
         });
     }
-    if role == Role::Observer && !session.line.pulled.contains_key(who) {
-        return Err(Refusal::Observer { who: who.clone() });
+    if !session.line.pulled.contains_key(who) {
+        match role {
+            Role::Observer => return Err(Refusal::Observer { who: who.clone() }),
+            Role::Seat => return Err(Refusal::SeatOnly { who: who.clone() }),
+            Role::Lead | Role::Shadow => {}
+        }
     }
     let mut released = session.line.released.clone();
     let again = !released.insert(who.clone());

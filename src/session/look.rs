@@ -4,7 +4,7 @@ use super::steps::{Armed, Phase, StepState};
 use super::{Session, twin};
 use crate::clock::At;
 use crate::event::Status;
-use crate::name::{Principal, WatchId};
+use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Gate, Step};
 use std::time::Duration;
 
@@ -100,6 +100,12 @@ impl Session {
         self.plan.crew.shadow.contains(principal)
             && *principal != self.lead
             && self.open_step().is_none_or(|(_, _, armed)| armed.by != *principal)
+    }
+
+    /// Whether a step takes cross-checks: by what is armed, or by the plan where nothing is.
+    pub fn is_checked(&self, id: &StepId) -> bool {
+        let armed = self.steps.get(id).and_then(|state| state.armed.as_ref()).map(|armed| armed.covers.covers().checks);
+        armed.or_else(|| self.plan.step(id).map(|step| step.checks)).is_some_and(|checks| checks > 0)
     }
 
     /// Shadows with an open connection, the lead left out.

@@ -4,6 +4,7 @@
 //! anything. [`decide()`] says what a request becomes, events or a [`Refusal`], and [`observe()`] what something the hub saw
 //! becomes. None of them reads a clock, a file or a random source: time and author come stamped from outside.
 
+pub mod before;
 mod decide;
 mod fold;
 pub mod glass;
@@ -25,6 +26,7 @@ pub(crate) mod twin;
 pub mod verify;
 pub mod waive;
 
+pub use before::Before;
 pub use decide::decide;
 pub(crate) use decide::on_record;
 pub use line::LineState;
@@ -87,6 +89,9 @@ pub struct Session {
     pub folder: String,
     /// Who leads.
     pub lead: Principal,
+    /// What was said before the first critical step.
+    #[serde(default)]
+    pub before: Before,
     /// A hand-over that only one half of the two has agreed to.
     pub handover: Option<Handover>,
     /// Everyone who ever joined.
@@ -299,6 +304,7 @@ impl Session {
             host: host.clone(),
             user: user.clone(),
             folder: folder.clone(),
+            before: Before::default(),
             handover: None,
             people: BTreeMap::new(),
             watches: plan.watches.iter().map(|watch| (watch.id.clone(), WatchState::default())).collect(),

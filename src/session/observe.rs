@@ -3,7 +3,7 @@
 
 use super::decide::{refused, void, void_open};
 use super::steps::{Phase, RunState};
-use super::{Closing, Session, notify, recovery, rollback, twin, verify};
+use super::{Closing, Session, before, notify, recovery, rollback, twin, verify};
 use crate::clock::At;
 use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
@@ -266,9 +266,11 @@ fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<
             armed.covers.covers().difference(now).filter(|_| !twin::broken(2)).map(|what| Cause::BytesChanged { what })
         }
     };
+    let checks = armed.covers.covers().checks;
+    let polled = || before::lock(session, checks).map(|why| Cause::NotGo { why });
     let gate = || gate_cause(session, step, at).filter(|_| !twin::broken(4) && !twin::broken(3));
     let stopped = || (session.is_stopped_for(armed) && !twin::broken(7)).then_some(Cause::Andon);
-    match cause.or_else(gate).or_else(stopped) {
+    match cause.or_else(gate).or_else(stopped).or_else(polled) {
         Some(cause) => vec![void(id, attempt, cause)],
         None => vec![Event::RunIntended { step: id.clone(), attempt }],
     }

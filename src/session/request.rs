@@ -1,8 +1,9 @@
 //! What people ask for, and the answers that are not yes.
 
+use crate::clock::At;
 use crate::event::{Attention, Covers, Settled, Status};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId, WatchId, shown};
+use crate::name::{ItemId, Principal, StepId, WatchId, shown};
 use crate::session::steps::Phase;
 use crate::trust::allowed::Why;
 use crate::trust::statement::Signed;
@@ -57,6 +58,18 @@ pub enum Request {
     Andon { why: String },
     /// Agree to go on.
     Release,
+    /// Call the poll.
+    Poll,
+    /// Go, in the poll of that number; `board`: the number of the latest checklist answer that its author has seen.
+    Go { poll: u32, board: u64 },
+    /// No-go, and why.
+    NoGo { poll: u32, why: String },
+    /// Take a seat.
+    Seat { seat: String },
+    /// Answer a checklist item.
+    Answer { item: ItemId, answer: String },
+    /// Say whether one is fit to fly, and until when.
+    Available { fit: bool, until: Option<At>, why: String },
     /// Agree that this person shall lead.
     Handover { to: Principal },
     /// Say something.
@@ -96,6 +109,13 @@ impl Request {
             Request::Settle { .. } => "settle",
             Request::Andon { .. } => "andon",
             Request::Release => "release",
+            Request::Poll => "poll",
+            Request::Go { .. } => "go",
+            Request::NoGo { .. } => "no-go",
+            Request::Seat { .. } => "seat",
+            Request::Answer { .. } => "answer",
+            Request::Available { fit: true, .. } => "fit",
+            Request::Available { fit: false, .. } => "unfit",
             Request::Handover { .. } => "handover",
             Request::Say { .. } => "say",
             Request::Mark { .. } => "mark",
@@ -126,6 +146,7 @@ impl Request {
             Request::Waive { step, watch, .. } => format!("waive {watch} of {step}"),
             Request::Skip { step, .. } | Request::BreakGlass { step, .. } => format!("{} {step}", self.verb()),
             Request::Handover { to } => format!("handover {to}"),
+            Request::Answer { item, .. } => format!("answer {item}"),
             _ => self.verb().to_owned(),
         }
     }
@@ -138,7 +159,10 @@ impl Request {
             | Request::BreakGlass { why, .. }
             | Request::Ack { why, .. }
             | Request::Settle { why, .. }
+            | Request::NoGo { why, .. }
+            | Request::Available { why, .. }
             | Request::Andon { why } => Some(why),
+            Request::Seat { seat: text } | Request::Answer { answer: text, .. } => Some(text),
             Request::Say { text } | Request::Mark { text } | Request::Close { note: text } => Some(text),
             _ => None,
         }
@@ -177,10 +201,40 @@ pub enum Refusal {
     Signature(String),
     #[error("{who} is an observer here, and observers only watch and pull the andon")]
     Observer { who: Principal },
+    #[error("{who} has a seat here and no more: seat, answer, fit, go, no-go, ack, settle, say, andon")]
+    SeatOnly { who: Principal },
+    #[error("step {step} is locked until the poll is go: {}", shown(why))]
+    NotGo { step: StepId, why: String },
+    #[error("the plan asks for no poll")]
+    NoPoll,
+    #[error("the poll is over: the first critical step was begun")]
+    PollOver,
+    #[error("the lead ({lead}) has not called the poll")]
+    NotCalledYet { lead: Principal },
+    #[error("that was poll {asked}; now it is poll {now}")]
+    OtherPoll { asked: u32, now: u32 },
+    #[error("the checklist was answered anew since; read it again")]
+    BoardChanged,
+    #[error("the poll does not ask {who}")]
+    NotAsked { who: Principal },
+    #[error("the plan has no seat {:?}; it has: {}", shown(seat), known.join(", "))]
+    NoSuchSeat { seat: String, known: Vec<String> },
+    #[error("the seat {seat} is for {}", who.iter().map(Principal::as_str).collect::<Vec<_>>().join(", "))]
+    NotYourSeat { seat: String, who: Vec<Principal> },
+    #[error("the checklist has no {item}")]
+    NoSuchItem { item: ItemId },
+    #[error("{item} is for whoever holds the seat {seat}")]
+    NotYourItem { item: ItemId, seat: String },
+    #[error("that is no answer to {item}: it takes {wanted}")]
+    NotAnAnswer { item: ItemId, wanted: &'static str },
+    #[error("{time} is past")]
+    TimePassed { time: At },
     #[error("only the lead ({lead}) may do that")]
     LeadOnly { lead: Principal },
     #[error("only a shadow may do that, and {who} is none")]
     ShadowOnly { who: Principal },
+    #[error("only a shadow, or whoever holds a seat, may do that, and {who} does not")]
+    ShadowOrSeat { who: Principal },
     #[error("the plan has no step {step}")]
     NoSuchStep { step: StepId },
     #[error("step {step} is {}, not {wanted}", phase.word())]
@@ -299,8 +353,14 @@ impl Refusal {
             Refusal::ReadBackOut { .. } | Refusal::ReadBackSpent { .. } => {
                 Some("another shadow can check it; or object, if it is not what your runbook says")
             }
+            Refusal::NotGo { .. } => {
+                Some("seats and checklist first, then the lead says `poll` and everyone asked says `go`")
+            }
+            Refusal::PollOver => Some("whoever sees a reason to stop says `andon`"),
+            Refusal::NotAsked { .. } => Some("it asks the lead, the shadows, and whoever took a seat: `seat NAME`"),
+            Refusal::NotYourItem { .. } => Some("take the seat first: `seat NAME`"),
             Refusal::LineStopped { .. } => Some("say `release` once it is safe to go on"),
-            Refusal::Owed { .. } => Some("a shadow says `ack WHY`, or `settle ID done|failed WHY`"),
+            Refusal::Owed { .. } => Some("a shadow or a seat says `ack WHY`, or `settle ID done|failed WHY`"),
             _ => None,
         }
     }

@@ -303,7 +303,8 @@ fn check(
             let armed_by = session.steps.get(id).and_then(|state| state.armed.as_ref()).map(|armed| &armed.by);
             session.is_shadow(who) && armed_by != Some(who)
         }
-        Act::Acknowledge(..) | Act::Waive(..) => session.is_shadow(who),
+        Act::Acknowledge(..) => session.may_acknowledge(who),
+        Act::Waive(..) => session.is_shadow(who),
         Act::Skip(..) => *who == session.lead || session.is_shadow(who),
         Act::Glass(..) => session.may_break_glass(who),
         Act::Vouch => *who == session.lead,

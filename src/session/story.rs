@@ -1,7 +1,7 @@
 //! The session in short sentences: the events pane, plain mode and the report tell the same story.
 
 use super::readback::TRIES;
-use super::{Session, recovery, step_of, twin};
+use super::{Session, before, recovery, step_of, twin};
 use crate::clock::human;
 use crate::event::{Attention, Event, Outcome, Part, Settled, Verdict};
 use crate::transcript::record::Line;
@@ -47,6 +47,11 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             Attention::Away => format!("{principal} is away"),
             _ => return None,
         },
+        Event::SeatTaken { .. }
+        | Event::ChecklistAnswered { .. }
+        | Event::AvailabilityStated { .. }
+        | Event::PollCalled { .. }
+        | Event::PollAnswered { .. } => shown(&before::story(session, line.seq, line.at, by, &line.event)?),
         Event::HandoverAgreed { to } => format!("{by} agrees that {to} shall lead"),
         Event::LeadHandedOver { from, to } => format!("{from} handed the lead to {to}"),
         Event::Noted { text } => format!("{by} says: {}", shown(text)),

@@ -37,6 +37,7 @@ id = "clean"
 run = ["./clean"]
 "#;
 
+mod before;
 mod exceptions;
 mod notify;
 mod readback;

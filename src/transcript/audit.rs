@@ -241,7 +241,7 @@ impl Auditor {
                     let proof = signing::verify_line(session, &line)
                         .map_err(|error| broken(format!("this {} does not count: {error}", line.event.kind())))?;
                     match &line.event {
-                        Event::RunIntended { step, .. } => quorum(session, step),
+                        Event::RunIntended { step, .. } => quorum(session, step).and_then(|()| polled(session, step)),
                         Event::StepSkipped { step, agreed, .. } => {
                             skip::holds(session, &line.by, step, agreed, line.at)
                         }
@@ -350,6 +350,14 @@ fn quorum(session: &Session, step: &StepId) -> Result<(), String> {
     match u32::try_from(keys.len()).unwrap_or(u32::MAX) >= needed {
         true => Ok(()),
         false => Err(format!("step {step} runs with {} of {needed} cross-checks", keys.len())),
+    }
+}
+
+/// The first critical step runs only while the poll is go, by who was there and what was said.
+fn polled(session: &Session, step: &StepId) -> Result<(), String> {
+    match session.poll_locks().first().filter(|_| session.is_checked(step)) {
+        Some(lock) => Err(format!("step {step} runs though the poll is not go: {lock}")),
+        None => Ok(()),
     }
 }
 

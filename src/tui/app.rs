@@ -3,7 +3,7 @@
 use crate::clock::At;
 use crate::event::{Attention, Settled, Status};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId, WatchId};
+use crate::name::{ItemId, Principal, StepId, WatchId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tui_input::Input;
@@ -69,6 +69,8 @@ pub enum Overlay {
     Help(u16),
     /// The cross-check panel.
     Panel(Box<Panel>),
+    /// What has to be in order before the first critical step.
+    Before(Box<Page>),
     /// A line of text.
     Field(Field),
     /// Leave?
@@ -103,6 +105,14 @@ pub enum Purpose {
     BreakGlass { step: StepId, attempt: u32, digest: Hash },
     /// Hand the lead over to a typed name.
     Handover { names: Vec<Principal> },
+    /// Say no-go, and why.
+    NoGo { poll: u32 },
+    /// Answer a checklist item.
+    Answer { item: ItemId },
+    /// Say whether one is fit to fly, and until when.
+    Fit,
+    /// Take one of these seats.
+    Seat { seats: Vec<String> },
     /// End the session by typing `close`.
     Close,
 }
@@ -117,6 +127,8 @@ impl Purpose {
                 | Purpose::Waive { .. }
                 | Purpose::Skip { .. }
                 | Purpose::Settle { outcome: Some(_), .. }
+                | Purpose::NoGo { .. }
+                | Purpose::Answer { .. }
         )
     }
 }
@@ -159,6 +171,31 @@ impl Pace {
         }
         self.times.len() == Pace::KEYS
             && self.times.front().is_some_and(|first| now.saturating_sub(*first) <= Pace::TIME)
+    }
+}
+
+/// The page on what has to be in order before the first critical step.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The checklist item that is picked.
+    pub row: usize,
+    /// Lines scrolled.
+    pub scroll: usize,
+    /// The poll and the checklist that are shown: a go is for these and no others.
+    pub about: (u32, u64),
+    /// Since when these are on screen.
+    pub since: Duration,
+    /// A line typed on the page.
+    pub field: Option<Field>,
+}
+impl Page {
+    /// Freshly opened.
+    pub fn new(about: (u32, u64), now: Duration) -> Self {
+        Page { row: 0, scroll: 0, about, since: now, field: None }
+    }
+    /// Whether an answer may be taken: what it is about has been on screen for long enough.
+    pub fn answers_alive(&self, now: Duration) -> bool {
+        now.saturating_sub(self.since) >= GRACE
     }
 }
 
@@ -337,6 +374,8 @@ pub struct App {
     pub rung: Option<(StepId, u32)>,
     /// Whether the bell was rung for the andon that is pulled.
     pub rung_andon: bool,
+    /// The poll the bell was rung for.
+    pub rung_poll: u32,
     /// Number of the newest thing said that was on screen.
     pub chat_read: usize,
     /// Whether a replay plays.
@@ -371,6 +410,7 @@ impl App {
         match &self.overlay {
             Overlay::Field(field) => Some(field),
             Overlay::Panel(panel) => panel.field.as_ref(),
+            Overlay::Before(page) => page.field.as_ref(),
             _ => None,
         }
     }

@@ -150,6 +150,7 @@ pub fn role_word(session: &Session, who: &Principal) -> (&'static str, Ink) {
     match session.role(who) {
         Role::Lead => ("LEAD", Ink::Lead),
         Role::Shadow => ("SHADOW", Ink::Shadow),
+        Role::Seat => ("SEAT", Ink::Shadow),
         Role::Observer => ("OBSERVER", Ink::Observer),
     }
 }
@@ -196,6 +197,7 @@ pub fn locks(session: &Session, at: At) -> Vec<String> {
         missing.push(format!("{} is not over", numbered(session, after)));
     }
     missing.extend(gate_locks(session, step, at));
+    missing.extend(poll_lock(session, step).filter(|_| !state.phase.is_live()));
     match (state.phase, &state.armed) {
         (Phase::Armed, Some(armed)) if armed.missing() > 0 => {
             let names = awaited(session, armed);
@@ -224,6 +226,16 @@ pub fn line_locks(session: &Session) -> Vec<String> {
         locks.push(format!("line held: {}", shown(why)));
     }
     locks
+}
+
+/// Why the poll keeps a step locked, by what is most in the way; none where it does not.
+pub fn poll_lock(session: &Session, step: &Step) -> Option<String> {
+    let locks = if session.is_checked(&step.id) { session.poll_locks() } else { vec![] };
+    let first = shorten(session, locks.first()?);
+    Some(match locks.len() - 1 {
+        0 => format!("LOCKED until the poll is go: {}", shown(&first)),
+        more => format!("LOCKED until the poll is go: {}, and {more} more", shown(&first)),
+    })
 }
 
 /// The gates of a step that do not hold at that time, with what they read.
@@ -267,11 +279,11 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
     if let Some((step, state)) = session.owing_step() {
         let (_, word, ink) = phase(state.phase);
         let undo =
-            if state.phase.may_roll_back() && step.rollback.is_some() { ", or the lead rolls it back (b)" } else { "" };
+            if state.phase.may_roll_back() && step.rollback.is_some() { ", or the lead rolls it back (R)" } else { "" };
         let text = match (state.still_running(), session.rollback_held()) {
             (true, _) => format!("{}: its process is still alive; nothing starts", numbered(session, &step.id)),
             (false, Some((_, who))) => format!(
-                "{}: its AUTOMATIC ROLLBACK IS HELD by the andon of {}; it starts once the line is released, or the lead starts it (b)",
+                "{}: its AUTOMATIC ROLLBACK IS HELD by the andon of {}; it starts once the line is released, or the lead starts it (R)",
                 numbered(session, &step.id),
                 who.short()
             ),
@@ -282,6 +294,11 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
             ),
         };
         return say(ink, word, text, false);
+    }
+    let polled = session.poll_locks();
+    if let Some(no) = polled.first().filter(|lock| lock.starts_with("NO-GO") || lock.contains("is not fit")) {
+        let text = shown(no.strip_prefix("NO-GO ").unwrap_or(no));
+        return say(Ink::Fail, "NO-GO", format!("{} (b)", shorten(session, &text)), false);
     }
     if let Some((step, _)) = session.current_step()
         && let Some(held) = step.gates.iter().find(|gate| !session.gate_passes(&step.id, gate, now))
@@ -297,6 +314,13 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
     if let Some((bad, _)) = worst.into_iter().next() {
         let (_, word, ink) = watch(session, &bad.id, now);
         return say(ink, word, format!("{}: {}", bad.id, shown(&session.why(&bad.id, now))), false);
+    }
+    if let Some(warning) = session.time_warnings(now).first() {
+        return say(Ink::Warn, "TIME", format!("{} (b)", shorten(session, warning)), false);
+    }
+    if let Some(lock) = polled.first() {
+        let more = if polled.len() > 1 { format!(", and {} more", polled.len() - 1) } else { String::new() };
+        return say(Ink::Hold, "NOT GO", format!("{}{more} (b)", shown(&shorten(session, lock))), false);
     }
     let untold: Vec<_> = session.untold().collect();
     if let Some((place, why)) = untold.first() {

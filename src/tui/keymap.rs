@@ -60,6 +60,13 @@ pub enum Verb {
     Slower,
     Faster,
     Tenth(u8),
+    Before,
+    Poll,
+    Go,
+    NoGo,
+    Seat,
+    Answer,
+    Fit,
 }
 
 /// Where a key was pressed.
@@ -69,6 +76,8 @@ pub enum Place {
     Main,
     /// The cross-check panel.
     Panel,
+    /// The page on what has to be in order before the first critical step.
+    Before,
     /// The main screen of a replay.
     Replay,
 }
@@ -100,7 +109,7 @@ pub const MAIN: &[Entry] = entries! {
     "u" Verb::Withdraw, "withdraw", "take your check back";
     "d" Verb::Disarm, "disarm", "let go of what is armed; every check on it ends";
     "k" Verb::Settle, "settle", "take note of how a failed or unknown step counts";
-    "b" Verb::Rollback, "roll back", "undo the step that ended badly, as it was checked with it; asks for the step's number";
+    "R" Verb::Rollback, "roll back", "undo the step that ended badly, as it was checked with it; asks for the step's number";
     "A" Verb::Release, "release", "agree that the line goes on";
     "w" Verb::Waive, "waive", "a shadow's exception to one gate, for the next attempt, with a reason";
     "S" Verb::Skip, "skip", "leave a step out: the lead and one shadow, each with a reason";
@@ -109,6 +118,7 @@ pub const MAIN: &[Entry] = entries! {
     "c" Verb::Say, "chat", "say something to everyone";
     "m" Verb::Mark, "mark", "put a mark on the timeline";
     "H" Verb::Handover, "hand over", "hand the lead to somebody, or agree to take it";
+    "b" Verb::Before, "before", "seats, checklist, who is fit until when, and the go/no-go poll";
     "Q" Verb::Close, "close", "end the session; asks for the word close";
     "z" Verb::Zoom, "zoom", "let the panel fill the screen, and back";
     "1-7" Verb::Pane(1), "panel", "go to a panel; Tab and Shift-Tab go on and back";
@@ -131,6 +141,19 @@ pub const PANEL: &[Entry] = entries! {
     "!" Verb::Andon, "ANDON", "stop the line";
 };
 
+/// What the page before the first critical step offers.
+pub const BEFORE: &[Entry] = entries! {
+    "g" Verb::Go, "go", "go, for everything that stands there";
+    "n" Verb::NoGo, "no-go", "no-go, and why";
+    "s" Verb::Seat, "seat", "take your seat";
+    "e" Verb::Answer, "answer", "answer the item that is picked with the arrows";
+    "f" Verb::Fit, "fit", "say whether you are fit to fly, and until when";
+    "p" Verb::Poll, "poll", "lead: call the poll; what was answered before counts no more";
+    "c" Verb::Say, "chat", "say something to everyone";
+    "Esc" Verb::Back, "close", "close the page without an answer";
+    "!" Verb::Andon, "ANDON", "stop the line; pulling it once, before, is how it is tried";
+};
+
 /// What a replay offers.
 pub const REPLAY: &[Entry] = entries! {
     "Space" Verb::Play, "play", "play and pause";
@@ -140,6 +163,7 @@ pub const REPLAY: &[Entry] = entries! {
     "- +" Verb::Faster, "speed", "slower and faster";
     "0-9" Verb::Tenth(0), "tenth", "to that tenth of the session";
     "Tab" Verb::NextPane, "panel", "next panel";
+    "b" Verb::Before, "before", "seats, checklist and poll as they stood at this moment";
     "x" Verb::Open, "panel", "what was armed at this moment";
     "z" Verb::Zoom, "zoom", "let the panel fill the screen, and back";
     "t" Verb::Theme, "theme", "next theme";
@@ -151,6 +175,7 @@ pub const REPLAY: &[Entry] = entries! {
 pub fn place(app: &App, view: &View) -> Place {
     match (&app.overlay, &view.link) {
         (Overlay::Panel(_), _) => Place::Panel,
+        (Overlay::Before(_), _) => Place::Before,
         (_, Link::Replay { .. }) => Place::Replay,
         _ => Place::Main,
     }
@@ -161,6 +186,7 @@ pub fn table(place: Place) -> &'static [Entry] {
     match place {
         Place::Main => MAIN,
         Place::Panel => PANEL,
+        Place::Before => BEFORE,
         Place::Replay => REPLAY,
     }
 }
@@ -192,6 +218,24 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
         KeyCode::Right if place == Place::Replay => return Some(Verb::Forward),
         _ => return None,
     };
+    if place == Place::Before {
+        return match character {
+            'g' => Some(Verb::Go),
+            'n' => Some(Verb::NoGo),
+            's' => Some(Verb::Seat),
+            'e' => Some(Verb::Answer),
+            'f' => Some(Verb::Fit),
+            'p' => Some(Verb::Poll),
+            'c' => Some(Verb::Say),
+            'b' => Some(Verb::Before),
+            'j' => Some(Verb::Down),
+            'k' => Some(Verb::Up),
+            'G' => Some(Verb::Bottom),
+            't' => Some(Verb::Theme),
+            '!' => Some(Verb::Andon),
+            _ => None,
+        };
+    }
     let any = match character {
         '!' if place != Place::Replay => Some(Verb::Andon),
         '?' if place != Place::Panel => Some(Verb::Help),
@@ -205,11 +249,12 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
     any.or(match (place, character) {
         (Place::Main, 'a') => Some(Verb::Arm),
         (Place::Main, 'r') => Some(Verb::Run),
+        (Place::Main | Place::Replay, 'b') => Some(Verb::Before),
         (Place::Main | Place::Replay, 'x') => Some(Verb::Open),
         (Place::Main, 'u') => Some(Verb::Withdraw),
         (Place::Main, 'd') => Some(Verb::Disarm),
         (Place::Main, 'k') => Some(Verb::Settle),
-        (Place::Main, 'b') => Some(Verb::Rollback),
+        (Place::Main, 'R') => Some(Verb::Rollback),
         (Place::Main, 'w') => Some(Verb::Waive),
         (Place::Main, 'S') => Some(Verb::Skip),
         (Place::Main, 'B') => Some(Verb::BreakGlass),
@@ -298,7 +343,7 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
         verb,
         Verb::Up | Verb::Down | Verb::PageUp | Verb::PageDown | Verb::Top | Verb::Bottom | Verb::Back
     ) && !moves_replay(verb);
-    if act && verb != Verb::Open {
+    if act && verb != Verb::Open && verb != Verb::Before {
         match &view.link {
             Link::Replay { .. } => return Err("this is a replay".into()),
             Link::Lost { .. } => return Err("the link is lost".into()),
@@ -316,10 +361,6 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
         false => Err(format!("only the lead ({}) may", session.lead.short())),
     };
     let role = session.role(&view.me);
-    let shadow = || match role {
-        Role::Shadow => Ok(()),
-        _ => Err("only a shadow may".to_owned()),
-    };
     let open = session.open_step();
     match verb {
         Verb::Arm => {
@@ -350,7 +391,11 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
             if let Some(after) = step.after.iter().find(after) {
                 return Err(format!("{} comes first", facts::numbered(session, after)));
             }
-            facts::gate_locks(session, step, now).into_iter().next().map_or(Ok(()), Err)
+            let locks = facts::gate_locks(session, step, now).into_iter().chain(facts::poll_lock(session, step));
+            locks.into_iter().next().map_or(Ok(()), Err)
+        }
+        Verb::Poll | Verb::Go | Verb::NoGo | Verb::Seat | Verb::Answer | Verb::Fit => {
+            super::before::allowed(verb, view)
         }
         Verb::Run => {
             lead()?;
@@ -372,8 +417,8 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
             _ => Err("you have checked nothing that is armed".into()),
         },
         Verb::Interrupt => {
-            if role == Role::Observer {
-                return Err("observers only watch and pull the andon".into());
+            if matches!(role, Role::Observer | Role::Seat) {
+                return Err("only lead and shadows may".into());
             }
             running(session).map(|_| ()).ok_or_else(|| "nothing runs".into())
         }
@@ -382,7 +427,9 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
             if view.leads() {
                 return Err("somebody other than the lead has to".into());
             }
-            shadow()?;
+            if !session.may_acknowledge(&view.me) {
+                return Err("only a shadow or a seat may".into());
+            }
             match state.still_running() {
                 true => Err("its process is still alive".into()),
                 false => Ok(()),
@@ -417,6 +464,7 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
                 _ => Ok(()),
             }
         }
+        Verb::Mark if role == Role::Seat => Err("only lead and shadows may".into()),
         Verb::Say | Verb::Mark if role == Role::Observer => Err("observers only watch and pull the andon".into()),
         _ => Ok(()),
     }
@@ -455,7 +503,7 @@ mod tests {
 
     #[test]
     fn enter_means_nothing_and_answers_live_on_the_panel_only() {
-        for place in [Place::Main, Place::Panel, Place::Replay] {
+        for place in [Place::Main, Place::Panel, Place::Before, Place::Replay] {
             assert_eq!(verb(place, KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE)), None);
         }
         assert_eq!(verb(Place::Main, key('y')), None);
@@ -469,7 +517,7 @@ mod tests {
 
     #[test]
     fn every_listed_single_key_does_what_it_says() {
-        for place in [Place::Main, Place::Panel, Place::Replay] {
+        for place in [Place::Main, Place::Panel, Place::Before, Place::Replay] {
             for entry in table(place).iter().filter(|entry| entry.key.chars().count() == 1) {
                 let c = entry.key.chars().next().unwrap_or(' ');
                 assert_eq!(verb(place, key(c)), Some(entry.verb), "{place:?} {c}");

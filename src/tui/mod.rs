@@ -6,6 +6,7 @@
 //! refused by the hub again. Start at [`run()`].
 
 pub mod app;
+mod before;
 mod board;
 mod canvas;
 pub mod draw;

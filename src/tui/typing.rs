@@ -6,6 +6,7 @@ use crate::client::view::{Link, View};
 use crate::event::Settled;
 use crate::name::{Principal, shown};
 use crate::session::Request;
+use crate::session::before::until;
 use crate::session::request::TEXT_CHARS_MAX;
 use crate::session::steps::Phase;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -16,6 +17,7 @@ pub(super) fn paste(app: &mut App, text: &str, now: Now) {
     let field = match &mut app.overlay {
         Overlay::Field(field) => Some(field),
         Overlay::Panel(panel) => panel.field.as_mut(),
+        Overlay::Before(page) => page.field.as_mut(),
         _ => None,
     };
     match field {
@@ -47,6 +49,10 @@ pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: 
             Some(field) => field,
             None => return,
         },
+        Overlay::Before(page) => match &mut page.field {
+            Some(field) => field,
+            None => return,
+        },
         _ => return,
     };
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
@@ -62,16 +68,16 @@ pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: 
     }
     let edit = match key.code {
         KeyCode::Esc => {
-            close_field(app, on_panel);
+            close_field(app);
             return;
         }
         KeyCode::Char('c') if control => {
-            close_field(app, on_panel);
+            close_field(app);
             return;
         }
-        KeyCode::Enter => match submit(field, view) {
+        KeyCode::Enter => match submit(field, view, now) {
             Ok(request) => {
-                close_field(app, on_panel);
+                close_field(app);
                 actions.push(Action::Ask(request));
                 return;
             }
@@ -105,15 +111,16 @@ pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: 
     field.input.handle(edit);
 }
 
-fn close_field(app: &mut App, on_panel: bool) {
+fn close_field(app: &mut App) {
     match &mut app.overlay {
-        Overlay::Panel(panel) if on_panel => panel.field = None,
+        Overlay::Panel(panel) => panel.field = None,
+        Overlay::Before(page) => page.field = None,
         overlay => *overlay = Overlay::None,
     }
 }
 
 /// The request that a typed line becomes, or what is wrong with it.
-fn submit(field: &Field, view: &View) -> Result<Request, String> {
+fn submit(field: &Field, view: &View, now: Now) -> Result<Request, String> {
     if !matches!(view.link, Link::Live { .. }) {
         return Err("not sent: the link is lost".into()); // the text stays until it is back
     }
@@ -188,6 +195,21 @@ fn submit(field: &Field, view: &View) -> Result<Request, String> {
                 }
             }
         }
+        Purpose::NoGo { poll } => Request::NoGo { poll: *poll, why: needed("say why: everyone has to know")? },
+        Purpose::Answer { item } => {
+            Request::Answer { item: item.clone(), answer: needed("nothing typed; Esc closes")? }
+        }
+        Purpose::Fit => match text.strip_prefix("unfit") {
+            Some(why) => Request::Available { fit: false, until: None, why: why.trim().to_owned() },
+            None => {
+                let until = until(&text, view.now(now.wall))?;
+                Request::Available { fit: true, until, why: String::new() }
+            }
+        },
+        Purpose::Seat { seats } => match seats.iter().find(|seat| **seat == text) {
+            Some(seat) => Request::Seat { seat: seat.clone() },
+            None => return Err(format!("type one of: {}", seats.join(", "))),
+        },
         Purpose::Close => match text.strip_prefix("close") {
             Some(note) if note.is_empty() || note.starts_with(' ') => Request::Close { note: note.trim().into() },
             _ => return Err("that is not the word close".into()),

@@ -5,7 +5,7 @@ use super::app::{AWAY_AFTER, App, Field, Now, Overlay, Pane, Panel, Purpose, SEC
 use super::keymap::{self, Verb};
 use super::read_back;
 use super::typing;
-use super::{exceptions, facts};
+use super::{before, exceptions, facts};
 use crate::client::view::{Link, View};
 use crate::event::{Attention, Role};
 use crate::hash::Hash;
@@ -141,6 +141,19 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
         actions.push(Action::Bell);
     }
     app.rung_andon = pulled;
+    let poll = session.before.number();
+    if live && session.is_polled() && poll > app.rung_poll {
+        app.rung_poll = poll;
+        if session.asked().contains(&&view.me) && !view.leads() {
+            actions.push(Action::Bell);
+        }
+    }
+    if let Overlay::Before(page) = &mut app.overlay
+        && page.about != before::about(session)
+    {
+        // Another poll, or another answer: what is pressed now was meant for what stood there before.
+        (page.about, page.since) = (before::about(session), now.mono);
+    }
     if let Some(selected) = &app.selected
         && session.plan.step(selected).is_none()
     {
@@ -273,6 +286,7 @@ fn key_pressed(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mu
             _ => app.overlay = Overlay::None,
         },
         Overlay::Panel(_) => panel_key(app, verb, view, now, actions),
+        Overlay::Before(_) => before::key(app, verb, view, now, actions),
         Overlay::None | Overlay::Field(_) => {
             if let Some(verb) = verb {
                 do_verb(app, verb, view, now, actions);
@@ -411,6 +425,7 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
                 app.overlay = Overlay::Panel(Box::new(panel));
             }
         }
+        Verb::Before => before::open(app, view, now),
         Verb::Disarm => {
             if let Some((step, state, _)) = session.open_step() {
                 actions.push(Action::Ask(Request::Disarm { step: step.id.clone(), attempt: state.attempt }));
@@ -481,6 +496,7 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
         }
         Verb::Andon => andon(app, view, now, actions),
         Verb::Yes | Verb::No | Verb::ReadBack | Verb::NextUnseen => {}
+        Verb::Go | Verb::NoGo | Verb::Seat | Verb::Answer | Verb::Fit | Verb::Poll => {}
         verb => actions.extend(replay(app, verb).map(Action::Replay)),
     }
 }

@@ -2,6 +2,7 @@
 
 mod backups;
 mod bad_input;
+mod before;
 mod compare;
 mod crash;
 mod demo;

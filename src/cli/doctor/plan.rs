@@ -82,7 +82,7 @@ async fn signers(plan: &Plan, folder: &Path) -> Finding {
     };
     let now = crate::clock::wall();
     let namespace = Purpose::Join.namespace();
-    let people: Vec<_> = plan.crew.lead.iter().chain(&plan.crew.shadow).collect();
+    let people = plan.crew();
     let whose = |key: &crate::trust::key::PublicKey| {
         let print = key.fingerprint();
         people.iter().find(|who| allowed.is_signer_with(who, &print, namespace, now).is_ok())

@@ -137,7 +137,7 @@ pub const VALUES: &[f64] = &[
 ];
 
 /// The plans that runs fly. In the first a lead may also check; in the second checks start steps; the third is all
-/// critical and lapses soon; in the fourth people read back.
+/// critical and lapses soon; in the fourth people read back; the fifth waits for seats, a checklist and a poll.
 pub const PLANS: &[&str] = &[
     r#"
 crosscheck = 1
@@ -312,11 +312,60 @@ id = "tell"
 run = ["./tell"]
 gates = ["api"]
 "#,
+    r#"
+crosscheck = 1
+name = "Polled"
+environment = "test"
+expected = "20m"
+[crew]
+lead = ["ana@example.org", "bo@example.org"]
+shadow = ["bo@example.org", "cy@example.org", "dan@example.org"]
+observer = "link"
+[[crew.seat]]
+name = "status page"
+who = ["sue@example.org", "tom@example.org"]
+[[crew.seat]]
+name = "on call"
+who = ["cy@example.org", "sue@example.org"]
+[[checklist]]
+id = "restored"
+ask = "By whom?"
+answer = "text"
+seat = "status page"
+[[checklist]]
+id = "told"
+ask = "Are customers told?"
+answer = "yes"
+[[checklist]]
+id = "since"
+ask = "Frozen since?"
+answer = "time"
+seat = "on call"
+[[watch]]
+id = "api"
+kind = "tcp"
+address = "127.0.0.1:1"
+stale_after = "60s"
+[[step]]
+id = "prepare"
+run = ["./prepare"]
+[[step]]
+id = "swap"
+class = "critical"
+run = ["./swap"]
+gates = ["api"]
+[[step]]
+id = "drop"
+class = "critical"
+run = ["./drop"]
+after = []
+run_on_clear = true
+"#,
 ];
 
 /// Who is around. The last ones are nobody's crew; names that are no names were refused at the door.
 pub fn everyone() -> Vec<Principal> {
-    let crew = ["ana", "bo", "cy", "dan", "eva", "olga"].map(|name| format!("{name}@example.org"));
+    let crew = ["ana", "bo", "cy", "dan", "eva", "olga", "sue", "tom"].map(|name| format!("{name}@example.org"));
     let guests = ["guest-1", "аna@example.org", "שרה", "a\u{202e}na", "a\u{1b}[31m", "zoe\u{200b}"].map(str::to_owned);
     crew.iter().chain(&guests).filter_map(|name| Principal::new(name).ok()).collect()
 }

@@ -177,6 +177,9 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
         return Input::Read { watch: watch.id.clone(), took_ms: rng.below(300) as u64 };
     }
     let lead = &session.lead;
+    if session.is_polled() && session.open_step().is_none() && rng.percent(80) && !session.poll_locks().is_empty() {
+        return toward_go(world, rng);
+    }
     let Some((step, state, armed)) = session.open_step() else {
         let next = session.plan.steps.iter().find(|step| {
             let phase = session.steps[&step.id].phase;
@@ -204,6 +207,50 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
     }
 }
 
+/// What brings the poll nearer to go.
+fn toward_go(world: &World, rng: &mut Rng) -> Input {
+    let session = world.session();
+    let before = &session.before;
+    let empty =
+        |seat: &&crate::plan::Seat| before.seats.get(&seat.name).is_none_or(|taken| !session.is_here(&taken.by));
+    if let Some(seat) = session.plan.crew.seats.iter().find(empty) {
+        let Some(who) = rng.of(&seat.who).cloned() else { return Input::Tick };
+        return ask(&who, Request::Seat { seat: seat.name.clone() });
+    }
+    let open = |item: &&crate::plan::Item| {
+        before.answers.get(&item.id).is_none_or(|said| item.answer == crate::plan::Asked::Yes && said.answer != "yes")
+    };
+    if let Some(item) = session.plan.checklist.iter().find(open) {
+        let holder = item.seat.as_ref().and_then(|seat| before.seats.get(seat)).map(|taken| taken.by.clone());
+        let (who, answer) = (holder.unwrap_or_else(|| any_shadow(world, rng)), answer(item, rng, 90));
+        return ask(&who, Request::Answer { item: item.id.clone(), answer });
+    }
+    let unfit = before.availability.iter().find(|(_, said)| !said.fit);
+    if let Some((who, _)) = unfit {
+        return ask(who, Request::Available { fit: true, until: None, why: String::new() });
+    }
+    let poll = before.number();
+    let no = before.poll.iter().flat_map(|poll| &poll.answers).any(|(_, word)| !word.go);
+    if poll == 0 || (no && rng.percent(40)) {
+        return ask(&session.lead, Request::Poll);
+    }
+    let asked: Vec<_> = session.asked().into_iter().filter(|who| !before.says_go(who)).cloned().collect();
+    match rng.of(&asked) {
+        Some(who) => ask(who, Request::Go { poll, board: before.board }),
+        None => Input::Join { who: any_shadow(world, rng) },
+    }
+}
+
+fn answer(item: &crate::plan::Item, rng: &mut Rng, well: u64) -> String {
+    match (item.answer, rng.percent(well)) {
+        (crate::plan::Asked::Yes, true) => "yes".into(),
+        (crate::plan::Asked::Yes, false) => "no, nobody".into(),
+        (crate::plan::Asked::Time, true) => format!("{:02}:00", rng.below(24)),
+        (crate::plan::Asked::Text, true) => format!("by {}", rng.below(5)),
+        _ => text(rng),
+    }
+}
+
 /// Everything else.
 fn noise(world: &World, rng: &mut Rng) -> Input {
     let session = world.session();
@@ -218,6 +265,9 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
     let digest = if rng.percent(70) { Hash::ZERO } else { Hash::of(&[rng.below(3) as u8]) };
     let watches: Vec<_> = world.gates.keys().cloned().collect();
     let watch = rng.of(&watches).cloned();
+    let before = &session.before;
+    let (poll, board) = (before.number(), before.board);
+    let item = rng.of(&session.plan.checklist).cloned();
     let request = match rng.below(48) {
         0 | 1 => return Input::Join { who: who.clone() },
         2 | 3 => return Input::Leave { who: who.clone(), why: rng.below(HOSTILE.len()) },
@@ -301,6 +351,28 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
                 false => Request::Check { step, attempt, digest: Hash::ZERO },
             };
             return ask(&session.lead, request);
+        }
+        39 if session.plan.poll => Request::NoGo { poll, why: text(rng) },
+        40 if session.plan.poll && rng.percent(30) => Request::Poll,
+        41 => Request::Go { poll: poll.saturating_sub(u32::from(rng.percent(20))), board },
+        42 => Request::Go { poll, board: if rng.percent(50) { board } else { board / 2 } },
+        43 | 44 if item.is_some() => match item {
+            // Now and then an answer changes when everybody has said go.
+            Some(item) => {
+                let holder = item.seat.as_ref().and_then(|seat| before.seats.get(seat)).map(|taken| taken.by.clone());
+                let answer = answer(&item, rng, 60);
+                let who = holder.filter(|_| rng.percent(80)).unwrap_or_else(|| who.clone());
+                return ask(&who, Request::Answer { item: item.id, answer });
+            }
+            None => Request::Release,
+        },
+        45 if session.plan.poll => {
+            Request::Seat { seat: if rng.percent(50) { "on call" } else { "status page" }.into() }
+        }
+        46 => {
+            let until =
+                rng.percent(50).then(|| world.now.after(std::time::Duration::from_secs(rng.below(3000) as u64)));
+            Request::Available { fit: rng.percent(70), until, why: text(rng) }
         }
         _ => return Input::Tick,
     };

@@ -254,6 +254,66 @@ impl Evidence {
             && pull.released.len() >= 2
             && if owed.is_empty() { shadow } else { owed.iter().all(|who| pull.released.contains(*who)) }
     }
+    /// Why the poll is not go just before that index; none where it is, is over, or the plan has none.
+    pub fn no_go(&self, before: usize) -> Option<String> {
+        let critical = |line: &Line| match &line.event {
+            Event::RunIntended { step, .. } => self.step(step).is_ok_and(|step| step.checks > 0),
+            _ => false,
+        };
+        if !self.plan.poll || self.last(before, critical).is_some() {
+            return None;
+        }
+        let Some(called) = self.last(before, |line| matches!(line.event, Event::PollCalled { .. })) else {
+            return Some("it was not called".into());
+        };
+        let board = self.last(before, |line| matches!(line.event, Event::ChecklistAnswered { .. })).unwrap_or(0);
+        let (here, _) = self.presence(before);
+        let mut asked = BTreeSet::from([self.lead(before)]);
+        asked.extend(here.keys().filter(|who| self.plan.crew.shadow.contains(who)).cloned());
+        let holder = |seat: &str, before: usize| {
+            let took = self.last(before, |line| matches!(&line.event, Event::SeatTaken { seat: s } if s == seat))?;
+            Some(self.lines[took].by.clone())
+        };
+        for seat in &self.plan.crew.seats {
+            match holder(&seat.name, before).filter(|who| seat.who.contains(who) && here.contains_key(who)) {
+                Some(who) => asked.insert(who),
+                None => return Some(format!("nobody is in the seat {}", seat.name)),
+            };
+        }
+        for item in &self.plan.checklist {
+            let of = |line: &Line| matches!(&line.event, Event::ChecklistAnswered { item: i, .. } if *i == item.id);
+            let Some(index) = self.last(before, of) else { return Some(format!("{} is not answered", item.id)) };
+            let by = Some(self.lines[index].by.clone());
+            let owned = item.seat.as_ref().is_none_or(|seat| holder(seat, index) == by);
+            let Event::ChecklistAnswered { answer, .. } = &self.lines[index].event else { continue };
+            if !owned || (item.answer == crate::plan::Asked::Yes && !answer.starts_with("yes")) {
+                return Some(format!("{} is answered {answer:?} by {by:?}", item.id));
+            }
+        }
+        let last_word = |who: &Principal| {
+            let of = |line: &Line| matches!(line.event, Event::PollAnswered { .. }) && line.by == *who;
+            let index = self.last(before, of).filter(|index| *index > called)?;
+            match &self.lines[index].event {
+                Event::PollAnswered { go, .. } => Some((index, *go)),
+                _ => None,
+            }
+        };
+        let no = self.lines[called..before].iter().find(|line| last_word(&line.by).is_some_and(|(_, go)| !go));
+        if let Some(no) = no {
+            return Some(format!("{} says no-go", no.by));
+        }
+        for who in &asked {
+            let unfit = |line: &Line| line.by == *who && matches!(line.event, Event::AvailabilityStated { .. });
+            let said = self.last(before, unfit).map(|index| &self.lines[index].event);
+            if matches!(said, Some(Event::AvailabilityStated { fit: false, .. })) {
+                return Some(format!("{who} is not fit"));
+            }
+            if !last_word(who).is_some_and(|(index, go)| go && index > board) {
+                return Some(format!("{who} has not said go"));
+            }
+        }
+        None
+    }
     /// Why the hub holds the line just before that index.
     pub fn held(&self, before: usize) -> bool {
         let last = self.last(before, |line| matches!(line.event, Event::LineHeld { .. } | Event::LineFreed { .. }));

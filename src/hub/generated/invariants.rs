@@ -13,7 +13,7 @@ type Check = fn(&Evidence, &New) -> Result<(), String>;
 
 /// All of them, by number.
 pub const ALL: [(u8, &str, Check); 12] = [
-    (1, "no critical command starts without its quorum", invariant_01_quorum),
+    (1, "no critical command starts without its quorum, nor before the poll is go", invariant_01_quorum),
     (2, "what starts is byte for byte what was cross-checked", invariant_02_same_bytes),
     (3, "a cross-check is spent once; a gate's turn voids", invariant_03_spent_once),
     (4, "gates are read again between run and intent", invariant_04_gates_again),
@@ -32,9 +32,17 @@ fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String>
 }
 
 /// Each `RunIntended` stands on checks of enough people with different names and different keys, all of them shadows,
-/// none of them (nor their key) the lead who armed it or leads now.
+/// none of them (nor their key) the lead who armed it or leads now. And nothing critical is armed, cleared, requested or
+/// intended while the poll is not go.
 pub fn invariant_01_quorum(e: &Evidence, new: &New) -> Result<(), String> {
     for (index, line) in e.new_lines(new) {
+        if let ("StepArmed" | "CrossChecked" | "StepCleared" | "RunRequested" | "RunIntended", Some(step)) =
+            (line.event.kind(), step_of(&line.event))
+            && e.step(step)?.checks > 0
+            && let Some(why) = e.no_go(index)
+        {
+            return Err(format!("{} of {step} though the poll was not go: {why}", line.event.kind()));
+        }
         let Event::RunIntended { step, attempt } = &line.event else { continue };
         let armed = e.armed(index, step, *attempt)?;
         let (mut people, mut keys) = (BTreeSet::<&Principal>::new(), BTreeSet::new());

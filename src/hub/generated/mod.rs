@@ -12,6 +12,7 @@ mod world;
 
 use crate::session::steps::TABLE;
 use crate::session::twin;
+use actions::PLANS;
 use draw::Rng;
 use replay::{Run, Start};
 use std::collections::BTreeMap;
@@ -109,6 +110,16 @@ fn each_invariant_catches_its_broken_twin() {
     }
     told(format_args!("invariants: {caught} of {} broken twins caught", invariants::ALL.len()));
     assert_eq!(caught, 12);
+}
+
+/// The poll has no number of its own: that it holds what is critical is a part of the first invariant.
+#[test]
+fn a_poll_that_locks_nothing_is_caught() {
+    twin::set_broken(13);
+    let found = (0..many()).find_map(|seed| fly(seed, Some(1)).broken.into_iter().next());
+    twin::set_broken(0);
+    let (_, what) = found.expect("the twin without a poll is caught");
+    assert!(what.contains("the poll was not go"), "{what}");
 }
 
 #[test]

@@ -141,6 +141,9 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
     if !class.is_empty() && state.phase != crate::session::steps::Phase::Planned {
         detail("class", vec![look.span(class, ink)]);
     }
+    if let Some(lock) = facts::poll_lock(look.session(), step).filter(|_| !state.phase.is_over()) {
+        detail("poll", vec![look.span(lock, Ink::Fail)]);
+    }
     if !step.gates.is_empty() {
         detail("gates", gate_summary(look, step));
     }
