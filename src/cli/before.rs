@@ -54,7 +54,7 @@ pub fn person(session: &Session, who: &Principal) -> String {
             Some(until) => format!(", fit until {}", until.clock()),
             None => ", fit".to_owned(),
         },
-        None if session.asked().contains(&who) => ", has not said whether fit".to_owned(),
+        None if session.plan.poll && session.asked().contains(&who) => ", has not said whether fit".to_owned(),
         None => String::new(),
     };
     let tried = if before.tried.contains_key(who) { ", has tried the andon" } else { "" };

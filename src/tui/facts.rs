@@ -107,8 +107,11 @@ pub fn is_backup(kind: &WatchKind) -> bool {
 /// The argument vector that a step would run or did run, and whether it is frozen. Where a parameter is missing the
 /// template is shown as it stands, marked as not frozen.
 pub fn argv(session: &Session, step: &Step) -> (Vec<String>, bool) {
-    if let Some(armed) = session.steps.get(&step.id).and_then(|state| state.armed.as_ref()) {
-        return (armed.covers.covers().command.argv.clone(), true);
+    if let Some((state, armed)) = session.steps.get(&step.id).and_then(|state| Some((state, state.armed.as_ref()?))) {
+        let covers = armed.covers.covers();
+        // While a step is being undone, that is what runs.
+        let command = covers.command_of(state.phase.part()).unwrap_or(&covers.command);
+        return (command.argv.clone(), true);
     }
     let argv = step.command.run.argv(&session.params).unwrap_or_else(|_| match &step.command.run {
         crate::plan::Run::Argv(words) => words.iter().map(|word| word.text().to_owned()).collect(),
@@ -294,6 +297,11 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
             ),
         };
         return say(ink, word, text, false);
+    }
+    if let Some((step, state)) = session.current_step().filter(|(_, state)| !state.phase.part().is_step()) {
+        let (_, word, ink) = phase(state.phase);
+        let why = verification(state, now).or_else(|| run_result(state)).unwrap_or_default();
+        return say(ink, word, format!("{} {why}", numbered(session, &step.id)), false);
     }
     let polled = session.poll_locks();
     if let Some(no) = polled.first().filter(|lock| lock.starts_with("NO-GO") || lock.contains("is not fit")) {

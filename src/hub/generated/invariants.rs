@@ -350,14 +350,14 @@ pub fn invariant_07_andon(e: &Evidence, new: &New) -> Result<(), String> {
         }
     }
     for output in e.outputs[new.outputs.clone()].iter().filter(|output| !output.cut) {
-        let stopped = output
-            .lines
-            .clone()
-            .any(|i| matches!(e.lines[i].event, Event::AndonPulled { .. } | Event::LineHeld { .. }));
+        let stops = |i: &usize| matches!(e.lines[*i].event, Event::AndonPulled { .. } | Event::LineHeld { .. });
+        let Some(stopped) = output.lines.clone().rfind(stops) else { continue };
         let pulled = e.pulled(output.lines.end).is_some();
-        let open = e.open_before(output.lines.end);
-        let open = open.filter(|(step, attempt, _)| pulled || !e.glass(output.lines.end, step, *attempt));
-        ensure(!stopped || open.is_none(), || "something is armed past an andon".into())?;
+        // Under the hub's own hold a lead who may break the glass goes on, and may arm anew.
+        let open = e.open_before(output.lines.end).filter(|(step, attempt, armed)| {
+            pulled || (*armed < stopped && !e.glass(output.lines.end, step, *attempt))
+        });
+        ensure(open.is_none(), || "something is armed past an andon".into())?;
     }
     Ok(())
 }

@@ -12,13 +12,12 @@ mod world;
 
 use crate::session::steps::TABLE;
 use crate::session::twin;
-use actions::PLANS;
 use draw::Rng;
 use replay::{Run, Start};
 use std::collections::BTreeMap;
 
 /// Runs of the normal test; `CROSSCHECK_RUNS` multiplies them.
-const RUNS: u64 = 300;
+const RUNS: u64 = 500;
 /// A run ends once its log is that long; by then most sessions have seen each of their steps.
 const LINES: usize = 200;
 const ACTIONS: usize = 400;
