@@ -25,7 +25,8 @@ impl Session {
         self.checkpoint.wanted |= signing::calls_for_checkpoint(&line.event);
         self.at = line.at;
         let (at, by) = (line.at, &line.by);
-        let critical = step_of(&line.event).is_some_and(|id| self.is_checked(id));
+        // Asked of what begins alone: most lines are output.
+        let critical = matches!(&line.event, Event::RunIntended { step, .. } if self.is_checked(step));
         self.before.take(line.seq, at, by, &line.event, critical);
         match &line.event {
             Event::SessionOpened { .. } => {}

@@ -122,8 +122,8 @@ impl Session {
     pub(super) fn shadows_short(&self) -> bool {
         let next = self.plan.steps.iter().find(|step| {
             step.checks > 0
-                && self.is_wanted(&step.id)
                 && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done() || s.phase == Phase::Skipped)
+                && self.is_wanted(&step.id)
         });
         next.is_some_and(|step| self.shadows_here().count() < step.checks as usize)
     }

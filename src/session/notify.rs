@@ -137,6 +137,9 @@ impl Session {
     }
 
     fn fall_due(&mut self, line: &Line) {
+        if self.plan.notify.is_empty() {
+            return;
+        }
         let wanted = |occasion: Occasion| {
             let places = (1..).zip(&self.plan.notify).filter(|(_, notify)| notify.on.contains(&occasion));
             places.map(|(number, _)| number).collect::<BTreeSet<u32>>()

@@ -44,6 +44,28 @@ mod readback;
 mod rollback;
 mod verify;
 
+/// A plan up to the end of its first step, an irreversible one that may be given more keys.
+const DROP: &str = r#"
+crosscheck = 1
+name = "test"
+environment = "test"
+[crew]
+lead = ["ana"]
+shadow = ["bo", "cy", "dan"]
+[[watch]]
+id = "api"
+kind = "tcp"
+address = "127.0.0.1:1"
+stale_after = "20s"
+[[step]]
+id = "drop"
+class = "irreversible"
+run = ["./drop"]
+gates = ["api"]
+"#;
+/// A step after it that waits for nothing.
+const CLEAN: &str = "[[step]]\nid = \"clean\"\nrun = [\"./clean\"]\nafter = []\n";
+
 struct Desk {
     session: Session,
     now: At,

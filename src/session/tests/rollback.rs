@@ -4,32 +4,13 @@ use super::*;
 use crate::event::{Part, Verdict};
 use crate::session::steps::Phase;
 
-const HEAD: &str = r#"
-crosscheck = 1
-name = "test"
-environment = "test"
-[crew]
-lead = ["ana"]
-shadow = ["bo", "cy", "dan"]
-[[watch]]
-id = "api"
-kind = "tcp"
-address = "127.0.0.1:1"
-stale_after = "20s"
-[[step]]
-id = "drop"
-class = "irreversible"
-run = ["./drop"]
-gates = ["api"]
-"#;
-const TAIL: &str = "[[step]]\nid = \"clean\"\nrun = [\"./clean\"]\nafter = []\n";
 const BY_ITSELF: &str = "rollback = { run = [\"./undrop\"], automatic = true }\n";
 const BY_LEAD: &str = "rollback = { run = [\"./undrop\"], contain = [\"clean\"] }\n";
 const VERIFY: &str = "verify = { watches = [\"api\"], for = \"5s\" }\n";
 
 impl Desk {
     fn undoable(keys: &str) -> Desk {
-        let mut desk = Desk::open(&format!("{HEAD}{keys}{TAIL}"), None);
+        let mut desk = Desk::open(&format!("{DROP}{keys}{CLEAN}"), None);
         for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
             desk.join(name, name, connection);
         }
