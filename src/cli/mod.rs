@@ -15,6 +15,7 @@ mod host;
 mod join;
 mod lint;
 mod plain;
+mod preview;
 mod replay;
 mod serve;
 mod verbs;

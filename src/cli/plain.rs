@@ -1,6 +1,7 @@
 //! Plain mode: the same client without a screen. One event a line out, one verb a line in; for screen readers, scripts
 //! and tests. Verbs are taken in order, each once the one before was answered and everything up to the answer is folded.
 
+use super::preview;
 use super::verbs::{self, HELP, Verb};
 use crate::client::view::{Link, View};
 use crate::client::{Client, Notice};
@@ -299,6 +300,7 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
     if let Some(timeout) = covers.command.timeout_ms {
         writeln!(out, "ended by force after: {}", human(Duration::from_millis(timeout)))?;
     }
+    preview::lines(covers, out)?;
     let now = view.now(clock::wall());
     for gate in &covers.gates {
         let status = view.session.status(&gate.watch, now);

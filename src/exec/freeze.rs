@@ -6,10 +6,10 @@
 
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
-use crate::event::{CommandSeen, Covers, FileSeen, FolderSeen, GateSeen};
+use crate::event::{CommandSeen, Covers, FileSeen, FolderSeen, GateSeen, PreviewSeen};
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
-use crate::plan::{Command, Io, Params, Plan, RenderError, Stdin, Step};
+use crate::plan::{Command, Io, Params, Plan, Preview, RenderError, Stdin, Step};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -74,6 +74,9 @@ pub enum FreezeError {
     /// A name that cannot be in an environment.
     #[error("environment variable {name:?}: a name may not be empty or hold '='; rename it")]
     EnvName { name: String },
+    /// Something is wrong with the preview.
+    #[error("preview: {source}")]
+    Preview { source: Box<FreezeError> },
     /// Input that a terminal would cut.
     #[error("line {line} of stdin has {length} bytes, a terminal takes {TERMINAL_LINE_MAX}; set io = \"pipe\"")]
     LongLine { line: usize, length: usize },
@@ -96,7 +99,13 @@ pub fn freeze(
     secrets: &BTreeMap<String, Hash>,
 ) -> Result<Covers, FreezeError> {
     let mut command = freeze_command(&step.command, params, folder, secrets)?;
-    share_text(command.stdin_file.iter_mut().chain(&mut command.files));
+    let mut preview = match &step.preview {
+        Some(preview) => Some(freeze_preview(preview, params, folder, secrets)?),
+        None => None,
+    };
+    let read_first =
+        preview.iter_mut().flat_map(|preview| preview.command.stdin_file.iter_mut().chain(&mut preview.command.files));
+    share_text(command.stdin_file.iter_mut().chain(&mut command.files).chain(read_first));
     Ok(Covers {
         step: step.id.clone(),
         attempt,
@@ -104,12 +113,30 @@ pub fn freeze(
         class: step.class.word().to_owned(),
         checks: step.checks,
         command,
+        preview,
+        deviations: step.deviations.clone(),
+        params: step.params().into_iter().filter_map(|name| Some((name.clone(), params.get(&name)?.clone()))).collect(),
         plan: plan.digest,
         gates,
         words: words(step),
         point_of_no_return: step.point_of_no_return,
         require_touch: step.require_touch,
     })
+}
+
+/// The preview's command; what it says is not known before it is run.
+fn freeze_preview(
+    preview: &Preview,
+    params: &Params,
+    folder: &Path,
+    secrets: &BTreeMap<String, Hash>,
+) -> Result<PreviewSeen, FreezeError> {
+    let of = |source| FreezeError::Preview { source: Box::new(source) };
+    let expect = preview.expect.words(params);
+    let expect = expect.map_err(|source| of(FreezeError::Render { what: "expect".to_owned(), source }))?;
+    visible(|| "what is expected of it".into(), &expect).map_err(of)?;
+    let command = freeze_command(&preview.command, params, folder, secrets).map_err(of)?;
+    Ok(PreviewSeen { command, expect, output: String::new(), sha256: Hash::of(b""), value: String::new() })
 }
 
 /// Reads everything that decides what one command would do right now.

@@ -4,11 +4,13 @@
 //! durations, templates name declared parameters), and what this version cannot carry out was refused by name. The rest
 //! of the program trusts it. Start at [`Plan`].
 
+mod changes;
 mod command;
 #[cfg(test)]
 mod golden;
 mod lint;
 mod parse;
+mod preview;
 mod problem;
 mod recovery;
 mod sample;
@@ -20,7 +22,9 @@ mod tests;
 mod units;
 mod watches;
 
+pub use changes::{Changes, Set, Typed};
 pub use lint::{Warning, lint};
+pub use preview::{Expect, Preview};
 pub use problem::{PlanError, Problem};
 pub use recovery::Recovery;
 pub use sample::{SAMPLES, sample};
@@ -76,6 +80,12 @@ pub struct Plan {
     pub watches: Vec<Watch>,
     /// What is done, in the plan's order.
     pub steps: Vec<Step>,
+    /// The parameters that decide where secrets come from.
+    pub params_of_secrets: std::collections::BTreeSet<String>,
+    /// The parameters that decide what each watch looks at.
+    pub params_of_watches: BTreeMap<WatchId, std::collections::BTreeSet<String>>,
+    /// What the flight changed of it; nothing in a plan that was just read.
+    pub changes: Changes,
     /// How long an armed step stays armed.
     pub lapse: Duration,
     /// What happens once too few shadows are connected.
@@ -336,6 +346,10 @@ pub struct Step {
     pub title: String,
     /// How much is asked before it runs.
     pub class: Class,
+    /// It was typed while the plan was flown.
+    pub adhoc: bool,
+    /// In what it differs from the plan; such a step is at least critical.
+    pub deviations: Vec<crate::event::Deviation>,
     /// Topics whose records it deletes on purpose: what is needed of them is counted anew once it ended well.
     pub expects_loss: Vec<Template>,
     /// Cross-checks needed: 0 for routine steps, else at least 1.
@@ -350,6 +364,8 @@ pub struct Step {
     pub expected: Option<Duration>,
     /// What must not be worse after it than before.
     pub verify: Option<Verify>,
+    /// What says what it would touch, before it is run.
+    pub preview: Option<Preview>,
     /// How long it stays armed, where it differs from the plan's.
     pub lapse: Option<Duration>,
     /// After this nothing can be undone.
@@ -371,7 +387,7 @@ pub struct Step {
 impl Step {
     /// Everything it may run.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
-        std::iter::once(&self.command)
+        std::iter::once(&self.command).chain(self.preview.iter().map(|preview| &preview.command))
     }
     /// The keys of the secrets that their environments name, each once.
     pub fn secrets(&self) -> std::collections::BTreeSet<String> {

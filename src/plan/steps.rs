@@ -2,6 +2,7 @@
 
 use super::command;
 use super::parse::unknown_id;
+use super::preview;
 use super::table::{Table, Value};
 use super::{Class, Crew, Gate, Step, Verified, Verify, Worse};
 use crate::name::{StepId, WatchId};
@@ -15,6 +16,7 @@ const KEYS: &[&str] = &[
     "lapse",
     "expected",
     "verify",
+    "preview",
     "point_of_no_return",
     "expects_loss",
     "run_on_clear",
@@ -24,7 +26,7 @@ const KEYS: &[&str] = &[
     "half_way",
     "remains_in",
 ];
-const REFUSED: &[&str] = &["rollback", "preview", "readback", "until", "manual", "each", "on", "rehearse", "probe"];
+const REFUSED: &[&str] = &["rollback", "readback", "until", "manual", "each", "on", "rehearse", "probe"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {
@@ -64,8 +66,14 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         checks: checks?,
         expected: table.duration("expected"),
         verify: table.get("verify").and_then(|verify| read_verify(&verify, around.watches)),
+        preview: match table.get("preview") {
+            Some(given) => Some(preview::read(&given)?),
+            None => None,
+        },
         lapse: table.duration("lapse"),
         point_of_no_return,
+        adhoc: false,
+        deviations: vec![],
         run_on_clear: table.boolean("run_on_clear").unwrap_or(false),
         require_touch: table.boolean("require_touch").unwrap_or(false),
         touches: table.words("touches"),

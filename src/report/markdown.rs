@@ -1,5 +1,6 @@
 //! The report as Markdown: what is written beside the transcript when a session closes.
 
+use super::preview;
 use super::text::{code, fence, inline, quoted};
 use super::{Attempt, Report, ReportError, StepReport, Tail};
 use crate::clock::{At, human};
@@ -181,6 +182,7 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         inline(&covers.command.host),
         inline(&covers.command.user)
     )?;
+    preview::lines(out, covers)?;
     for (name, words) in &covers.words {
         writeln!(out, "- plan says, {}: {}", inline(&name.replace('_', " ")), inline(words))?;
     }

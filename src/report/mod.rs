@@ -5,6 +5,7 @@
 
 pub mod evidence;
 pub mod markdown;
+mod preview;
 pub mod replay;
 pub mod text;
 

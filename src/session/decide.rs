@@ -3,7 +3,7 @@
 use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
-use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, twin};
+use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, arming, twin};
 use crate::clock::At;
 use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled};
 use crate::hash::Hash;
@@ -44,7 +44,23 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         return Err(Refusal::Observer { who: who.clone() });
     }
     match request {
-        Request::Arm { step, covers } => arm(session, at, who, step, covers.as_deref()),
+        Request::Arm { step, covers } => {
+            lead_only(session, who)?;
+            let state = state_of(session, step)?;
+            let Some(step) = session.plan.step(step) else { return Err(Refusal::NoSuchStep { step: step.clone() }) };
+            arm(session, at, who, (step, state), covers.as_deref())
+        }
+        Request::Set { name, value, why } => arming::set(session, who, (name, value, why)),
+        Request::Edit { step, run, why } => arming::edit(session, who, (step, run, why)),
+        Request::AdHoc { run, why, covers } => {
+            let step = arming::adhoc(session, who, run, why)?;
+            let mut events = arm(session, at, who, (&step, &StepState::default()), covers.as_deref())?;
+            if !events.is_empty() {
+                let (run, why) = (run.trim().to_owned(), why.trim().to_owned());
+                events.insert(0, Event::StepAdded { step: step.id, run, why });
+            }
+            Ok(events)
+        }
         Request::Disarm { step, attempt } => {
             lead_only(session, who)?;
             open_attempt(session, step, *attempt)?;
@@ -169,12 +185,11 @@ fn arm(
     session: &Session,
     at: At,
     who: &Principal,
-    id: &StepId,
+    (step, state): (&Step, &StepState),
     covers: Option<&Covers>,
 ) -> Result<Vec<Event>, Refusal> {
     lead_only(session, who)?;
-    let state = state_of(session, id)?;
-    let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
+    let id = &step.id;
     line_free(session)?;
     if !matches!(state.phase, Phase::Planned | Phase::SettledFailed) {
         return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted: "planned" });
@@ -189,6 +204,7 @@ fn arm(
             return Err(Refusal::After { step: id.clone(), after: after.clone(), phase });
         }
     }
+    arming::may_be_armed(session, step)?;
     gates_hold(session, step, at)?;
     let Some(covers) = covers else { return Ok(vec![]) };
     let attempt = state.attempt + 1;
@@ -196,6 +212,8 @@ fn arm(
         || covers.attempt != attempt
         || covers.plan != session.plan.digest
         || covers.checks < step.checks
+        || covers.deviations != step.deviations
+        || covers.params.iter().any(|(name, value)| session.params.get(name) != Some(value))
     {
         return Err(Refusal::CannotFreeze("the session moved on while the step was frozen; arm it again".into()));
     }
@@ -392,7 +410,8 @@ fn close(session: &Session, note: &str) -> Result<Vec<Event>, Refusal> {
     if let Some((step, state)) = session.owing_step() {
         return Err(Refusal::Owed { step: step.id.clone(), phase: state.phase });
     }
-    let complete = session.steps.values().all(|state| state.phase.is_done());
+    let mut counted = session.steps.iter().filter(|(id, _)| !session.is_idle_adhoc(id));
+    let complete = counted.all(|(_, state)| state.phase.is_done());
     let mut events: Vec<_> = void_open(session, Cause::Disarmed).into_iter().collect();
     let outcome = if complete { Outcome::Complete } else { Outcome::Partial };
     let note = note.to_owned();
@@ -424,7 +443,7 @@ fn line_free(session: &Session) -> Result<(), Refusal> {
 }
 
 /// Nothing starts while something runs, or while a word on what failed is owed.
-fn nothing_pending(session: &Session) -> Result<(), Refusal> {
+pub(super) fn nothing_pending(session: &Session) -> Result<(), Refusal> {
     if let Some((step, state)) = session.busy_step() {
         return Err(Refusal::Busy { other: step.id.clone(), phase: state.phase });
     }
@@ -434,7 +453,7 @@ fn nothing_pending(session: &Session) -> Result<(), Refusal> {
     }
 }
 
-fn lead_only(session: &Session, who: &Principal) -> Result<(), Refusal> {
+pub(super) fn lead_only(session: &Session, who: &Principal) -> Result<(), Refusal> {
     if *who == session.lead { Ok(()) } else { Err(Refusal::LeadOnly { lead: session.lead.clone() }) }
 }
 

@@ -41,7 +41,13 @@ impl Session {
     pub fn current_step(&self) -> Option<(&Step, &StepState)> {
         self.find(|state| state.phase.is_open() || state.phase.is_live() || state.phase == Phase::Verifying)
             .or_else(|| self.owing_step())
-            .or_else(|| self.find(|state| !state.phase.is_over()))
+            .or_else(|| {
+                let step = self.plan.steps.iter().find(|step| {
+                    let over = self.steps.get(&step.id).is_none_or(|state| state.phase.is_over());
+                    !over && !self.is_idle_adhoc(&step.id)
+                })?;
+                Some((step, self.steps.get(&step.id)?))
+            })
     }
 
     fn find(&self, wanted: impl Fn(&StepState) -> bool) -> Option<(&Step, &StepState)> {
@@ -112,6 +118,7 @@ impl Session {
             .plan
             .steps
             .iter()
+            .filter(|step| !self.is_idle_adhoc(&step.id))
             .find(|step| step.checks > 0 && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done()));
         next.is_some_and(|step| self.shadows_here().count() < step.checks as usize)
     }

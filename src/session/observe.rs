@@ -3,7 +3,7 @@
 
 use super::decide::{refused, void, void_open};
 use super::steps::{Phase, StepState};
-use super::{Closing, Session, recovery, twin, verify};
+use super::{Closing, Session, Unfrozen, preview, recovery, twin, verify};
 use crate::clock::At;
 use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
@@ -30,7 +30,7 @@ pub enum Fact {
     /// A watch counted what is needed of its topic from here on.
     Anchor { watch: WatchId, anchor: Anchor },
     /// Before a run, what would run was frozen once more.
-    Rechecked { step: StepId, attempt: u32, now: Result<Box<Covers>, String> },
+    Rechecked { step: StepId, attempt: u32, now: Result<Box<Covers>, Unfrozen> },
     /// The process exists.
     Started { step: StepId, attempt: u32, process: Process, cols: u16, rows: u16 },
     /// The command printed something, which lies on disk.
@@ -232,7 +232,7 @@ fn turned(session: &Session, id: &WatchId, to: Status, why: String) -> Event {
 }
 
 /// The last look before the intent: gates as they are now, and every byte as it was checked.
-fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<Box<Covers>, String>) -> Vec<Event> {
+fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<Box<Covers>, Unfrozen>) -> Vec<Event> {
     let Some(step) = session.plan.step(id) else { return vec![] };
     let Some(state) = session.steps.get(id).filter(|state| state.attempt == attempt) else { return vec![] };
     let Some(armed) = &state.armed else { return vec![] };
@@ -246,10 +246,8 @@ fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<
             status: Status::Unknown,
             why: "it was not read again after run was pressed".into(),
         }),
-        (_, Err(why)) => Some(Cause::BytesChanged { what: why.clone() }),
-        (_, Ok(now)) => {
-            armed.covers.covers().difference(now).filter(|_| !twin::broken(2)).map(|what| Cause::BytesChanged { what })
-        }
+        (_, Err(why)) => Some(why.cause()),
+        (_, Ok(now)) => preview::changed(armed.covers.covers(), now).filter(|_| !twin::broken(2)),
     };
     let gate = || gate_cause(session, step, at).filter(|_| !twin::broken(4) && !twin::broken(3));
     let stopped = || (session.line.is_stopped() && !twin::broken(7)).then_some(Cause::Andon);

@@ -23,6 +23,17 @@ pub enum Request {
         #[serde(skip)]
         covers: Option<Box<Covers>>,
     },
+    /// Give a parameter a value; `why` where that is not the plan's default.
+    Set { name: String, value: String, why: String },
+    /// Put another command in the place of a step's; an empty one gives the plan's back.
+    Edit { step: StepId, run: String, why: String },
+    /// Arm a command that the plan does not have. `covers` is filled in by the hub, never by a client.
+    AdHoc {
+        run: String,
+        why: String,
+        #[serde(skip)]
+        covers: Option<Box<Covers>>,
+    },
     /// Let go of what is armed.
     Disarm { step: StepId, attempt: u32 },
     /// The panel was opened.
@@ -70,6 +81,9 @@ impl Request {
     pub fn verb(&self) -> &'static str {
         match self {
             Request::Arm { .. } => "arm",
+            Request::Set { .. } => "set",
+            Request::Edit { .. } => "edit",
+            Request::AdHoc { .. } => "adhoc",
             Request::Disarm { .. } => "disarm",
             Request::OpenCheck { .. } => "open",
             Request::Check { .. } => "check",
@@ -95,6 +109,7 @@ impl Request {
     pub fn describe(&self) -> String {
         match self {
             Request::Arm { step, .. }
+            | Request::Edit { step, .. }
             | Request::Disarm { step, .. }
             | Request::OpenCheck { step, .. }
             | Request::Check { step, .. }
@@ -106,6 +121,7 @@ impl Request {
             | Request::Ack { step, .. }
             | Request::Settle { step, .. } => format!("{} {step}", self.verb()),
             Request::Handover { to } => format!("handover {to}"),
+            Request::Set { name, .. } => format!("set {}", shown(name)),
             _ => self.verb().to_owned(),
         }
     }
@@ -215,9 +231,25 @@ pub enum Refusal {
     #[error("a text may have at most {TEXT_CHARS_MAX} characters, this one has {0}")]
     TooLong(usize),
     #[error("{}", shown(.0))]
+    Param(String),
+    #[error("{}", shown(.0))]
+    Typed(String),
+    #[error("a deviation from the plan needs a reason: {}", shown(what))]
+    DeviationWhy { what: String },
+    #[error("what deviates from the plan needs {checks} cross-check{}, and {}", if *checks == 1 { "" } else { "s" }, able_words(*able))]
+    NobodyChecks { checks: u32, able: usize },
+    #[error("{}", shown(.0))]
     CannotFreeze(String),
     #[error("{} is not in this version of crosscheck", shown(.0))]
     NotInThisVersion(String),
+}
+
+fn able_words(able: usize) -> String {
+    match able {
+        0 => "the plan names no shadow beside the lead".to_owned(),
+        1 => "the plan names only 1 shadow beside the lead".to_owned(),
+        n => format!("the plan names only {n} shadows beside the lead"),
+    }
 }
 
 impl Refusal {
@@ -227,6 +259,7 @@ impl Refusal {
             Refusal::NotVouched { .. } => {
                 Some("the session keeps the file as it was when it opened; another shadow can check")
             }
+            Refusal::DeviationWhy { .. } => Some("put it behind a # at the end, such as: set NAME=VALUE # WHY"),
             Refusal::OwnStep { .. } => Some("another crew member has to check it"),
             Refusal::Digest { .. } | Refusal::Attempt { .. } => Some("it was armed anew since; read it again"),
             Refusal::NotArmedAnyMore { .. } => Some("the lead can arm it again"),

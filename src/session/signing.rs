@@ -129,6 +129,7 @@ pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At
                 .hash("plan-hash", Some(covers.plan))
                 .hash("policy-hash", session.policy_digest())
                 .hash("files-hash", (!covers.command.files.is_empty()).then(|| Hash::of(files.as_bytes())))
+                .hash("preview-hash", covers.preview.as_ref().map(|preview| preview.sha256))
                 .hash("digest", Some(armed.digest()))
                 .hash("words-hash", words.map(|words| Hash::of(words.as_bytes()))))
             .field("expires", armed.lapses)

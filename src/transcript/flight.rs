@@ -118,6 +118,9 @@ impl Pilot<'_> {
                 user: "release".into(),
                 ..CommandSeen::bare([&format!("/srv/plans/{id}"), "--index", "old; rm -rf `x`\n"], exe)
             },
+            preview: None,
+            deviations: vec![],
+            params: BTreeMap::new(),
             plan: session.plan.digest,
             gates: gates.collect(),
             words: [("undo".to_owned(), "restore from backup".to_owned())].into(),

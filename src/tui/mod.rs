@@ -13,6 +13,7 @@ pub mod facts;
 pub mod keymap;
 mod panel;
 mod panes;
+mod preview;
 mod recovery;
 mod run;
 pub mod terminal;

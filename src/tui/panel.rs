@@ -7,6 +7,7 @@ use super::app::{Overlay, Panel, SECTIONS, Seen, Shown};
 use super::canvas::{Look, cut, lines, row, rule};
 use super::facts;
 use super::panes::{command, plan};
+use super::preview;
 use super::recovery;
 use super::text::{pad, pad_left, sparkline, wrap};
 use super::theme::Ink;
@@ -338,7 +339,7 @@ fn gates(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
 }
 
 fn blast(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
-    let mut all = vec![];
+    let mut all = preview::lines(look, covers, width);
     let order = ["touches", "undo", "half_way", "remains_in"];
     let mut words: Vec<_> = covers.words.iter().collect();
     words.sort_by_key(|(name, _)| order.iter().position(|known| known == name).unwrap_or(order.len()));

@@ -226,6 +226,9 @@ impl Flight {
                 user: "release".into(),
                 ..CommandSeen::bare(step.command.run.argv(&session.params).unwrap(), seen("/usr/bin/psql", None))
             },
+            preview: None,
+            deviations: vec![],
+            params: BTreeMap::new(),
             plan: session.plan.digest,
             gates: step
                 .gates

@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("identity", "hash trust"),
     ("link", "name hash"),
     ("tls", "hash protocol"),
-    ("plan", "name hash"),
+    ("plan", "name hash event"), // of the facts only how a step differs from its plan
     ("secret", "name hash clock plan"),
     ("event", "trust name hash clock record"), // the text of a frozen step is that of a line
     ("record", "name hash clock event"),

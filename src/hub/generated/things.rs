@@ -47,6 +47,9 @@ impl World {
                 env: BTreeMap::from([("PATH".into(), "/bin".into())]),
                 ..CommandSeen::bare(step.command.run.argv(&BTreeMap::new()).map_err(|error| error.to_string())?, exe)
             },
+            preview: None,
+            deviations: step.deviations.clone(),
+            params: BTreeMap::new(),
             plan: plan.digest,
             gates: step.gates.iter().map(|gate| seen(&gate.watch)).collect(),
             words: BTreeMap::new(),

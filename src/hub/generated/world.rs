@@ -327,7 +327,7 @@ impl World {
                     return vec![];
                 }
                 let (step, attempt) = self.jobs.rechecks.remove(0);
-                let now = self.freeze(&step, attempt).map(Box::new);
+                let now = self.freeze(&step, attempt).map(Box::new).map_err(Into::into);
                 let fact = Fact::Rechecked { step, attempt, now };
                 if *again { vec![fact.clone(), fact] } else { vec![fact] }
             }
