@@ -5,9 +5,11 @@
 #[macro_use]
 pub mod out;
 
+mod adhoc;
 mod args;
 mod cockpit;
 mod demo;
+mod deviations;
 mod doctor;
 mod evidence;
 mod expire;

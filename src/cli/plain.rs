@@ -1,8 +1,8 @@
 //! Plain mode: the same client without a screen. One event a line out, one verb a line in; for screen readers, scripts
 //! and tests. Verbs are taken in order, each once the one before was answered and everything up to the answer is folded.
 
-use super::preview;
 use super::verbs::{self, HELP, Verb};
+use super::{deviations, preview};
 use crate::client::view::{Link, View};
 use crate::client::{Client, Notice};
 use crate::clock::{self, human};
@@ -209,6 +209,7 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     let session = &view.session;
     let now = view.now(clock::wall());
     writeln!(out, "{} on {}, led by {}", shown(&session.plan.name), shown(&session.plan.environment), session.lead)?;
+    deviations::parameters(session, out)?;
     for (index, step) in session.plan.steps.iter().enumerate() {
         let Some(state) = session.steps.get(&step.id) else { continue };
         let after = if step.point_of_no_return { ", POINT OF NO RETURN" } else { "" };
@@ -265,6 +266,7 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         shown(&covers.title),
         shown(&covers.class)
     )?;
+    deviations::lines(&covers.deviations, out)?;
     for (index, word) in covers.command.argv.iter().enumerate() {
         writeln!(out, "argument {index}: {}", escaped(word))?;
     }

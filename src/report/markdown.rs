@@ -1,8 +1,8 @@
 //! The report as Markdown: what is written beside the transcript when a session closes.
 
-use super::preview;
 use super::text::{code, fence, inline, quoted};
 use super::{Attempt, Report, ReportError, StepReport, Tail};
+use super::{deviations, preview};
 use crate::clock::{At, human};
 use crate::event::{Compared, Outcome, Settled};
 use crate::session::vouching;
@@ -41,6 +41,7 @@ pub fn markdown(report: &Report) -> String {
     let mut out = String::new();
     // Writing to a `String` cannot fail.
     let _ = header(&mut out, report)
+        .and_then(|()| deviations::section(&mut out, report))
         .and_then(|()| crew(&mut out, report))
         .and_then(|()| steps(&mut out, report))
         .and_then(|()| stops(&mut out, report))

@@ -76,7 +76,38 @@ pub enum Request {
     Vouch,
 }
 
+/// A typed line, and the reason behind its last ` # `, as a shell has comments.
+fn reasoned(text: &str) -> (&str, &str) {
+    match text.rsplit_once(" # ") {
+        Some((text, why)) => (text.trim(), why.trim()),
+        None => (text.trim(), ""),
+    }
+}
+
 impl Request {
+    /// What `NAME=VALUE # WHY` asks for.
+    pub fn set(text: &str) -> Result<Request, String> {
+        let (text, why) = reasoned(text);
+        let (name, value) =
+            text.split_once('=').ok_or("set is written: set NAME=VALUE, with # WHY where it deviates")?;
+        Ok(Request::Set { name: name.trim().to_owned(), value: value.trim().to_owned(), why: why.to_owned() })
+    }
+    /// What `COMMAND # WHY` asks for, for that step; `# WHY` alone gives the plan's command back.
+    pub fn edit(step: StepId, text: &str) -> Result<Request, String> {
+        if let Some(why) = text.trim().strip_prefix('#') {
+            return Ok(Request::Edit { step, run: String::new(), why: why.trim().to_owned() });
+        }
+        let (run, why) = reasoned(text);
+        match run {
+            "" => Err("edit is written: edit ID COMMAND # WHY".to_owned()),
+            run => Ok(Request::Edit { step, run: run.to_owned(), why: why.to_owned() }),
+        }
+    }
+    /// What `COMMAND # WHY` asks for, as a step of its own.
+    pub fn adhoc(text: &str) -> Request {
+        let (run, why) = reasoned(text);
+        Request::AdHoc { run: run.to_owned(), why: why.to_owned(), covers: None }
+    }
     /// The verb, as plain mode spells it.
     pub fn verb(&self) -> &'static str {
         match self {

@@ -35,6 +35,7 @@ id = "clean"
 run = ["./clean"]
 "#;
 
+mod arming;
 mod verify;
 
 struct Desk {

@@ -120,7 +120,7 @@ impl Pilot<'_> {
             },
             preview: None,
             deviations: vec![],
-            params: BTreeMap::new(),
+            params: Params::new(),
             plan: session.plan.digest,
             gates: gates.collect(),
             words: [("undo".to_owned(), "restore from backup".to_owned())].into(),

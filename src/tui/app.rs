@@ -93,13 +93,25 @@ pub enum Purpose {
     Settle { step: StepId, outcome: Option<Settled> },
     /// Hand the lead over to a typed name.
     Handover { names: Vec<Principal> },
+    /// Give parameters values: `NAME=VALUE # WHY`.
+    Set,
+    /// Type another command for a step.
+    Edit { step: StepId },
+    /// Type a command that the plan does not have.
+    AdHoc,
     /// End the session by typing `close`.
     Close,
 }
 impl Purpose {
     /// Whether pasted text is welcome. What confirms an act has to be typed.
     pub fn takes_paste(&self) -> bool {
-        matches!(self, Purpose::Say | Purpose::Mark | Purpose::Object { .. } | Purpose::Settle { outcome: Some(_), .. })
+        // What is typed as a command or a value is read again by others before it does anything.
+        let checked = matches!(self, Purpose::Set | Purpose::Edit { .. } | Purpose::AdHoc);
+        let words = matches!(
+            self,
+            Purpose::Say | Purpose::Mark | Purpose::Object { .. } | Purpose::Settle { outcome: Some(_), .. }
+        );
+        checked || words
     }
 }
 
@@ -117,6 +129,10 @@ impl Field {
     /// An empty one.
     pub fn new(purpose: Purpose) -> Self {
         Field { purpose, input: Input::default(), error: None }
+    }
+    /// One that begins with this text.
+    pub fn with(purpose: Purpose, text: &str) -> Self {
+        Field { purpose, input: Input::new(text.to_owned()), error: None }
     }
 }
 

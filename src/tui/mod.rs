@@ -8,7 +8,8 @@
 pub mod app;
 mod board;
 mod canvas;
-pub mod draw;
+pub mod deviations;
+mod draw;
 pub mod facts;
 pub mod keymap;
 mod panel;

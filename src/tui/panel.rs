@@ -5,6 +5,7 @@
 
 use super::app::{Overlay, Panel, SECTIONS, Seen, Shown};
 use super::canvas::{Look, cut, lines, row, rule};
+use super::deviations;
 use super::facts;
 use super::panes::{command, plan};
 use super::preview;
@@ -210,7 +211,8 @@ fn named(look: &Look<'_>, name: &str, text: Vec<Span<'static>>, width: usize) ->
 
 fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width: usize) -> Vec<Line<'static>> {
     let text = |text: String| vec![look.span(text, Ink::Text)];
-    let mut all = command::command_lines(look, step, width);
+    let mut all = deviations::lines(look, &covers.deviations, width);
+    all.extend(command::command_lines(look, step, width));
     for (name, value) in facts::env_differences(covers, Some(step)) {
         let spans = vec![
             look.span(format!("{}=", escaped(&name)), Ink::Text),
@@ -281,7 +283,7 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
                 spans.push(look.span("  CHANGED", Ink::Changed));
                 spans.push(look.span(format!(", plan says {}", super::text::quoted(&default)), Ink::Text));
             }
-            None => spans.push(look.span("  given when the session opened", Ink::Dim)),
+            None => spans.push(look.span(deviations::origin(session, &name), Ink::Dim)),
         }
         all.extend(named(look, &shown(&name), spans, width));
     }

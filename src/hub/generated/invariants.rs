@@ -58,7 +58,7 @@ pub fn invariant_01_quorum(e: &Evidence, new: &New) -> Result<(), String> {
                 _ => {}
             }
         }
-        let wanted = e.step(step)?.checks as usize;
+        let wanted = e.wanted(armed, step)? as usize;
         ensure(people.len() >= wanted && keys.len() >= people.len(), || {
             format!("{step} needs {wanted} checks and was intended with {people:?}, keys {keys:?}")
         })?;

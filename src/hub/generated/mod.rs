@@ -39,7 +39,7 @@ struct Flown {
 /// Draws and flies one run. Ends at the first thing broken; with `only`, at the first time that invariant is.
 fn fly(seed: u64, only: Option<u8>) -> Flown {
     let mut rng = Rng(seed);
-    let start = Start { about: String::new(), seed, plan: rng.below(3), keys: rng.below(5) as u8 };
+    let start = Start { about: String::new(), seed, plan: rng.below(4), keys: rng.below(5) as u8 };
     let mut world = world::World::new(start.plan, start.keys);
     let (mut actions, mut broken) = (vec![], vec![]);
     while world.evidence.lines.len() < LINES && actions.len() < ACTIONS && !world.dead {
