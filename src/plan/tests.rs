@@ -261,7 +261,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
     let tail = |key: &str, lines: &str| (key.to_owned(), format!("{HEAD}{lines}\n"));
     let mut cases = vec![
         step("rollback", "{ run = [\"x\"] }"),
-        step("preview", "{ run = [\"x\"] }"),
         step("readback", "[\"i\"]"),
         step("until", "\"w\""),
         step("manual", "\"press the button\""),
