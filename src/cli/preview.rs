@@ -12,6 +12,9 @@ pub fn lines(covers: &Covers, out: &mut impl Write) -> std::io::Result<()> {
     }
     let file = &preview.command.exe;
     writeln!(out, "preview executable: {} ({} bytes, SHA-256 {})", escaped(&file.path), file.size, file.sha256)?;
+    for file in &preview.command.files {
+        writeln!(out, "preview file: {} ({} bytes, SHA-256 {})", escaped(&file.path), file.size, file.sha256)?;
+    }
     writeln!(out, "preview says: {} (expected: {})", escaped(&preview.value), escaped(&preview.expect))?;
     for line in preview.output.lines() {
         writeln!(out, "  | {}", escaped(line))?;

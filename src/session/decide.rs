@@ -410,8 +410,11 @@ fn close(session: &Session, note: &str) -> Result<Vec<Event>, Refusal> {
     if let Some((step, state)) = session.owing_step() {
         return Err(Refusal::Owed { step: step.id.clone(), phase: state.phase });
     }
-    let mut counted = session.steps.iter().filter(|(id, _)| !session.is_idle_adhoc(id));
-    let complete = counted.all(|(_, state)| state.phase.is_done());
+    // What was typed and never ran is nothing that is left to do.
+    let unrun = |(id, state): &(&StepId, &StepState)| {
+        (state.phase.is_open() || state.phase == Phase::Planned) && session.plan.step(id).is_some_and(|step| step.adhoc)
+    };
+    let complete = session.steps.iter().filter(|step| !unrun(step)).all(|(_, state)| state.phase.is_done());
     let mut events: Vec<_> = void_open(session, Cause::Disarmed).into_iter().collect();
     let outcome = if complete { Outcome::Complete } else { Outcome::Partial };
     let note = note.to_owned();

@@ -7,6 +7,7 @@ use crate::clock::At;
 use crate::event::{CommandSeen, Covers, Event, FileSeen, Process, Reading, Role, RunEnd, Settled, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
+use crate::plan::Plan;
 use crate::transcript::record::{FORMAT, Line};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -57,7 +58,7 @@ fn opened(plan: &str, allowed_signers: Option<&str>, allowed_signers_digest: Opt
         environment: "test".into(),
         plan: plan.into(),
         plan_digest: Hash::of(plan.as_bytes()),
-        params: BTreeMap::new(),
+        params: Plan::parse("plan", plan).ok().and_then(|plan| plan.params(&BTreeMap::new()).ok()).unwrap_or_default(),
         host: "h".into(),
         user: "u".into(),
         folder: "/".into(),

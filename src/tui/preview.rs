@@ -20,7 +20,10 @@ pub fn lines(look: &Look<'_>, covers: &Covers, width: usize) -> Vec<Line<'static
     for (index, line) in preview.output.lines().enumerate() {
         all.extend(named(if index == 0 { "printed" } else { "" }, escaped(line), Ink::Text));
     }
-    let file = &preview.command.exe;
-    all.extend(named("by", format!("{}  sha256 {}", escaped(&file.path), file.sha256.short()), Ink::Dim));
+    // What it reads is hashed like its program: both are looked at again before it is asked again.
+    for (index, file) in std::iter::once(&preview.command.exe).chain(&preview.command.files).enumerate() {
+        let name = if index == 0 { "by" } else { "with" };
+        all.extend(named(name, format!("{}  sha256 {}", escaped(&file.path), file.sha256.short()), Ink::Dim));
+    }
     all
 }

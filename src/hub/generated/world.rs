@@ -10,7 +10,7 @@ use crate::event::{Covers, Event, Process, RunEnd, Status};
 use crate::hash::Hash;
 use crate::hub::sequencer::{Numbered, Sequencer};
 use crate::name::{Principal, StepId, WatchId};
-use crate::plan::Step;
+use crate::plan::{Plan, Step};
 use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Request, Session, twin};
 use crate::transcript::record::{Head, Line};
@@ -76,7 +76,10 @@ impl World {
             environment: HOSTILE[1].into(),
             plan: text.into(),
             plan_digest: Hash::of(text.as_bytes()),
-            params: BTreeMap::new(),
+            params: Plan::parse("plan", text)
+                .ok()
+                .and_then(|plan| plan.params(&BTreeMap::new()).ok())
+                .unwrap_or_default(),
             host: "host".into(),
             user: "user".into(),
             folder: "/".into(),
