@@ -164,10 +164,11 @@ impl Session {
         self.change(|changes| {
             changes.params.insert(name.to_owned(), set);
         });
-        // What was read of another thing says nothing about this one.
+        let at = self.at;
+        // What was read of another thing says nothing about this one, nor does a reading that began before now.
         for watch in self.plan.watches_with(name) {
             let state = self.watches.entry(watch).or_default();
-            *state = WatchState { status: state.status, ..WatchState::default() };
+            *state = WatchState { status: state.status, began: at, ..WatchState::default() };
         }
     }
 

@@ -196,10 +196,12 @@ impl Evidence {
     pub fn reads(&self, before: usize, watch: &WatchId, at: At) -> Status {
         let limit = self.plan.watch(watch).map_or(Duration::ZERO, |watch| watch.stale_after);
         let latest = self.lines[..before].iter().rev().find_map(|line| match &line.event {
-            Event::ReadingTaken { watch: w, reading, began, .. } if w == watch => Some((reading.status, *began)),
+            Event::ReadingTaken { watch: w, reading, began, .. } if w == watch => Some(Some((reading.status, *began))),
+            // From here on it looks at something else.
+            Event::ParamSet { name, .. } if self.plan.watches_with(name).contains(watch) => Some(None),
             _ => None,
         });
-        match latest {
+        match latest.flatten() {
             Some((status, began)) if at.micros() - began.micros() <= micros(limit) => status,
             _ => Status::Unknown,
         }
