@@ -235,6 +235,7 @@ fn a_wrong_host_in_a_parameter_is_caught_by_its_pattern() {
     flight.lead.ok("set table=t1");
     flight.lead.ok("arm look");
     flight.lead.expect("is cleared");
+    flight.dba.expect("--- digest");
     // A parameter set anew voids what is armed.
     flight.lead.ok("set table=t2");
     flight.lead.expect("parameter table was set to \"t2\"");

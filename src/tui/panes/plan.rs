@@ -145,7 +145,7 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
         detail("class", vec![look.span(class, ink)]);
     }
     for deviation in &step.deviations {
-        detail("DEVIATES", vec![look.span(escaped(&deviation.to_string()), Ink::Changed)]);
+        detail("differs", vec![look.span(escaped(&deviation.to_string()), Ink::Changed)]);
     }
     if !step.gates.is_empty() {
         detail("gates", gate_summary(look, step));
