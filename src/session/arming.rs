@@ -8,8 +8,8 @@ use super::decide::{lead_only, nothing_pending, void_open};
 use super::request::{Refusal, TEXT_CHARS_MAX};
 use super::steps::{Phase, StepState};
 use super::{Session, WatchState};
-use crate::event::{Cause, Deviation, Event};
-use crate::name::{Principal, StepId, is_hidden};
+use crate::event::{Cause, Deviation, Event, Status};
+use crate::name::{Principal, StepId, WatchId, is_hidden};
 use crate::plan::{Changes, Params, Plan, Set, Step, Typed};
 use std::sync::Arc;
 
@@ -40,6 +40,14 @@ pub(super) fn set(
     }
     let mut events = vec![Event::ParamSet { name: name.to_owned(), value: value.to_owned(), why }];
     events.extend(void_open(session, Cause::Changed { what: format!("parameter {name} was set to {value:?}") }));
+    // What these watches said was of something else: everybody is told so at once.
+    let told = |watch: &WatchId| session.watches.get(watch).and_then(|state| state.status);
+    let turned = session.plan.watches_with(name).into_iter().filter_map(|watch| {
+        let from = told(&watch).filter(|from| *from != Status::Unknown)?;
+        let why = format!("parameter {name} was set; not read since");
+        Some(Event::GateTurned { watch, from, to: Status::Unknown, why })
+    });
+    events.extend(turned);
     Ok(events)
 }
 

@@ -153,7 +153,7 @@ fn a_deviation_makes_a_routine_step_critical_and_voids_what_is_armed() {
     let mut desk = Desk::changed();
     desk.set("ana", "table", "t1", "").unwrap();
     assert_eq!(desk.arm_seen(5).unwrap(), ["StepArmed", "StepCleared"], "routine as planned");
-    assert_eq!(desk.set("ana", "host", "db-2", "the first is down").unwrap(), ["ParamSet", "StepVoided"]);
+    assert_eq!(desk.set("ana", "host", "db-2", "the first is down").unwrap(), ["ParamSet", "StepVoided", "GateTurned"]);
     assert!(desk.session.steps["drop"].voided.as_deref().is_some_and(|why| why.contains("host")));
     // Its gate looks at another host now: what was read before says nothing.
     assert!(matches!(desk.arm_seen(5), Err(Refusal::Gate { .. })));
