@@ -6,10 +6,15 @@
 mod anchor;
 mod compared;
 mod covers;
+mod deviation;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
-pub use covers::{CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen, RollbackSeen, WaivedSeen};
+pub use covers::{
+    CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen, PreviewSeen, RollbackSeen, WaivedSeen,
+    last_line,
+};
+pub use deviation::Deviation;
 
 use crate::clock::At;
 use crate::hash::Hash;
@@ -140,6 +145,22 @@ pub enum Event {
     },
 
     // ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────
+    /// The lead gave a parameter a value. `why` is there where that differs from the plan's default.
+    ParamSet {
+        name: String,
+        value: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
+    /// The lead typed a command in the place of the planned one; an empty one gives the planned one back.
+    StepEdited { step: StepId, run: String, why: String },
+    /// The lead typed a command that the plan does not have: a step of that id from here on.
+    StepAdded {
+        step: StepId,
+        run: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
     /// The lead froze a step. The digest that people check is the SHA-256 of `covers` as it stands in this line.
     StepArmed { step: StepId, attempt: u32, lapses: At, covers: Frozen },
     /// A shadow opened the cross-check panel.
@@ -344,6 +365,9 @@ kinds!(
     GateTurned,
     AnchorTaken,
     RecoveryTurned,
+    ParamSet,
+    StepEdited,
+    StepAdded,
     StepArmed,
     CheckOpened,
     ReadBack,
@@ -491,6 +515,12 @@ pub enum Cause {
     Disarmed,
     /// What would run is not what was checked.
     BytesChanged { what: String },
+    /// A parameter or a command was changed since.
+    Changed { what: String },
+    /// The preview says something else than people checked.
+    PreviewChanged { was: String, now: String },
+    /// The preview, run again, did not say what was expected, or nothing.
+    PreviewFailed { why: String },
     /// The line was stopped.
     Andon,
     /// The poll is go no more.
@@ -513,6 +543,9 @@ impl std::fmt::Display for Cause {
             Cause::Withdrawn { by } => write!(f, "{by} withdrew the check"),
             Cause::Disarmed => write!(f, "the lead disarmed it"),
             Cause::BytesChanged { what } => write!(f, "what would run changed: {what}"),
+            Cause::Changed { what } => write!(f, "{what}"),
+            Cause::PreviewChanged { was, now } => write!(f, "preview said {was}, now says {now}"),
+            Cause::PreviewFailed { why } => write!(f, "preview: {why}"),
             Cause::Andon => write!(f, "the line was stopped"),
             Cause::NotGo { why } => write!(f, "the poll is not go: {why}"),
             Cause::HandedOver => write!(f, "the lead was handed over"),

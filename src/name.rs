@@ -178,15 +178,18 @@ pub enum Part {
     Step,
     /// What undoes it.
     Rollback,
+    /// What says what it would touch.
+    Preview,
 }
 impl Part {
     /// Every one.
-    pub const ALL: [Part; 2] = [Part::Step, Part::Rollback];
+    pub const ALL: [Part; 3] = [Part::Step, Part::Rollback, Part::Preview];
     /// The word in file names and sentences.
     pub fn word(self) -> &'static str {
         match self {
             Part::Step => "step",
             Part::Rollback => "rollback",
+            Part::Preview => "preview",
         }
     }
     pub(crate) fn is_step(&self) -> bool {

@@ -226,10 +226,8 @@ impl Screen {
         out.extend(self.attempt.to_be_bytes());
         out.extend(self.cols.to_be_bytes());
         out.extend(self.rows.to_be_bytes());
-        out.push(match self.part {
-            Part::Step => 0,
-            Part::Rollback => 1,
-        });
+        let part = Part::ALL.iter().position(|part| *part == self.part);
+        out.push(part.and_then(|part| u8::try_from(part).ok()).unwrap_or(u8::MAX)); // there are three
         out.push(u8::try_from(id.len()).unwrap_or(u8::MAX)); // a step id has at most 32 columns, 128 bytes
         out.extend(id);
         out.extend(&self.bytes);

@@ -3,6 +3,7 @@
 
 use super::before;
 use super::verbs::{self, HELP, Verb};
+use super::{deviations, preview};
 use crate::client::view::{Link, View};
 use crate::client::{Client, Notice};
 use crate::clock::{self, human};
@@ -227,6 +228,7 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     let session = &view.session;
     let now = view.now(clock::wall());
     writeln!(out, "{} on {}, led by {}", shown(&session.plan.name), shown(&session.plan.environment), session.lead)?;
+    deviations::parameters(session, out)?;
     for (index, step) in session.plan.steps.iter().enumerate() {
         let Some(state) = session.steps.get(&step.id) else { continue };
         let after = if step.point_of_no_return { ", POINT OF NO RETURN" } else { "" };
@@ -344,6 +346,7 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         shown(&covers.title),
         shown(&covers.class)
     )?;
+    deviations::lines(&covers.deviations, out)?;
     command(&covers.command, out)?;
     if let Some(rollback) = &covers.rollback {
         let when = match rollback.automatic {
@@ -357,6 +360,7 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         command(&rollback.command, out)?;
         writeln!(out, "-- end of the rollback")?;
     }
+    preview::lines(covers, out)?;
     let now = view.now(clock::wall());
     for gate in &covers.gates {
         let status = view.session.status(&gate.watch, now);

@@ -25,13 +25,13 @@ pub enum Verb {
 
 /// The verbs, as `help` shows them.
 pub const HELP: &str = "\
-arm ID · disarm · readback NAME VALUE · check · object WHY · withdraw · run · interrupt ID · kill ID · rollback ID · ack TEXT · settle ID done|failed WHY · skip ID WHY · waive GATE WHY · break-glass ID WHY
+arm ID · set NAME=VALUE [# WHY] · edit ID COMMAND # WHY · adhoc COMMAND # WHY · disarm · readback NAME VALUE · check · object WHY · withdraw · run · interrupt ID · kill ID · rollback ID · ack TEXT · settle ID done|failed WHY · skip ID WHY · waive GATE WHY · break-glass ID WHY
 poll · go · no-go WHY · seat NAME · answer ID TEXT · fit [until TIME|for TIME] · unfit WHY
 andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here · status · close [NOTE] · quit
 readback, check, object, withdraw, run and disarm mean the one armed step";
 
 /// Verbs of the design that later versions carry out.
-const LATER: &[&str] = &["set", "type", "adhoc"];
+const LATER: &[&str] = &["type"];
 
 /// What its author read last: the armed step, the attempt, and the digest of the panel.
 pub type Read = (StepId, u32, Hash);
@@ -65,6 +65,12 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
         "help" | "?" => return Ok(Verb::Help),
         "status" => return Ok(Verb::Status),
         "arm" => Request::Arm { step: step_id(&need("a step")?)?, covers: None },
+        "set" => Request::set(&need("NAME=VALUE")?)?,
+        "edit" => {
+            let (id, run) = rest.split_once(char::is_whitespace).ok_or("edit is written: edit ID COMMAND # WHY")?;
+            Request::edit(step_id(id)?, run)?
+        }
+        "adhoc" => Request::adhoc(&need("a command")?),
         "disarm" => {
             nothing("armed")?;
             let (step, attempt, _) = armed()?;

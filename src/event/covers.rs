@@ -1,6 +1,6 @@
 //! What exactly a step would run, frozen: the object that people check.
 
-use super::{Part, Reading, Status};
+use super::{Deviation, Part, Reading, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,15 @@ pub struct Covers {
     /// What undoes it: its checks hold for that as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackSeen>,
+    /// What its preview said, and what was run to hear it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<PreviewSeen>,
+    /// In what it differs from the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deviations: Vec<Deviation>,
+    /// The values of the parameters that its commands name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
     /// The plan.
     pub plan: Hash,
     /// The gates as they were when it was armed.
@@ -47,6 +56,14 @@ pub struct Covers {
 impl Covers {
     /// The first thing in which the two differ, gates left out: what `StepVoided` says when bytes changed.
     pub fn difference(&self, now: &Covers) -> Option<String> {
+        self.difference_in_bytes(now).or_else(|| {
+            let (was, is) = self.preview_difference(now)?;
+            Some(format!("preview said {was}, now says {is}"))
+        })
+    }
+
+    /// The same for everything but what the preview said.
+    pub fn difference_in_bytes(&self, now: &Covers) -> Option<String> {
         if let Some(what) = self.command.difference(&now.command) {
             return Some(what);
         }
@@ -55,20 +72,85 @@ impl Covers {
         {
             return Some(format!("its rollback's {what}"));
         }
-        let same = Covers { gates: self.gates.clone(), ..now.clone() };
+        let mut same = Covers { gates: self.gates.clone(), ..now.clone() };
+        if let (Some(was), Some(is)) = (&self.preview, &mut same.preview) {
+            if let Some(what) = was.command.difference(&is.command) {
+                return Some(format!("preview: {what}"));
+            }
+            (is.output, is.sha256, is.value) = (was.output.clone(), was.sha256, was.value.clone());
+        }
         (*self != same).then(|| "the step as the plan describes it".into())
     }
+
+    /// What the two previews said where they differ: their last lines, or the first line that is another one.
+    pub fn preview_difference(&self, now: &Covers) -> Option<(String, String)> {
+        let (was, is) = (self.preview.as_ref()?, now.preview.as_ref()?);
+        if was.sha256 == is.sha256 {
+            return None;
+        }
+        let ends = (was.last_line(), is.last_line());
+        let (one, other) = if ends.0 != ends.1 {
+            ends
+        } else {
+            let count = was.output.lines().count().max(is.output.lines().count());
+            let line = |seen: &'_ PreviewSeen, index| seen.output.lines().nth(index).map(str::to_owned);
+            let differ = (0..count).map(|index| (line(was, index), line(is, index))).find(|(a, b)| a != b);
+            let (one, other) = differ.unwrap_or_default();
+            return Some((quoted(one.as_deref()), quoted(other.as_deref())));
+        };
+        Some((quoted(Some(one)), quoted(Some(other))))
+    }
+}
+
+/// A line as a sentence quotes it.
+fn quoted(line: Option<&str>) -> String {
+    const CHARS: usize = 120;
+    let Some(line) = line else { return "nothing".to_owned() };
+    match line.char_indices().nth(CHARS) {
+        Some((cut, _)) => format!("{:?}…", &line[..cut]),
+        None => format!("{line:?}"),
+    }
+}
+
+/// What a step's preview said: shown whole to whoever checks the step, and the same when it is run again, or the step is not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewSeen {
+    /// What was run.
+    pub command: CommandSeen,
+    /// What was expected of it, in words.
+    pub expect: String,
+    /// All that it printed, secrets taken out.
+    pub output: String,
+    /// SHA-256 of that.
+    pub sha256: Hash,
+    /// What counts of it: the number, or the last line.
+    pub value: String,
+}
+
+impl PreviewSeen {
+    /// The last line that is not blank.
+    pub fn last_line(&self) -> &str {
+        last_line(&self.output).unwrap_or_default()
+    }
+}
+
+/// The last line that is not blank, without the blanks around it.
+pub fn last_line(output: &str) -> Option<&str> {
+    output.lines().rev().map(str::trim).find(|line| !line.is_empty())
 }
 
 impl Covers {
     /// Everything that may run on the checks of it.
     pub fn commands(&self) -> impl Iterator<Item = (Part, &CommandSeen)> {
+        let preview = self.preview.iter().map(|preview| (Part::Preview, &preview.command));
         let rollback = self.rollback.iter().map(|rollback| (Part::Rollback, &rollback.command));
-        std::iter::once((Part::Step, &self.command)).chain(rollback)
+        std::iter::once((Part::Step, &self.command)).chain(preview).chain(rollback)
     }
     pub(crate) fn commands_mut(&mut self) -> impl Iterator<Item = &mut CommandSeen> {
+        let preview = self.preview.iter_mut().map(|preview| &mut preview.command);
         let rollback = self.rollback.iter_mut().map(|rollback| &mut rollback.command);
-        std::iter::once(&mut self.command).chain(rollback)
+        std::iter::once(&mut self.command).chain(preview).chain(rollback)
     }
     /// One of them.
     pub fn command_of(&self, part: Part) -> Option<&CommandSeen> {

@@ -6,10 +6,10 @@
 
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
-use crate::event::{CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, GateSeen, RollbackSeen};
+use crate::event::{CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, GateSeen, PreviewSeen, RollbackSeen};
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
-use crate::plan::{Command, Io, Params, Plan, RenderError, Stdin, Step};
+use crate::plan::{Command, Io, Params, Plan, Preview, RenderError, Stdin, Step};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -80,6 +80,9 @@ pub enum FreezeError {
     /// A name that cannot be in an environment.
     #[error("environment variable {name:?}: a name may not be empty or hold '='; rename it")]
     EnvName { name: String },
+    /// Something is wrong with the preview.
+    #[error("preview: {source}")]
+    Preview { source: Box<FreezeError> },
     /// Input that a terminal would cut.
     #[error("line {line} of stdin has {length} bytes, a terminal takes {TERMINAL_LINE_MAX}; set io = \"pipe\"")]
     LongLine { line: usize, length: usize },
@@ -110,8 +113,14 @@ pub fn freeze(
             .map_err(|source| FreezeError::Rollback { source: Box::new(source) })
     });
     let mut rollback = rollback.transpose()?;
+    let mut preview = match &step.preview {
+        Some(preview) => Some(freeze_preview(preview, params, folder, secrets)?),
+        None => None,
+    };
+    let read_first = preview.iter_mut().map(|preview| &mut preview.command);
     let undone = rollback.iter_mut().map(|rollback| &mut rollback.command);
-    share_text(std::iter::once(&mut command).chain(undone).flat_map(|c| c.stdin_file.iter_mut().chain(&mut c.files)));
+    let all = std::iter::once(&mut command).chain(read_first).chain(undone);
+    share_text(all.flat_map(|command| command.stdin_file.iter_mut().chain(&mut command.files)));
     Ok(Covers {
         rollback,
         step: step.id.clone(),
@@ -120,6 +129,9 @@ pub fn freeze(
         class: step.class.word().to_owned(),
         checks: step.checks,
         command,
+        preview,
+        deviations: step.deviations.clone(),
+        params: step.params().into_iter().filter_map(|name| Some((name.clone(), params.get(&name)?.clone()))).collect(),
         plan: plan.digest,
         gates,
         words: words(step),
@@ -127,6 +139,21 @@ pub fn freeze(
         readback: FieldSeen::all(step.fields(params).map_err(FreezeError::ReadBack)?),
         require_touch: step.require_touch,
     })
+}
+
+/// The preview's command; what it says is not known before it is run.
+fn freeze_preview(
+    preview: &Preview,
+    params: &Params,
+    folder: &Path,
+    secrets: &BTreeMap<String, Hash>,
+) -> Result<PreviewSeen, FreezeError> {
+    let of = |source| FreezeError::Preview { source: Box::new(source) };
+    let expect = preview.expect.words(params);
+    let expect = expect.map_err(|source| of(FreezeError::Render { what: "expect".to_owned(), source }))?;
+    visible(|| "what is expected of it".into(), &expect).map_err(of)?;
+    let command = freeze_command(&preview.command, params, folder, secrets).map_err(of)?;
+    Ok(PreviewSeen { command, expect, output: String::new(), sha256: Hash::of(b""), value: String::new() })
 }
 
 /// Reads everything that decides what one command would do right now.

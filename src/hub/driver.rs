@@ -7,6 +7,7 @@
 
 mod dying;
 mod freezing;
+mod preview;
 mod running;
 
 use super::crash::{self, Moment};
@@ -24,7 +25,7 @@ use crate::name::{Principal, StepId};
 use crate::protocol::{FromHub, Refused};
 use crate::secret::{SecretEnv, Vault};
 use crate::session::steps::Phase;
-use crate::session::{Author, Fact, Refusal, Request, signing};
+use crate::session::{Author, Fact, Refusal, Request, Unfrozen, signing};
 use crate::transcript::output::OutputPiece;
 use crate::transcript::record::Head;
 use crate::trust::allowed::JOIN;
@@ -81,9 +82,9 @@ pub enum Input {
     /// A request.
     Ask { author: Box<Author>, connection: u64, id: u64, request: Request, outbox: Weak<Outbox> },
     /// A step was frozen for arming.
-    Frozen { author: Author, id: u64, step: StepId, covers: Result<Box<Covers>, String>, outbox: Weak<Outbox> },
+    Frozen { author: Author, id: u64, request: Request, covers: Result<Box<Covers>, String>, outbox: Weak<Outbox> },
     /// What would run was frozen once more.
-    Rechecked { step: StepId, attempt: u32, now: Result<freezing::Frozen, String> },
+    Rechecked { step: StepId, attempt: u32, now: Result<freezing::Frozen, Unfrozen> },
     /// A watch was read.
     Sample(Sample),
     /// A command said something.
@@ -154,6 +155,8 @@ pub struct Driver {
     inputs: mpsc::Sender<Input>,
     runtime: tokio::runtime::Handle,
     monitor: Monitor,
+    /// Readings begun before that are about something else.
+    watching_since: At,
     folder: PathBuf,
     /// The session's own key.
     key: Key,
@@ -223,6 +226,7 @@ impl Driver {
             inputs,
             runtime,
             monitor,
+            watching_since: At::default(),
             folder,
             live: None,
             rechecking: None,
@@ -294,14 +298,15 @@ impl Driver {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::DoorRefused { principal, reason })?);
             }
             Input::Ask { author, id, request, outbox, .. } => self.ask(*author, id, request, outbox, now, batch)?,
-            Input::Frozen { author, id, step, covers, outbox } => match covers {
-                Ok(covers) => {
-                    let request = Request::Arm { step, covers: Some(covers) };
+            Input::Frozen { author, id, mut request, covers, outbox } => match covers {
+                Ok(frozen) => {
+                    if let Request::Arm { covers, .. } | Request::AdHoc { covers, .. } = &mut request {
+                        *covers = Some(frozen);
+                    }
                     let answer = self.sequencer.request(now, &author, &request)?;
                     self.answer(id, &request, answer, outbox, batch);
                 }
                 Err(why) => {
-                    let request = Request::Arm { step, covers: None };
                     let answer = self.sequencer.refuse(now, &author, &request, Refusal::CannotFreeze(why))?;
                     self.answer(id, &request, answer, outbox, batch);
                 }
@@ -314,6 +319,8 @@ impl Driver {
                 });
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Rechecked { step, attempt, now: covers })?);
             }
+            // What was begun with other values of the parameters was about something else.
+            Input::Sample(sample) if sample.began < self.watching_since => {}
             Input::Sample(sample) => {
                 let Sample { watch, mut reading, began, asked, anchor } = sample;
                 if let Some(anchor) = anchor {
@@ -418,14 +425,13 @@ impl Driver {
             self.size = Size { cols, rows }.clamped();
         }
         let answer = self.sequencer.request(now, &author, &request)?;
-        if let (Request::Arm { step, .. }, None) = (&request, &answer.refusal) {
+        if let (Some(work), None) = (self.to_freeze(&request, &author.principal), &answer.refusal) {
             // It may be armed: freeze it, and decide again with what it really is.
             batch.lines.extend(answer.lines);
-            let work = self.freezing(step, |state| state.attempt + 1);
-            let (inputs, step) = (self.inputs.clone(), step.clone());
+            let inputs = self.inputs.clone();
             self.runtime.spawn(async move {
-                let covers = frozen(work).await.map(|(covers, _)| covers);
-                let _ = inputs.send(Input::Frozen { author, id, step, covers, outbox }).await;
+                let covers = frozen(work).await.map(|(covers, _)| covers).map_err(|why| why.to_string());
+                let _ = inputs.send(Input::Frozen { author, id, request, covers, outbox }).await;
             });
             return Ok(());
         }
@@ -610,6 +616,10 @@ impl Driver {
                 self.freeze_rollback(step, *attempt);
                 None
             }
+            Event::ParamSet { name, .. } => {
+                self.watch_anew(name);
+                None
+            }
             Event::RunInterrupted { step, force, .. } => {
                 self.interrupt(step, *force);
                 None
@@ -632,7 +642,7 @@ impl Driver {
 
     /// The intent to undo a step is on disk: its bytes are looked at once more, and its secrets fetched, before its process.
     fn freeze_rollback(&self, step: &StepId, attempt: u32) {
-        let work = self.freezing(step, |state| state.attempt);
+        let work = self.freezing(step, |state| state.attempt, None);
         let (inputs, step) = (self.inputs.clone(), step.clone());
         self.runtime.spawn(async move {
             let now = frozen_part(work, Part::Rollback).await.map(Box::new);
@@ -671,7 +681,8 @@ impl Driver {
             return;
         }
         let (id, attempt, seq) = (step.id.clone(), state.attempt, starting.seq);
-        let work = self.freezing(&id, |state| state.attempt);
+        let checked = Some(armed.covers.clone());
+        let work = self.freezing(&id, |state| state.attempt, checked);
         self.rechecking = Some(seq);
         let inputs = self.inputs.clone();
         self.runtime.spawn(async move {

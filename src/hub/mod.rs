@@ -24,7 +24,7 @@ use crate::hash::Hash;
 use crate::identity::{Key, random_hex};
 use crate::monitor::{Anchors, Monitor};
 use crate::plan::{Params, Plan};
-use crate::session::Fact;
+use crate::session::{Fact, Session};
 use crate::tls::{Certificate, TlsError};
 use crate::transcript::file::{FileError, Transcript};
 use crate::transcript::found::{Found, unfinished, unreadable};
@@ -188,19 +188,8 @@ impl Hub {
             let shared = shared.clone();
             Arc::new(move || shared.now())
         };
-        let watches = || session.watches.iter();
-        let monitor = Monitor::resume(
-            &session.plan.watches,
-            &session.params,
-            &folder,
-            now.clone(),
-            samples,
-            &Anchors {
-                opened: Some(session.opened),
-                held: watches().filter_map(|(id, state)| Some((id.clone(), state.anchor.clone()?))).collect(),
-                moves: watches().filter(|(_, state)| state.anchor_moves).map(|(id, _)| id.clone()).collect(),
-            },
-        );
+        let monitor =
+            Monitor::resume(&session.plan.watches, &session.params, &folder, now.clone(), samples, &anchors(session));
         let door = Arc::new(peer::Door {
             session: session.id.clone(),
             acceptor,
@@ -403,8 +392,9 @@ fn resume(path: &Path, params: Params, folder: &Path) -> Result<Opened, HubError
     let resumed = Transcript::resume(path)?;
     let (mut transcript, session) = (resumed.transcript, resumed.session);
     policy::unchanged(&session.plan, folder, session.allowed.as_deref(), path)?;
-    if session.params != params {
-        let was: Vec<_> = session.params.iter().map(|(name, value)| format!("--param {name}={value}")).collect();
+    // Those it opened with: what the lead set since stays set.
+    if session.given != params {
+        let was: Vec<_> = session.given.iter().map(|(name, value)| format!("--param {name}={value}")).collect();
         return Err(HubError::OtherParams { path: path.to_owned(), was: was.join(" ") });
     }
     let key_path = path.with_extension(KEY);
@@ -437,6 +427,16 @@ fn resume(path: &Path, params: Params, folder: &Path) -> Result<Opened, HubError
     durable(&mut transcript, &lines)?;
     let index = transcript.index();
     Ok(Opened { sequencer, transcript, index, key, clock: Arc::new(Mutex::new(clock)), resumed: true })
+}
+
+/// What a monitor has to know of the session it reads for.
+fn anchors(session: &Session) -> Anchors {
+    let watches = || session.watches.iter();
+    Anchors {
+        opened: Some(session.opened),
+        held: watches().filter_map(|(id, state)| Some((id.clone(), state.anchor.clone()?))).collect(),
+        moves: watches().filter(|(_, state)| state.anchor_moves).map(|(id, _)| id.clone()).collect(),
+    }
 }
 
 fn durable(transcript: &mut Transcript, lines: &[Numbered]) -> Result<(), HubError> {

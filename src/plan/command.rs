@@ -10,10 +10,16 @@ pub(super) const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "file
 
 /// The command among a table's keys.
 pub(super) fn read(table: &Table<'_>) -> Option<Command> {
-    let run = table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run());
     if let Some(input) = table.get("input").filter(|input| input.peek() != Some("none")) {
         input.cx.refuse(input.span(), "`input` other than \"none\" in a step");
     }
+    let io = table.get("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)])).unwrap_or(Io::Pty);
+    read_with(table, io)
+}
+
+/// The command among the keys of a table that does not say what it is run with.
+pub(super) fn read_with(table: &Table<'_>, io: Io) -> Option<Command> {
+    let run = table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run());
     let files = table.get("files").map_or_else(
         || Some(vec![]),
         |files| {
@@ -22,7 +28,6 @@ pub(super) fn read(table: &Table<'_>) -> Option<Command> {
         },
     );
     let env = table.get("env").map_or_else(|| Some(BTreeMap::new()), |env| read_env(&env));
-    let io = table.get("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)])).unwrap_or(Io::Pty);
     Some(Command {
         cwd: table.template("cwd"),
         stdin: table.get("stdin").and_then(|stdin| read_stdin(&stdin)),

@@ -5,6 +5,7 @@
 //! of the program trusts it. Start at [`Plan`].
 
 mod before;
+mod changes;
 mod command;
 #[cfg(test)]
 mod golden;
@@ -12,6 +13,7 @@ mod lint;
 mod notify;
 mod parse;
 mod people;
+mod preview;
 mod problem;
 mod recovery;
 mod sample;
@@ -24,8 +26,10 @@ mod units;
 mod watches;
 
 pub use before::{Asked, Item, Seat};
+pub use changes::{Changes, Set, Typed};
 pub use lint::{Warning, lint};
 pub use notify::{Notify, NotifyBy, Occasion};
+pub use preview::{Expect, Preview};
 pub use problem::{PlanError, Problem};
 pub use recovery::Recovery;
 pub use sample::{SAMPLES, sample};
@@ -87,6 +91,12 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Who else is told, in the plan's order.
     pub notify: Vec<Notify>,
+    /// The parameters that decide where secrets come from.
+    pub params_of_secrets: std::collections::BTreeSet<String>,
+    /// The parameters that decide what each watch looks at.
+    pub params_of_watches: BTreeMap<WatchId, std::collections::BTreeSet<String>>,
+    /// What the flight changed of it; nothing in a plan that was just read.
+    pub changes: Changes,
     /// How long an armed step stays armed.
     pub lapse: Duration,
     /// What happens once too few shadows are connected.
@@ -351,6 +361,10 @@ pub struct Step {
     pub title: String,
     /// How much is asked before it runs.
     pub class: Class,
+    /// It was typed while the plan was flown.
+    pub adhoc: bool,
+    /// In what it differs from the plan; such a step is at least critical.
+    pub deviations: Vec<crate::event::Deviation>,
     /// Topics whose records it deletes on purpose: what is needed of them is counted anew once it ended well.
     pub expects_loss: Vec<Template>,
     /// Cross-checks needed: 0 for routine steps, else at least 1.
@@ -367,6 +381,8 @@ pub struct Step {
     pub verify: Option<Verify>,
     /// What undoes it.
     pub rollback: Option<Rollback>,
+    /// What says what it would touch, before it is run.
+    pub preview: Option<Preview>,
     /// How long it stays armed, where it differs from the plan's.
     pub lapse: Option<Duration>,
     /// After this nothing can be undone.
@@ -390,12 +406,15 @@ pub struct Step {
 impl Step {
     /// Everything it may run.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
-        std::iter::once(&self.command).chain(self.rollback.iter().map(|rollback| &rollback.command))
+        let preview = self.preview.iter().map(|preview| &preview.command);
+        let rollback = self.rollback.iter().map(|rollback| &rollback.command);
+        std::iter::once(&self.command).chain(preview).chain(rollback)
     }
     /// One of its commands.
     pub fn command_of(&self, part: Part) -> Option<&Command> {
         match part {
             Part::Step => Some(&self.command),
+            Part::Preview => self.preview.as_ref().map(|preview| &preview.command),
             Part::Rollback => self.rollback.as_ref().map(|rollback| &rollback.command),
         }
     }
@@ -404,6 +423,7 @@ impl Step {
     pub fn verify_of(&self, part: Part) -> Option<&Verify> {
         match part {
             Part::Step => self.verify.as_ref(),
+            Part::Preview => None,
             Part::Rollback => self.rollback.as_ref()?.verify.as_ref().or(self.verify.as_ref()),
         }
     }

@@ -5,8 +5,8 @@ use super::problem::{PlanError, Problem};
 use super::table::{Context, Table, Value};
 use super::units::is_identifier;
 use super::{
-    Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch, before,
-    notify, people, recovery, steps, watches,
+    Changes, Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch,
+    WatchKind, before, notify, people, recovery, steps, watches,
 };
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId, is_hidden};
@@ -122,11 +122,12 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
     // Parameters and secrets first: every template after them is checked against their names.
     let params = top.get("params").map_or_else(|| Some(BTreeMap::new()), |value| read_params(&value));
     let secrets = top.get("secrets").map_or_else(|| Some(BTreeMap::new()), |value| read_secrets(&value));
+    let params_of_secrets = cx.used_since(0);
     let crew = read_crew(&top);
     let checklist = before::read_checklist(&top, crew.as_ref());
     let poll = before::read_poll(&top, crew.as_ref(), checklist.as_deref());
     let watch_tables = top.tables("watch", WATCHES_MAX);
-    let mut watches = read_watches(&watch_tables);
+    let (mut watches, params_of_watches) = read_watches(&watch_tables);
     let recovery = read_recovery(&top.tables("recovery", RECOVERY_MAX), &watch_tables);
     let steps = read_steps(&top.tables("step", STEPS_MAX), &watch_tables, crew.as_ref());
 
@@ -159,6 +160,9 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
         watches: watches?,
         steps: steps?,
         notify: notify?,
+        params_of_secrets,
+        params_of_watches,
+        changes: Changes::default(),
     })
 }
 
@@ -305,12 +309,29 @@ pub(super) fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {
     names.collect::<Vec<_>>().into_iter().collect()
 }
 
-fn read_watches(tables: &[Value<'_>]) -> Option<Vec<Watch>> {
+/// The watches, and the parameters that decide what each of them looks at.
+fn read_watches(tables: &[Value<'_>]) -> (Option<Vec<Watch>>, BTreeMap<WatchId, BTreeSet<String>>) {
     told_twice(tables, "watch");
-    let mut read: Vec<_> = tables.iter().map(watches::read).collect();
     let ids: Vec<_> = tables.iter().map(id_of).collect();
+    let mut params = BTreeMap::new();
+    let mut read = vec![];
+    for (table, id) in tables.iter().zip(&ids) {
+        let before = table.cx.used();
+        read.push(watches::read(table));
+        params.extend(id.clone().map(|id| (id, table.cx.used_since(before))));
+    }
     watches::compare::resolve(tables, &ids, &mut read);
-    read.into_iter().collect()
+    let read: Option<Vec<Watch>> = read.into_iter().collect();
+    // What is compared comes from other watches, which may be compares themselves.
+    for _ in read.iter().flatten() {
+        for watch in read.iter().flatten() {
+            let WatchKind::Compare(compare) = &watch.kind else { continue };
+            let named = compare.formula.watches().into_iter().filter_map(|id| params.get(id)).flatten();
+            let named: Vec<_> = named.cloned().collect();
+            params.entry(watch.id.clone()).or_default().extend(named);
+        }
+    }
+    (read, params)
 }
 
 fn read_recovery(tables: &[Value<'_>], watches: &[Value<'_>]) -> Option<Vec<Recovery>> {

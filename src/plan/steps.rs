@@ -3,6 +3,7 @@
 use super::command;
 use super::parse::unknown_id;
 use super::people;
+use super::preview;
 use super::table::{Table, Value};
 use super::{Class, Crew, Gate, Rollback, Step, Verified, Verify, Worse};
 use crate::name::{StepId, WatchId};
@@ -17,6 +18,7 @@ const KEYS: &[&str] = &[
     "expected",
     "verify",
     "rollback",
+    "preview",
     "point_of_no_return",
     "expects_loss",
     "run_on_clear",
@@ -27,7 +29,7 @@ const KEYS: &[&str] = &[
     "half_way",
     "remains_in",
 ];
-const REFUSED: &[&str] = &["preview", "until", "manual", "each", "on", "rehearse", "probe"];
+const REFUSED: &[&str] = &["until", "manual", "each", "on", "rehearse", "probe"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {
@@ -69,8 +71,14 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         expected: table.duration("expected"),
         rollback: rollback.map_or(Some(None), |rollback| rollback.map(Some))?,
         verify: table.get("verify").and_then(|verify| read_verify(&verify, around.watches)),
+        preview: match table.get("preview") {
+            Some(given) => Some(preview::read(&given)?),
+            None => None,
+        },
         lapse: table.duration("lapse"),
         point_of_no_return,
+        adhoc: false,
+        deviations: vec![],
         run_on_clear: table.boolean("run_on_clear").unwrap_or(false),
         require_touch: table.boolean("require_touch").unwrap_or(false),
         touches: table.words("touches"),

@@ -257,7 +257,6 @@ fn what_a_step_is_verified_with_is_read_whole_or_refused() {
 fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
     let step = |key: &str, value: &str| (key.to_owned(), format!("{HEAD}{STEP}{key} = {value}\n"));
     let mut cases = vec![
-        step("preview", "{ run = [\"x\"] }"),
         step("until", "\"w\""),
         step("manual", "\"press the button\""),
         step("each", "{ file = \"f\", first = 1, then = 2 }"),

@@ -3,6 +3,7 @@
 use super::before;
 use super::text::{code, fence, inline, quoted};
 use super::{Attempt, Exception, Kind, NotTold, Ran, Report, ReportError, StepReport, Tail};
+use super::{deviations, preview};
 use crate::clock::{At, human};
 use crate::event::{CommandSeen, Compared, Outcome, Settled};
 use crate::plan::Occasion;
@@ -42,6 +43,7 @@ pub fn markdown(report: &Report) -> String {
     let mut out = String::new();
     // Writing to a `String` cannot fail.
     let _ = header(&mut out, report)
+        .and_then(|()| deviations::section(&mut out, report))
         .and_then(|()| crew(&mut out, report))
         .and_then(|()| before::markdown(&mut out, &report.before))
         .and_then(|()| steps(&mut out, report))
@@ -218,6 +220,7 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         }
     }
     command(out, &covers.command)?;
+    preview::lines(out, covers)?;
     if let Some(rollback) = &covers.rollback {
         let when = if rollback.automatic { "by itself" } else { "when the lead asks for it" };
         writeln!(out, "Checked together with it, its rollback, which runs {when}:\n")?;

@@ -4,9 +4,11 @@
 //! them. Nothing here is decided anew; where the transcript ends or breaks, the report ends and says so.
 
 pub mod before;
+mod deviations;
 pub mod evidence;
 pub mod markdown;
 mod people;
+mod preview;
 pub mod replay;
 pub mod text;
 
@@ -20,7 +22,7 @@ use crate::event::{
 };
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
-use crate::plan::{Notify, Occasion};
+use crate::plan::{Notify, Occasion, Typed};
 use crate::session::steps::Phase;
 use crate::session::{OpenError, Said, Session, Told, price, step_of, story};
 use crate::transcript::output;
@@ -490,6 +492,21 @@ impl Report {
                         connections: 1,
                     }),
                 }
+            }
+            Event::ParamSet { name, value, .. } => {
+                self.params.insert(name.clone(), value.clone());
+            }
+            Event::StepAdded { step, run, why } => {
+                let typed = Typed { run: run.clone(), why: why.clone(), by };
+                let title = before.plan.adhoc(step.clone(), &typed).title;
+                let number = self.steps.len() + 1;
+                self.steps.push(StepReport {
+                    number,
+                    id: step.clone(),
+                    title,
+                    phase: Phase::Planned,
+                    attempts: vec![],
+                });
             }
             Event::Noted { text } => self.said.push(said(text)),
             Event::Refused { principal, request, reason } => self.refusals.push(Refused {

@@ -3,7 +3,9 @@
 use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
-use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, before, glass, readback, rollback, skip, twin, waive};
+use super::{
+    REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, arming, before, glass, readback, rollback, skip, twin, waive,
+};
 use crate::clock::At;
 use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled};
 use crate::hash::Hash;
@@ -60,7 +62,6 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         return Err(Refusal::SeatOnly { who: who.clone() });
     }
     match request {
-        Request::Arm { step, covers } => arm(session, at, who, step, covers.as_deref()),
         Request::Waive { .. } => waive::decide(session, at, author, request),
         Request::Skip { .. } => skip::decide(session, at, author, request),
         Request::BreakGlass { step, attempt, .. } => {
@@ -69,6 +70,23 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             let Some(planned) = session.plan.step(step) else { return Err(Refusal::NoSuchStep { step: step.clone() }) };
             gates_hold(session, planned, at)?;
             glass::decide(session, at, author, request, (armed, state_of(session, step)?.phase))
+        }
+        Request::Arm { step, covers } => {
+            lead_only(session, who)?;
+            let state = state_of(session, step)?;
+            let Some(step) = session.plan.step(step) else { return Err(Refusal::NoSuchStep { step: step.clone() }) };
+            arm(session, at, who, (step, state), covers.as_deref())
+        }
+        Request::Set { name, value, why } => arming::set(session, who, (name, value, why)),
+        Request::Edit { step, run, why } => arming::edit(session, who, (step, run, why)),
+        Request::AdHoc { run, why, covers } => {
+            let step = arming::adhoc(session, who, run, why)?;
+            let mut events = arm(session, at, who, (&step, &StepState::default()), covers.as_deref())?;
+            if !events.is_empty() {
+                let (run, why) = (run.trim().to_owned(), why.trim().to_owned());
+                events.insert(0, Event::StepAdded { step: step.id, run, why });
+            }
+            Ok(events)
         }
         Request::Disarm { step, attempt } => {
             lead_only(session, who)?;
@@ -229,12 +247,11 @@ fn arm(
     session: &Session,
     at: At,
     who: &Principal,
-    id: &StepId,
+    (step, state): (&Step, &StepState),
     covers: Option<&Covers>,
 ) -> Result<Vec<Event>, Refusal> {
     lead_only(session, who)?;
-    let state = state_of(session, id)?;
-    let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
+    let id = &step.id;
     if !session.arms_under_hold(who, step) {
         line_free(session)?;
     }
@@ -251,6 +268,7 @@ fn arm(
             return Err(Refusal::After { step: id.clone(), after: after.clone(), phase });
         }
     }
+    arming::may_be_armed(session, step)?;
     gates_hold(session, step, at)?;
     before::holds(session, id, covers.map_or(step.checks, |covers| covers.checks.max(step.checks)))?;
     let Some(covers) = covers else { return Ok(vec![]) };
@@ -261,6 +279,8 @@ fn arm(
         || covers.checks < step.checks
         || !waive::same(session, step, covers, at)
         || !step.readback.iter().eq(covers.readback.iter().map(|field| &field.name))
+        || covers.deviations != step.deviations
+        || covers.params.iter().any(|(name, value)| session.params.get(name) != Some(value))
     {
         return Err(Refusal::CannotFreeze("the session moved on while the step was frozen; arm it again".into()));
     }
@@ -469,7 +489,12 @@ fn close(session: &Session, note: &str) -> Result<Vec<Event>, Refusal> {
         return Err(Refusal::Owed { step: step.id.clone(), phase: state.phase });
     }
     rollback::contained(session)?;
-    let complete = session.steps.iter().all(|(id, state)| state.phase.is_done() || !session.is_wanted(id));
+    // What was typed and never ran is nothing that is left to do.
+    let unrun = |(id, state): &(&StepId, &StepState)| {
+        (state.phase.is_open() || state.phase == Phase::Planned) && session.plan.step(id).is_some_and(|step| step.adhoc)
+    };
+    let left = |(id, state): &(&StepId, &StepState)| !state.phase.is_done() && session.is_wanted(id);
+    let complete = !session.steps.iter().filter(|step| !unrun(step)).any(|step| left(&step));
     let mut events: Vec<_> = void_open(session, Cause::Disarmed).into_iter().collect();
     let outcome = if complete { Outcome::Complete } else { Outcome::Partial };
     let note = note.to_owned();
@@ -501,7 +526,7 @@ fn line_free(session: &Session) -> Result<(), Refusal> {
 }
 
 /// Nothing starts while something runs, or while a word on what failed is owed.
-fn nothing_pending(session: &Session) -> Result<(), Refusal> {
+pub(super) fn nothing_pending(session: &Session) -> Result<(), Refusal> {
     if let Some((step, state)) = session.busy_step() {
         return Err(Refusal::Busy { other: step.id.clone(), phase: state.phase });
     }
@@ -511,7 +536,7 @@ fn nothing_pending(session: &Session) -> Result<(), Refusal> {
     }
 }
 
-fn lead_only(session: &Session, who: &Principal) -> Result<(), Refusal> {
+pub(super) fn lead_only(session: &Session, who: &Principal) -> Result<(), Refusal> {
     if *who == session.lead { Ok(()) } else { Err(Refusal::LeadOnly { lead: session.lead.clone() }) }
 }
 

@@ -129,6 +129,9 @@ impl Session {
                 state.anchor = Some(anchor.clone());
                 state.anchor_moves = false;
             }
+            Event::ParamSet { name, value, why } => self.set_param(by, name, value, why),
+            Event::StepEdited { step, run, why } => self.edit_step(by, step, run, why),
+            Event::StepAdded { step, run, why } => self.add_step(by, step, run, why),
             Event::RecoveryTurned { to, .. } => self.way_back = to.clone(),
             Event::AndonPulled { .. } => self.line.pull(by, at, Head { seq: line.seq, hash }),
             Event::AndonReleased { freed, .. } => self.line.release(by, *freed),

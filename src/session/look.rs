@@ -47,7 +47,7 @@ impl Session {
     /// The first step that is not over and is wanted as things stand.
     pub fn next_step(&self) -> Option<(&Step, &StepState)> {
         let mut steps = self.plan.steps.iter().filter_map(|step| Some((step, self.steps.get(&step.id)?)));
-        steps.find(|(step, state)| !state.phase.is_over() && self.is_wanted(&step.id))
+        steps.find(|(step, state)| !state.phase.is_over() && self.is_wanted(&step.id) && !self.is_idle_adhoc(&step.id))
     }
 
     fn find(&self, wanted: impl Fn(&StepState) -> bool) -> Option<(&Step, &StepState)> {
@@ -122,6 +122,7 @@ impl Session {
     pub(super) fn shadows_short(&self) -> bool {
         let next = self.plan.steps.iter().find(|step| {
             step.checks > 0
+                && !self.is_idle_adhoc(&step.id)
                 && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done() || s.phase == Phase::Skipped)
                 && self.is_wanted(&step.id)
         });

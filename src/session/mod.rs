@@ -4,6 +4,7 @@
 //! anything. [`decide()`] says what a request becomes, events or a [`Refusal`], and [`observe()`] what something the hub saw
 //! becomes. None of them reads a clock, a file or a random source: time and author come stamped from outside.
 
+mod arming;
 pub mod before;
 mod decide;
 mod fold;
@@ -12,6 +13,7 @@ mod line;
 mod look;
 mod notify;
 mod observe;
+mod preview;
 pub mod readback;
 mod recovery;
 pub mod request;
@@ -26,12 +28,14 @@ pub(crate) mod twin;
 pub mod verify;
 pub mod waive;
 
+pub use arming::adhoc;
 pub use before::Before;
 pub use decide::decide;
 pub(crate) use decide::on_record;
 pub use line::LineState;
 pub use notify::{Due, FAILURES_EVERY, Place, Telling, WAITING_MAX};
 pub use observe::{Fact, observe};
+pub use preview::Unfrozen;
 pub use recovery::{Stands, WayBack, price};
 pub use request::{Author, Refusal, Request};
 pub use story::story;
@@ -81,6 +85,9 @@ pub struct Session {
     pub allowed: Option<Arc<Allowed>>,
     /// The parameters' values.
     pub params: Params,
+    /// The same as they were when it opened.
+    #[serde(default, skip_serializing_if = "Params::is_empty")]
+    pub given: Params,
     /// The hub's machine.
     pub host: String,
     /// Who the hub runs as.
@@ -274,7 +281,7 @@ impl Session {
         else {
             return Err(OpenError::Kind(line.event.kind()));
         };
-        let plan = Arc::new(Plan::parse("plan in the transcript", plan)?);
+        let plan = Arc::new(arming::opened(Plan::parse("plan in the transcript", plan)?, params));
         let allowed = allowed_signers.as_deref().map(Allowed::parse).transpose()?.map(Arc::new);
         // The plan decides, not the line, whether keys are vouched for: a line without its signers must not read as a
         // session that never asked for them.
@@ -301,6 +308,7 @@ impl Session {
             lead: plan.crew.lead.first().cloned().unwrap_or_else(Principal::hub), // a plan without a lead does not parse
             allowed,
             params: params.clone(),
+            given: params.clone(),
             host: host.clone(),
             user: user.clone(),
             folder: folder.clone(),
@@ -330,7 +338,9 @@ impl Session {
 /// The step an event is about.
 pub fn step_of(event: &Event) -> Option<&StepId> {
     match event {
-        Event::StepArmed { step, .. }
+        Event::StepEdited { step, .. }
+        | Event::StepAdded { step, .. }
+        | Event::StepArmed { step, .. }
         | Event::CheckOpened { step, .. }
         | Event::ReadBack { step, .. }
         | Event::CrossChecked { step, .. }
@@ -372,14 +382,23 @@ mod allowed_text {
     }
 }
 
-/// In a snapshot a plan is its text.
+/// In a snapshot a plan is its text, and what was changed of it.
 mod plan_text {
     use super::*;
+    use crate::plan::Changes;
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Snapshot {
+        text: String,
+        #[serde(default, skip_serializing_if = "Changes::is_empty")]
+        changes: Changes,
+    }
     pub fn serialize<S: serde::Serializer>(plan: &Arc<Plan>, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&plan.text)
+        Snapshot { text: plan.text.to_string(), changes: plan.changes.clone() }.serialize(to)
     }
     pub fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Arc<Plan>, D::Error> {
-        let text = String::deserialize(from)?;
-        Plan::parse("plan in the snapshot", &text).map(Arc::new).map_err(serde::de::Error::custom)
+        let Snapshot { text, changes } = Snapshot::deserialize(from)?;
+        let plan = Plan::parse("plan in the snapshot", &text).map_err(serde::de::Error::custom)?;
+        Ok(Arc::new(if changes.is_empty() { plan } else { plan.changed(changes) }))
     }
 }

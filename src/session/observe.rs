@@ -3,7 +3,7 @@
 
 use super::decide::{refused, void, void_open};
 use super::steps::{Phase, RunState};
-use super::{Closing, Session, before, notify, recovery, rollback, twin, verify};
+use super::{Closing, Session, Unfrozen, before, notify, preview, recovery, rollback, twin, verify};
 use crate::clock::At;
 use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
@@ -30,7 +30,7 @@ pub enum Fact {
     /// A watch counted what is needed of its topic from here on.
     Anchor { watch: WatchId, anchor: Anchor },
     /// Before a run, what would run was frozen once more.
-    Rechecked { step: StepId, attempt: u32, now: Result<Box<Covers>, String> },
+    Rechecked { step: StepId, attempt: u32, now: Result<Box<Covers>, Unfrozen> },
     /// The process exists.
     Started { step: StepId, attempt: u32, part: Part, process: Process, cols: u16, rows: u16 },
     /// The command printed something, which lies on disk.
@@ -126,6 +126,7 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
                     let ended = match part {
                         Part::Step => Event::RunEnded { step, attempt, end },
                         Part::Rollback => Event::RollbackEnded { step, attempt, end },
+                        Part::Preview => return vec![], // no run of its own
                     };
                     std::iter::once(ended).chain(verify).collect()
                 }
@@ -247,7 +248,7 @@ fn turned(session: &Session, id: &WatchId, to: Status, why: String) -> Event {
 }
 
 /// The last look before the intent: gates as they are now, and every byte as it was checked.
-fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<Box<Covers>, String>) -> Vec<Event> {
+fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<Box<Covers>, Unfrozen>) -> Vec<Event> {
     let Some(step) = session.plan.step(id) else { return vec![] };
     let Some(state) = session.steps.get(id).filter(|state| state.attempt == attempt) else { return vec![] };
     let Some(armed) = &state.armed else { return vec![] };
@@ -261,10 +262,8 @@ fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<
             status: Status::Unknown,
             why: "it was not read again after run was pressed".into(),
         }),
-        (_, Err(why)) => Some(Cause::BytesChanged { what: why.clone() }),
-        (_, Ok(now)) => {
-            armed.covers.covers().difference(now).filter(|_| !twin::broken(2)).map(|what| Cause::BytesChanged { what })
-        }
+        (_, Err(why)) => Some(why.cause()),
+        (_, Ok(now)) => preview::changed(armed.covers.covers(), now).filter(|_| !twin::broken(2)),
     };
     let checks = armed.covers.covers().checks;
     let polled = || before::lock(session, checks).map(|why| Cause::NotGo { why });

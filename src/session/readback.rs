@@ -8,7 +8,7 @@
 use super::Session;
 use super::request::{Refusal, Request, TEXT_CHARS_MAX};
 use super::steps::{Armed, Phase};
-use crate::event::{Covers, Event, FieldSeen};
+use crate::event::{Covers, Deviation, Event, FieldSeen};
 use crate::name::{Principal, StepId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -214,5 +214,13 @@ pub fn masked_covers(covers: &Covers, hidden: &BTreeMap<String, String>) -> Cove
         let texts = command.argv.iter_mut().chain(command.env.values_mut()).chain(&mut command.stdin);
         texts.chain(files).for_each(mask);
     }
+    // What else says it: what the preview answered, and in what the step differs from the plan.
+    let said = covers.preview.iter_mut().flat_map(|it| [&mut it.output, &mut it.value, &mut it.expect]);
+    let differs = covers.deviations.iter_mut().flat_map(|deviation| match deviation {
+        Deviation::Param { planned, value, why, .. } => vec![planned, value, why],
+        Deviation::Edited { planned, run, why, .. } => vec![planned, run, why],
+        Deviation::AdHoc { why, .. } => vec![why],
+    });
+    said.chain(differs).chain(covers.params.values_mut()).for_each(mask);
     covers
 }

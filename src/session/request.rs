@@ -24,6 +24,17 @@ pub enum Request {
         #[serde(skip)]
         covers: Option<Box<Covers>>,
     },
+    /// Give a parameter a value; `why` where that is not the plan's default.
+    Set { name: String, value: String, why: String },
+    /// Put another command in the place of a step's; an empty one gives the plan's back.
+    Edit { step: StepId, run: String, why: String },
+    /// Arm a command that the plan does not have. `covers` is filled in by the hub, never by a client.
+    AdHoc {
+        run: String,
+        why: String,
+        #[serde(skip)]
+        covers: Option<Box<Covers>>,
+    },
     /// Let go of what is armed.
     Disarm { step: StepId, attempt: u32 },
     /// The panel was opened.
@@ -88,11 +99,45 @@ pub enum Request {
     Vouch,
 }
 
+/// A typed line, and the reason behind its last ` # `, as a shell has comments.
+fn reasoned(text: &str) -> (&str, &str) {
+    match text.rsplit_once(" # ") {
+        Some((text, why)) => (text.trim(), why.trim()),
+        None => (text.trim(), ""),
+    }
+}
+
 impl Request {
+    /// What `NAME=VALUE # WHY` asks for.
+    pub fn set(text: &str) -> Result<Request, String> {
+        let (text, why) = reasoned(text);
+        let (name, value) =
+            text.split_once('=').ok_or("set is written: set NAME=VALUE, with # WHY where it deviates")?;
+        Ok(Request::Set { name: name.trim().to_owned(), value: value.trim().to_owned(), why: why.to_owned() })
+    }
+    /// What `COMMAND # WHY` asks for, for that step; `# WHY` alone gives the plan's command back.
+    pub fn edit(step: StepId, text: &str) -> Result<Request, String> {
+        if let Some(why) = text.trim().strip_prefix('#') {
+            return Ok(Request::Edit { step, run: String::new(), why: why.trim().to_owned() });
+        }
+        let (run, why) = reasoned(text);
+        match run {
+            "" => Err("edit is written: edit ID COMMAND # WHY".to_owned()),
+            run => Ok(Request::Edit { step, run: run.to_owned(), why: why.to_owned() }),
+        }
+    }
+    /// What `COMMAND # WHY` asks for, as a step of its own.
+    pub fn adhoc(text: &str) -> Request {
+        let (run, why) = reasoned(text);
+        Request::AdHoc { run: run.to_owned(), why: why.to_owned(), covers: None }
+    }
     /// The verb, as plain mode spells it.
     pub fn verb(&self) -> &'static str {
         match self {
             Request::Arm { .. } => "arm",
+            Request::Set { .. } => "set",
+            Request::Edit { .. } => "edit",
+            Request::AdHoc { .. } => "adhoc",
             Request::Disarm { .. } => "disarm",
             Request::OpenCheck { .. } => "open",
             Request::ReadBack { .. } => "readback",
@@ -130,6 +175,7 @@ impl Request {
     pub fn describe(&self) -> String {
         match self {
             Request::Arm { step, .. }
+            | Request::Edit { step, .. }
             | Request::Disarm { step, .. }
             | Request::OpenCheck { step, .. }
             | Request::Check { step, .. }
@@ -147,6 +193,7 @@ impl Request {
             Request::Skip { step, .. } | Request::BreakGlass { step, .. } => format!("{} {step}", self.verb()),
             Request::Handover { to } => format!("handover {to}"),
             Request::Answer { item, .. } => format!("answer {item}"),
+            Request::Set { name, .. } => format!("set {}", shown(name)),
             _ => self.verb().to_owned(),
         }
     }
@@ -329,9 +376,25 @@ pub enum Refusal {
     #[error("a text may have at most {TEXT_CHARS_MAX} characters, this one has {0}")]
     TooLong(usize),
     #[error("{}", shown(.0))]
+    Param(String),
+    #[error("{}", shown(.0))]
+    Typed(String),
+    #[error("a deviation from the plan needs a reason: {}", shown(what))]
+    DeviationWhy { what: String },
+    #[error("what deviates from the plan needs {checks} cross-check{}, and {}", if *checks == 1 { "" } else { "s" }, able_words(*able))]
+    NobodyChecks { checks: u32, able: usize },
+    #[error("{}", shown(.0))]
     CannotFreeze(String),
     #[error("{} is not in this version of crosscheck", shown(.0))]
     NotInThisVersion(String),
+}
+
+fn able_words(able: usize) -> String {
+    match able {
+        0 => "the plan names no shadow beside the lead".to_owned(),
+        1 => "the plan names only 1 shadow beside the lead".to_owned(),
+        n => format!("the plan names only {n} shadows beside the lead"),
+    }
 }
 
 impl Refusal {
@@ -341,6 +404,7 @@ impl Refusal {
             Refusal::NotVouched { .. } => {
                 Some("the session keeps the file as it was when it opened; another shadow can check")
             }
+            Refusal::DeviationWhy { .. } => Some("put it behind a # at the end, such as: set NAME=VALUE # WHY"),
             Refusal::OwnStep { .. } => Some("another crew member has to check it"),
             Refusal::Digest { .. } | Refusal::Attempt { .. } => Some("it was armed anew since; read it again"),
             Refusal::NotArmedAnyMore { .. } => Some("the lead can arm it again"),

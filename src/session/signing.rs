@@ -148,6 +148,7 @@ pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At
                 .values("readback", armed.was_read_back(who, verdict == Verdict::Approve))
                 .hash("files-hash", (!covers.command.files.is_empty()).then(|| Hash::of(files.as_bytes())))
                 .hash("rollback-hash", rollback.map(|rollback| Hash::of(&rollback)))
+                .hash("preview-hash", covers.preview.as_ref().map(|preview| preview.sha256))
                 .hash("digest", Some(armed.digest()))
                 .hash("words-hash", words.map(|words| Hash::of(words.as_bytes()))))
             .field("expires", armed.lapses)

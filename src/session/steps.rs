@@ -275,12 +275,14 @@ impl StepState {
         match part {
             Part::Step => self.run.as_ref(),
             Part::Rollback => self.rollback.as_ref(),
+            Part::Preview => None, // it is over before anything is armed, or runs
         }
     }
     pub(super) fn run_of_mut(&mut self, part: Part) -> Option<&mut RunState> {
         match part {
             Part::Step => self.run.as_mut(),
             Part::Rollback => self.rollback.as_mut(),
+            Part::Preview => None,
         }
     }
     /// What runs, or was started last.

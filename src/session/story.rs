@@ -65,8 +65,25 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("watch {watch} counts from here what is needed of {}", shown(&anchor.topic))
         }
         Event::RecoveryTurned { from, to, why } => shown(&recovery::turn(session, from.as_deref(), to.as_deref(), why)),
+        Event::ParamSet { name, value, why } => {
+            let default = session.plan.params.get(name).and_then(|param| param.default.as_ref());
+            let word = match default {
+                Some(default) if default != value => format!(", DEVIATION from the plan's {default:?}"),
+                _ => String::new(),
+            };
+            format!("{by} set {} to {}{}", shown(name), shown(&format!("{value:?}{word}")), quoted(why))
+        }
+        Event::StepEdited { run, why, .. } => match run.is_empty() {
+            true => format!("{by} gave {step} the plan's command again{}", quoted(why)),
+            false => format!("{by} typed another command for {step}, DEVIATION: {}{}", shown(run), quoted(why)),
+        },
+        Event::StepAdded { run, why, .. } => {
+            let word = if session.plan.steps.iter().any(|step| !step.adhoc) { ", DEVIATION" } else { "" };
+            format!("{by} typed a command{word}: {step}: {}{}", shown(run), quoted(why))
+        }
         Event::StepArmed { covers, attempt, .. } => {
-            format!("{by} armed {step} (attempt {attempt}, digest {})", covers.digest().short())
+            let word = if covers.covers().deviations.is_empty() { "" } else { ", DEVIATES from the plan" };
+            format!("{by} armed {step} (attempt {attempt}, digest {}){word}", covers.digest().short())
         }
         Event::CheckOpened { .. } => format!("{by} opened the check of {step}"),
         Event::ReadBack { field, right: true, .. } => format!("{by} read back {} of {step}", shown(field)),

@@ -9,6 +9,7 @@ use crate::event::{
 };
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
+use crate::plan::Plan;
 use crate::transcript::record::{FORMAT, Line};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,6 +38,7 @@ id = "clean"
 run = ["./clean"]
 "#;
 
+mod arming;
 mod before;
 mod exceptions;
 mod notify;
@@ -85,7 +87,7 @@ fn opened(plan: &str, allowed_signers: Option<&str>, allowed_signers_digest: Opt
         environment: "test".into(),
         plan: plan.into(),
         plan_digest: Hash::of(plan.as_bytes()),
-        params: BTreeMap::new(),
+        params: Plan::parse("plan", plan).ok().and_then(|plan| plan.params(&BTreeMap::new()).ok()).unwrap_or_default(),
         host: "h".into(),
         user: "u".into(),
         folder: "/".into(),
@@ -177,6 +179,9 @@ impl Desk {
                 contain: rollback.contain.clone(),
             }),
             command: CommandSeen::bare(["./drop"], exe),
+            preview: None,
+            deviations: vec![],
+            params: BTreeMap::new(),
             plan: self.session.plan.digest,
             gates: vec![],
             words: BTreeMap::new(),

@@ -121,6 +121,9 @@ impl Pilot<'_> {
                 user: "release".into(),
                 ..CommandSeen::bare([&format!("/srv/plans/{id}"), "--index", "old; rm -rf `x`\n"], exe)
             },
+            preview: None,
+            deviations: vec![],
+            params: Params::new(),
             plan: session.plan.digest,
             gates: gates.collect(),
             words: [("undo".to_owned(), "restore from backup".to_owned())].into(),

@@ -113,6 +113,12 @@ pub enum Purpose {
     Fit,
     /// Take one of these seats.
     Seat { seats: Vec<String> },
+    /// Give parameters values: `NAME=VALUE # WHY`.
+    Set,
+    /// Type another command for a step.
+    Edit { step: StepId },
+    /// Type a command that the plan does not have.
+    AdHoc,
     /// End the session by typing `close`.
     Close,
 }
@@ -129,6 +135,10 @@ impl Purpose {
                 | Purpose::Settle { outcome: Some(_), .. }
                 | Purpose::NoGo { .. }
                 | Purpose::Answer { .. }
+                // A command or a value is read again by others before it does anything.
+                | Purpose::Set
+                | Purpose::Edit { .. }
+                | Purpose::AdHoc
         )
     }
 }
@@ -148,7 +158,11 @@ pub struct Field {
 impl Field {
     /// An empty one.
     pub fn new(purpose: Purpose) -> Self {
-        Field { purpose, input: Input::default(), error: None, pace: Pace::default() }
+        Field::with(purpose, "")
+    }
+    /// One that begins with this text.
+    pub fn with(purpose: Purpose, text: &str) -> Self {
+        Field { purpose, input: Input::new(text.to_owned()), error: None, pace: Pace::default() }
     }
 }
 

@@ -20,7 +20,7 @@ use super::panes::{command, crew, plan, watches};
 use super::text::{fit, pad, wrap};
 use super::theme::{Ink, Theme};
 use super::update::Drawn;
-use super::{before, facts, panel, recovery};
+use super::{before, deviations, facts, panel, recovery};
 use crate::client::view::{Link, View};
 use crate::clock::human;
 use crate::name::shown;
@@ -350,6 +350,15 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
             ("FIT TO FLY".into(), "Enter alone: fit; or: until 16:30, for 2h, unfit WHY; Esc closes".into())
         }
         Purpose::Seat { seats } => ("take the seat".into(), format!("type {} and Enter", seats.join(" or "))),
+        Purpose::Set => (
+            "set".into(),
+            format!("NAME=VALUE, and # WHY where the plan says otherwise: {}", deviations::parameters(look.session())),
+        ),
+        Purpose::Edit { step } => (
+            format!("EDIT {}", number(step)),
+            "COMMAND # WHY; # WHY alone gives the plan's back; a deviation, cross-checked".into(),
+        ),
+        Purpose::AdHoc => ("AD HOC".into(), "COMMAND # WHY; it is armed, and cross-checked like any other".into()),
         Purpose::Close => ("END THE SESSION".into(), "type close (and a note) and Enter; Esc keeps it open".into()),
     };
     let what = fit(&what, width / 2);

@@ -6,7 +6,7 @@ use crate::client::view::{Link, View};
 use crate::clock::{At, age, human};
 use crate::event::{CommandSeen, Part, Role, Status};
 use crate::name::{Principal, StepId, WatchId, shown};
-use crate::plan::{Class, Command, Stdin, Step, WatchKind};
+use crate::plan::{Class, Command, Step, WatchKind};
 use crate::session::Session;
 use crate::session::steps::{Armed, Phase, StepState};
 use std::time::Duration;
@@ -120,25 +120,10 @@ pub fn argv(session: &Session, step: &Step) -> (Vec<String>, bool) {
     (argv, false)
 }
 
-/// Names and values of the parameters that a step's command, environment and input use.
+/// Names and values of the parameters that decide what a step does.
 pub fn params_used(session: &Session, step: &Step) -> Vec<(String, String)> {
-    let mut names: Vec<String> = match &step.command.run {
-        crate::plan::Run::Argv(words) => words.iter().flat_map(|word| word.names()).collect(),
-        crate::plan::Run::Shell(text) => text.names(),
-    };
-    names.extend(
-        step.command
-            .env
-            .values()
-            .chain(step.command.stdin.iter().map(Stdin::template))
-            .chain(&step.command.cwd)
-            .chain(&step.command.files)
-            .flat_map(|t| t.names()),
-    );
-    names.sort();
-    names.dedup();
     let value = |name: &String| session.params.get(name).cloned().unwrap_or_else(|| "(no value yet)".into());
-    names.iter().map(|name| (name.clone(), value(name))).collect()
+    step.params().iter().map(|name| (name.clone(), value(name))).collect()
 }
 
 /// `PROD-…` environments are drawn louder.

@@ -29,6 +29,9 @@ pub enum Verb {
     BreakGlass,
     Release,
     Handover,
+    Set,
+    Edit,
+    AdHoc,
     Say,
     Mark,
     Close,
@@ -110,6 +113,9 @@ pub const MAIN: &[Entry] = entries! {
     "d" Verb::Disarm, "disarm", "let go of what is armed; every check on it ends";
     "k" Verb::Settle, "settle", "take note of how a failed or unknown step counts";
     "R" Verb::Rollback, "roll back", "undo the step that ended badly, as it was checked with it; asks for the step's number";
+    "p" Verb::Set, "set", "give a parameter a value; where the plan has another one it is a deviation and needs a reason";
+    "e" Verb::Edit, "edit", "type another command for the step: a deviation, cross-checked, marked for ever";
+    "o" Verb::AdHoc, "ad hoc", "type and arm a command that the plan does not have";
     "A" Verb::Release, "release", "agree that the line goes on";
     "w" Verb::Waive, "waive", "a shadow's exception to one gate, for the next attempt, with a reason";
     "S" Verb::Skip, "skip", "leave a step out: the lead and one shadow, each with a reason";
@@ -258,6 +264,9 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
         (Place::Main, 'w') => Some(Verb::Waive),
         (Place::Main, 'S') => Some(Verb::Skip),
         (Place::Main, 'B') => Some(Verb::BreakGlass),
+        (Place::Main, 'p') => Some(Verb::Set),
+        (Place::Main, 'e') => Some(Verb::Edit),
+        (Place::Main, 'o') => Some(Verb::AdHoc),
         (Place::Main, 'A') => Some(Verb::Release),
         (Place::Main, 'i' | 'I') => Some(Verb::Interrupt),
         (Place::Main, 'm') => Some(Verb::Mark),
@@ -405,6 +414,25 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
                 }
                 Some(_) => Err(facts::locks(session, now).join(" · ")),
                 None => Err("nothing is cleared".into()),
+            }
+        }
+        Verb::Set | Verb::Edit | Verb::AdHoc => {
+            lead()?;
+            if let Some((other, _)) = session.busy_step() {
+                return Err(format!("{} runs", facts::numbered(session, &other.id)));
+            }
+            if let Some((other, _)) = session.owing_step() {
+                return Err(format!("{} has to be settled first", facts::numbered(session, &other.id)));
+            }
+            match (verb, arm_target(app, session)) {
+                (Verb::Set, _) if session.plan.params.is_empty() => Err("the plan has no parameters".into()),
+                (Verb::Edit, None) => Err("no step is left".into()),
+                (Verb::Edit, Some((step, state)))
+                    if !state.phase.is_open() && !matches!(state.phase, Phase::Planned | Phase::SettledFailed) =>
+                {
+                    Err(format!("{} is {}", facts::numbered(session, &step.id), state.phase.word()))
+                }
+                _ => Ok(()),
             }
         }
         Verb::Disarm => {

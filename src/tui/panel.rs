@@ -5,8 +5,10 @@
 
 use super::app::{Overlay, Panel, SECTIONS, Seen, Shown};
 use super::canvas::{Look, cut, lines, row, rule};
+use super::deviations;
 use super::facts;
 use super::panes::{command, plan};
+use super::preview;
 use super::recovery;
 use super::text::{pad, pad_left, sparkline, wrap};
 use super::theme::Ink;
@@ -216,7 +218,8 @@ fn named(look: &Look<'_>, name: &str, text: Vec<Span<'static>>, width: usize) ->
 }
 
 fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width: usize) -> Vec<Line<'static>> {
-    let mut all = command::command_lines(look, step, width);
+    let mut all = deviations::lines(look, &covers.deviations, width);
+    all.extend(command::command_lines(look, step, width));
     all.extend(command_facts(look, &covers.command, &step.command, width));
     let host = vec![
         look.span(format!("{} · ", facts::environment(look.session()).0), facts::environment(look.session()).1),
@@ -330,7 +333,7 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
                 spans.push(look.span("  CHANGED", Ink::Changed));
                 spans.push(look.span(format!(", plan says {}", super::text::quoted(&default)), Ink::Text));
             }
-            None => spans.push(look.span("  given when the session opened", Ink::Dim)),
+            None => spans.push(look.span(deviations::origin(session, &name), Ink::Dim)),
         }
         all.extend(named(look, &shown(&name), spans, width));
     }
@@ -396,7 +399,7 @@ fn gates(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
 }
 
 fn blast(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
-    let mut all = vec![];
+    let mut all = preview::lines(look, covers, width);
     let order = ["touches", "undo", "half_way", "remains_in"];
     let mut words: Vec<_> = covers.words.iter().collect();
     words.sort_by_key(|(name, _)| order.iter().position(|known| known == name).unwrap_or(order.len()));

@@ -156,6 +156,11 @@ impl Flight {
             let key = key(name);
             flight.saw(Fact::Joined { principal: who(name), role, key, connection: connection as u64 });
         }
+        // Given otherwise than the plan has it, it needs a reason before anything that uses it is armed.
+        if flight.session().plan.params.contains_key("index") {
+            let set = Request::set("index=orders_v40 # v41 is read again").unwrap();
+            assert_eq!(flight.ask("dana", set), None);
+        }
         flight
     }
     /// Reads every watch but the old one.
@@ -228,6 +233,9 @@ impl Flight {
                 user: "release".into(),
                 ..CommandSeen::bare(step.command.run.argv(&session.params).unwrap(), seen("/usr/bin/psql", None))
             },
+            preview: None,
+            deviations: step.deviations.clone(),
+            params: BTreeMap::new(),
             plan: session.plan.digest,
             gates: step
                 .gates

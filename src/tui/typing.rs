@@ -209,6 +209,9 @@ fn submit(field: &Field, view: &View, now: Now) -> Result<Request, String> {
             Some(seat) => Request::Seat { seat: seat.clone() },
             None => return Err(format!("type one of: {}", seats.join(", "))),
         },
+        Purpose::Set => Request::set(&needed("nothing typed; Esc closes")?)?,
+        Purpose::Edit { step } => Request::edit(step.clone(), &needed("nothing typed; Esc closes")?)?,
+        Purpose::AdHoc => Request::adhoc(&needed("nothing typed; Esc closes")?),
         Purpose::Close => match text.strip_prefix("close") {
             Some(note) if note.is_empty() || note.starts_with(' ') => Request::Close { note: note.trim().into() },
             _ => return Err("that is not the word close".into()),

@@ -400,8 +400,24 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
         let short = entry.map_or("that", |entry| entry.short);
         return app.toast(format!("{short}: {why}"), true, now.mono);
     }
+    // What has no value yet is asked for first.
+    if verb == Verb::Arm
+        && let Some((step, _)) = keymap::arm_target(app, session)
+        && let Some(name) = session.params_missing(step).first()
+    {
+        app.overlay = Overlay::Field(Field::with(Purpose::Set, &format!("{name}=")));
+        return;
+    }
+    let edited = keymap::arm_target(app, session).map(|(step, _)| step.id.clone());
     let mut ask = |purpose| app.overlay = Overlay::Field(Field::new(purpose));
     match verb {
+        Verb::Set => ask(Purpose::Set),
+        Verb::Edit => {
+            if let Some(step) = edited {
+                ask(Purpose::Edit { step });
+            }
+        }
+        Verb::AdHoc => ask(Purpose::AdHoc),
         Verb::Arm => {
             if let Some((step, _)) = keymap::arm_target(app, session) {
                 actions.push(Action::Ask(Request::Arm { step: step.id.clone(), covers: None }));

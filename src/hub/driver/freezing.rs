@@ -1,27 +1,50 @@
 //! Reading everything that decides what a step would do, off the driver's thread.
 
 use super::Driver;
+use super::preview;
 use crate::clock::At;
-use crate::event::{CommandSeen, Covers, GateSeen, Part};
+use crate::event::{self, CommandSeen, Covers, GateSeen, Part, PreviewSeen};
 use crate::exec;
 use crate::hash::Hash;
-use crate::name::StepId;
+use crate::name::{Principal, StepId};
 use crate::plan::Step;
 use crate::secret::{self, Needles, SecretEnv, Value, Values, Vault};
-use crate::session::Session;
 use crate::session::steps::StepState;
+use crate::session::{self, Request, Session, Unfrozen};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 impl Driver {
+    /// What freezing takes before that request can be decided; none where it can be without.
+    pub(super) fn to_freeze(&self, request: &Request, who: &Principal) -> Option<Result<Freezing, String>> {
+        match request {
+            Request::Arm { step, .. } => Some(self.freezing(step, |state| state.attempt + 1, None)),
+            Request::AdHoc { run, why, .. } => {
+                let step = session::adhoc(self.sequencer.session(), who, run, why);
+                Some(step.map_err(|no| no.to_string()).and_then(|step| self.freezing_of(step, 1, None)))
+            }
+            _ => None,
+        }
+    }
+
     /// What freezing that step takes; an error where the plan has no such step, or nothing can stand for its secrets.
-    pub(super) fn freezing(&self, step: &StepId, attempt: impl Fn(&StepState) -> u32) -> Result<Freezing, String> {
+    pub(super) fn freezing(
+        &self,
+        step: &StepId,
+        attempt: impl Fn(&StepState) -> u32,
+        checked: Option<event::Frozen>,
+    ) -> Result<Freezing, String> {
         let session = self.sequencer.session();
-        let at = self.shared.now();
         let (Some(state), Some(step)) = (session.steps.get(step), session.plan.step(step).cloned()) else {
             return Err("the plan has no such step".to_owned());
         };
+        self.freezing_of(step, attempt(state), checked)
+    }
+
+    fn freezing_of(&self, step: Step, attempt: u32, checked: Option<event::Frozen>) -> Result<Freezing, String> {
+        let session = self.sequencer.session();
+        let at = self.shared.now();
         let salt = match step.secrets().is_empty() {
             true => String::new(),
             false => self.journal.secret_salt().map_err(|error| error.to_string())?,
@@ -30,10 +53,11 @@ impl Driver {
         Ok(Freezing {
             session: (session.plan.clone(), session.params.clone()),
             folder: self.folder.clone(),
-            attempt: attempt(state),
+            attempt,
             step,
             gates,
             salt,
+            checked,
             vault: self.vault.clone(),
         })
     }
@@ -44,15 +68,15 @@ pub(super) async fn frozen_part(
     work: Result<Freezing, String>,
     part: Part,
 ) -> Result<(CommandSeen, SecretEnv), String> {
-    off_thread(work, move |work| {
+    let frozen = off_thread(work, move |work| {
         let command = work.step.command_of(part).ok_or_else(|| format!("the plan has no {} for it", part.word()))?;
         let (values, commitments) = fetched(work, command.secrets())?;
         let (_, params) = &work.session;
         let seen = exec::freeze_command(command, params, &work.folder, &commitments).map_err(|e| e.to_string())?;
         let env = SecretEnv::fill(command, params, &values).map_err(|error| error.to_string())?;
         Ok((seen, env))
-    })
-    .await
+    });
+    frozen.await.map_err(|why| why.to_string())
 }
 
 /// One job.
@@ -63,6 +87,8 @@ pub(super) struct Freezing {
     attempt: u32,
     gates: Vec<GateSeen>,
     salt: String,
+    /// What people checked, where it is about to run: nothing else is run to hear what it would touch.
+    checked: Option<event::Frozen>,
     vault: Arc<Vault>,
 }
 
@@ -70,21 +96,21 @@ pub(super) struct Freezing {
 pub(super) type Frozen = (Box<Covers>, SecretEnv);
 
 /// Freezes off the driver's thread: hashing a large file or asking for a secret must not hold up the session.
-pub(super) async fn frozen(work: Result<Freezing, String>) -> Result<Frozen, String> {
+pub(super) async fn frozen(work: Result<Freezing, String>) -> Result<Frozen, Unfrozen> {
     off_thread(work, freeze).await
 }
 
 async fn off_thread<T: Send + 'static>(
     work: Result<Freezing, String>,
-    freeze: impl FnOnce(&Freezing) -> Result<T, String> + Send + 'static,
-) -> Result<T, String> {
+    freeze: impl FnOnce(&Freezing) -> Result<T, Unfrozen> + Send + 'static,
+) -> Result<T, Unfrozen> {
     let work = work?;
     let vault = work.vault.clone();
     let frozen = match tokio::task::spawn_blocking(move || freeze(&work)).await {
         Ok(frozen) => frozen,
-        Err(error) => Err(format!("freezing failed: {error}")),
+        Err(error) => Err(format!("freezing failed: {error}").into()),
     };
-    frozen.map_err(|why| vault.text(why))
+    frozen.map_err(|why| why.map(|why| vault.text(why)))
 }
 
 /// Those secrets, and what stands for their values.
@@ -103,24 +129,50 @@ fn fetched(work: &Freezing, keys: BTreeSet<String>) -> Result<(Values, BTreeMap<
 }
 
 /// Secrets first: fetching one may take a while, and the bytes shall be read as late as can be.
-fn freeze(work: &Freezing) -> Result<Frozen, String> {
+fn freeze(work: &Freezing) -> Result<Frozen, Unfrozen> {
     let (plan, params) = &work.session;
     let (values, commitments) = fetched(work, work.step.secrets())?;
-    let covers = exec::freeze(plan, &work.step, params, &work.folder, work.attempt, work.gates.clone(), &commitments)
-        .map_err(|error| error.to_string())?;
+    let bytes = || {
+        let gates = work.gates.clone();
+        exec::freeze(plan, &work.step, params, &work.folder, work.attempt, gates, &commitments)
+            .map_err(|error| error.to_string())
+    };
+    let covers = shown(work, bytes()?, &values)?;
+    let covers = match &work.step.preview {
+        None => covers,
+        // What was changed is not run, and what runs after it is read as late as can be.
+        Some(_) if work.checked.as_ref().is_some_and(|was| was.covers().difference_in_bytes(&covers).is_some()) => {
+            covers
+        }
+        Some(preview) => {
+            let mut said = covers.preview;
+            if let Some(said) = &mut said {
+                preview::look(preview, said, params, &values, &work.vault).map_err(Unfrozen::Preview)?;
+            }
+            let again = if work.checked.is_some() { bytes()? } else { Covers { preview: None, ..covers } };
+            let read = again.preview.map(|preview| preview.command);
+            let preview = said.map(|said| PreviewSeen { command: read.unwrap_or(said.command), ..said });
+            shown(work, Covers { preview, ..again }, &values)?
+        }
+    };
+    let env = SecretEnv::fill(&work.step.command, params, &values).map_err(|error| error.to_string())?;
+    Ok((Box::new(covers), env))
+}
+
+/// The same, if all of it may be shown to everybody.
+fn shown(work: &Freezing, covers: Covers, values: &Values) -> Result<Covers, String> {
     if let Some((what, key)) = work.vault.needles().and_then(|needles| exposed(&covers, &needles)) {
         return Err(format!(
             "{what} holds the value of secret {key}, and everybody would see it; let the command read it from `env` alone"
         ));
     }
-    if let Some((path, key)) = hashed(&covers, &values) {
+    if let Some((path, key)) = hashed(&covers, values) {
         return Err(format!(
             "{path} holds secret {key}, and its hash would stand where everybody could try guesses against it; keep the file \
              outside of the working folder, and out of `files`"
         ));
     }
-    let env = SecretEnv::fill(&work.step.command, params, &values).map_err(|error| error.to_string())?;
-    Ok((Box::new(covers), env))
+    Ok(covers)
 }
 
 /// A file that is a secret's value: hashes of files are not salted.

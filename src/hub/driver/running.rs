@@ -57,6 +57,17 @@ impl Driver {
         Fact::Started { step: step.clone(), attempt, part, process, cols: self.size.cols, rows: self.size.rows }
     }
 
+    /// Has everything watched with the parameters as they are now, where that one decides what is looked at.
+    pub(super) fn watch_anew(&mut self, param: &str) {
+        let session = self.sequencer.session();
+        if session.plan.watches_with(param).is_empty() {
+            return;
+        }
+        self.watching_since = self.shared.now();
+        let anchors = super::super::anchors(session);
+        self.monitor = self.monitor.anew(&session.plan.watches, &session.params, &self.folder, &anchors);
+    }
+
     /// An emulator whose screens go to everyone; without one (no thread to be had) the command runs all the same.
     fn emulate(&mut self, step: &StepId, attempt: u32, part: Part) -> Option<Emulator> {
         let (frames, mut framed) = watch::channel::<Option<Frame>>(None);

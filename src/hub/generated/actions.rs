@@ -19,6 +19,8 @@ pub enum Action {
     Turn { watch: WatchId, status: Status, why: usize, value: usize },
     /// The bytes of what a step runs change; version 0 is what they were at first, 9 is gone.
     Edit { step: StepId, version: u8 },
+    /// What a step's preview says changes; version 9 fails.
+    Say { step: StepId, version: u8 },
     /// The next process does not come to be.
     BreakSpawn,
     /// A process ends by itself, whether or not the hub hears of it.
@@ -137,7 +139,8 @@ pub const VALUES: &[f64] = &[
 ];
 
 /// The plans that runs fly. In the first a lead may also check; in the second checks start steps; the third is all
-/// critical and lapses soon; in the fourth people read back; the fifth waits for seats, a checklist and a poll.
+/// critical and lapses soon; in the fourth people read back; the fifth waits for seats, a checklist and a poll; in the sixth parameters
+/// and commands are changed, and a preview is.
 pub const PLANS: &[&str] = &[
     r#"
 crosscheck = 1
@@ -360,6 +363,37 @@ class = "critical"
 run = ["./drop"]
 after = []
 run_on_clear = true
+"#,
+    r#"
+crosscheck = 1
+name = "Changed while it is flown"
+environment = "test"
+on_shadow_lost = "warn"
+[crew]
+lead = ["ana@example.org", "bo@example.org"]
+shadow = ["bo@example.org", "cy@example.org", "dan@example.org"]
+[params.host]
+default = "db-1"
+pattern = "db-[0-9]"
+[params.table]
+[[watch]]
+id = "api"
+kind = "tcp"
+address = "{{ host }}:1"
+stale_after = "20s"
+[[step]]
+id = "load"
+run = ["./load", "{{ host }}"]
+[[step]]
+id = "look"
+run = ["./look"]
+gates = ["api"]
+[[step]]
+id = "drop"
+class = "critical"
+run = ["./drop", "{{ table }}"]
+preview = { run = ["./count"], expect = "1..9" }
+gates = ["api"]
 "#,
 ];
 

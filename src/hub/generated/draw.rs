@@ -80,6 +80,7 @@ fn around(world: &World, rng: &mut Rng) -> Action {
             };
             Action::Turn { watch, status, why: rng.below(HOSTILE.len()), value: rng.below(VALUES.len()) }
         }
+        4 if rng.percent(30) => Action::Say { step, version: *rng.of(&[0, 0, 1, 2, 9]).unwrap_or(&0) },
         4 => Action::Edit { step, version: if rng.percent(50) { 0 } else { *rng.of(&[1, 2, 9]).unwrap_or(&1) } },
         5 => match rng.percent(40) {
             true => Action::BreakSpawn,
@@ -185,6 +186,11 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
             let phase = session.steps[&step.id].phase;
             !phase.is_done() && phase != Phase::Skipped
         });
+        // What has no value yet is given one, by whoever wants to get on.
+        let missing = next.and_then(|step| session.params_missing(step).into_iter().next());
+        if let Some(name) = missing {
+            return ask(lead, Request::Set { name, value: "t1".into(), why: String::new() });
+        }
         return match next {
             Some(step) => ask(lead, Request::Arm { step: step.id.clone(), covers: None }),
             None if rng.percent(10) => ask(lead, Request::Close { note: String::new() }),
@@ -265,6 +271,10 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
     let digest = if rng.percent(70) { Hash::ZERO } else { Hash::of(&[rng.below(3) as u8]) };
     let watches: Vec<_> = world.gates.keys().cloned().collect();
     let watch = rng.of(&watches).cloned();
+    if world.session().plan.params.contains_key("host") && rng.percent(12) {
+        let request = changed(world, rng, step);
+        return ask(if rng.percent(80) { &session.lead } else { who }, request);
+    }
     let before = &session.before;
     let (poll, board) = (before.number(), before.board);
     let item = rng.of(&session.plan.checklist).cloned();
@@ -377,6 +387,22 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         _ => return Input::Tick,
     };
     ask(if rng.percent(35) { &session.lead } else { who }, request)
+}
+
+/// Something that is not in the plan.
+fn changed(world: &World, rng: &mut Rng, step: StepId) -> Request {
+    let why = if rng.percent(80) { text(rng) } else { String::new() };
+    let run = (*rng.of(&["./other", "./drop {{ host }}", "echo a | b", "", "x\u{202e}y"]).unwrap_or(&"")).to_owned();
+    match rng.below(6) {
+        0..3 => {
+            let name = (*rng.of(&["host", "host", "table", "none"]).unwrap_or(&"host")).to_owned();
+            let value = (*rng.of(&["db-1", "db-2", "db-3", "prod", HOSTILE[3]]).unwrap_or(&"db-1")).to_owned();
+            Request::Set { name, value, why }
+        }
+        3 | 4 => Request::Edit { step, run, why },
+        _ if world.session().plan.changes.added.len() > 3 => Request::Edit { step, run, why },
+        _ => Request::AdHoc { run, why, covers: None },
+    }
 }
 
 fn text(rng: &mut Rng) -> String {

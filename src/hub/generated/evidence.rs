@@ -5,7 +5,7 @@ use crate::clock::At;
 use crate::event::{Covers, Event, Part, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
-use crate::plan::{Gate, Plan, Step};
+use crate::plan::{Gate, Plan, Step, Typed};
 use crate::session::step_of;
 use crate::transcript::record::Line;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +56,8 @@ pub struct Spawn {
 #[derive(Debug)]
 pub struct Evidence {
     pub plan: Arc<Plan>,
+    /// Steps that were typed while it was flown.
+    pub typed: BTreeMap<StepId, Step>,
     /// The durable bytes, line by line.
     pub bytes: Vec<bytes::Bytes>,
     /// The same, read.
@@ -87,7 +89,33 @@ impl Evidence {
         new.lines.clone().map(|index| (index, &self.lines[index]))
     }
     pub fn step(&self, id: &StepId) -> Result<&Step, String> {
-        self.plan.step(id).ok_or_else(|| format!("the plan has no step {id}"))
+        self.plan.step(id).or_else(|| self.typed.get(id)).ok_or_else(|| format!("the plan has no step {id}"))
+    }
+    /// Takes in what was typed in these lines.
+    pub fn typed(&mut self, lines: Range<usize>) {
+        for line in &self.lines[lines] {
+            if let Event::StepAdded { step, run, why } = &line.event {
+                let typed = Typed { run: run.clone(), why: why.clone(), by: line.by.clone() };
+                self.typed.insert(step.clone(), self.plan.adhoc(step.clone(), &typed));
+            }
+        }
+    }
+    /// How many checks what was armed in that line needs by the plan's text alone: what differs from it needs one.
+    pub fn wanted(&self, armed: usize, id: &StepId) -> Result<u32, String> {
+        let step = self.step(id)?;
+        let Event::StepArmed { covers, .. } = &self.lines[armed].event else { return Err("not armed".into()) };
+        let covers = covers.covers();
+        let defaults = self.plan.params.iter().filter_map(|(name, param)| Some((name.clone(), param.default.clone()?)));
+        let mut params: BTreeMap<_, _> = defaults.collect();
+        let open = |name: &String| self.plan.params.get(name).is_some_and(|param| param.default.is_none());
+        params.extend(covers.params.iter().filter(|(name, _)| open(name)).map(|(n, v)| (n.clone(), v.clone())));
+        // What the plan's command needs and this one was not given is one more difference.
+        let planned = step.command.run.argv(&params).ok();
+        let differs = step.adhoc || planned.as_ref() != Some(&covers.command.argv);
+        match differs && covers.deviations.iter().all(|deviation| deviation.why().trim().is_empty()) {
+            true => Err(format!("{id} differs from the plan, and nothing says so: {:?}", covers.command.argv)),
+            false => Ok(step.checks.max(u32::from(differs))),
+        }
     }
     /// Index of the last line before `before` that satisfies it.
     pub fn last(&self, before: usize, wanted: impl Fn(&Line) -> bool) -> Option<usize> {
@@ -172,10 +200,12 @@ impl Evidence {
     pub fn reads(&self, before: usize, watch: &WatchId, at: At) -> Status {
         let limit = self.plan.watch(watch).map_or(Duration::ZERO, |watch| watch.stale_after);
         let latest = self.lines[..before].iter().rev().find_map(|line| match &line.event {
-            Event::ReadingTaken { watch: w, reading, began, .. } if w == watch => Some((reading.status, *began)),
+            Event::ReadingTaken { watch: w, reading, began, .. } if w == watch => Some(Some((reading.status, *began))),
+            // From here on it looks at something else.
+            Event::ParamSet { name, .. } if self.plan.watches_with(name).contains(watch) => Some(None),
             _ => None,
         });
-        match latest {
+        match latest.flatten() {
             Some((status, began)) if at.micros() - began.micros() <= micros(limit) => status,
             _ => Status::Unknown,
         }

@@ -78,7 +78,7 @@ pub fn invariant_01_quorum(e: &Evidence, new: &New) -> Result<(), String> {
                 ensure(people.is_empty() || others, || format!("{by} waived {} and is all who checked", gate.watch))?;
             }
         }
-        let wanted = e.step(step)?.checks as usize;
+        let wanted = e.wanted(armed, step)? as usize;
         ensure(people.len() >= wanted && keys.len() >= people.len(), || {
             format!("{step} needs {wanted} checks and was intended with {people:?}, keys {keys:?}")
         })?;
@@ -234,6 +234,7 @@ fn intent_of(part: Part) -> &'static str {
     match part {
         Part::Step => "RunIntended",
         Part::Rollback => "RollbackIntended",
+        Part::Preview => "StepArmed",
     }
 }
 

@@ -10,7 +10,7 @@ use crate::event::{Covers, Event, Part, Process, RunEnd, Status};
 use crate::hash::Hash;
 use crate::hub::sequencer::{Numbered, Sequencer};
 use crate::name::{Principal, StepId, WatchId};
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Request, Session, twin};
 use crate::transcript::record::{Head, Line};
@@ -20,7 +20,7 @@ use std::time::Duration;
 /// What the hub has begun and not finished; gone with it when it dies.
 #[derive(Debug, Default)]
 pub struct Jobs {
-    pub freezes: Vec<(Principal, StepId, u32)>,
+    pub freezes: Vec<(Principal, Request, Step)>,
     /// Readings that a `RunRequested` asked for: watch, its number, when the reading began.
     pub asked: Vec<(WatchId, u64, At)>,
     pub rechecks: Vec<(StepId, u32)>,
@@ -58,6 +58,8 @@ pub struct World {
     /// Set where the durable lines cannot be read back: the run is over.
     pub dead: bool,
     pub versions: BTreeMap<StepId, u8>,
+    /// What previews say.
+    pub previews: BTreeMap<StepId, u8>,
     broken_spawn: bool,
     keys: BTreeMap<Principal, String>,
     next: u64,
@@ -101,6 +103,7 @@ impl World {
             gates: plan.watches.iter().map(|watch| (watch.id.clone(), (Status::Ok, 0, 0))).collect(),
             keys: people.iter().map(|who| (who.clone(), format!("SHA256:{}", shared(who.as_str())))).collect(),
             evidence: Evidence {
+                typed: BTreeMap::new(),
                 plan,
                 bytes: vec![],
                 lines: vec![],
@@ -120,6 +123,7 @@ impl World {
             life: 1,
             dead: false,
             versions: BTreeMap::new(),
+            previews: BTreeMap::new(),
             broken_spawn: false,
             next: 1,
             checked: nothing,
@@ -148,6 +152,9 @@ impl World {
             }
             Action::Edit { step, version } => {
                 self.versions.insert(step.clone(), *version);
+            }
+            Action::Say { step, version } => {
+                self.previews.insert(step.clone(), *version);
             }
             Action::BreakSpawn => self.broken_spawn = true,
             Action::Die { step, attempt, end } => {
@@ -260,10 +267,10 @@ impl World {
             decided.push((kind, self.ask(who, request, None), None));
         }
         if matches!(input, Input::Froze) && !self.jobs.freezes.is_empty() {
-            let (who, step, attempt) = self.jobs.freezes.remove(0);
-            if let Ok(covers) = self.freeze(&step, attempt) {
-                let arm = Request::Arm { step, covers: None };
-                decided.push((Kind::Ask, self.ask(&who, &arm, Some(covers)), None));
+            let (who, request, step) = self.jobs.freezes.remove(0);
+            let attempt = self.session().steps.get(&step.id).map_or(1, |state| state.attempt + 1);
+            if let Ok(covers) = self.freeze_step(&step, attempt) {
+                decided.push((Kind::Ask, self.ask(&who, &request, Some(covers)), None));
             }
         }
         let besides = before.and_then(|before| things::besides_presence(before, self.session().clone()));
@@ -283,23 +290,28 @@ impl World {
             *digest = armed;
         }
         let frozen = covers.is_some();
-        if let Request::Arm { covers: slot, .. } = &mut request {
+        if let Request::Arm { covers: slot, .. } | Request::AdHoc { covers: slot, .. } = &mut request {
             *slot = covers.map(Box::new);
         }
         let answer = self.sequencer.request(self.now, &author, &request).expect("events are plain data");
         if let Some(refusal) = &answer.refusal {
             self.evidence.told.push(refusal.to_string());
-        } else if let Request::Arm { step, .. } = &request
-            && !frozen
-        {
-            let attempt = self.session().steps[step].attempt + 1;
-            self.jobs.freezes.push((who.clone(), step.clone(), attempt));
+        } else if let (Some(step), false) = (self.to_freeze(who, &request), frozen) {
+            self.jobs.freezes.push((who.clone(), request, step));
         } else if let Request::Check { digest, .. } = request
             && let Some(checked) = answer.lines.iter().find(|n| matches!(n.line.event, Event::CrossChecked { .. }))
         {
             self.evidence.granted.insert(checked.line.seq, digest);
         }
         answer.lines
+    }
+
+    fn to_freeze(&self, who: &Principal, request: &Request) -> Option<Step> {
+        match request {
+            Request::Arm { step, .. } => self.session().plan.step(step).cloned(),
+            Request::AdHoc { run, why, .. } => crate::session::adhoc(self.session(), who, run, why).ok(),
+            _ => None,
+        }
     }
 
     fn facts(&mut self, input: &Input) -> Vec<Fact> {
@@ -401,6 +413,7 @@ impl World {
             }
             left -= lines.len().min(left);
             let lines = from..self.evidence.lines.len();
+            self.evidence.typed(lines.clone());
             self.evidence.outputs.push(Output { lines, kind, cut, life: self.life, besides });
             if cut {
                 return;
@@ -411,7 +424,7 @@ impl World {
     fn effect(&mut self, seq: u64, event: &Event) {
         match event {
             Event::RunRequested { step, .. } => {
-                let gates = self.evidence.plan.step(step).map(|step| step.gates.clone()).unwrap_or_default();
+                let gates = self.evidence.step(step).map(|step| step.gates.clone()).unwrap_or_default();
                 self.jobs.asked.extend(gates.into_iter().map(|gate| (gate.watch, seq, self.now)));
             }
             Event::RunIntended { .. } if twin::broken(5) => {}
@@ -455,7 +468,7 @@ impl World {
         let stopped = !self.session().line.pulled.is_empty() && !state.by_hand;
         let changed = match (self.freeze(step, attempt), checked) {
             (Ok(now), Some(checked)) => now.rollback.and_then(|now| checked.command.difference(&now.command)),
-            (Err(why), _) => Some(why),
+            (Err(why), _) => Some(why.to_string()),
             (Ok(_), None) => Some("nothing was checked".to_owned()),
         };
         let why = match (stopped, self.broken_spawn, changed) {

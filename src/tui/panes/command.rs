@@ -7,6 +7,7 @@ use crate::session::readback::masked;
 use crate::session::steps::{Phase, StepState};
 use crate::tui::app::Pane;
 use crate::tui::canvas::{Look, lines, row, rule};
+use crate::tui::deviations;
 use crate::tui::facts;
 use crate::tui::text::{command_line, marked, wrap};
 use crate::tui::theme::Ink;
@@ -81,9 +82,8 @@ fn digest_line(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'sta
             vec![look.span(text, Ink::Dim)]
         }
         None => {
-            let missing = facts::params_used(look.session(), step).into_iter().any(|(_, v)| v == "(no value yet)");
-            let text = if missing { "not armed; a parameter has no value" } else { "not armed; as planned" };
-            vec![look.span(text, Ink::Dim)]
+            let ink = if step.deviations.is_empty() { Ink::Dim } else { Ink::Changed };
+            vec![look.span(deviations::planned(look.session(), step), ink)]
         }
     }
 }

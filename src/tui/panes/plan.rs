@@ -1,7 +1,7 @@
 //! Pane 1: the steps in order, the current one opened up, the point of no return, and the current step's gates.
 
 use crate::clock::human;
-use crate::name::shown;
+use crate::name::{escaped, shown};
 use crate::plan::Step;
 use crate::session::steps::StepState;
 use crate::tui::app::Pane;
@@ -100,6 +100,9 @@ fn step_row(
     let planned = state.phase == crate::session::steps::Phase::Planned;
     let (class, class_ink) = facts::class(step.class);
     let mut right = vec![];
+    if !step.deviations.is_empty() {
+        right.push(look.span("≠ ", Ink::Changed));
+    }
     if planned {
         right.push(look.span(class, class_ink));
         if current {
@@ -143,6 +146,9 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
     }
     if let Some(lock) = facts::poll_lock(look.session(), step).filter(|_| !state.phase.is_over()) {
         detail("poll", vec![look.span(lock, Ink::Fail)]);
+    }
+    for deviation in &step.deviations {
+        detail("differs", vec![look.span(escaped(&deviation.to_string()), Ink::Changed)]);
     }
     if !step.gates.is_empty() {
         detail("gates", gate_summary(look, step));
