@@ -154,7 +154,13 @@ pub enum Event {
 
     // ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
     /// The lead pressed run.
-    RunRequested { step: StepId, attempt: u32 },
+    RunRequested {
+        step: StepId,
+        attempt: u32,
+        /// What the lead says of it, where they did it themselves.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
     /// The point of no return of one run: everything was read again and still holds.
     RunIntended { step: StepId, attempt: u32 },
     /// The process exists.
@@ -171,6 +177,27 @@ pub enum Event {
     OutcomeUnknown { step: StepId, attempt: u32, process: Option<Process>, still_running: bool },
     /// The process of an unknown run was seen to be gone.
     ProcessGone { step: StepId, attempt: u32 },
+    /// A person did what the step asks for; no command ran.
+    DoneByHand {
+        step: StepId,
+        attempt: u32,
+        by: Principal,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
+    /// The step is done once this watch reads ok, by a reading that begins from here on. `anew`: a hub took the session up
+    /// again meanwhile.
+    WaitStarted {
+        step: StepId,
+        attempt: u32,
+        watch: WatchId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<At>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        anew: bool,
+    },
+    /// It waits no longer; `why` is what the watch said.
+    WaitEnded { step: StepId, attempt: u32, end: WaitEnd, why: String },
     /// A run ended well; until then it is held against what was before it. `anew`: by a hub that took the session up again
     /// meanwhile.
     VerifyStarted {
@@ -261,6 +288,9 @@ kinds!(
     RunEnded,
     OutcomeUnknown,
     ProcessGone,
+    DoneByHand,
+    WaitStarted,
+    WaitEnded,
     VerifyStarted,
     VerifyEnded,
     Acknowledged,
@@ -470,6 +500,18 @@ impl std::fmt::Display for RunEnd {
             RunEnd::NotStarted { why } => write!(f, "not started: {why}"),
         }
     }
+}
+
+/// How a wait for a watch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitEnd {
+    /// The watch read ok.
+    Met,
+    /// It did not within the time that the plan gives.
+    TimedOut,
+    /// Somebody gave it up.
+    GivenUp,
 }
 
 /// How a step counts once somebody took note of it.

@@ -5,7 +5,7 @@ use super::verbs::{self, HELP, Verb};
 use crate::client::view::{Link, View};
 use crate::client::{Client, Notice};
 use crate::clock::{self, human};
-use crate::event::{Event, FileSeen};
+use crate::event::{Covers, Event, FileSeen};
 use crate::exec::{Screen, Size};
 use crate::name::{StepId, escaped, shown};
 use crate::session::steps::Armed;
@@ -220,6 +220,9 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
             state.phase.word(),
             shown(&step.title)
         )?;
+        if let Some(waits) = session.waits_for(step, now) {
+            writeln!(out, "  {}", shown(&waits))?;
+        }
     }
     for watch in &session.plan.watches {
         let age = session.age(&watch.id, now).map_or("never".to_owned(), |age| format!("{} ago", human(age)));
@@ -255,7 +258,6 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
 /// The cross-check panel, whole.
 pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Result<()> {
     let covers = armed.covers.covers();
-    let file = |file: &FileSeen| format!("{} ({} bytes, SHA-256 {})", escaped(&file.path), file.size, file.sha256);
     writeln!(
         out,
         "--- CHECK {} attempt {}: {} [{}]",
@@ -264,6 +266,42 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         shown(&covers.title),
         shown(&covers.class)
     )?;
+    if let Some(words) = &covers.manual {
+        writeln!(out, "BY HAND, no command runs: {}", escaped(words))?;
+    } else if covers.command.is_nothing() {
+        writeln!(out, "nothing runs; it only waits")?;
+    }
+    if !covers.command.is_nothing() {
+        command(covers, out)?;
+    }
+    let now = view.now(clock::wall());
+    for gate in &covers.gates {
+        let status = view.session.status(&gate.watch, now);
+        writeln!(out, "gate {}: {}: {}", gate.watch, status.word(), shown(&view.session.why(&gate.watch, now)))?;
+    }
+    for (name, words) in &covers.words {
+        writeln!(out, "{}: {}", shown(&name.replace('_', " ")), shown(words))?;
+    }
+    if covers.point_of_no_return {
+        writeln!(out, "AFTER THIS NOTHING CAN BE UNDONE")?;
+    }
+    ways_back(view, out)?;
+    let checked: Vec<_> = armed.checks.keys().map(ToString::to_string).collect();
+    writeln!(
+        out,
+        "checks: {} of {}{}; armed by {}, lapses at {}",
+        armed.checks.len(),
+        covers.checks,
+        if checked.is_empty() { String::new() } else { format!(" ({})", checked.join(", ")) },
+        armed.by,
+        armed.lapses.clock()
+    )?;
+    writeln!(out, "--- digest {}", armed.digest())
+}
+
+/// What would run, and all it is given.
+fn command(covers: &Covers, out: &mut impl Write) -> std::io::Result<()> {
+    let file = |file: &FileSeen| format!("{} ({} bytes, SHA-256 {})", escaped(&file.path), file.size, file.sha256);
     for (index, word) in covers.command.argv.iter().enumerate() {
         writeln!(out, "argument {index}: {}", escaped(word))?;
     }
@@ -299,29 +337,7 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
     if let Some(timeout) = covers.command.timeout_ms {
         writeln!(out, "ended by force after: {}", human(Duration::from_millis(timeout)))?;
     }
-    let now = view.now(clock::wall());
-    for gate in &covers.gates {
-        let status = view.session.status(&gate.watch, now);
-        writeln!(out, "gate {}: {}: {}", gate.watch, status.word(), shown(&view.session.why(&gate.watch, now)))?;
-    }
-    for (name, words) in &covers.words {
-        writeln!(out, "{}: {}", shown(&name.replace('_', " ")), shown(words))?;
-    }
-    if covers.point_of_no_return {
-        writeln!(out, "AFTER THIS NOTHING CAN BE UNDONE")?;
-    }
-    ways_back(view, out)?;
-    let checked: Vec<_> = armed.checks.keys().map(ToString::to_string).collect();
-    writeln!(
-        out,
-        "checks: {} of {}{}; armed by {}, lapses at {}",
-        armed.checks.len(),
-        covers.checks,
-        if checked.is_empty() { String::new() } else { format!(" ({})", checked.join(", ")) },
-        armed.by,
-        armed.lapses.clock()
-    )?;
-    writeln!(out, "--- digest {}", armed.digest())
+    Ok(())
 }
 
 /// Every way back, best first, and whether it stands.

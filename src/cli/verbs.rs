@@ -25,7 +25,8 @@ pub enum Verb {
 pub const HELP: &str = "\
 arm ID · disarm · check · object WHY · withdraw · run · interrupt ID · kill ID · ack TEXT · settle ID done|failed WHY
 andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here · status · close [NOTE] · quit
-check, object, withdraw, run and disarm mean the one armed step";
+check, object, withdraw, run and disarm mean the one armed step; run [NOTE] says that a manual one is done, and
+interrupt ID gives up a wait";
 
 /// Verbs of the design that later versions carry out.
 const LATER: &[&str] =
@@ -80,9 +81,14 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
             Request::Withdraw { step, attempt }
         }
         "run" => {
-            nothing("armed")?;
             let (step, attempt, _) = armed()?;
-            Request::Run { step, attempt }
+            match session.plan.step(&step).is_some_and(|step| step.manual.is_some()) {
+                true => Request::Did { step, attempt, note: rest.to_owned() },
+                false => {
+                    nothing("armed")?;
+                    Request::Run { step, attempt }
+                }
+            }
         }
         "interrupt" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: false },
         "kill" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: true },

@@ -21,8 +21,12 @@ pub struct Covers {
     pub class: String,
     /// Cross-checks needed.
     pub checks: u32,
-    /// What is run.
+    /// What is run; left out where no command is.
+    #[serde(default = "CommandSeen::nothing", skip_serializing_if = "CommandSeen::is_nothing")]
     pub command: CommandSeen,
+    /// What a person does in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manual: Option<String>,
     /// The plan.
     pub plan: Hash,
     /// The gates as they were when it was armed.
@@ -52,7 +56,7 @@ impl Covers {
 impl Covers {
     /// Everything that may run on the checks of it.
     pub fn commands(&self) -> impl Iterator<Item = (Part, &CommandSeen)> {
-        std::iter::once((Part::Step, &self.command))
+        std::iter::once((Part::Step, &self.command)).filter(|(_, command)| !command.is_nothing())
     }
 }
 
@@ -77,6 +81,15 @@ impl CommandSeen {
             host: "host".into(),
             user: "user".into(),
         }
+    }
+    /// No command: what stands in a step that a person does, or that only waits. No process can come of it.
+    pub fn nothing() -> CommandSeen {
+        let exe = FileSeen { path: String::new(), sha256: Hash::ZERO, size: 0, text: None };
+        CommandSeen { cwd: String::new(), io: String::new(), host: String::new(), user: String::new(), ..Self::bare([""; 0], exe) }
+    }
+    /// Whether that is what it is.
+    pub fn is_nothing(&self) -> bool {
+        self.argv.is_empty() && self.exe.path.is_empty()
     }
     /// The first thing in which the two differ.
     pub fn difference(&self, now: &CommandSeen) -> Option<String> {

@@ -6,6 +6,7 @@
 
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
+use crate::clock::human;
 use crate::event::{CommandSeen, Covers, FileSeen, FolderSeen, GateSeen};
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
@@ -95,7 +96,13 @@ pub fn freeze(
     gates: Vec<GateSeen>,
     secrets: &BTreeMap<String, Hash>,
 ) -> Result<Covers, FreezeError> {
-    let mut command = freeze_command(&step.command, params, folder, secrets)?;
+    let mut command = match step.runs() {
+        true => freeze_command(&step.command, params, folder, secrets)?,
+        false => CommandSeen::nothing(),
+    };
+    let render = |what: &str, template: &crate::plan::Template| {
+        template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
+    };
     share_text(command.stdin_file.iter_mut().chain(&mut command.files));
     Ok(Covers {
         step: step.id.clone(),
@@ -104,6 +111,7 @@ pub fn freeze(
         class: step.class.word().to_owned(),
         checks: step.checks,
         command,
+        manual: step.manual.as_ref().map(|words| render("manual", words)).transpose()?,
         plan: plan.digest,
         gates,
         words: words(step),
@@ -410,5 +418,11 @@ fn words(step: &Step) -> BTreeMap<String, String> {
         ("half_way", &step.half_way),
         ("remains_in", &step.remains_in),
     ];
-    words.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?))).collect()
+    let words = words.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
+    // Shown with the plan's words: whoever checks has to know when the step counts as done.
+    let until = step.until.as_ref().map(|until| {
+        let within = until.within.map_or_else(|| ", without a limit".to_owned(), |it| format!(", for at most {}", human(it)));
+        ("done_once".to_owned(), format!("{} reads ok{within}", until.watch))
+    });
+    words.chain(until).collect()
 }

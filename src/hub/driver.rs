@@ -545,12 +545,18 @@ impl Driver {
                 gates.iter().for_each(|gate| self.monitor.read_now(&gate.watch, seq));
                 None
             }
-            Event::RunEnded { .. } | Event::Acknowledged { .. } => {
+            Event::RunEnded { .. }
+            | Event::DoneByHand { .. }
+            | Event::WaitEnded { .. }
+            | Event::Acknowledged { .. } => {
                 let purged = self.sequencer.session().purged_by(event);
                 purged.iter().for_each(|watch| self.monitor.reanchor(watch));
                 None
             }
-            Event::RunIntended { step, attempt } => Some(self.start(step, *attempt)),
+            Event::RunIntended { step, attempt } => {
+                let runs = self.sequencer.session().plan.step(step).is_none_or(crate::plan::Step::runs);
+                runs.then(|| self.start(step, *attempt))
+            }
             Event::RunInterrupted { step, force, .. } => {
                 self.interrupt(step, *force);
                 None

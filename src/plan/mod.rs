@@ -18,6 +18,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod units;
+mod until;
 mod watches;
 
 pub use lint::{Warning, lint};
@@ -340,8 +341,12 @@ pub struct Step {
     pub expects_loss: Vec<Template>,
     /// Cross-checks needed: 0 for routine steps, else at least 1.
     pub checks: u32,
-    /// What is run.
+    /// What is run; nothing ([`Step::runs`]) in a step that a person does, or that only waits.
     pub command: Command,
+    /// What a person does in its place, in words.
+    pub manual: Option<Template>,
+    /// What it waits for after the run.
+    pub until: Option<Until>,
     /// Watches that must be ok.
     pub gates: Vec<Gate>,
     /// Steps that must be over before; the one before it where the plan says nothing.
@@ -371,7 +376,11 @@ pub struct Step {
 impl Step {
     /// Everything it may run.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
-        std::iter::once(&self.command)
+        std::iter::once(&self.command).filter(|command| !command.is_nothing())
+    }
+    /// Whether it runs a command. One that does not is done by a person, or only waits.
+    pub fn runs(&self) -> bool {
+        !self.command.is_nothing()
     }
     /// The keys of the secrets that their environments name, each once.
     pub fn secrets(&self) -> std::collections::BTreeSet<String> {
@@ -401,10 +410,36 @@ pub struct Command {
 }
 
 impl Command {
+    /// No command. Nothing can start it: it has no word to execute.
+    pub fn nothing() -> Command {
+        Command {
+            run: Run::Argv(vec![]),
+            env: BTreeMap::new(),
+            cwd: None,
+            stdin: None,
+            sealed: false,
+            files: vec![],
+            timeout: None,
+            io: Io::Pty,
+        }
+    }
+    /// Whether that is what it is.
+    pub fn is_nothing(&self) -> bool {
+        matches!(&self.run, Run::Argv(words) if words.is_empty())
+    }
     /// The keys of the secrets its environment names, each once.
     pub fn secrets(&self) -> std::collections::BTreeSet<String> {
         self.env.values().flat_map(Template::secrets).collect()
     }
+}
+
+/// What a step waits for once it has run: it is done when this watch reads ok.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Until {
+    /// Which watch.
+    pub watch: WatchId,
+    /// For how long at most; until people give it up where the plan says nothing.
+    pub within: Option<Duration>,
 }
 
 /// What a step is held against once it has run.

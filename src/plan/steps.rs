@@ -1,6 +1,6 @@
 //! `[[step]]`: what is done, how much is asked before it, and what it waits for. Start at [`read`].
 
-use super::command;
+use super::{command, until};
 use super::parse::unknown_id;
 use super::table::{Table, Value};
 use super::{Class, Crew, Gate, Step, Verified, Verify, Worse};
@@ -15,6 +15,8 @@ const KEYS: &[&str] = &[
     "lapse",
     "expected",
     "verify",
+    "until",
+    "manual",
     "point_of_no_return",
     "expects_loss",
     "run_on_clear",
@@ -24,7 +26,7 @@ const KEYS: &[&str] = &[
     "half_way",
     "remains_in",
 ];
-const REFUSED: &[&str] = &["rollback", "preview", "readback", "until", "manual", "each", "on", "rehearse", "probe"];
+const REFUSED: &[&str] = &["rollback", "preview", "readback", "each", "on", "rehearse", "probe"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {
@@ -39,10 +41,7 @@ pub(super) struct Around<'p> {
 pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Option<Step> {
     let table = value.table("a step", &[&["id", "title", "class"], command::KEYS, KEYS].concat(), REFUSED)?;
     let id: Option<StepId> = table.require("id", "expected id = \"a-short-name\"").and_then(|id| id.name());
-    let command = match value.field("manual") {
-        Some(_) => None, // refused by its name already; asking for `run` as well would mislead
-        None => command::read(&table),
-    };
+    let act = until::read_act(&table);
     let classes = [Class::Routine, Class::Critical, Class::Irreversible].map(|class| (class.word(), class));
     let class = table.get("class").map_or(Some(Class::Routine), |class| class.choice(&classes));
     let checks = class.and_then(|class| read_checks(&table, class, around.crew));
@@ -58,6 +57,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
     let gates = table.get("gates").map_or_else(|| Some(vec![]), |gates| read_gates(&gates, around.watches));
     let after = read_after(&table, index, around.steps);
 
+    let (command, manual) = act.map_or((None, None), |(command, manual)| (Some(command), manual));
     let title = table.words("title").or_else(|| Some(id.as_ref()?.to_string()));
     Some(Step {
         class: class?,
@@ -75,6 +75,8 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         id: id?,
         title: title?,
         command: command?,
+        manual,
+        until: table.get("until").and_then(|until| until::read_until(&until, around.watches)),
         expects_loss: expects_loss?,
         gates: gates?,
         after: after?,
@@ -186,7 +188,7 @@ fn read_verify(value: &Value<'_>, watches: &[&str]) -> Option<Verify> {
     Some(Verify { watches: watches?, time: time? })
 }
 
-fn known_watch(name: &Value<'_>, watches: &[&str]) -> Option<WatchId> {
+pub(super) fn known_watch(name: &Value<'_>, watches: &[&str]) -> Option<WatchId> {
     let watch: WatchId = name.name()?;
     if !watches.contains(&watch.as_str()) {
         let label = unknown_id(name.cx, watch.as_str(), watches);

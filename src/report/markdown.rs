@@ -3,7 +3,7 @@
 use super::text::{code, fence, inline, quoted};
 use super::{Attempt, Report, ReportError, StepReport, Tail};
 use crate::clock::{At, human};
-use crate::event::{Compared, Outcome, Settled};
+use crate::event::{Compared, Covers, Outcome, Settled, WaitEnd};
 use crate::session::vouching;
 use crate::transcript::verify::Verdict;
 use std::fmt::Write as _;
@@ -164,23 +164,13 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
     let point = if covers.point_of_no_return { ", **point of no return**" } else { "" };
     writeln!(out, "- class {}, cross-checks needed: {}{point}", inline(&covers.class), covers.checks)?;
     writeln!(out, "- digest {}", attempt.digest)?;
-    writeln!(out, "- executable {}, SHA-256 {}", code(&covers.command.exe.path), covers.command.exe.sha256)?;
-    if covers.command.sealed {
-        writeln!(out, "- run from a sealed copy of it")?;
+    if let Some(words) = &covers.manual {
+        writeln!(out, "- **done by hand**, no command runs: {}", inline(words))?;
+    } else if covers.command.is_nothing() {
+        writeln!(out, "- nothing runs; it only waits")?;
+    } else {
+        what_runs(out, covers)?;
     }
-    if let Some(file) = &covers.command.stdin_file {
-        writeln!(out, "- standard input {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
-    }
-    for file in &covers.command.files {
-        writeln!(out, "- file {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
-    }
-    writeln!(
-        out,
-        "- in {} on {} as {}",
-        code(&covers.command.cwd),
-        inline(&covers.command.host),
-        inline(&covers.command.user)
-    )?;
     for (name, words) in &covers.words {
         writeln!(out, "- plan says, {}: {}", inline(&name.replace('_', " ")), inline(words))?;
     }
@@ -189,23 +179,8 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         let (status, why) = (gate.reading.status.word(), inline(&gate.reading.why));
         writeln!(out, "- gate {} was {status} when armed, read {age} before: {why}", inline(gate.watch.as_str()))?;
     }
-    let command: Vec<_> = covers.command.argv.iter().map(|word| quoted(word)).collect();
-    if !covers.command.env.is_empty() {
-        // Values stay in the transcript: the digest covers them, and a report is passed on further than a transcript.
-        let names: Vec<_> = covers.command.env.keys().map(|name| code(name)).collect();
-        writeln!(out, "- environment: {}", names.join(", "))?;
-    }
-    if !covers.command.secrets.is_empty() {
-        let keys: Vec<_> = covers.command.secrets.keys().map(|key| code(key)).collect();
-        writeln!(out, "- secrets: {}", keys.join(", "))?;
-    }
-    if let Some(stdin) = &covers.command.stdin {
-        writeln!(out, "- fed {} bytes on standard input", stdin.len())?;
-    }
-    writeln!(out, "\n{}", fence(&[command.join(" ")]))?;
-    for (number, word) in covers.command.argv.iter().enumerate().filter(|(_, word)| word.trim_end().contains('\n')) {
-        let lines: Vec<_> = word.trim_end().split('\n').collect();
-        writeln!(out, "Argument {number} of it, line by line:\n\n{}", fence(&lines))?;
+    if !covers.command.is_nothing() {
+        command_line(out, covers)?;
     }
     for check in &attempt.checks {
         let quick = if check.is_very_quick() { " (**very quick**)" } else { "" };
@@ -234,6 +209,49 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
     output(out, attempt)
 }
 
+fn what_runs(out: &mut String, covers: &Covers) -> std::fmt::Result {
+    writeln!(out, "- executable {}, SHA-256 {}", code(&covers.command.exe.path), covers.command.exe.sha256)?;
+    if covers.command.sealed {
+        writeln!(out, "- run from a sealed copy of it")?;
+    }
+    if let Some(file) = &covers.command.stdin_file {
+        writeln!(out, "- standard input {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
+    }
+    for file in &covers.command.files {
+        writeln!(out, "- file {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
+    }
+    writeln!(
+        out,
+        "- in {} on {} as {}",
+        code(&covers.command.cwd),
+        inline(&covers.command.host),
+        inline(&covers.command.user)
+    )?;
+    Ok(())
+}
+
+fn command_line(out: &mut String, covers: &Covers) -> std::fmt::Result {
+    let command: Vec<_> = covers.command.argv.iter().map(|word| quoted(word)).collect();
+    if !covers.command.env.is_empty() {
+        // Values stay in the transcript: the digest covers them, and a report is passed on further than a transcript.
+        let names: Vec<_> = covers.command.env.keys().map(|name| code(name)).collect();
+        writeln!(out, "- environment: {}", names.join(", "))?;
+    }
+    if !covers.command.secrets.is_empty() {
+        let keys: Vec<_> = covers.command.secrets.keys().map(|key| code(key)).collect();
+        writeln!(out, "- secrets: {}", keys.join(", "))?;
+    }
+    if let Some(stdin) = &covers.command.stdin {
+        writeln!(out, "- fed {} bytes on standard input", stdin.len())?;
+    }
+    writeln!(out, "\n{}", fence(&[command.join(" ")]))?;
+    for (number, word) in covers.command.argv.iter().enumerate().filter(|(_, word)| word.trim_end().contains('\n')) {
+        let lines: Vec<_> = word.trim_end().split('\n').collect();
+        writeln!(out, "Argument {number} of it, line by line:\n\n{}", fence(&lines))?;
+    }
+    Ok(())
+}
+
 fn run(out: &mut String, attempt: &Attempt) -> std::fmt::Result {
     if let Some(at) = attempt.intended {
         writeln!(out, "- {} the intent to run is on disk", at.clock())?;
@@ -251,6 +269,23 @@ fn run(out: &mut String, attempt: &Attempt) -> std::fmt::Result {
     }
     if let (true, Some(at)) = (attempt.lost, attempt.ended) {
         writeln!(out, "- {} **outcome unknown**: the hub died while it ran", at.clock())?;
+    }
+    if let Some(said) = &attempt.by_hand {
+        let note = if said.text.is_empty() { String::new() } else { format!(": {}", inline(&said.text)) };
+        writeln!(out, "- {} **done by hand** by {}{note}", said.at.clock(), inline(said.by.as_str()))?;
+    }
+    for wait in &attempt.waits {
+        let until = wait.until.map_or_else(|| "without a limit".to_owned(), |until| format!("until {}", until.clock()));
+        let anew = if wait.anew { ", anew: the hub was away" } else { "" };
+        writeln!(out, "- {} waits for {} to read ok, {until}{anew}", wait.at.clock(), wait.watch)?;
+        if let Some((at, by, end, why)) = &wait.ended {
+            let word = match end {
+                WaitEnd::Met => "waited until it read".to_owned(),
+                WaitEnd::TimedOut => "**waited too long**, it read".to_owned(),
+                WaitEnd::GivenUp => format!("**given up** by {}, it read", inline(by.as_str())),
+            };
+            writeln!(out, "- {} {word} {}, after {}", at.clock(), inline(why), human(at.since(wait.at)))?;
+        }
     }
     if let Some((at, verdict, compared)) = &attempt.verified {
         writeln!(out, "- {} verified: **{}**", at.clock(), verdict.word())?;

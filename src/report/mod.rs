@@ -12,8 +12,7 @@ pub use markdown::write_beside;
 
 use crate::clock::At;
 use crate::event::{
-    Compared, Event, Frozen, Outcome, Part, Process, Role, RunEnd, Settled, Status, Verdict as RunVerdict,
-};
+    Compared, Event, Frozen, Outcome, Part, Process, Role, RunEnd, Settled, Status, Verdict as RunVerdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::session::steps::Phase;
@@ -176,6 +175,12 @@ pub struct Attempt {
     pub started: Option<At>,
     pub ended: Option<At>,
     pub end: Option<RunEnd>,
+    /// Who did it, where no command did, and what they said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<Said>,
+    /// Each wait for its watch: since when, and how it ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<WaitReport>,
     /// How things stood afterwards, held against before.
     pub verified: Option<(At, RunVerdict, Vec<Compared>)>,
     /// The hub died in between.
@@ -184,6 +189,20 @@ pub struct Attempt {
     pub output_bytes: u64,
     pub output_tail: Tail,
     pub settled: Option<(Settled, Said)>,
+}
+
+/// A wait for a watch to read ok.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct WaitReport {
+    pub at: At,
+    pub watch: WatchId,
+    /// Until when at most.
+    pub until: Option<At>,
+    /// Begun again by a hub that was away.
+    pub anew: bool,
+    /// When, by whom where somebody gave it up, how, and what the watch said.
+    pub ended: Option<(At, Principal, WaitEnd, String)>,
 }
 
 /// A yes.
@@ -484,6 +503,19 @@ impl Report {
                 attempt.ended = Some(at);
                 attempt.end = Some(end.clone());
             }
+            Event::DoneByHand { by, note, .. } => {
+                attempt.ended = Some(at);
+                attempt.by_hand = Some(Said { at, by: by.clone(), text: note.clone() });
+            }
+            Event::WaitStarted { watch, until, anew, .. } => {
+                attempt.waits.push(WaitReport { at, watch: watch.clone(), until: *until, anew: *anew, ended: None });
+            }
+            Event::WaitEnded { end, why, .. } => {
+                attempt.ended.get_or_insert(at);
+                if let Some(wait) = attempt.waits.last_mut() {
+                    wait.ended = Some((at, by, *end, why.clone()));
+                }
+            }
             Event::VerifyEnded { verdict, compared, .. } => {
                 attempt.verified = Some((at, *verdict, compared.clone()));
             }
@@ -520,6 +552,8 @@ impl Attempt {
             started: None,
             ended: None,
             end: None,
+            by_hand: None,
+            waits: vec![],
             verified: None,
             lost: false,
             interrupted: vec![],

@@ -3,9 +3,9 @@
 use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
-use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, twin};
+use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, twin, waiting};
 use crate::clock::At;
-use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled};
+use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::plan::Step;
@@ -33,7 +33,7 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         if length > TEXT_CHARS_MAX {
             return Err(Refusal::TooLong(length));
         }
-        if text.trim().is_empty() && !matches!(request, Request::Close { .. } | Request::Andon { .. }) {
+        if text.trim().is_empty() && !matches!(request, Request::Close { .. } | Request::Andon { .. } | Request::Did { .. }) {
             return Err(Refusal::NoReason);
         }
     }
@@ -88,14 +88,26 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         }
         Request::Run { step, attempt } => {
             lead_only(session, who)?;
-            run(session, at, step, *attempt)
+            run(session, at, step, *attempt, "")
+        }
+        Request::Did { step, attempt, note } => {
+            lead_only(session, who)?;
+            if session.plan.step(step).is_none_or(|step| step.manual.is_none()) {
+                return Err(Refusal::NotByHand { step: step.clone() });
+            }
+            run(session, at, step, *attempt, note)
         }
         Request::TryRun { step, attempt } => {
             lead_only(session, who)?;
-            run(session, at, step, *attempt).map(|_| vec![])
+            run(session, at, step, *attempt, "").map(|_| vec![])
         }
         Request::Interrupt { step, force } => {
             let state = state_of(session, step)?;
+            if state.phase == Phase::Waiting {
+                let planned = session.plan.step(step);
+                let end = planned.and_then(|step| waiting::end(session, step, state, WaitEnd::GivenUp, at));
+                return Ok(end.into_iter().collect());
+            }
             let alive = state.phase.is_live()
                 || (state.phase == Phase::Unknown && state.run.as_ref().is_some_and(|run| run.still_running));
             match alive {
@@ -217,7 +229,7 @@ fn arm(
     if covers.checks == 0 {
         events.push(Event::StepCleared { step: id.clone(), attempt });
         if step.run_on_clear {
-            events.push(Event::RunRequested { step: id.clone(), attempt });
+            events.push(Event::RunRequested { step: id.clone(), attempt, note: String::new() });
         }
     }
     Ok(events)
@@ -266,7 +278,7 @@ fn check(
     if armed.missing() <= 1 {
         events.push(Event::StepCleared { step: id.clone(), attempt });
         if step.run_on_clear {
-            events.push(Event::RunRequested { step: id.clone(), attempt });
+            events.push(Event::RunRequested { step: id.clone(), attempt, note: String::new() });
         }
     }
     Ok(events)
@@ -280,7 +292,7 @@ fn holder_of_key<'a>(session: &'a Session, armed: &'a Armed, author: &Author) ->
     leads.filter(with_key).find(|lead| **lead != author.principal).or(checked)
 }
 
-fn run(session: &Session, at: At, id: &StepId, attempt: u32) -> Result<Vec<Event>, Refusal> {
+fn run(session: &Session, at: At, id: &StepId, attempt: u32, note: &str) -> Result<Vec<Event>, Refusal> {
     let armed = open_attempt(session, id, attempt)?;
     let state = state_of(session, id)?;
     match state.phase {
@@ -293,7 +305,7 @@ fn run(session: &Session, at: At, id: &StepId, attempt: u32) -> Result<Vec<Event
     nothing_pending(session)?;
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
     gates_hold(session, step, at)?;
-    Ok(vec![Event::RunRequested { step: id.clone(), attempt }])
+    Ok(vec![Event::RunRequested { step: id.clone(), attempt, note: note.to_owned() }])
 }
 
 fn settle(

@@ -4,9 +4,10 @@ use super::steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepStat
 use super::{
     Checkpoint, Closing, HISTORY, Handover, KEPT, Person, REFUSAL_WINDOW, Said, Session, Told, signing, step_of, story,
     verify,
+    waiting::{ByHand, Waited, Waiting},
 };
 use crate::clock::At;
-use crate::event::{Attention, Event, Reading, RunEnd, Settled, Status, Verdict};
+use crate::event::{Attention, Event, Reading, RunEnd, Settled, Status, Verdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::WatchId;
 use crate::transcript::record::{Head, Line};
@@ -146,6 +147,8 @@ impl Session {
                 .unwrap_or_default(),
             _ => BTreeSet::new(),
         };
+        let planned = step_of(event).and_then(|id| self.plan.step(id));
+        let (manual, waits) = planned.map_or((false, false), |step| (step.manual.is_some(), step.until.is_some()));
         let verify = match event {
             Event::RunIntended { step, .. } => self.plan.step(step).and_then(|step| verify::before(self, step, at)),
             _ => None,
@@ -196,13 +199,15 @@ impl Session {
                 go(state, Move::Void);
             }
             Event::StepCleared { .. } => go(state, Move::Clear),
-            Event::RunRequested { .. } => {
+            Event::RunRequested { note, .. } => {
                 if let Some(armed) = &mut state.armed {
-                    armed.starting = Some(Starting { seq: line.seq, at, pending: gates });
+                    let said = manual.then(|| ByHand { by: by.clone(), note: note.clone() });
+                    armed.starting = Some(Starting { seq: line.seq, at, pending: gates, said });
                 }
                 go(state, Move::Request);
             }
             Event::RunIntended { .. } => {
+                let starting = state.armed.as_mut().and_then(|armed| armed.starting.take());
                 state.run = Some(RunState {
                     intended: at,
                     process: None,
@@ -214,12 +219,12 @@ impl Session {
                     interrupted: None,
                     output_bytes: 0,
                     size: (80, 24),
+                    by_hand: starting.and_then(|starting| starting.said),
+                    wait: waits.then(Waiting::default),
+                    waited: None,
                     verify,
                     verdict: None,
                 });
-                if let Some(armed) = &mut state.armed {
-                    armed.starting = None;
-                }
                 go(state, Move::Intend);
             }
             Event::RunStarted { process, cols, rows, .. } => {
@@ -246,11 +251,13 @@ impl Session {
                     run.ended_by = Some(Head { seq: line.seq, hash });
                     run.end = Some(end.clone());
                 }
+                let waits = state.run.as_ref().is_some_and(|run| run.wait.is_some());
                 let verified = state.run.as_ref().is_some_and(|run| run.verify.is_some());
                 go(
                     state,
                     match end {
                         RunEnd::NotStarted { .. } => Move::NotStarted,
+                        end if end.is_success() && waits => Move::EndToWait,
                         end if end.is_success() && verified => Move::EndToVerify,
                         end if end.is_success() => Move::EndWell,
                         _ => Move::EndBadly,
@@ -270,6 +277,36 @@ impl Session {
                 if let Some(run) = &mut state.run {
                     run.still_running = false;
                 }
+            }
+            Event::DoneByHand { .. } => {
+                if let Some(run) = &mut state.run {
+                    run.ended = Some(at);
+                    run.ended_by = Some(Head { seq: line.seq, hash });
+                }
+                go(state, if waits { Move::EndToWait } else { Move::EndWell });
+            }
+            Event::WaitStarted { until, .. } => {
+                if let Some(wait) = state.run.as_mut().and_then(|run| run.wait.as_mut()) {
+                    *wait = Waiting { since: Some(at), until: *until };
+                }
+                go(state, Move::EndToWait); // of a step that runs nothing; every other waits already
+            }
+            Event::WaitEnded { end, why, .. } => {
+                let verified = state.run.as_ref().is_some_and(|run| run.verify.is_some());
+                if let Some(run) = &mut state.run {
+                    run.wait = None;
+                    run.waited = Some(Waited { end: *end, why: why.clone() });
+                    run.ended.get_or_insert(at);
+                    run.ended_by.get_or_insert(Head { seq: line.seq, hash });
+                }
+                go(
+                    state,
+                    match end {
+                        WaitEnd::Met if verified => Move::WaitMetToVerify,
+                        WaitEnd::Met => Move::WaitMet,
+                        WaitEnd::TimedOut | WaitEnd::GivenUp => Move::WaitOver,
+                    },
+                );
             }
             Event::VerifyStarted { until, anew, .. } => {
                 if let Some(verifying) = state.run.as_mut().and_then(|run| run.verify.as_mut()) {

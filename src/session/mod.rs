@@ -18,6 +18,7 @@ mod story;
 mod tests;
 pub(crate) mod twin;
 pub mod verify;
+pub mod waiting;
 
 pub use decide::decide;
 pub(crate) use decide::refused;
@@ -323,6 +324,9 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::RunEnded { step, .. }
         | Event::OutcomeUnknown { step, .. }
         | Event::ProcessGone { step, .. }
+        | Event::DoneByHand { step, .. }
+        | Event::WaitStarted { step, .. }
+        | Event::WaitEnded { step, .. }
         | Event::VerifyStarted { step, .. }
         | Event::VerifyEnded { step, .. }
         | Event::Acknowledged { step, .. } => Some(step),

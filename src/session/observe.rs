@@ -3,7 +3,7 @@
 
 use super::decide::{refused, void, void_open};
 use super::steps::{Phase, StepState};
-use super::{Closing, Session, recovery, twin, verify};
+use super::{Closing, Session, recovery, twin, verify, waiting};
 use crate::clock::At;
 use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
@@ -117,7 +117,7 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
                 Some(state) if unstarted == (state.phase == Phase::Intended) => {
                     let mut events = vec![Event::RunEnded { step: step.clone(), attempt: *attempt, end: end.clone() }];
                     let verified = session.plan.step(step).filter(|_| end.is_success());
-                    events.extend(verified.and_then(|step| verify::start(step, at, *attempt, false)));
+                    events.extend(verified.and_then(|step| waiting::after_run(step, at, *attempt)));
                     events
                 }
                 _ => vec![],
@@ -170,6 +170,7 @@ fn tick(session: &Session, at: At) -> Vec<Event> {
             events.push(void(&step.id, state.attempt, cause));
         }
     }
+    events.extend(waiting::due(session, at));
     events.extend(verify::due(session, at));
     match (&session.line.held, session.short_since) {
         (None, Some(since))
@@ -199,6 +200,10 @@ fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, a
     // Every reading counts while a run is held against what was before it, the same ones too.
     let verified = session.verifying_step().and_then(|(_, state)| state.run.as_ref()?.verify.as_ref());
     let sampled = verified.is_some_and(|verifying| verifying.before.contains_key(id));
+    // So does the first one since a step began to wait for it.
+    let wait = session.waiting_step().filter(|(step, _)| step.until.as_ref().is_some_and(|until| until.watch == *id));
+    let wait = wait.and_then(|(_, state)| state.run.as_ref()?.wait.as_ref()?.since);
+    let sampled = sampled || wait.is_some_and(|since| before.began < since && began >= since);
     if (unchanged && !waited_for && !sampled) || began < before.began {
         return vec![];
     }
@@ -255,7 +260,12 @@ fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<
     let stopped = || (session.line.is_stopped() && !twin::broken(7)).then_some(Cause::Andon);
     match cause.or_else(gate).or_else(stopped) {
         Some(cause) => vec![void(id, attempt, cause)],
-        None => vec![Event::RunIntended { step: id.clone(), attempt }],
+        None => {
+            let said = armed.starting.as_ref().and_then(|starting| starting.said.as_ref());
+            let mut events = vec![Event::RunIntended { step: id.clone(), attempt }];
+            events.extend(waiting::instead_of_run(step, at, attempt, said));
+            events
+        }
     }
 }
 
@@ -266,6 +276,9 @@ fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process
     if !twin::broken(12) {
         events.extend(void_open(session, Cause::Restarted));
     }
+    if let Some((step, state)) = session.waiting_step() {
+        events.extend(waiting::start(step, at, state.attempt, true));
+    }
     // What it missed of the readings it cannot vouch for: they are taken anew.
     if let Some((step, state)) = session.verifying_step() {
         events.extend(verify::start(step, at, state.attempt, true));
@@ -273,6 +286,12 @@ fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process
     if let Some((step, state)) = session.live_step()
         && !twin::broken(12)
     {
+        if !step.runs() {
+            // Nothing ran, and so nothing was lost but the lines that follow an intent.
+            let said = state.run.as_ref().and_then(|run| run.by_hand.as_ref());
+            events.extend(waiting::instead_of_run(step, at, state.attempt, said));
+            return events;
+        }
         let process = state.run.as_ref().and_then(|run| run.process.clone()).or_else(|| alive.cloned());
         events.push(Event::OutcomeUnknown {
             step: step.id.clone(),

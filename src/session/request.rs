@@ -35,6 +35,8 @@ pub enum Request {
     Withdraw { step: StepId, attempt: u32 },
     /// Start what is cleared.
     Run { step: StepId, attempt: u32 },
+    /// Say that what the cleared step asks a person to do is done.
+    Did { step: StepId, attempt: u32, note: String },
     /// Start what a screen shows as locked. Never starts anything: it puts on record that somebody tried, and why not.
     TryRun { step: StepId, attempt: u32 },
     /// Interrupt (or kill) what runs.
@@ -75,7 +77,7 @@ impl Request {
             Request::Check { .. } => "check",
             Request::Object { .. } => "object",
             Request::Withdraw { .. } => "withdraw",
-            Request::Run { .. } | Request::TryRun { .. } => "run",
+            Request::Run { .. } | Request::Did { .. } | Request::TryRun { .. } => "run",
             Request::Interrupt { .. } => "interrupt",
             Request::Ack { .. } => "ack",
             Request::Settle { .. } => "settle",
@@ -101,6 +103,7 @@ impl Request {
             | Request::Object { step, .. }
             | Request::Withdraw { step, .. }
             | Request::Run { step, .. }
+            | Request::Did { step, .. }
             | Request::TryRun { step, .. }
             | Request::Interrupt { step, .. }
             | Request::Ack { step, .. }
@@ -116,7 +119,10 @@ impl Request {
             | Request::Ack { why, .. }
             | Request::Settle { why, .. }
             | Request::Andon { why } => Some(why),
-            Request::Say { text } | Request::Mark { text } | Request::Close { note: text } => Some(text),
+            Request::Say { text }
+            | Request::Mark { text }
+            | Request::Close { note: text }
+            | Request::Did { note: text, .. } => Some(text),
             _ => None,
         }
     }
@@ -194,6 +200,8 @@ pub enum Refusal {
     LineStopped { why: String },
     #[error("the andon is not pulled")]
     NotStopped,
+    #[error("step {step} runs a command; nobody does it by hand")]
+    NotByHand { step: StepId },
     #[error("nothing runs in step {step}")]
     NotRunning { step: StepId },
     #[error("the process of step {step} is still alive; interrupt it, or wait until it is gone")]

@@ -1,6 +1,7 @@
 //! The life of a step, as one table.
 
 use super::verify::Verifying;
+use super::waiting::{ByHand, Waited, Waiting};
 use crate::clock::At;
 use crate::event::{Compared, Frozen, Process, RunEnd, Settled, Verdict};
 use crate::hash::Hash;
@@ -25,6 +26,8 @@ pub enum Phase {
     Intended,
     /// The process exists.
     Running,
+    /// Ended with exit 0 (or ran nothing), and is done once its watch reads ok.
+    Waiting,
     /// Ended with exit 0; what it did is held against what was before.
     Verifying,
     /// Ended well.
@@ -60,8 +63,16 @@ pub enum Move {
     Start,
     /// `RunEnded` without a process
     NotStarted,
-    /// `RunEnded` with exit 0, and nothing to verify
+    /// `RunEnded` with exit 0, and nothing to wait for or to verify; `DoneByHand`
     EndWell,
+    /// The same, and something to wait for; `WaitStarted` where nothing runs
+    EndToWait,
+    /// `WaitEnded`: the watch read ok, and there is nothing to verify
+    WaitMet,
+    /// `WaitEnded`: the watch read ok, and there is something to verify
+    WaitMetToVerify,
+    /// `WaitEnded` otherwise
+    WaitOver,
     /// `RunEnded` with exit 0, and something to verify
     EndToVerify,
     /// `VerifyEnded`: better or same
@@ -97,6 +108,12 @@ pub const TABLE: &[(Phase, Move, Phase)] = &[
     (Intended, Start, Running),
     (Intended, NotStarted, Failed),
     (Running, EndWell, Done),
+    (Intended, EndWell, Done),
+    (Intended, EndToWait, Waiting),
+    (Running, EndToWait, Waiting),
+    (Waiting, WaitMet, Done),
+    (Waiting, WaitMetToVerify, Verifying),
+    (Waiting, WaitOver, Undecided),
     (Running, EndToVerify, Verifying),
     (Verifying, VerifyWell, Done),
     (Verifying, VerifyWorse, Degraded),
@@ -131,6 +148,10 @@ impl Phase {
     pub fn owes_acknowledgement(self) -> bool {
         matches!(self, Failed | Degraded | Undecided | Unknown)
     }
+    /// No process is there any more, and it is not over all the same.
+    pub fn is_settling(self) -> bool {
+        matches!(self, Waiting | Verifying)
+    }
     /// What comes after it may begin.
     pub fn is_over(self) -> bool {
         matches!(self, Done | SettledDone | SettledFailed)
@@ -148,6 +169,7 @@ impl Phase {
             Starting => "starting",
             Intended => "intended",
             Running => "running",
+            Waiting => "waiting",
             Verifying => "verifying",
             Done => "done",
             Failed => "failed",
@@ -225,6 +247,9 @@ pub struct Starting {
     pub at: At,
     /// Gates not read anew yet.
     pub pending: BTreeSet<crate::name::WatchId>,
+    /// In a step that a person does: who says that it is done, and what else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<ByHand>,
 }
 impl Starting {
     /// Whether that reading is one it waits for: asked for by the request, or begun after it. The second kind matters
@@ -270,6 +295,15 @@ pub struct RunState {
     pub output_bytes: u64,
     /// Columns and rows of its terminal.
     pub size: (u16, u16),
+    /// Who did it, where no command did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<ByHand>,
+    /// What it waits for, where the plan says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Waiting>,
+    /// What that came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited: Option<Waited>,
     /// What it is held against, where the plan says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verifying>,

@@ -2,7 +2,8 @@
 
 use super::{Session, recovery, step_of, twin};
 use crate::clock::human;
-use crate::event::{Attention, Event, Outcome, Settled};
+use crate::event::{Attention, Event, Outcome, Settled, WaitEnd};
+use crate::plan::Step;
 use crate::transcript::record::Line;
 use std::time::Duration;
 
@@ -72,15 +73,24 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::Withdrawn { .. } => format!("{by} withdrew the check of {step}"),
         Event::StepVoided { cause, .. } => format!("{step} is not armed any more: {}", shown(&cause.to_string())),
         Event::StepCleared { .. } => format!("{step} is cleared"),
-        Event::RunRequested { .. } => format!("{by} pressed run on {step}; gates and bytes are read again"),
-        Event::RunIntended { .. } => format!("{step} will run"),
+        Event::RunRequested { note, .. } => match planned(session, &line.event) {
+            Some(planned) if planned.manual.is_some() => {
+                format!("{by} says that {step} is done by hand{}; its gates are read again", quoted(note))
+            }
+            Some(planned) if !planned.runs() => format!("{by} let {step} begin; its gates are read again"),
+            _ => format!("{by} pressed run on {step}; gates and bytes are read again"),
+        },
+        Event::RunIntended { .. } => match planned(session, &line.event).is_some_and(|step| !step.runs()) {
+            true => format!("{step} counts from here; no command runs"),
+            false => format!("{step} will run"),
+        },
         Event::RunStarted { process, .. } => format!("{step} runs, process {}", process.pid),
         Event::RunInterrupted { force, .. } => {
             format!("{by} had {step} {}", if *force { "killed" } else { "interrupted" })
         }
         Event::RunEnded { end, .. } => {
             let verified =
-                step_of(&line.event).and_then(|id| session.plan.step(id)).is_some_and(|step| step.verify.is_some());
+                planned(session, &line.event).is_some_and(|step| step.verify.is_some() || step.until.is_some());
             let word = match (end.is_success(), verified) {
                 (true, true) => "ended",
                 (true, false) => "done",
@@ -95,6 +105,17 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             )
         }
         Event::ProcessGone { .. } => format!("the process of {step} is gone"),
+        Event::DoneByHand { by, note, .. } => format!("{step} was done by hand by {by}{}", quoted(note)),
+        Event::WaitStarted { watch, until, anew, .. } => {
+            let until = until.map_or_else(|| ", without a limit".to_owned(), |until| format!(", until {}", until.clock()));
+            let anew = if *anew { "; anew: the hub was away" } else { "" };
+            format!("{step} waits for {watch} to read ok{until}{anew}")
+        }
+        Event::WaitEnded { end, why, .. } => match end {
+            WaitEnd::Met => format!("{step} waits no longer: {}", shown(why)),
+            WaitEnd::TimedOut => format!("{step} waited too long: {}", shown(why)),
+            WaitEnd::GivenUp => format!("{by} gave up waiting in {step}: {}", shown(why)),
+        },
         Event::VerifyStarted { until, anew, .. } => {
             let anew = if *anew { ", anew: the hub was away" } else { "" };
             format!("{step} is held against what was before, until {}{anew}", until.clock())
@@ -118,6 +139,10 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::LineHeld { why } => format!("the line is held: {}", shown(why)),
         Event::LineFreed { why } => format!("the line is free: {}", shown(why)),
     })
+}
+
+fn planned<'a>(session: &'a Session, event: &Event) -> Option<&'a Step> {
+    step_of(event).and_then(|id| session.plan.step(id))
 }
 
 fn quoted(text: &str) -> String {

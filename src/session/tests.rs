@@ -36,6 +36,7 @@ run = ["./clean"]
 "#;
 
 mod verify;
+mod waiting;
 
 struct Desk {
     session: Session,
@@ -135,6 +136,7 @@ impl Desk {
             class: "irreversible".into(),
             checks: 2,
             command: CommandSeen::bare(["./drop"], exe),
+            manual: None,
             plan: self.session.plan.digest,
             gates: vec![],
             words: BTreeMap::new(),

@@ -118,6 +118,7 @@ impl Pilot<'_> {
                 user: "release".into(),
                 ..CommandSeen::bare([&format!("/srv/plans/{id}"), "--index", "old; rm -rf `x`\n"], exe)
             },
+            manual: None,
             plan: session.plan.digest,
             gates: gates.collect(),
             words: [("undo".to_owned(), "restore from backup".to_owned())].into(),

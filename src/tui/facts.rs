@@ -4,7 +4,7 @@ use super::app::{Now, Panel};
 use super::theme::Ink;
 use crate::client::view::{Link, View};
 use crate::clock::{At, age, human};
-use crate::event::{Covers, Role, Status};
+use crate::event::{Covers, Role, Status, WaitEnd};
 use crate::name::{Principal, StepId, WatchId, shown};
 use crate::plan::{Class, Stdin, Step, WatchKind};
 use crate::session::Session;
@@ -38,6 +38,7 @@ pub fn phase(phase: Phase) -> (&'static str, &'static str, Ink) {
         Phase::Starting => ("▸", "STARTING", Ink::Running),
         Phase::Intended => ("▸", "STARTS", Ink::Running),
         Phase::Running => ("▶", "RUNNING", Ink::Running),
+        Phase::Waiting => ("▷", "WAITING", Ink::Running),
         Phase::Verifying => ("▷", "VERIFYING", Ink::Running),
         Phase::Done => ("✓", "done", Ink::Done),
         Phase::Failed => ("✗", "FAILED", Ink::Fail),
@@ -104,11 +105,27 @@ pub fn argv(session: &Session, step: &Step) -> (Vec<String>, bool) {
     if let Some(armed) = session.steps.get(&step.id).and_then(|state| state.armed.as_ref()) {
         return (armed.covers.covers().command.argv.clone(), true);
     }
+    if !step.runs() {
+        return (vec![], false);
+    }
     let argv = step.command.run.argv(&session.params).unwrap_or_else(|_| match &step.command.run {
         crate::plan::Run::Argv(words) => words.iter().map(|word| word.text().to_owned()).collect(),
         crate::plan::Run::Shell(text) => vec!["sh".into(), "-eu".into(), "-c".into(), text.text().to_owned()],
     });
     (argv, false)
+}
+
+/// What a person does in a step that has no command, filled in; or that it only waits.
+pub fn without_command(session: &Session, step: &Step) -> Option<String> {
+    let armed = session.steps.get(&step.id).and_then(|state| state.armed.as_ref());
+    if let Some(words) = armed.and_then(|armed| armed.covers.covers().manual.clone()) {
+        return Some(words);
+    }
+    match &step.manual {
+        Some(words) => Some(words.render(&session.params).unwrap_or_else(|_| words.text().to_owned())),
+        None if step.runs() => None,
+        None => Some("nothing runs; it only waits".to_owned()),
+    }
 }
 
 /// Names and values of the parameters that a step's command, environment and input use.
@@ -124,6 +141,7 @@ pub fn params_used(session: &Session, step: &Step) -> Vec<(String, String)> {
             .chain(step.command.stdin.iter().map(Stdin::template))
             .chain(&step.command.cwd)
             .chain(&step.command.files)
+            .chain(&step.manual)
             .flat_map(|t| t.names()),
     );
     names.sort();
@@ -180,6 +198,9 @@ pub fn locks(session: &Session, at: At) -> Vec<String> {
     }
     if let Some((live, _)) = session.live_step() {
         missing.push(format!("{} runs", numbered(session, &live.id)));
+    }
+    if let Some((settling, _)) = session.waiting_step() {
+        missing.push(format!("{} waits for its watch", numbered(session, &settling.id)));
     }
     if let Some((verified, _)) = session.verifying_step() {
         missing.push(format!("{} is being verified", numbered(session, &verified.id)));
@@ -339,6 +360,18 @@ fn andon_why(session: &Session) -> Option<String> {
 /// How the latest run of a step stands: `exit 0 after 0:31`, `running 12 s`.
 pub fn run_result(state: &StepState) -> Option<String> {
     let run = state.run.as_ref()?;
+    if let Some(waited) = &run.waited {
+        let word = match waited.end {
+            WaitEnd::Met => "waited until",
+            WaitEnd::TimedOut => "waited too long for",
+            WaitEnd::GivenUp => "waiting was given up for",
+        };
+        return Some(format!("{word} {}", shown(&waited.why)));
+    }
+    if let Some(said) = &run.by_hand {
+        let note = if said.note.is_empty() { String::new() } else { format!(": {}", shown(&said.note)) };
+        return Some(format!("done by hand by {}{note}", said.by.short()));
+    }
     let took = run.ended.map(|ended| ended.since(run.started.unwrap_or(run.intended)));
     let after = took.map_or_else(String::new, |took| format!(" after {}", human(took)));
     Some(match (&run.end, state.phase) {
@@ -346,6 +379,7 @@ pub fn run_result(state: &StepState) -> Option<String> {
         (None, Phase::Unknown | Phase::SettledDone | Phase::SettledFailed) => {
             "outcome unknown: the hub died while it ran".into()
         }
+        (None, Phase::Waiting) => "waits".into(),
         (None, _) => "runs".into(),
     })
 }
@@ -377,6 +411,7 @@ pub fn verification(state: &StepState, now: At) -> Option<String> {
 pub fn step_time(state: &StepState, now: At) -> Option<Duration> {
     match (&state.run, &state.armed, state.phase) {
         (_, Some(armed), phase) if phase.is_open() => Some(now.since(armed.at)),
+        (Some(run), _, phase) if phase.is_settling() => Some(now.since(run.started.unwrap_or(run.intended))),
         (Some(run), _, _) => Some(run.ended.unwrap_or(now).since(run.started.unwrap_or(run.intended))),
         _ => None,
     }

@@ -90,13 +90,13 @@ macro_rules! entries {
 /// What the main screen of a live session offers, the most wanted first.
 pub const MAIN: &[Entry] = entries! {
     "a" Verb::Arm, "arm", "arm the step: freeze what would run, so that shadows can check exactly that";
-    "r" Verb::Run, "run", "run what is cleared; asks for the step's number";
+    "r" Verb::Run, "run", "run what is cleared, or say that it is done by hand; asks for the step's number";
     "x" Verb::Open, "check", "open the cross-check of what is armed";
     "u" Verb::Withdraw, "withdraw", "take your check back";
     "d" Verb::Disarm, "disarm", "let go of what is armed; every check on it ends";
     "k" Verb::Settle, "settle", "take note of how a failed or unknown step counts";
     "A" Verb::Release, "release", "agree that the line goes on";
-    "i" Verb::Interrupt, "interrupt", "interrupt what runs; asks for the step's id";
+    "i" Verb::Interrupt, "interrupt", "interrupt what runs, or give up a wait; asks for the step's id";
     "c" Verb::Say, "chat", "say something to everyone";
     "m" Verb::Mark, "mark", "put a mark on the timeline";
     "H" Verb::Handover, "hand over", "hand the lead to somebody, or agree to take it";
@@ -320,6 +320,9 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
             if let Some((other, _)) = session.live_step() {
                 return Err(format!("{} runs", facts::numbered(session, &other.id)));
             }
+            if let Some((other, _)) = session.waiting_step() {
+                return Err(format!("{} waits for its watch", facts::numbered(session, &other.id)));
+            }
             if let Some((other, _)) = session.verifying_step() {
                 return Err(format!("{} is being verified", facts::numbered(session, &other.id)));
             }
@@ -399,6 +402,7 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
 pub fn running(session: &Session) -> Option<(&Step, &StepState)> {
     session
         .live_step()
+        .or_else(|| session.waiting_step())
         .or_else(|| session.owing_step().filter(|(_, state)| state.run.as_ref().is_some_and(|run| run.still_running)))
 }
 

@@ -221,6 +221,10 @@ fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width
         let words = format!("{}  fetched by the hub, not shown; salted sha256 {}", escaped(key), hash.short());
         all.extend(named(look, "secret", text(words), width));
     }
+    if covers.command.is_nothing() {
+        all.extend(named(look, "digest", vec![look.span(armed.digest().to_string(), Ink::Strong)], width));
+        return all;
+    }
     let file =
         |file: &FileSeen| format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
     all.extend(named(look, "in", text(escaped(&covers.command.cwd)), width));

@@ -4,7 +4,7 @@ use super::app::{App, Field, Now, Overlay, Purpose};
 use super::update::Action;
 use crate::client::view::{Link, View};
 use crate::event::Settled;
-use crate::name::{Principal, shown};
+use crate::name::{Principal, StepId, shown};
 use crate::session::Request;
 use crate::session::request::TEXT_CHARS_MAX;
 use crate::session::steps::Phase;
@@ -104,6 +104,10 @@ fn close_field(app: &mut App, on_panel: bool) {
     }
 }
 
+fn is_manual(view: &View, step: &StepId) -> bool {
+    view.session.plan.step(step).is_some_and(|step| step.manual.is_some())
+}
+
 /// The request that a typed line becomes, or what is wrong with it.
 fn submit(field: &Field, view: &View) -> Result<Request, String> {
     if !matches!(view.link, Link::Live { .. }) {
@@ -117,6 +121,15 @@ fn submit(field: &Field, view: &View) -> Result<Request, String> {
     Ok(match &field.purpose {
         Purpose::Say => Request::Say { text: needed("nothing typed; Esc closes")? },
         Purpose::Mark => Request::Mark { text: needed("nothing typed; Esc closes")? },
+        Purpose::Run { step, attempt, number } if is_manual(view, step) => {
+            let (typed, note) = text.split_once(' ').unwrap_or((&text, ""));
+            match typed.parse::<usize>() {
+                Ok(typed) if *number > 0 && typed == *number => {
+                    Request::Did { step: step.clone(), attempt: *attempt, note: note.trim().to_owned() }
+                }
+                _ => return Err(format!("that does not begin with {number:02}")),
+            }
+        }
         Purpose::Run { step, attempt, number } => match text.parse::<usize>() {
             Ok(typed) if *number > 0 && typed == *number => Request::Run { step: step.clone(), attempt: *attempt },
             _ => return Err(format!("that is not {number:02}")),

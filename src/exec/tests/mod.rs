@@ -43,6 +43,8 @@ fn step(command: &Command) -> Step {
         class: Class::Critical,
         checks: 1,
         command: command.clone(),
+        manual: None,
+        until: None,
         gates: vec![],
         after: vec![],
         expected: None,

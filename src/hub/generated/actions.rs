@@ -184,6 +184,9 @@ gates = ["lag"]
 id = "clean"
 run = ["./clean"]
 run_on_clear = true
+[[step]]
+id = "tell"
+manual = "tell support"
 "#,
     r#"
 crosscheck = 1
@@ -210,6 +213,16 @@ run_on_clear = true
 id = "second"
 class = "critical"
 run = ["./second"]
+until = { watch = "api", within = "20s" }
+[[step]]
+id = "drain"
+until = "api"
+verify = { watches = ["api"], for = "2s" }
+[[step]]
+id = "switch"
+class = "critical"
+manual = "turn the switch"
+until = { watch = "api", within = "10s" }
 [[step]]
 id = "third"
 class = "irreversible"
@@ -238,10 +251,14 @@ kind = "tcp"
 address = "127.0.0.1:2"
 stale_after = "25s"
 [[step]]
+id = "wait"
+until = { watch = "api", within = "5s" }
+[[step]]
 id = "one"
 class = "critical"
 run = ["./one"]
 gates = ["api"]
+until = "lag"
 [[step]]
 id = "two"
 class = "irreversible"

@@ -177,6 +177,8 @@ fn moves(event: &crate::event::Event) -> bool {
             | "RunIntended"
             | "RunStarted"
             | "RunEnded"
+            | "DoneByHand"
+            | "WaitEnded"
             | "VerifyEnded"
             | "OutcomeUnknown"
             | "Acknowledged"
@@ -194,7 +196,10 @@ fn row(before: Phase, event: &crate::event::Event, after: Phase) -> Option<usize
             Request => "RunRequested",
             Intend => "RunIntended",
             Start => "RunStarted",
-            NotStarted | EndWell | EndToVerify | EndBadly => "RunEnded",
+            EndWell if *from == Phase::Intended => "DoneByHand",
+            EndToWait if *from == Phase::Intended => "WaitStarted",
+            NotStarted | EndWell | EndToWait | EndToVerify | EndBadly => "RunEnded",
+            WaitMet | WaitMetToVerify | WaitOver => "WaitEnded",
             VerifyWell | VerifyWorse | VerifyUnclear => "VerifyEnded",
             Lose => "OutcomeUnknown",
             SettleDone | SettleFailed => "Acknowledged",

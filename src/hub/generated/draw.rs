@@ -151,6 +151,12 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
         let end = rng.percent(40).then(|| end(rng));
         return Input::Reaped { step: step.id.clone(), attempt: state.attempt, end };
     }
+    if let Some((step, _)) = session.waiting_step() {
+        return match step.until.as_ref().filter(|_| rng.percent(60)) {
+            Some(until) => Input::Read { watch: until.watch.clone(), took_ms: rng.below(300) as u64 },
+            None => Input::Tick,
+        };
+    }
     if let Some((step, _)) = session.verifying_step() {
         let watches: Vec<_> = step.verify.iter().flat_map(|verify| &verify.watches).collect();
         return match rng.of(&watches).filter(|_| rng.percent(70)) {
@@ -176,6 +182,9 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
     };
     let (step, attempt) = (step.id.clone(), state.attempt);
     match state.phase {
+        Phase::Cleared if rng.percent(50) && session.plan.step(&step).is_some_and(|step| step.manual.is_some()) => {
+            ask(lead, Request::Did { step, attempt, note: text(rng) })
+        }
         Phase::Cleared => ask(lead, Request::Run { step, attempt }),
         Phase::Armed if armed.opened.contains_key(&shadow) => {
             ask(&shadow, Request::Check { step, attempt, digest: Hash::ZERO })
@@ -218,7 +227,8 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         13 => Request::Disarm { step, attempt },
         14 => Request::Object { step, attempt, digest, why: text(rng) },
         15 => Request::Withdraw { step, attempt },
-        16 | 17 => Request::Run { step, attempt },
+        16 => Request::Run { step, attempt },
+        17 => Request::Did { step, attempt, note: text(rng) },
         18 => Request::Interrupt { step, force: rng.percent(50) },
         19 => Request::Ack { step, why: text(rng) },
         20 => Request::Settle { step, outcome: Settled::Done, why: text(rng) },

@@ -261,6 +261,9 @@ pub fn attempt_of(event: &Event) -> Option<u32> {
         | Event::RunInterrupted { attempt, .. }
         | Event::RunEnded { attempt, .. }
         | Event::OutcomeUnknown { attempt, .. }
+        | Event::DoneByHand { attempt, .. }
+        | Event::WaitStarted { attempt, .. }
+        | Event::WaitEnded { attempt, .. }
         | Event::ProcessGone { attempt, .. }
         | Event::Acknowledged { attempt, .. } => Some(*attempt),
         _ => None,

@@ -1,7 +1,7 @@
 //! The twelve invariants of ARCHITECTURE.md, each computed from [`Evidence`] alone and checked after every batch.
 
 use super::evidence::{Evidence, Kind, New, allowed, attempt_of};
-use crate::event::{Cause, Event, Settled, Status, Verdict};
+use crate::event::{Cause, Event, Settled, Status, Verdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, is_hidden};
 use crate::session::step_of;
@@ -263,6 +263,16 @@ pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), Stri
                 ensure(read && known, || format!("{step} is well though {} is not known", watched.watch))?;
             }
         }
+        if let Event::WaitEnded { step, attempt, end: WaitEnd::Met, .. } = &line.event {
+            let began = e.of(index, "WaitStarted", step, *attempt).ok_or_else(|| format!("{step} never waited"))?;
+            let watch = &e.step(step)?.until.as_ref().ok_or_else(|| format!("{step} has nothing to wait for"))?.watch;
+            let anew = e.lines[began..index].iter().any(|line| {
+                matches!(&line.event, Event::ReadingTaken { watch: w, reading, began: b, .. }
+                    if w == watch && *b >= e.lines[began].at && reading.status == Status::Ok)
+            });
+            let known = e.reads(index, watch, line.at) == Status::Ok;
+            ensure(anew && known, || format!("{step} waits no longer, though {watch} was not read ok since"))?;
+        }
         // The way back that people are told of is the first whose watch reads ok or warn at that moment.
         if let Event::RecoveryTurned { to, .. } = &line.event {
             let stands = |watch| matches!(e.reads(index, watch, line.at), Status::Ok | Status::Warn);
@@ -338,6 +348,8 @@ pub fn invariant_11_presence_only(e: &Evidence, new: &New) -> Result<(), String>
 /// Since when fewer shadows are here than the next critical step needs, just before that index.
 fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
     let mut since = None;
+    let waits = |step: &crate::name::StepId| e.plan.step(step).is_some_and(|step| step.until.is_some());
+    let verified = |step: &crate::name::StepId| e.plan.step(step).is_some_and(|step| step.verify.is_some());
     for index in 1..=before {
         let (here, _) = e.presence(index);
         let lead = e.lead(index);
@@ -346,11 +358,19 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
                 step_of(&line.event) == Some(step)
                     && matches!(
                         line.event,
-                        Event::RunEnded { .. } | Event::Acknowledged { .. } | Event::StepArmed { .. }
+                        Event::RunEnded { .. }
+                            | Event::DoneByHand { .. }
+                            | Event::WaitEnded { .. }
+                            | Event::VerifyEnded { .. }
+                            | Event::Acknowledged { .. }
+                            | Event::StepArmed { .. }
                     )
             });
             last.is_some_and(|last| match &e.lines[last].event {
-                Event::RunEnded { end, .. } => end.is_success(),
+                Event::RunEnded { end, .. } => end.is_success() && !waits(step) && !verified(step),
+                Event::DoneByHand { .. } => !waits(step),
+                Event::WaitEnded { end, .. } => *end == WaitEnd::Met && !verified(step),
+                Event::VerifyEnded { verdict, .. } => matches!(verdict, Verdict::Better | Verdict::Same),
                 Event::Acknowledged { outcome, .. } => *outcome == crate::event::Settled::Done,
                 _ => false,
             })
@@ -375,9 +395,12 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
         let intents = e.lines[..end].iter().enumerate().filter(|(_, line)| line.event.kind() == "RunIntended");
         for (_, line) in intents {
             let (Some(step), Some(attempt)) = (step_of(&line.event), attempt_of(&line.event)) else { continue };
-            let over = ["RunEnded", "OutcomeUnknown"].iter().any(|kind| e.of(end, kind, step, attempt).is_some());
+            let over = ["RunEnded", "DoneByHand", "WaitStarted", "OutcomeUnknown"].iter().any(|kind| e.of(end, kind, step, attempt).is_some());
             ensure(over, || format!("{step} attempt {attempt} was intended in an earlier life and is not unknown"))?;
         }
+    }
+    for spawn in &e.spawns[new.spawns.clone()] {
+        ensure(e.step(&spawn.step)?.runs(), || format!("{} runs nothing, and a process came of it", spawn.step))?;
     }
     let life = |index: usize| e.outputs.iter().find(|output| output.lines.contains(&index)).map(|output| output.life);
     for spawn in &e.spawns[new.spawns.clone()] {
@@ -397,6 +420,9 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
             let of = |line: &Line| matches!(&line.event, Event::AnchorTaken { watch: w, .. } if w == watch);
             let purged = |line: &Line| match &line.event {
                 Event::RunEnded { step, end, .. } if end.is_success() => {
+                    e.step(step).is_ok_and(|step| !step.expects_loss.is_empty() && step.until.is_none())
+                }
+                Event::WaitEnded { step, end: WaitEnd::Met, .. } => {
                     e.step(step).is_ok_and(|step| !step.expects_loss.is_empty())
                 }
                 Event::Acknowledged { step, outcome: Settled::Done, .. } => {

@@ -43,6 +43,7 @@ impl World {
             title: step.title.clone(),
             class: step.class.word().into(),
             checks: step.checks,
+            manual: step.manual.as_ref().map(|words| words.text().to_owned()),
             command: CommandSeen {
                 env: BTreeMap::from([("PATH".into(), "/bin".into())]),
                 ..CommandSeen::bare(step.command.run.argv(&BTreeMap::new()).map_err(|error| error.to_string())?, exe)

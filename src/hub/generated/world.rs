@@ -388,6 +388,7 @@ impl World {
                 self.jobs.asked.extend(gates.into_iter().map(|gate| (gate.watch, seq, self.now)));
             }
             Event::RunIntended { .. } if twin::broken(5) => {}
+            Event::RunIntended { step, .. } if self.evidence.plan.step(step).is_some_and(|step| !step.runs()) => {}
             Event::RunIntended { step, attempt } => {
                 let (step, attempt) = (step.clone(), *attempt);
                 let why = match (self.session().line.is_stopped(), self.broken_spawn) {

@@ -165,7 +165,9 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
     if let Some(why) = &state.voided {
         detail("voided", vec![look.span(why, Ink::Hold)]);
     }
-    if let Some(result) = facts::run_result(state) {
+    if let Some(waits) = look.session().waits_for(step, look.at()) {
+        detail("waits", vec![look.span(waits.trim_start_matches("waits "), Ink::Running)]);
+    } else if let Some(result) = facts::run_result(state) {
         let (_, _, ink) = facts::phase(state.phase);
         detail("run", vec![look.span(result, ink)]);
     }
