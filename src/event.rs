@@ -167,6 +167,16 @@ pub enum Event {
     RunStarted { step: StepId, attempt: u32, process: Process, cols: u16, rows: u16 },
     /// Bytes a command printed; they lie beside the transcript.
     OutputWritten { step: StepId, attempt: u32, part: Part, offset: u64, length: u32, hash: Hash },
+    /// The lead typed a line to the running command. `text` is left out where its terminal hid what was typed.
+    InputWritten {
+        step: StepId,
+        attempt: u32,
+        chars: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    /// The command took none of the line that was typed last, or not all of it.
+    InputLost { step: StepId, attempt: u32, why: String },
     /// The command's terminal changed its size.
     Resized { cols: u16, rows: u16 },
     /// Somebody had the running command interrupted (`force`: killed).
@@ -283,6 +293,8 @@ kinds!(
     RunIntended,
     RunStarted,
     OutputWritten,
+    InputWritten,
+    InputLost,
     Resized,
     RunInterrupted,
     RunEnded,

@@ -334,6 +334,9 @@ fn command(covers: &Covers, out: &mut impl Write) -> std::io::Result<()> {
             writeln!(out, "  | {}", escaped(line))?;
         }
     }
+    if let Some(input) = &covers.command.input {
+        writeln!(out, "typed to it while it runs: {}", shown(input))?;
+    }
     if let Some(timeout) = covers.command.timeout_ms {
         writeln!(out, "ended by force after: {}", human(Duration::from_millis(timeout)))?;
     }

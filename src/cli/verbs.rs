@@ -5,6 +5,7 @@ use crate::event::{Attention, Settled};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::Request;
+use crate::session::request::Typed;
 
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,14 +24,14 @@ pub enum Verb {
 
 /// The verbs, as `help` shows them.
 pub const HELP: &str = "\
-arm ID · disarm · check · object WHY · withdraw · run · interrupt ID · kill ID · ack TEXT · settle ID done|failed WHY
+arm ID · disarm · check · object WHY · withdraw · run · type TEXT · interrupt ID · kill ID · ack TEXT · settle ID done|failed WHY
 andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here · status · close [NOTE] · quit
 check, object, withdraw, run and disarm mean the one armed step; run [NOTE] says that a manual one is done, and
 interrupt ID gives up a wait";
 
 /// Verbs of the design that later versions carry out.
 const LATER: &[&str] =
-    &["set", "readback", "type", "rollback", "skip", "waive", "poll", "go", "no-go", "seat", "answer", "adhoc"];
+    &["set", "readback", "rollback", "skip", "waive", "poll", "go", "no-go", "seat", "answer", "adhoc"];
 
 /// What its author read last: the armed step, the attempt, and the digest of the panel.
 pub type Read = (StepId, u32, Hash);
@@ -89,6 +90,10 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
                     Request::Run { step, attempt }
                 }
             }
+        }
+        "type" => {
+            let (step, state) = session.live_step().ok_or("nothing runs")?;
+            Request::Type { step: step.id.clone(), attempt: state.attempt, text: Typed(rest.to_owned()), hidden: None }
         }
         "interrupt" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: false },
         "kill" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: true },

@@ -76,6 +76,7 @@ impl CommandSeen {
             stdin_file: None,
             sealed: false,
             io: "pty".into(),
+            input: None,
             timeout_ms: None,
             files: vec![],
             host: "host".into(),
@@ -180,6 +181,9 @@ pub struct CommandSeen {
     pub sealed: bool,
     /// `pty` or `pipe`.
     pub io: String,
+    /// Whether the lead may type to it: `lead`, or `hidden-only`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
     /// When it is ended by force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,

@@ -10,7 +10,7 @@ use crate::clock::human;
 use crate::event::{CommandSeen, Covers, FileSeen, FolderSeen, GateSeen};
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
-use crate::plan::{Command, Io, Params, Plan, RenderError, Stdin, Step};
+use crate::plan::{Command, Input, Io, Params, Plan, RenderError, Stdin, Step};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -104,6 +104,10 @@ pub fn freeze(
         template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
     };
     share_text(command.stdin_file.iter_mut().chain(&mut command.files));
+    let manual = step.manual.as_ref().map(|words| render("manual", words)).transpose()?;
+    if let Some(words) = &manual {
+        visible(|| "manual".into(), words)?;
+    }
     Ok(Covers {
         step: step.id.clone(),
         attempt,
@@ -111,7 +115,7 @@ pub fn freeze(
         class: step.class.word().to_owned(),
         checks: step.checks,
         command,
-        manual: step.manual.as_ref().map(|words| render("manual", words)).transpose()?,
+        manual,
         plan: plan.digest,
         gates,
         words: words(step),
@@ -203,6 +207,7 @@ fn freeze_command(
             Io::Pty => "pty".to_owned(),
             Io::Pipe => "pipe".to_owned(),
         },
+        input: Some(command.input).filter(|input| *input != Input::None).map(|input| input.word().to_owned()),
         timeout_ms: command.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         files,
         host: host(),

@@ -8,6 +8,7 @@
 mod dying;
 mod freezing;
 mod running;
+mod typing;
 
 use super::crash::{self, Moment};
 use super::fanout::{Outbox, Ring, binary_frame};
@@ -22,6 +23,7 @@ use crate::monitor::{Monitor, Sample};
 use crate::name::{Principal, StepId};
 use crate::protocol::{FromHub, Refused};
 use crate::secret::{SecretEnv, Vault};
+use crate::session::request::Typed;
 use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Refusal, Request, signing};
 use crate::transcript::output::OutputPiece;
@@ -159,6 +161,8 @@ pub struct Driver {
     vault: Arc<Vault>,
     /// The secrets of the run that may be intended in this batch.
     secret_env: Option<(StepId, u32, SecretEnv)>,
+    /// Lines the lead typed that are on their way to the command, by the number of their event.
+    typed: Vec<(u64, Typed, bool)>,
     connections: u64,
     screens: u64,
     /// The size that the lead's pane asked for last.
@@ -206,6 +210,7 @@ impl Driver {
             rechecking: None,
             vault: Arc::default(),
             secret_env: None,
+            typed: vec![],
             connections,
             screens: 0,
             size,
@@ -375,6 +380,9 @@ impl Driver {
             && author.principal == self.sequencer.session().lead
         {
             self.size = Size { cols, rows }.clamped();
+        }
+        if let Request::Type { .. } = request {
+            return self.type_line(author, id, request, outbox, now, batch);
         }
         let answer = self.sequencer.request(now, &author, &request)?;
         if let (Request::Arm { step, .. }, None) = (&request, &answer.refusal) {
@@ -561,6 +569,7 @@ impl Driver {
                 self.interrupt(step, *force);
                 None
             }
+            Event::InputWritten { step, attempt, .. } => self.typed(step, *attempt, seq),
             Event::Resized { cols, rows } => {
                 if let Some(live) = &self.live {
                     let size = Size { cols: *cols, rows: *rows };

@@ -2,7 +2,7 @@
 
 use super::table::{Table, Value};
 use super::units::is_identifier;
-use super::{Command, Io, Stdin, Template};
+use super::{Command, Input, Io, Stdin, Template};
 use std::collections::BTreeMap;
 
 /// The keys of a command; a table that holds one may have more.
@@ -11,9 +11,6 @@ pub(super) const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "file
 /// The command among a table's keys.
 pub(super) fn read(table: &Table<'_>) -> Option<Command> {
     let run = table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run());
-    if let Some(input) = table.get("input").filter(|input| input.peek() != Some("none")) {
-        input.cx.refuse(input.span(), "`input` other than \"none\" in a step");
-    }
     let files = table.get("files").map_or_else(
         || Some(vec![]),
         |files| {
@@ -23,7 +20,17 @@ pub(super) fn read(table: &Table<'_>) -> Option<Command> {
     );
     let env = table.get("env").map_or_else(|| Some(BTreeMap::new()), |env| read_env(&env));
     let io = table.get("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)])).unwrap_or(Io::Pty);
+    let inputs = [Input::None, Input::Lead, Input::HiddenOnly].map(|input| (input.word(), input));
+    let input = table.get("input").map_or(Some(Input::None), |input| input.choice(&inputs));
+    if let Some(value) = table.get("input").filter(|_| input.is_some_and(|input| input != Input::None)) {
+        if io == Io::Pipe {
+            value.wrong::<()>("`input` with io = \"pipe\"", "only at a terminal something can be typed");
+        } else if table.get("stdin").is_some_and(|stdin| !stdin.is_table()) {
+            value.wrong::<()>("`input` and `stdin` in one step", "the end of that text is the end of all input");
+        }
+    }
     Some(Command {
+        input: input?,
         cwd: table.template("cwd"),
         stdin: table.get("stdin").and_then(|stdin| read_stdin(&stdin)),
         sealed: table.boolean("sealed").unwrap_or(false),

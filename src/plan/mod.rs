@@ -407,6 +407,8 @@ pub struct Command {
     pub timeout: Option<Duration>,
     /// A terminal or a pipe.
     pub io: Io,
+    /// Whether the lead may type to it while it runs.
+    pub input: Input,
 }
 
 impl Command {
@@ -421,6 +423,7 @@ impl Command {
             files: vec![],
             timeout: None,
             io: Io::Pty,
+            input: Input::None,
         }
     }
     /// Whether that is what it is.
@@ -487,6 +490,27 @@ pub enum Io {
     Pty,
     /// Pipes.
     Pipe,
+}
+
+/// Whether the lead may type to a running command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// Nobody types.
+    None,
+    /// The lead does; seen by all and recorded, but while the terminal hides it.
+    Lead,
+    /// Only while the terminal hides it, for passwords.
+    HiddenOnly,
+}
+impl Input {
+    /// The word in plans.
+    pub fn word(self) -> &'static str {
+        match self {
+            Input::None => "none",
+            Input::Lead => "lead",
+            Input::HiddenOnly => "hidden-only",
+        }
+    }
 }
 
 /// What a command reads as its standard input.

@@ -259,6 +259,13 @@ fn run(out: &mut String, attempt: &Attempt) -> std::fmt::Result {
     if let (Some(at), Some(process)) = (attempt.started, &attempt.process) {
         writeln!(out, "- {} started, process {}", at.clock(), process.pid)?;
     }
+    for (at, by, chars, text) in &attempt.typed {
+        let words = match text {
+            Some(text) => code(text),
+            None => format!("{chars} characters, hidden"),
+        };
+        writeln!(out, "- {} {} typed: {words}", at.clock(), inline(by.as_str()))?;
+    }
     for (at, by, force) in &attempt.interrupted {
         let word = if *force { "killed" } else { "interrupted" };
         writeln!(out, "- {} {word} by {}", at.clock(), inline(by.as_str()))?;

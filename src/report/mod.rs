@@ -186,6 +186,9 @@ pub struct Attempt {
     /// The hub died in between.
     pub lost: bool,
     pub interrupted: Vec<(At, Principal, bool)>,
+    /// What was typed to it; without text where its terminal hid it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub typed: Vec<(At, Principal, u32, Option<String>)>,
     pub output_bytes: u64,
     pub output_tail: Tail,
     pub settled: Option<(Settled, Said)>,
@@ -498,6 +501,7 @@ impl Report {
             Event::OutputWritten { offset, length, .. } => {
                 attempt.output_bytes = attempt.output_bytes.max(offset.saturating_add(u64::from(*length)));
             }
+            Event::InputWritten { chars, text, .. } => attempt.typed.push((at, by, *chars, text.clone())),
             Event::RunInterrupted { force, .. } => attempt.interrupted.push((at, by, *force)),
             Event::RunEnded { end, .. } => {
                 attempt.ended = Some(at);
@@ -557,6 +561,7 @@ impl Attempt {
             verified: None,
             lost: false,
             interrupted: vec![],
+            typed: vec![],
             output_bytes: 0,
             output_tail: Tail::None,
             settled: None,

@@ -3,7 +3,7 @@
 use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
-use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, twin, waiting};
+use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, twin, typing, waiting};
 use crate::clock::At;
 use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled, WaitEnd};
 use crate::hash::Hash;
@@ -97,6 +97,7 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             }
             run(session, at, step, *attempt, note)
         }
+        Request::Type { step, attempt, text, hidden } => typing::typed(session, author, (step, *attempt), text, *hidden),
         Request::TryRun { step, attempt } => {
             lead_only(session, who)?;
             run(session, at, step, *attempt, "").map(|_| vec![])
@@ -446,11 +447,11 @@ fn nothing_pending(session: &Session) -> Result<(), Refusal> {
     }
 }
 
-fn lead_only(session: &Session, who: &Principal) -> Result<(), Refusal> {
+pub(super) fn lead_only(session: &Session, who: &Principal) -> Result<(), Refusal> {
     if *who == session.lead { Ok(()) } else { Err(Refusal::LeadOnly { lead: session.lead.clone() }) }
 }
 
-fn state_of<'a>(session: &'a Session, id: &StepId) -> Result<&'a StepState, Refusal> {
+pub(super) fn state_of<'a>(session: &'a Session, id: &StepId) -> Result<&'a StepState, Refusal> {
     session.steps.get(id).ok_or_else(|| Refusal::NoSuchStep { step: id.clone() })
 }
 

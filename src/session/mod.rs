@@ -18,6 +18,7 @@ mod story;
 mod tests;
 pub(crate) mod twin;
 pub mod verify;
+pub mod typing;
 pub mod waiting;
 
 pub use decide::decide;
@@ -320,6 +321,8 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::RunIntended { step, .. }
         | Event::RunStarted { step, .. }
         | Event::OutputWritten { step, .. }
+        | Event::InputWritten { step, .. }
+        | Event::InputLost { step, .. }
         | Event::RunInterrupted { step, .. }
         | Event::RunEnded { step, .. }
         | Event::OutcomeUnknown { step, .. }

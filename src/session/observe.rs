@@ -35,6 +35,8 @@ pub enum Fact {
     Started { step: StepId, attempt: u32, process: Process, cols: u16, rows: u16 },
     /// The command printed something, which lies on disk.
     Output { step: StepId, attempt: u32, offset: u64, length: u32, hash: Hash },
+    /// The command did not take what was typed.
+    InputLost { step: StepId, attempt: u32, why: String },
     /// The process is gone, or never was.
     Ended { step: StepId, attempt: u32, end: RunEnd },
     /// The wall clock stepped.
@@ -109,6 +111,10 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
                 length: *length,
                 hash: *hash,
             }],
+            None => vec![],
+        },
+        Fact::InputLost { step, attempt, why } => match live(session, step, *attempt) {
+            Some(_) => vec![Event::InputLost { step: step.clone(), attempt: *attempt, why: why.clone() }],
             None => vec![],
         },
         Fact::Ended { step, attempt, end } => {

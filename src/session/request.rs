@@ -39,6 +39,14 @@ pub enum Request {
     Did { step: StepId, attempt: u32, note: String },
     /// Start what a screen shows as locked. Never starts anything: it puts on record that somebody tried, and why not.
     TryRun { step: StepId, attempt: u32 },
+    /// A line for the command that runs. `hidden` is filled in by the hub, never by a client.
+    Type {
+        step: StepId,
+        attempt: u32,
+        text: Typed,
+        #[serde(skip)]
+        hidden: Option<bool>,
+    },
     /// Interrupt (or kill) what runs.
     Interrupt { step: StepId, force: bool },
     /// Take note that a step failed.
@@ -78,6 +86,7 @@ impl Request {
             Request::Object { .. } => "object",
             Request::Withdraw { .. } => "withdraw",
             Request::Run { .. } | Request::Did { .. } | Request::TryRun { .. } => "run",
+            Request::Type { .. } => "type",
             Request::Interrupt { .. } => "interrupt",
             Request::Ack { .. } => "ack",
             Request::Settle { .. } => "settle",
@@ -105,6 +114,7 @@ impl Request {
             | Request::Run { step, .. }
             | Request::Did { step, .. }
             | Request::TryRun { step, .. }
+            | Request::Type { step, .. }
             | Request::Interrupt { step, .. }
             | Request::Ack { step, .. }
             | Request::Settle { step, .. } => format!("{} {step}", self.verb()),
@@ -125,6 +135,21 @@ impl Request {
             | Request::Did { note: text, .. } => Some(text),
             _ => None,
         }
+    }
+}
+
+/// What the lead types to a command: it may be a password, so no log and no panic shows it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Typed(pub String);
+impl std::fmt::Debug for Typed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} characters", self.0.chars().count())
+    }
+}
+impl Drop for Typed {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
     }
 }
 
@@ -202,6 +227,14 @@ pub enum Refusal {
     NotStopped,
     #[error("step {step} runs a command; nobody does it by hand")]
     NotByHand { step: StepId },
+    #[error("nobody types to step {step}: its plan says no `input`")]
+    TakesNoInput { step: StepId },
+    #[error("the terminal of step {step} shows what is typed, and this step takes text only while it hides it")]
+    EchoOn { step: StepId },
+    #[error("a typed line may have at most {max} bytes, this one has {0}", max = super::typing::TYPED_BYTES_MAX)]
+    TypedTooLong(usize),
+    #[error("a typed line is text: it may hold no control character")]
+    TypedControl,
     #[error("nothing runs in step {step}")]
     NotRunning { step: StepId },
     #[error("the process of step {step} is still alive; interrupt it, or wait until it is gone")]
@@ -240,6 +273,7 @@ impl Refusal {
             Refusal::NotArmedAnyMore { .. } => Some("the lead can arm it again"),
             Refusal::Gate { .. } => Some("it clears by itself once the watch reads ok"),
             Refusal::LineStopped { .. } => Some("say `release` once it is safe to go on"),
+            Refusal::EchoOn { .. } => Some("wait until it asks for a password, and type it then"),
             Refusal::Owed { .. } => Some("a shadow says `ack WHY`, or `settle ID done|failed WHY`"),
             _ => None,
         }

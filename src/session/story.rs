@@ -85,6 +85,11 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             false => format!("{step} will run"),
         },
         Event::RunStarted { process, .. } => format!("{step} runs, process {}", process.pid),
+        Event::InputWritten { chars, text, .. } => match text {
+            Some(text) => format!("{by} typed to {step}: {}", shown(text)),
+            None => format!("{by} typed {chars} characters to {step}, hidden"),
+        },
+        Event::InputLost { why, .. } => format!("{step} did not take what was typed: {}", shown(why)),
         Event::RunInterrupted { force, .. } => {
             format!("{by} had {step} {}", if *force { "killed" } else { "interrupted" })
         }

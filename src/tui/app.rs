@@ -87,6 +87,8 @@ pub enum Purpose {
     Run { step: StepId, attempt: u32, number: usize },
     /// Interrupt by the step's id; `kill ID` forces.
     Interrupt { step: StepId },
+    /// Type lines to the running command, until Esc.
+    Type { step: StepId, attempt: u32 },
     /// Object to what is shown.
     Object { step: StepId, attempt: u32, digest: Hash },
     /// Settle a step; `outcome` is asked for first where nobody can tell.

@@ -6,7 +6,7 @@ use super::facts;
 use crate::client::view::{Link, View};
 use crate::clock::At;
 use crate::event::Role;
-use crate::plan::Step;
+use crate::plan::{Input, Step};
 use crate::session::steps::{Phase, StepState};
 use crate::session::{Request, Session};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -22,6 +22,7 @@ pub enum Verb {
     Disarm,
     Withdraw,
     Interrupt,
+    Type,
     Settle,
     Release,
     Handover,
@@ -97,6 +98,7 @@ pub const MAIN: &[Entry] = entries! {
     "k" Verb::Settle, "settle", "take note of how a failed or unknown step counts";
     "A" Verb::Release, "release", "agree that the line goes on";
     "i" Verb::Interrupt, "interrupt", "interrupt what runs, or give up a wait; asks for the step's id";
+    "e" Verb::Type, "type", "enter text for the running command, line by line, where its plan lets the lead; Esc leaves";
     "c" Verb::Say, "chat", "say something to everyone";
     "m" Verb::Mark, "mark", "put a mark on the timeline";
     "H" Verb::Handover, "hand over", "hand the lead to somebody, or agree to take it";
@@ -201,6 +203,7 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
         (Place::Main, 'k') => Some(Verb::Settle),
         (Place::Main, 'A') => Some(Verb::Release),
         (Place::Main, 'i' | 'I') => Some(Verb::Interrupt),
+        (Place::Main, 'e') => Some(Verb::Type),
         (Place::Main, 'm') => Some(Verb::Mark),
         (Place::Main, 'H') => Some(Verb::Handover),
         (Place::Main, 'Q') => Some(Verb::Close),
@@ -362,6 +365,16 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
                 return Err("observers only watch and pull the andon".into());
             }
             running(session).map(|_| ()).ok_or_else(|| "nothing runs".into())
+        }
+        Verb::Type => {
+            lead()?;
+            match session.live_step() {
+                Some((step, state)) if state.phase == Phase::Running => match step.command.input {
+                    Input::None => Err(format!("nobody types to {}: its plan says no input", facts::numbered(session, &step.id))),
+                    Input::Lead | Input::HiddenOnly => Ok(()),
+                },
+                _ => Err("nothing runs".into()),
+            }
         }
         Verb::Settle => {
             let Some((_, state)) = session.owing_step() else { return Err("nothing has to be settled".into()) };

@@ -6,7 +6,7 @@ use crate::client::view::{Link, View};
 use crate::event::Settled;
 use crate::name::{Principal, StepId, shown};
 use crate::session::Request;
-use crate::session::request::TEXT_CHARS_MAX;
+use crate::session::request::{TEXT_CHARS_MAX, Typed};
 use crate::session::steps::Phase;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_input::{Input, InputRequest};
@@ -36,7 +36,7 @@ fn insert(input: &mut Input, c: char) {
 }
 
 /// A key while a line is typed.
-pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, actions: &mut Vec<Action>) {
+pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mut Vec<Action>) {
     let on_panel = matches!(app.overlay, Overlay::Panel(_));
     let field = match &mut app.overlay {
         Overlay::Field(field) => field,
@@ -63,12 +63,21 @@ pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, actions: &mut Vec<A
             return;
         }
         KeyCode::Char('c') if control => {
+            // It leaves the line, like everywhere; whoever meant the command is told which key that is.
+            let typed = matches!(field.purpose, Purpose::Type { .. });
             close_field(app, on_panel);
+            if typed {
+                app.toast("left the command's terminal; i interrupts the command", false, now.mono);
+            }
             return;
         }
         KeyCode::Enter => match submit(field, view) {
             Ok(request) => {
-                close_field(app, on_panel);
+                match field.purpose {
+                    // The next question may be waiting: only Esc leaves.
+                    Purpose::Type { .. } => field.input.reset(),
+                    _ => close_field(app, on_panel),
+                }
                 actions.push(Action::Ask(request));
                 return;
             }
@@ -133,6 +142,13 @@ fn submit(field: &Field, view: &View) -> Result<Request, String> {
         Purpose::Run { step, attempt, number } => match text.parse::<usize>() {
             Ok(typed) if *number > 0 && typed == *number => Request::Run { step: step.clone(), attempt: *attempt },
             _ => return Err(format!("that is not {number:02}")),
+        },
+        // As it was typed, blanks and all: an empty line is an answer too.
+        Purpose::Type { step, attempt } => Request::Type {
+            step: step.clone(),
+            attempt: *attempt,
+            text: Typed(field.input.value().to_owned()),
+            hidden: None,
         },
         Purpose::Interrupt { step } => match text.strip_prefix("kill ") {
             Some(id) if id.trim() == step.as_str() => Request::Interrupt { step: step.clone(), force: true },

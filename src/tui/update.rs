@@ -181,6 +181,10 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
                 }
                 _ => Some((format!("{} is {}, not cleared", facts::numbered(session, step), word(step)), true)),
             },
+            Purpose::Type { step, attempt } => match session.live_step() {
+                Some((live, state)) if live.id == *step && state.attempt == *attempt => None,
+                _ => Some((format!("{} does not run any more; nothing is typed", facts::numbered(session, step)), false)),
+            },
             Purpose::Interrupt { step } => match keymap::running(session) {
                 Some((running, _)) if running.id == *step => None,
                 _ => Some((format!("{} does not run any more", facts::numbered(session, step)), false)),
@@ -247,7 +251,7 @@ fn key_pressed(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mu
         return andon(app, view, now, actions);
     }
     if typing {
-        return typing::key(app, key, view, actions);
+        return typing::key(app, key, view, now, actions);
     }
     match &mut app.overlay {
         Overlay::Help(scroll) => match verb {
@@ -414,6 +418,11 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
         Verb::Interrupt => {
             if let Some((step, _)) = keymap::running(session) {
                 ask(Purpose::Interrupt { step: step.id.clone() });
+            }
+        }
+        Verb::Type => {
+            if let Some((step, state)) = session.live_step() {
+                ask(Purpose::Type { step: step.id.clone(), attempt: state.attempt });
             }
         }
         Verb::Settle => {

@@ -35,5 +35,6 @@ mod tidy;
 mod tmux;
 mod toctou;
 mod verified;
+mod waiting;
 mod watch;
 mod wire;

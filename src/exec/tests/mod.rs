@@ -27,6 +27,7 @@ fn command(io: Io, argv: &[&str]) -> Command {
         sealed: false,
         files: vec![],
         timeout: None,
+        input: Input::None,
         io,
     }
 }

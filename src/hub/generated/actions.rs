@@ -115,6 +115,9 @@ pub const HOSTILE: &[&str] = &[
     "שלום \u{200f}\u{200e}\u{61c} ok",
 ];
 
+/// What only a terminal that hides it may get, in a step that takes nothing else.
+pub const PASSWORD: &str = "hunter2";
+
 /// Numbers that JSON does not like.
 pub const VALUES: &[f64] = &[
     0.0,
@@ -166,6 +169,7 @@ takes = "6h"
 [[step]]
 id = "build"
 run = ["./build"]
+input = "hidden-only"
 expects_loss = ["events"]
 gates = ["api"]
 [[step]]
@@ -206,6 +210,7 @@ stale_after = "20s"
 id = "first"
 class = "critical"
 run = ["./first"]
+input = "lead"
 verify = { watches = ["api"], for = "2s" }
 gates = [{ watch = "api", allow = "warn" }]
 run_on_clear = true

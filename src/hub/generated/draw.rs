@@ -1,12 +1,13 @@
 //! Draws what happens next: mostly what brings a release forward, so that runs get far, and otherwise everything that
 //! people, watches, clocks and crashes do wrong.
 
-use super::actions::{Action, Crash, HOSTILE, Input, VALUES, attention};
+use super::actions::{Action, Crash, HOSTILE, Input, PASSWORD, VALUES, attention};
 use super::world::World;
 use crate::event::{RunEnd, Settled, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::Request;
+use crate::session::request::Typed;
 use crate::session::steps::Phase;
 
 /// A random source that gives the same numbers on every machine and in every version (splitmix64).
@@ -148,6 +149,11 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
         return ask(&shadow, Request::Settle { step, outcome, why: text(rng) });
     }
     if let Some((step, state)) = session.live_step() {
+        if step.command.input != crate::plan::Input::None && rng.percent(50) {
+            let (step, attempt) = (step.id.clone(), state.attempt);
+            let text = Typed([PASSWORD, "yes"][rng.below(2)].to_owned());
+            return ask(&session.lead, Request::Type { step, attempt, text, hidden: None });
+        }
         let end = rng.percent(40).then(|| end(rng));
         return Input::Reaped { step: step.id.clone(), attempt: state.attempt, end };
     }
@@ -230,6 +236,7 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         16 => Request::Run { step, attempt },
         17 => Request::Did { step, attempt, note: text(rng) },
         18 => Request::Interrupt { step, force: rng.percent(50) },
+        19 if rng.percent(50) => Request::Type { step, attempt, text: Typed(text(rng)), hidden: None },
         19 => Request::Ack { step, why: text(rng) },
         20 => Request::Settle { step, outcome: Settled::Done, why: text(rng) },
         21 => Request::Andon { why: text(rng) },

@@ -258,6 +258,7 @@ pub fn attempt_of(event: &Event) -> Option<u32> {
         | Event::RunIntended { attempt, .. }
         | Event::RunStarted { attempt, .. }
         | Event::OutputWritten { attempt, .. }
+        | Event::InputWritten { attempt, .. }
         | Event::RunInterrupted { attempt, .. }
         | Event::RunEnded { attempt, .. }
         | Event::OutcomeUnknown { attempt, .. }

@@ -4,6 +4,7 @@ use super::evidence::{Evidence, Kind, New, allowed, attempt_of};
 use crate::event::{Cause, Event, Settled, Status, Verdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, is_hidden};
+use crate::plan::Input;
 use crate::session::step_of;
 use crate::transcript::record::Line;
 use std::collections::BTreeSet;
@@ -296,13 +297,18 @@ pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), Stri
     Ok(())
 }
 
-/// No line and no sentence holds a character that a terminal obeys or that turns text around.
+/// (What is typed to a step that takes only hidden text is in no line.) No line and no sentence holds a character that a terminal obeys or that turns text around.
 pub fn invariant_10_harmless_text(e: &Evidence, new: &New) -> Result<(), String> {
     let bidi =
         |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     for index in new.lines.clone() {
         let text = std::str::from_utf8(&e.bytes[index]).map_err(|error| error.to_string())?;
         let text = text.strip_suffix('\n').ok_or("a line without LF")?;
+        if let Event::InputWritten { step, text, .. } = &e.lines[index].event {
+            let input = e.step(step)?.command.input;
+            ensure(input != Input::None, || format!("{step} takes no input"))?;
+            ensure(input == Input::Lead || text.is_none(), || format!("{step}: what was hidden is in line {}", index + 1))?;
+        }
         let bad = text.chars().find(|c| c.is_control() || bidi(*c));
         ensure(bad.is_none(), || format!("line {} holds {bad:?}", index + 1))?;
     }

@@ -268,6 +268,9 @@ impl World {
     fn ask(&mut self, who: &Principal, request: &Request, covers: Option<Covers>) -> Vec<Numbered> {
         let author = Author::new(who.clone(), self.key(who));
         let mut request = request.clone();
+        if let Request::Type { hidden, .. } = &mut request {
+            *hidden = self.hides_typing();
+        }
         let armed = self.session().open_step().map(|(_, _, armed)| armed.digest());
         // Zeros stand for "whatever is armed", so that kept runs outlive a change of what a digest covers.
         if let (Request::Check { digest, .. } | Request::Object { digest, .. }, Some(armed)) = (&mut request, armed)
@@ -293,6 +296,11 @@ impl World {
             self.evidence.granted.insert(checked.line.seq, digest);
         }
         answer.lines
+    }
+
+    /// Whether the terminal of what runs hides what is typed; by the clock, so that kept runs say the same.
+    fn hides_typing(&self) -> Option<bool> {
+        self.procs.iter().any(|proc| proc.end.is_none()).then_some(self.now.micros() / 1000 % 2 == 0)
     }
 
     fn facts(&mut self, input: &Input) -> Vec<Fact> {

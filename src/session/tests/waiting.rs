@@ -49,7 +49,7 @@ impl Desk {
         desk
     }
     fn frozen(&self, id: &str) -> Covers {
-        let (planned, state) = (self.session.plan.step(id).unwrap(), &self.session.steps[id]);
+        let (planned, state) = (self.session.plan.step(&step(id)).unwrap(), &self.session.steps[id]);
         let mut covers = self.covers("one");
         covers.step = step(id);
         covers.attempt = state.attempt + u32::from(!state.phase.is_open());
@@ -111,7 +111,7 @@ fn a_step_is_done_only_once_its_watch_reads_ok_by_a_reading_begun_after_the_run(
         desk.wait(0);
         assert_eq!(desk.phase_of("drop"), Phase::Waiting, "{status:?} is not ok");
     }
-    let says = desk.session.waits_for(desk.session.plan.step("drop").unwrap(), desk.now).unwrap();
+    let says = desk.session.waits_for(desk.session.plan.step(&step("drop")).unwrap(), desk.now).unwrap();
     assert!(says.starts_with("waits for api (") && says.contains("left): unknown: it says so"), "{says}");
     // Nothing else starts meanwhile.
     let tell = Request::Arm { step: step("tell"), covers: None };
