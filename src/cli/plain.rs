@@ -224,6 +224,12 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
             writeln!(out, "  {}", shown(&waits))?;
         }
     }
+    if let Some(drift) = session.drift(now) {
+        writeln!(out, "time: the steps so far, against what the plan expects: {drift}")?;
+    }
+    if let Some(expected) = session.plan.expected {
+        writeln!(out, "time: open for {}, {} expected", human(now.since(session.opened)), human(expected))?;
+    }
     for watch in &session.plan.watches {
         let age = session.age(&watch.id, now).map_or("never".to_owned(), |age| format!("{} ago", human(age)));
         writeln!(

@@ -4,6 +4,7 @@ use super::text::{code, fence, inline, quoted};
 use super::{Attempt, Report, ReportError, StepReport, Tail};
 use crate::clock::{At, human};
 use crate::event::{Compared, Covers, Outcome, Settled, WaitEnd};
+use crate::session::drift::Drift;
 use crate::session::vouching;
 use crate::transcript::verify::Verdict;
 use std::fmt::Write as _;
@@ -142,6 +143,7 @@ fn steps(out: &mut String, report: &Report) -> std::fmt::Result {
         )?;
     }
     writeln!(out)?;
+    times(out, report)?;
     for step in &report.steps {
         writeln!(out, "### {:02} {}: {}\n", step.number, inline(step.id.as_str()), inline(&step.title))?;
         if step.attempts.is_empty() {
@@ -152,6 +154,37 @@ fn steps(out: &mut String, report: &Report) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// What was planned, what it took, and the difference; nothing where the plan expects nothing.
+fn times(out: &mut String, report: &Report) -> std::fmt::Result {
+    let mut expected: Vec<_> = report.steps.iter().filter(|step| step.expected_ms.is_some()).collect();
+    expected.sort_by_key(|step| step.number);
+    if expected.is_empty() && report.expected_ms.is_none() {
+        return Ok(());
+    }
+    writeln!(out, "| | step | expected | took | drift |\n|---|---|---|---|---|")?;
+    let time = |ms: u64| human(Duration::from_millis(ms));
+    for step in &expected {
+        writeln!(
+            out,
+            "| {:02} | {} | {} | {} | {} |",
+            step.number,
+            inline(&step.title),
+            step.expected_ms.map_or_else(String::new, time),
+            step.took().map_or_else(|| "not run".to_owned(), human),
+            step.drift().map_or_else(String::new, |drift| drift.to_string())
+        )?;
+    }
+    let drift = expected.iter().filter_map(|step| step.drift()).reduce(|sum, it| Drift { ms: sum.ms.saturating_add(it.ms) });
+    if let Some(drift) = drift {
+        writeln!(out, "| | these steps | | | {drift} |")?;
+    }
+    if let Some(expected) = report.expected_ms {
+        let whole = Drift::between(report.duration(), Duration::from_millis(expected));
+        writeln!(out, "| | the session | {} | {} | {whole} |", time(expected), human(report.duration()))?;
+    }
+    writeln!(out)
 }
 
 fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::fmt::Result {

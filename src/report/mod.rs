@@ -15,6 +15,7 @@ use crate::event::{
     Compared, Event, Frozen, Outcome, Part, Process, Role, RunEnd, Settled, Status, Verdict as RunVerdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
+use crate::session::drift::Drift;
 use crate::session::steps::Phase;
 use crate::session::{OpenError, Said, Session, Told, price, step_of, story};
 use crate::transcript::output;
@@ -65,6 +66,9 @@ pub struct Report {
     pub plan_name: String,
     /// Where it happened.
     pub environment: String,
+    /// How long the plan expects the whole to take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_ms: Option<u64>,
     /// The plan's digest.
     pub plan_digest: Hash,
     /// SHA-256 of the allowed_signers file, where the plan names one.
@@ -146,7 +150,21 @@ pub struct StepReport {
     pub id: StepId,
     pub title: String,
     pub phase: Phase,
+    /// How long the plan expects it to take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_ms: Option<u64>,
     pub attempts: Vec<Attempt>,
+}
+
+impl StepReport {
+    /// How long it took: all its runs together, each to the end of its wait and its verification; nothing where none ended.
+    pub fn took(&self) -> Option<Duration> {
+        self.attempts.iter().filter_map(Attempt::took).reduce(|sum, took| sum.saturating_add(took))
+    }
+    /// What that is against what the plan expects.
+    pub fn drift(&self) -> Option<Drift> {
+        Some(Drift::between(self.took()?, Duration::from_millis(self.expected_ms?)))
+    }
 }
 
 /// One try of a step.
@@ -353,6 +371,7 @@ impl Report {
             id: step.id.clone(),
             title: step.title.clone(),
             phase: Phase::Planned,
+            expected_ms: step.expected.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             attempts: vec![],
         });
         let watches = session.plan.watches.iter().map(|watch| WatchReport {
@@ -369,6 +388,7 @@ impl Report {
         Report {
             plan_name: session.plan.name.clone(),
             environment: session.plan.environment.clone(),
+            expected_ms: session.plan.expected.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             plan_digest: session.plan.digest,
             allowed_signers: session.allowed.as_ref().map(|allowed| allowed.digest()),
             params: session.params.clone(),
@@ -536,6 +556,12 @@ impl Report {
 }
 
 impl Attempt {
+    fn took(&self) -> Option<Duration> {
+        let waited = self.waits.last().and_then(|wait| wait.ended.as_ref()).map(|(at, ..)| *at);
+        let verified = self.verified.as_ref().map(|(at, ..)| *at);
+        let over = [self.ended, waited, verified].into_iter().flatten().max()?;
+        Some(over.since(self.intended?))
+    }
     fn new(line: &Line, attempt: u32, covers: &Frozen) -> Attempt {
         Attempt {
             attempt,

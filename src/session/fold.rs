@@ -155,9 +155,12 @@ impl Session {
         };
         let Some(state) = step_of(event).and_then(|id| self.steps.get_mut(id)) else { return };
         let go = |state: &mut StepState, by: Move| {
-            if let Some(next) = state.phase.next(by) {
-                state.phase = next;
+            let Some(next) = state.phase.next(by) else { return };
+            let under_way = |phase: Phase| phase.is_live() || phase.is_settling();
+            if let Some(run) = state.run.as_mut().filter(|_| under_way(state.phase) && !under_way(next)) {
+                run.finished = Some(at);
             }
+            state.phase = next;
         };
         match event {
             Event::StepArmed { attempt, lapses, covers, .. } => {
@@ -213,6 +216,7 @@ impl Session {
                     process: None,
                     started: None,
                     ended: None,
+                    finished: None,
                     ended_by: None,
                     end: None,
                     still_running: false,

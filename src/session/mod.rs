@@ -5,6 +5,7 @@
 //! becomes. None of them reads a clock, a file or a random source: time and author come stamped from outside.
 
 mod decide;
+pub mod drift;
 mod fold;
 mod line;
 mod look;

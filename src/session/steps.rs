@@ -283,6 +283,9 @@ pub struct RunState {
     pub started: Option<At>,
     /// When it ended, or was lost.
     pub ended: Option<At>,
+    /// When the step was over with it, verified and all: done, or for people to judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<At>,
     /// The line that says so.
     pub ended_by: Option<Head>,
     /// How it ended.

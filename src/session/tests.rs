@@ -35,6 +35,7 @@ id = "clean"
 run = ["./clean"]
 "#;
 
+mod drift;
 mod verify;
 mod waiting;
 

@@ -34,6 +34,7 @@ mod support;
 mod tidy;
 mod tmux;
 mod toctou;
+mod typed;
 mod verified;
 mod waiting;
 mod watch;

@@ -27,7 +27,7 @@ fn command(io: Io, argv: &[&str]) -> Command {
         sealed: false,
         files: vec![],
         timeout: None,
-        input: Input::None,
+        input: crate::plan::Input::None,
         io,
     }
 }
