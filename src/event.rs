@@ -208,6 +208,10 @@ pub enum Event {
     },
     /// It waits no longer; `why` is what the watch said.
     WaitEnded { step: StepId, attempt: u32, end: WaitEnd, why: String },
+    /// Somebody who has to judge a step asked for its probe.
+    ProbeIntended { step: StepId, attempt: u32 },
+    /// The probe is over; `says` is the beginning of what it printed.
+    ProbeEnded { step: StepId, attempt: u32, end: RunEnd, says: String },
     /// A run ended well; until then it is held against what was before it. `anew`: by a hub that took the session up again
     /// meanwhile.
     VerifyStarted {
@@ -303,6 +307,8 @@ kinds!(
     DoneByHand,
     WaitStarted,
     WaitEnded,
+    ProbeIntended,
+    ProbeEnded,
     VerifyStarted,
     VerifyEnded,
     Acknowledged,
@@ -456,12 +462,15 @@ impl std::fmt::Display for Cause {
 pub enum Part {
     /// The step's own.
     Step,
+    /// What informs who judges it.
+    Probe,
 }
 impl Part {
     /// The word in file names.
     pub fn word(self) -> &'static str {
         match self {
             Part::Step => "step",
+            Part::Probe => "probe",
         }
     }
 }

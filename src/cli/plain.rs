@@ -220,6 +220,10 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
             state.phase.word(),
             shown(&step.title)
         )?;
+        let probed = state.run.as_ref().filter(|_| state.phase.owes_acknowledgement()).and_then(session::probe::told);
+        if let Some(told) = probed {
+            writeln!(out, "  its probe: {}", shown(&told))?;
+        }
         if let Some(waits) = session.waits_for(step, now) {
             writeln!(out, "  {}", shown(&waits))?;
         }
@@ -279,6 +283,11 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
     }
     if !covers.command.is_nothing() {
         command(covers, out)?;
+    }
+    if let Some(probe) = &covers.probe {
+        for (index, word) in probe.argv.iter().enumerate() {
+            writeln!(out, "probe, argument {index}: {}", escaped(word))?;
+        }
     }
     let now = view.now(clock::wall());
     for gate in &covers.gates {

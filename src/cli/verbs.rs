@@ -24,7 +24,7 @@ pub enum Verb {
 
 /// The verbs, as `help` shows them.
 pub const HELP: &str = "\
-arm ID · disarm · check · object WHY · withdraw · run · type TEXT · interrupt ID · kill ID · ack TEXT · settle ID done|failed WHY
+arm ID · disarm · check · object WHY · withdraw · run · type TEXT · interrupt ID · kill ID · probe ID · ack TEXT · settle ID done|failed WHY
 andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here · status · close [NOTE] · quit
 check, object, withdraw, run and disarm mean the one armed step; run [NOTE] says that a manual one is done, and
 interrupt ID gives up a wait";
@@ -95,6 +95,7 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
             let (step, state) = session.live_step().ok_or("nothing runs")?;
             Request::Type { step: step.id.clone(), attempt: state.attempt, text: Typed(rest.to_owned()), hidden: None }
         }
+        "probe" => Request::Probe { step: step_id(&need("the step's id")?)? },
         "interrupt" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: false },
         "kill" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: true },
         "ack" => {

@@ -24,6 +24,9 @@ pub struct Covers {
     /// What is run; left out where no command is.
     #[serde(default = "CommandSeen::nothing", skip_serializing_if = "CommandSeen::is_nothing")]
     pub command: CommandSeen,
+    /// What tells people how things stand where nobody knows what it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<CommandSeen>,
     /// What a person does in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manual: Option<String>,
@@ -48,6 +51,11 @@ impl Covers {
         if let Some(what) = self.command.difference(&now.command) {
             return Some(what);
         }
+        if let (Some(probe), Some(now)) = (&self.probe, &now.probe)
+            && let Some(what) = probe.difference(now)
+        {
+            return Some(format!("its probe: {what}"));
+        }
         let same = Covers { gates: self.gates.clone(), ..now.clone() };
         (*self != same).then(|| "the step as the plan describes it".into())
     }
@@ -56,7 +64,7 @@ impl Covers {
 impl Covers {
     /// Everything that may run on the checks of it.
     pub fn commands(&self) -> impl Iterator<Item = (Part, &CommandSeen)> {
-        std::iter::once((Part::Step, &self.command)).filter(|(_, command)| !command.is_nothing())
+        std::iter::once((Part::Step, &self.command)).filter(|(_, command)| !command.is_nothing()).chain(self.probe.iter().map(|probe| (Part::Probe, probe)))
     }
 }
 

@@ -103,6 +103,7 @@ pub fn freeze(
     let render = |what: &str, template: &crate::plan::Template| {
         template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
     };
+    let probe = step.probe.as_ref().map(|probe| freeze_command(probe, params, folder, secrets)).transpose()?;
     share_text(command.stdin_file.iter_mut().chain(&mut command.files));
     let manual = step.manual.as_ref().map(|words| render("manual", words)).transpose()?;
     if let Some(words) = &manual {
@@ -116,6 +117,7 @@ pub fn freeze(
         checks: step.checks,
         command,
         manual,
+        probe,
         plan: plan.digest,
         gates,
         words: words(step),

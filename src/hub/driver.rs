@@ -7,6 +7,7 @@
 
 mod dying;
 mod freezing;
+mod probing;
 mod running;
 mod typing;
 
@@ -89,6 +90,8 @@ pub enum Input {
     Sample(Sample),
     /// A command said something.
     Run { step: StepId, attempt: u32, report: Report },
+    /// A probe is over.
+    Probed { step: StepId, attempt: u32, end: crate::event::RunEnd, output: Vec<u8> },
     /// Look at the clock.
     Tick,
     /// End, the session unclosed. Where a command runs, only `force` ends the hub: the command would lose its terminal, and
@@ -309,6 +312,7 @@ impl Driver {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Reading { watch, reading, began, asked })?);
             }
             Input::Run { step, attempt, report } => self.report(step, attempt, report, now, batch)?,
+            Input::Probed { step, attempt, end, output } => self.probed((step, attempt), end, output, now, batch)?,
             Input::Tick => {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Tick)?);
                 if let Some((step, attempt)) = self.vanished() {
@@ -569,6 +573,7 @@ impl Driver {
                 self.interrupt(step, *force);
                 None
             }
+            Event::ProbeIntended { step, attempt } => self.probe(step, *attempt),
             Event::InputWritten { step, attempt, .. } => self.typed(step, *attempt, seq),
             Event::Resized { cols, rows } => {
                 if let Some(live) = &self.live {

@@ -9,6 +9,7 @@ mod command;
 mod golden;
 mod lint;
 mod parse;
+mod probe;
 mod problem;
 mod recovery;
 mod sample;
@@ -345,6 +346,8 @@ pub struct Step {
     pub command: Command,
     /// What a person does in its place, in words.
     pub manual: Option<Template>,
+    /// What tells people how things stand where nobody knows what it did.
+    pub probe: Option<Command>,
     /// What it waits for after the run.
     pub until: Option<Until>,
     /// Watches that must be ok.
@@ -376,7 +379,7 @@ pub struct Step {
 impl Step {
     /// Everything it may run.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
-        std::iter::once(&self.command).filter(|command| !command.is_nothing())
+        std::iter::once(&self.command).filter(|command| !command.is_nothing()).chain(&self.probe)
     }
     /// Whether it runs a command. One that does not is done by a person, or only waits.
     pub fn runs(&self) -> bool {

@@ -1,6 +1,6 @@
 //! `[[step]]`: what is done, how much is asked before it, and what it waits for. Start at [`read`].
 
-use super::{command, until};
+use super::{command, probe, until};
 use super::parse::unknown_id;
 use super::table::{Table, Value};
 use super::{Class, Crew, Gate, Step, Verified, Verify, Worse};
@@ -17,6 +17,7 @@ const KEYS: &[&str] = &[
     "verify",
     "until",
     "manual",
+    "probe",
     "point_of_no_return",
     "expects_loss",
     "run_on_clear",
@@ -26,7 +27,7 @@ const KEYS: &[&str] = &[
     "half_way",
     "remains_in",
 ];
-const REFUSED: &[&str] = &["rollback", "preview", "readback", "each", "on", "rehearse", "probe"];
+const REFUSED: &[&str] = &["rollback", "preview", "readback", "each", "on", "rehearse"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {
@@ -76,6 +77,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         title: title?,
         command: command?,
         manual,
+        probe: table.get("probe").and_then(|probe| probe::read(&probe)),
         until: table.get("until").and_then(|until| until::read_until(&until, around.watches)),
         expects_loss: expects_loss?,
         gates: gates?,

@@ -296,7 +296,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         step("each", "{ file = \"f\", first = 1, then = 2 }"),
         step("on", "\"host\""),
         step("rehearse", "[\"x\"]"),
-        step("probe", "[\"x\"]"),
         top("poll", "poll = true"),
         crew("seat", "[[crew.seat]]\nname = \"n\"\nwho = [\"x\"]"),
         tail("checklist", "[[checklist]]\nid = \"c\"\nask = \"?\""),

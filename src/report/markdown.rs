@@ -334,6 +334,10 @@ fn run(out: &mut String, attempt: &Attempt) -> std::fmt::Result {
             writeln!(out, "  - {watch}: {was} → {is}, {}: {}", verdict.word(), inline(why))?;
         }
     }
+    for (at, end, says) in &attempt.probes {
+        let says = if says.is_empty() { "it said nothing".to_owned() } else { code(says) };
+        writeln!(out, "- {} probe: {}; {says}", at.clock(), inline(&end.to_string()))?;
+    }
     if let Some((outcome, said)) = &attempt.settled {
         let word = match outcome {
             Settled::Done => "done",

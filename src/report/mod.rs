@@ -193,6 +193,9 @@ pub struct Attempt {
     pub started: Option<At>,
     pub ended: Option<At>,
     pub end: Option<RunEnd>,
+    /// Every probe of it that ended: when, how, and the beginning of what it printed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<(At, RunEnd, String)>,
     /// Who did it, where no command did, and what they said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<Said>,
@@ -518,7 +521,7 @@ impl Report {
                 attempt.process = Some(process.clone());
                 attempt.started = Some(at);
             }
-            Event::OutputWritten { offset, length, .. } => {
+            Event::OutputWritten { part: Part::Step, offset, length, .. } => {
                 attempt.output_bytes = attempt.output_bytes.max(offset.saturating_add(u64::from(*length)));
             }
             Event::InputWritten { chars, text, .. } => attempt.typed.push((at, by, *chars, text.clone())),
@@ -527,6 +530,7 @@ impl Report {
                 attempt.ended = Some(at);
                 attempt.end = Some(end.clone());
             }
+            Event::ProbeEnded { end, says, .. } => attempt.probes.push((at, end.clone(), says.clone())),
             Event::DoneByHand { by, note, .. } => {
                 attempt.ended = Some(at);
                 attempt.by_hand = Some(Said { at, by: by.clone(), text: note.clone() });
@@ -582,6 +586,7 @@ impl Attempt {
             started: None,
             ended: None,
             end: None,
+            probes: vec![],
             by_hand: None,
             waits: vec![],
             verified: None,

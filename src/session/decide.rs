@@ -3,7 +3,7 @@
 use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
-use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, twin, typing, waiting};
+use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, probe, twin, typing, waiting};
 use crate::clock::At;
 use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled, WaitEnd};
 use crate::hash::Hash;
@@ -97,6 +97,7 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             }
             run(session, at, step, *attempt, note)
         }
+        Request::Probe { step } => probe::asked(session, step),
         Request::Type { step, attempt, text, hidden } => typing::typed(session, author, (step, *attempt), text, *hidden),
         Request::TryRun { step, attempt } => {
             lead_only(session, who)?;

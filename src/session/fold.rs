@@ -3,11 +3,12 @@
 use super::steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepState};
 use super::{
     Checkpoint, Closing, HISTORY, Handover, KEPT, Person, REFUSAL_WINDOW, Said, Session, Told, signing, step_of, story,
+    probe::Probe,
     verify,
     waiting::{ByHand, Waited, Waiting},
 };
 use crate::clock::At;
-use crate::event::{Attention, Event, Reading, RunEnd, Settled, Status, Verdict, WaitEnd};
+use crate::event::{Attention, Event, Part, Reading, RunEnd, Settled, Status, Verdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::WatchId;
 use crate::transcript::record::{Head, Line};
@@ -28,6 +29,10 @@ impl Session {
                 for person in self.people.values_mut().filter(|person| !person.connections.is_empty()) {
                     person.connections.clear();
                     person.gone = Some(at);
+                }
+                // A probe that was under way told nobody anything; it can be asked for again.
+                for run in self.steps.values_mut().filter_map(|state| state.run.as_mut()) {
+                    run.probe = run.probe.take().filter(|probe| probe.ended.is_some());
                 }
             }
             Event::ClockJumped { .. } => {}
@@ -222,6 +227,8 @@ impl Session {
                     still_running: false,
                     interrupted: None,
                     output_bytes: 0,
+                    probe: None,
+                    probe_bytes: 0,
                     size: (80, 24),
                     by_hand: starting.and_then(|starting| starting.said),
                     wait: waits.then(Waiting::default),
@@ -239,9 +246,10 @@ impl Session {
                 }
                 go(state, Move::Start);
             }
-            Event::OutputWritten { offset, length, .. } => {
+            Event::OutputWritten { part, offset, length, .. } => {
                 if let Some(run) = &mut state.run {
-                    run.output_bytes = offset + u64::from(*length);
+                    let bytes = if *part == Part::Probe { &mut run.probe_bytes } else { &mut run.output_bytes };
+                    *bytes = offset + u64::from(*length);
                 }
             }
             Event::RunInterrupted { .. } => {
@@ -280,6 +288,16 @@ impl Session {
             Event::ProcessGone { .. } => {
                 if let Some(run) = &mut state.run {
                     run.still_running = false;
+                }
+            }
+            Event::ProbeIntended { .. } => {
+                if let Some(run) = &mut state.run {
+                    run.probe = Some(Probe { by: by.clone(), at, ended: None });
+                }
+            }
+            Event::ProbeEnded { end, says, .. } => {
+                if let Some(probe) = state.run.as_mut().and_then(|run| run.probe.as_mut()) {
+                    probe.ended = Some((at, end.clone(), says.clone()));
                 }
             }
             Event::DoneByHand { .. } => {

@@ -10,6 +10,7 @@ mod fold;
 mod line;
 mod look;
 mod observe;
+pub mod probe;
 mod recovery;
 pub mod request;
 pub mod signing;
@@ -328,6 +329,8 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::RunEnded { step, .. }
         | Event::OutcomeUnknown { step, .. }
         | Event::ProcessGone { step, .. }
+        | Event::ProbeIntended { step, .. }
+        | Event::ProbeEnded { step, .. }
         | Event::DoneByHand { step, .. }
         | Event::WaitStarted { step, .. }
         | Event::WaitEnded { step, .. }

@@ -3,7 +3,7 @@
 
 use super::decide::{refused, void, void_open};
 use super::steps::{Phase, StepState};
-use super::{Closing, Session, recovery, twin, verify, waiting};
+use super::{Closing, Session, probe, recovery, twin, verify, waiting};
 use crate::clock::At;
 use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
@@ -35,6 +35,8 @@ pub enum Fact {
     Started { step: StepId, attempt: u32, process: Process, cols: u16, rows: u16 },
     /// The command printed something, which lies on disk.
     Output { step: StepId, attempt: u32, offset: u64, length: u32, hash: Hash },
+    /// A probe is over; `output`: length and hash of what it printed, which lies on disk.
+    Probed { step: StepId, attempt: u32, end: RunEnd, says: String, output: Option<(u32, Hash)> },
     /// The command did not take what was typed.
     InputLost { step: StepId, attempt: u32, why: String },
     /// The process is gone, or never was.
@@ -113,6 +115,9 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             }],
             None => vec![],
         },
+        Fact::Probed { step, attempt, end, says, output } => {
+            probe::over(session, (step, *attempt), end, says, *output)
+        }
         Fact::InputLost { step, attempt, why } => match live(session, step, *attempt) {
             Some(_) => vec![Event::InputLost { step: step.clone(), attempt: *attempt, why: why.clone() }],
             None => vec![],

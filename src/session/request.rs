@@ -39,6 +39,8 @@ pub enum Request {
     Did { step: StepId, attempt: u32, note: String },
     /// Start what a screen shows as locked. Never starts anything: it puts on record that somebody tried, and why not.
     TryRun { step: StepId, attempt: u32 },
+    /// Run the probe of a step that has to be judged.
+    Probe { step: StepId },
     /// A line for the command that runs. `hidden` is filled in by the hub, never by a client.
     Type {
         step: StepId,
@@ -86,6 +88,7 @@ impl Request {
             Request::Object { .. } => "object",
             Request::Withdraw { .. } => "withdraw",
             Request::Run { .. } | Request::Did { .. } | Request::TryRun { .. } => "run",
+            Request::Probe { .. } => "probe",
             Request::Type { .. } => "type",
             Request::Interrupt { .. } => "interrupt",
             Request::Ack { .. } => "ack",
@@ -114,6 +117,7 @@ impl Request {
             | Request::Run { step, .. }
             | Request::Did { step, .. }
             | Request::TryRun { step, .. }
+            | Request::Probe { step }
             | Request::Type { step, .. }
             | Request::Interrupt { step, .. }
             | Request::Ack { step, .. }
@@ -227,6 +231,10 @@ pub enum Refusal {
     NotStopped,
     #[error("step {step} runs a command; nobody does it by hand")]
     NotByHand { step: StepId },
+    #[error("the plan has no probe for step {step}")]
+    NoProbe { step: StepId },
+    #[error("the probe of step {step} runs already")]
+    Probing { step: StepId },
     #[error("nobody types to step {step}: its plan says no `input`")]
     TakesNoInput { step: StepId },
     #[error("the terminal of step {step} shows what is typed, and this step takes text only while it hides it")]

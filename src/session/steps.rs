@@ -1,5 +1,6 @@
 //! The life of a step, as one table.
 
+use super::probe::Probe;
 use super::verify::Verifying;
 use super::waiting::{ByHand, Waited, Waiting};
 use crate::clock::At;
@@ -296,6 +297,12 @@ pub struct RunState {
     pub interrupted: Option<Principal>,
     /// Bytes printed.
     pub output_bytes: u64,
+    /// The latest probe, asked for by who has to judge it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+    /// Bytes that probes printed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub probe_bytes: u64,
     /// Columns and rows of its terminal.
     pub size: (u16, u16),
     /// Who did it, where no command did.
@@ -313,6 +320,10 @@ pub struct RunState {
     /// What that came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<(Verdict, Vec<Compared>)>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// A word of a person on a step.

@@ -110,6 +110,10 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             )
         }
         Event::ProcessGone { .. } => format!("the process of {step} is gone"),
+        Event::ProbeIntended { .. } => format!("{by} has the probe of {step} run"),
+        Event::ProbeEnded { end, says, .. } => {
+            format!("the probe of {step} is over: {}{}", shown(&end.to_string()), quoted(says))
+        }
         Event::DoneByHand { by, note, .. } => format!("{step} was done by hand by {by}{}", quoted(note)),
         Event::WaitStarted { watch, until, anew, .. } => {
             let until = until.map_or_else(|| ", without a limit".to_owned(), |until| format!(", until {}", until.clock()));

@@ -37,6 +37,7 @@ run = ["./clean"]
 
 mod drift;
 mod verify;
+mod typing;
 mod waiting;
 
 struct Desk {
@@ -138,6 +139,7 @@ impl Desk {
             checks: 2,
             command: CommandSeen::bare(["./drop"], exe),
             manual: None,
+            probe: None,
             plan: self.session.plan.digest,
             gates: vec![],
             words: BTreeMap::new(),

@@ -119,6 +119,7 @@ impl Pilot<'_> {
                 ..CommandSeen::bare([&format!("/srv/plans/{id}"), "--index", "old; rm -rf `x`\n"], exe)
             },
             manual: None,
+            probe: None,
             plan: session.plan.digest,
             gates: gates.collect(),
             words: [("undo".to_owned(), "restore from backup".to_owned())].into(),

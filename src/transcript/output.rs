@@ -109,7 +109,9 @@ pub(super) fn expire(transcript: &Path, now: At, dry_run: bool) -> Result<Vec<(P
 /// A salt, an output file, or a note of a process.
 fn is_ours(name: &str) -> bool {
     let of_run = |name: &str| name.rsplit_once('-').is_some_and(|(_, attempt)| attempt.parse::<u32>().is_ok());
-    let run = name.strip_suffix(".pid").or_else(|| name.strip_suffix(&format!("-{}", Part::Step.word())));
+    let parts = [Part::Step, Part::Probe];
+    let of = |part: Part| name.strip_suffix(&format!("-{}", part.word()));
+    let run = name.strip_suffix(".pid").or_else(|| parts.into_iter().find_map(of));
     SALTS.contains(&name) || run.is_some_and(of_run)
 }
 

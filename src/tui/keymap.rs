@@ -23,6 +23,7 @@ pub enum Verb {
     Withdraw,
     Interrupt,
     Type,
+    Probe,
     Settle,
     Release,
     Handover,
@@ -96,6 +97,7 @@ pub const MAIN: &[Entry] = entries! {
     "u" Verb::Withdraw, "withdraw", "take your check back";
     "d" Verb::Disarm, "disarm", "let go of what is armed; every check on it ends";
     "k" Verb::Settle, "settle", "take note of how a failed or unknown step counts";
+    "p" Verb::Probe, "probe", "run the probe of the step that has to be settled: it tells how things stand";
     "A" Verb::Release, "release", "agree that the line goes on";
     "i" Verb::Interrupt, "interrupt", "interrupt what runs, or give up a wait; asks for the step's id";
     "e" Verb::Type, "type", "enter text for the running command, line by line, where its plan lets the lead; Esc leaves";
@@ -204,6 +206,7 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
         (Place::Main, 'A') => Some(Verb::Release),
         (Place::Main, 'i' | 'I') => Some(Verb::Interrupt),
         (Place::Main, 'e') => Some(Verb::Type),
+        (Place::Main, 'p') => Some(Verb::Probe),
         (Place::Main, 'm') => Some(Verb::Mark),
         (Place::Main, 'H') => Some(Verb::Handover),
         (Place::Main, 'Q') => Some(Verb::Close),
@@ -365,6 +368,18 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
                 return Err("observers only watch and pull the andon".into());
             }
             running(session).map(|_| ()).ok_or_else(|| "nothing runs".into())
+        }
+        Verb::Probe => {
+            if role == Role::Observer {
+                return Err("observers only watch and pull the andon".into());
+            }
+            match session.owing_step() {
+                Some((step, _)) if step.probe.is_none() => {
+                    Err(format!("the plan has no probe for {}", facts::numbered(session, &step.id)))
+                }
+                Some(_) => Ok(()),
+                None => Err("nothing has to be settled".into()),
+            }
         }
         Verb::Type => {
             lead()?;

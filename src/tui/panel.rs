@@ -221,6 +221,10 @@ fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width
         let words = format!("{}  fetched by the hub, not shown; salted sha256 {}", escaped(key), hash.short());
         all.extend(named(look, "secret", text(words), width));
     }
+    if let Some(probe) = &covers.probe {
+        let words = super::text::command_line(&probe.argv);
+        all.extend(named(look, "probe", text(words), width));
+    }
     if covers.command.is_nothing() {
         all.extend(named(look, "digest", vec![look.span(armed.digest().to_string(), Ink::Strong)], width));
         return all;

@@ -420,6 +420,11 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
                 ask(Purpose::Interrupt { step: step.id.clone() });
             }
         }
+        Verb::Probe => {
+            if let Some((step, _)) = session.owing_step() {
+                actions.push(Action::Ask(Request::Probe { step: step.id.clone() }));
+            }
+        }
         Verb::Type => {
             if let Some((step, state)) = session.live_step() {
                 ask(Purpose::Type { step: step.id.clone(), attempt: state.attempt });

@@ -19,6 +19,7 @@ mod lag;
 mod limits;
 mod outage;
 mod plain;
+mod probed;
 mod quorum;
 #[cfg(feature = "kafka")]
 mod real;

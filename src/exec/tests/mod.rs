@@ -45,6 +45,7 @@ fn step(command: &Command) -> Step {
         checks: 1,
         command: command.clone(),
         manual: None,
+        probe: None,
         until: None,
         gates: vec![],
         after: vec![],

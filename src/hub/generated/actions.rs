@@ -169,6 +169,7 @@ takes = "6h"
 [[step]]
 id = "build"
 run = ["./build"]
+probe = ["./probe"]
 input = "hidden-only"
 expects_loss = ["events"]
 gates = ["api"]
@@ -218,6 +219,7 @@ run_on_clear = true
 id = "second"
 class = "critical"
 run = ["./second"]
+probe = ["./probe"]
 until = { watch = "api", within = "20s" }
 [[step]]
 id = "drain"

@@ -145,6 +145,9 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
         if state.run.as_ref().is_some_and(|run| run.still_running) {
             return Input::Gone { step, attempt };
         }
+        if world.evidence.plan.step(&step).is_some_and(|step| step.probe.is_some()) && rng.percent(30) {
+            return ask(&shadow, Request::Probe { step });
+        }
         let outcome = if rng.percent(50) { Settled::Done } else { Settled::Failed };
         return ask(&shadow, Request::Settle { step, outcome, why: text(rng) });
     }
@@ -238,6 +241,7 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         18 => Request::Interrupt { step, force: rng.percent(50) },
         19 if rng.percent(50) => Request::Type { step, attempt, text: Typed(text(rng)), hidden: None },
         19 => Request::Ack { step, why: text(rng) },
+        20 if rng.percent(50) => Request::Probe { step },
         20 => Request::Settle { step, outcome: Settled::Done, why: text(rng) },
         21 => Request::Andon { why: text(rng) },
         22..25 => Request::Release,

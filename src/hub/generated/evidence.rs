@@ -262,6 +262,8 @@ pub fn attempt_of(event: &Event) -> Option<u32> {
         | Event::RunInterrupted { attempt, .. }
         | Event::RunEnded { attempt, .. }
         | Event::OutcomeUnknown { attempt, .. }
+        | Event::ProbeIntended { attempt, .. }
+        | Event::ProbeEnded { attempt, .. }
         | Event::DoneByHand { attempt, .. }
         | Event::WaitStarted { attempt, .. }
         | Event::WaitEnded { attempt, .. }

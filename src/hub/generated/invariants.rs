@@ -421,6 +421,11 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
             let requested = e.of(index, "RunRequested", step, *attempt).and_then(life);
             ensure(requested == life(index), || format!("{step} was intended from a request of another life"))?;
         }
+        // A probe belongs to a step that has to be judged, and to this life of the hub.
+        if let Event::ProbeEnded { step, attempt, .. } = &line.event {
+            let asked = e.of(index, "ProbeIntended", step, *attempt);
+            ensure(asked.and_then(life) == life(index), || format!("the probe of {step} ended in another life"))?;
+        }
         // No hub moves an anchor, a new one included, but after a planned purge that ended well.
         if let Event::AnchorTaken { watch, .. } = &line.event {
             let of = |line: &Line| matches!(&line.event, Event::AnchorTaken { watch: w, .. } if w == watch);

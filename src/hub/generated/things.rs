@@ -43,6 +43,7 @@ impl World {
             title: step.title.clone(),
             class: step.class.word().into(),
             checks: step.checks,
+            probe: step.probe.as_ref().map(|_| CommandSeen::bare(["./probe"], exe.clone())),
             manual: step.manual.as_ref().map(|words| words.text().to_owned()),
             command: CommandSeen {
                 env: BTreeMap::from([("PATH".into(), "/bin".into())]),

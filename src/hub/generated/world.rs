@@ -407,6 +407,11 @@ impl World {
                 self.broken_spawn = false;
                 self.jobs.starts.push(Fact::Ended { step, attempt, end: RunEnd::NotStarted { why: why.into() } });
             }
+            Event::ProbeIntended { step, attempt } => {
+                let (step, attempt, says) = (step.clone(), *attempt, HOSTILE[seq as usize % HOSTILE.len()].into());
+                let (end, output) = (RunEnd::Exited { code: 0 }, Some((7, Hash::ZERO)));
+                self.jobs.starts.push(Fact::Probed { step, attempt, end, says, output });
+            }
             Event::RunInterrupted { step, attempt, force } => {
                 let mut procs = self.procs.iter_mut();
                 if let Some(proc) = procs.find(|p| p.step == *step && p.attempt == *attempt && p.end.is_none()) {

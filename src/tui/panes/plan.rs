@@ -174,6 +174,10 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
         let (_, _, ink) = facts::phase(state.phase);
         detail("run", vec![look.span(result, ink)]);
     }
+    let probed = state.run.as_ref().filter(|_| state.phase.owes_acknowledgement());
+    if let Some(told) = probed.and_then(crate::session::probe::told) {
+        detail("probe", vec![look.span(shown(&told), Ink::Text)]);
+    }
     if let Some(expected) = step.expected {
         let drift = crate::session::drift::of_step(step, state, look.at());
         let (over, ink) = match drift {
