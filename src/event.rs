@@ -183,8 +183,16 @@ pub enum Event {
     RunInterrupted { step: StepId, attempt: u32, force: bool },
     /// The process is gone, or never was.
     RunEnded { step: StepId, attempt: u32, end: RunEnd },
-    /// The hub died between intent and end: nobody knows.
-    OutcomeUnknown { step: StepId, attempt: u32, process: Option<Process>, still_running: bool },
+    /// Nobody knows how it ended: the hub died between intent and end, or the link to the machine it runs on was lost (`end`:
+    /// how ssh ended).
+    OutcomeUnknown {
+        step: StepId,
+        attempt: u32,
+        process: Option<Process>,
+        still_running: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        end: Option<RunEnd>,
+    },
     /// The process of an unknown run was seen to be gone.
     ProcessGone { step: StepId, attempt: u32 },
     /// A person did what the step asks for; no command ran.

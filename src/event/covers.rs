@@ -89,6 +89,7 @@ impl CommandSeen {
             files: vec![],
             host: "host".into(),
             user: "user".into(),
+            remote: false,
         }
     }
     /// No command: what stands in a step that a person does, or that only waits. No process can come of it.
@@ -201,6 +202,9 @@ pub struct CommandSeen {
     pub host: String,
     /// Who it runs as.
     pub user: String,
+    /// Whether that machine is another one, reached over ssh: the end of the link is not the end of the command.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remote: bool,
 }
 
 /// A file as it was when looked at.

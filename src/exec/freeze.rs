@@ -5,12 +5,13 @@
 //! are not UTF-8) is refused rather than shown differently. Start at [`freeze`].
 
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
+use super::remote;
 use super::lookup::{self, Kind};
 use crate::clock::human;
 use crate::event::{CommandSeen, Covers, FileSeen, FolderSeen, GateSeen};
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
-use crate::plan::{Command, Input, Io, Params, Plan, RenderError, Stdin, Step};
+use crate::plan::{Command, Host, Input, Io, Params, Plan, RenderError, Run, Stdin, Step, Template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -137,6 +138,9 @@ fn freeze_command(
         template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
     };
     let argv = command.run.argv(params).map_err(|source| FreezeError::Render { what: "run".into(), source })?;
+    if let Some(host) = &command.on {
+        return freeze_remote(command, host, argv, params, folder);
+    }
     let program = argv.first().filter(|word| !word.is_empty()).ok_or(FreezeError::NoCommand)?;
     for (index, word) in argv.iter().enumerate() {
         visible(|| format!("argument {index}"), word)?;
@@ -214,7 +218,41 @@ fn freeze_command(
         files,
         host: host(),
         user: user(),
+        remote: false,
     })
+}
+
+/// What runs on another machine is, here, ssh: with the script that it is fed.
+fn freeze_remote(
+    command: &Command,
+    host: &Host,
+    argv: Vec<String>,
+    params: &Params,
+    folder: &Path,
+) -> Result<CommandSeen, FreezeError> {
+    let render = |what: &str, template: &crate::plan::Template| {
+        template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
+    };
+    if argv.first().is_none_or(String::is_empty) {
+        return Err(FreezeError::NoCommand);
+    }
+    let mut env = BTreeMap::new();
+    for (name, value) in &command.env {
+        env.insert(name.clone(), render(&format!("env.{name}"), value)?);
+    }
+    let cwd = command.cwd.as_ref().map(|cwd| render("cwd", cwd)).transpose()?;
+    let script = remote::script(&command.run, &argv, &env, cwd.as_deref());
+    visible(|| "the script".into(), &script)?;
+    let literal = |word: &String| Template::literal(word);
+    let local = Command {
+        run: Run::Argv(remote::argv(host, params, folder)?.iter().map(literal).collect()),
+        io: Io::Pipe,
+        timeout: command.timeout,
+        ..Command::nothing()
+    };
+    let seen = freeze_command(&local, params, folder, &BTreeMap::new())?;
+    let (host, user) = (host.name.clone(), host.user.clone());
+    Ok(CommandSeen { stdin: Some(script), host, user, remote: true, ..seen })
 }
 
 /// What every command gets, and nothing else: what the hub happens to carry in its own environment (agents, tokens,

@@ -14,6 +14,7 @@ mod opened;
 mod process;
 mod pty;
 mod reader;
+mod remote;
 mod screen;
 mod spawn;
 

@@ -2,11 +2,11 @@
 
 use super::table::{Table, Value};
 use super::units::is_identifier;
-use super::{Command, Input, Io, Stdin, Template};
+use super::{Command, Input, Io, Stdin, Template, hosts};
 use std::collections::BTreeMap;
 
 /// The keys of a command; a table that holds one may have more.
-pub(super) const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "io", "input"];
+pub(super) const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "io", "input", "on"];
 
 /// The command among a table's keys.
 pub(super) fn read(table: &Table<'_>) -> Option<Command> {
@@ -29,7 +29,13 @@ pub(super) fn read(table: &Table<'_>) -> Option<Command> {
             value.wrong::<()>("`input` and `stdin` in one step", "the end of that text is the end of all input");
         }
     }
+    let on = hosts::on(table);
+    let secret = env.iter().flat_map(BTreeMap::values).any(|value| !value.secrets().is_empty());
+    if let Some(value) = table.get("on").filter(|_| secret) {
+        value.wrong::<()>("a secret in a command on another host", "it would stand in the script that everybody reads");
+    }
     Some(Command {
+        on: on?,
         input: input?,
         cwd: table.template("cwd"),
         stdin: table.get("stdin").and_then(|stdin| read_stdin(&stdin)),

@@ -7,6 +7,7 @@
 mod command;
 #[cfg(test)]
 mod golden;
+mod hosts;
 mod lint;
 mod parse;
 mod probe;
@@ -412,6 +413,8 @@ pub struct Command {
     pub io: Io,
     /// Whether the lead may type to it while it runs.
     pub input: Input,
+    /// The machine it runs on, where that is another one than the hub's.
+    pub on: Option<Host>,
 }
 
 impl Command {
@@ -427,6 +430,7 @@ impl Command {
             timeout: None,
             io: Io::Pty,
             input: Input::None,
+            on: None,
         }
     }
     /// Whether that is what it is.
@@ -493,6 +497,23 @@ pub enum Io {
     Pty,
     /// Pipes.
     Pipe,
+}
+
+/// Another machine, reached over ssh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Its name in the plan.
+    pub name: String,
+    /// Where it is.
+    pub address: String,
+    /// The port of its ssh server.
+    pub port: u16,
+    /// Who runs commands there.
+    pub user: String,
+    /// Its host key, kind and base64. No other one is talked to.
+    pub host_key: String,
+    /// The file of the key that opens it; relative to the plan's folder. What ssh finds by itself where none is given.
+    pub identity: Option<Template>,
 }
 
 /// Whether the lead may type to a running command.

@@ -5,8 +5,8 @@ use super::problem::{PlanError, Problem};
 use super::table::{Context, Table, Value};
 use super::units::is_identifier;
 use super::{
-    Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch, recovery,
-    steps, watches,
+    Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch, hosts,
+    recovery, steps, watches,
 };
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId, is_hidden};
@@ -45,6 +45,7 @@ const KEYS: &[&str] = &[
     "crew",
     "params",
     "secrets",
+    "hosts",
     "recovery",
     "watch",
     "step",
@@ -119,6 +120,8 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
     // Parameters and secrets first: every template after them is checked against their names.
     let params = top.get("params").map_or_else(|| Some(BTreeMap::new()), |value| read_params(&value));
     let secrets = top.get("secrets").map_or_else(|| Some(BTreeMap::new()), |value| read_secrets(&value));
+    let hosts = hosts::read(&top);
+    cx.hosts.replace(hosts.clone().unwrap_or_default());
     let crew = read_crew(&top);
     let watch_tables = top.tables("watch", WATCHES_MAX);
     let mut watches = read_watches(&watch_tables);
@@ -133,6 +136,7 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
         watches::session::of_plan(watches, name.as_deref().unwrap_or_default());
     }
     let lost = [("hold", ShadowLost::Hold), ("warn", ShadowLost::Warn)];
+    hosts?;
     Some(Plan {
         text: cx.text.into(),
         digest: Hash::of(cx.text.as_bytes()),

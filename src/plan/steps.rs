@@ -27,7 +27,7 @@ const KEYS: &[&str] = &[
     "half_way",
     "remains_in",
 ];
-const REFUSED: &[&str] = &["rollback", "preview", "readback", "each", "on", "rehearse"];
+const REFUSED: &[&str] = &["rollback", "preview", "readback", "each", "rehearse"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {

@@ -29,11 +29,14 @@ pub(super) struct Context<'a> {
     problems: RefCell<Vec<Problem>>,
     params: RefCell<Vec<String>>,
     secrets: RefCell<Vec<String>>,
+    /// The machines that commands may run on.
+    pub hosts: RefCell<std::collections::BTreeMap<String, super::Host>>,
 }
 
 impl<'a> Context<'a> {
     pub fn new(text: &'a str) -> Self {
-        Self { text, problems: RefCell::default(), params: RefCell::default(), secrets: RefCell::default() }
+        let (problems, params, secrets) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Self { text, problems, params, secrets, hosts: RefCell::default() }
     }
     pub fn problem(&self, span: Span, message: impl Into<String>, label: impl Into<String>) {
         self.push(span, message.into(), label.into(), None);

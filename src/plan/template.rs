@@ -32,6 +32,11 @@ impl Template {
         engine().template_from_str(text).map_err(|error| error.to_string())?;
         Ok(Self(text.to_owned()))
     }
+    /// Text that stands for itself, whatever braces are in it.
+    pub(crate) fn literal(text: &str) -> Self {
+        let tag = ["{{", "{%", "{#"].iter().any(|tag| text.contains(tag));
+        Self(if tag { format!("{{% raw %}}{text}{{% endraw %}}") } else { text.to_owned() })
+    }
     /// As it stands in the plan.
     pub fn text(&self) -> &str {
         &self.0

@@ -294,7 +294,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         step("preview", "{ run = [\"x\"] }"),
         step("readback", "[\"i\"]"),
         step("each", "{ file = \"f\", first = 1, then = 2 }"),
-        step("on", "\"host\""),
         step("rehearse", "[\"x\"]"),
         top("poll", "poll = true"),
         crew("seat", "[[crew.seat]]\nname = \"n\"\nwho = [\"x\"]"),

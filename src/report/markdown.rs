@@ -308,7 +308,11 @@ fn run(out: &mut String, attempt: &Attempt) -> std::fmt::Result {
         writeln!(out, "- {} ended: **{}**{took}", at.clock(), inline(&end.to_string()))?;
     }
     if let (true, Some(at)) = (attempt.lost, attempt.ended) {
-        writeln!(out, "- {} **outcome unknown**: the hub died while it ran", at.clock())?;
+        let why = match &attempt.link_lost {
+            Some(end) => format!("the link to its host was lost ({})", inline(&end.to_string())),
+            None => "the hub died while it ran".to_owned(),
+        };
+        writeln!(out, "- {} **outcome unknown**: {why}", at.clock())?;
     }
     if let Some(said) = &attempt.by_hand {
         let note = if said.text.is_empty() { String::new() } else { format!(": {}", inline(&said.text)) };

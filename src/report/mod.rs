@@ -204,8 +204,11 @@ pub struct Attempt {
     pub waits: Vec<WaitReport>,
     /// How things stood afterwards, held against before.
     pub verified: Option<(At, RunVerdict, Vec<Compared>)>,
-    /// The hub died in between.
+    /// The hub died in between, or the link to its host was lost.
     pub lost: bool,
+    /// How the link ended, where that was what was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_lost: Option<RunEnd>,
     pub interrupted: Vec<(At, Principal, bool)>,
     /// What was typed to it; without text where its terminal hid it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -547,8 +550,9 @@ impl Report {
             Event::VerifyEnded { verdict, compared, .. } => {
                 attempt.verified = Some((at, *verdict, compared.clone()));
             }
-            Event::OutcomeUnknown { .. } => {
+            Event::OutcomeUnknown { end, .. } => {
                 attempt.ended = Some(at);
+                attempt.link_lost = end.clone();
                 attempt.lost = true;
             }
             Event::Acknowledged { outcome, why, .. } => {
@@ -591,6 +595,7 @@ impl Attempt {
             waits: vec![],
             verified: None,
             lost: false,
+            link_lost: None,
             interrupted: vec![],
             typed: vec![],
             output_bytes: 0,

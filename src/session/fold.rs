@@ -276,8 +276,9 @@ impl Session {
                     },
                 );
             }
-            Event::OutcomeUnknown { process, still_running, .. } => {
+            Event::OutcomeUnknown { process, still_running, end, .. } => {
                 if let Some(run) = &mut state.run {
+                    run.end = end.clone();
                     run.process = run.process.take().or_else(|| process.clone());
                     run.ended = Some(at);
                     run.ended_by = Some(Head { seq: line.seq, hash });

@@ -125,6 +125,13 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
         Fact::Ended { step, attempt, end } => {
             let unstarted = matches!(end, RunEnd::NotStarted { .. });
             match live(session, step, *attempt) {
+                Some(state) if state.phase == Phase::Running && link_lost(state, end) => vec![Event::OutcomeUnknown {
+                    step: step.clone(),
+                    attempt: *attempt,
+                    process: None,
+                    still_running: false,
+                    end: Some(end.clone()),
+                }],
                 Some(state) if unstarted == (state.phase == Phase::Intended) => {
                     let mut events = vec![Event::RunEnded { step: step.clone(), attempt: *attempt, end: end.clone() }];
                     let verified = session.plan.step(step).filter(|_| end.is_success());
@@ -309,9 +316,17 @@ fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process
             attempt: state.attempt,
             process,
             still_running: alive.is_some(),
+            end: None,
         });
     }
     events
+}
+
+/// Whether what ended is ssh and not the command: it may run on at the other end, or never have begun. 255 is what ssh says
+/// of itself.
+fn link_lost(state: &StepState, end: &RunEnd) -> bool {
+    let remote = state.armed.as_ref().is_some_and(|armed| armed.covers.covers().command.remote);
+    remote && !matches!(end, RunEnd::Exited { code: 0..=254 })
 }
 
 fn gate_cause(session: &Session, step: &Step, at: At) -> Option<Cause> {

@@ -103,6 +103,9 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             };
             format!("{step} {word}: {}", shown(&end.to_string()))
         }
+        Event::OutcomeUnknown { end: Some(end), .. } => {
+            format!("{step} is unknown: the link to its host was lost ({})", shown(&end.to_string()))
+        }
         Event::OutcomeUnknown { still_running, .. } => {
             format!(
                 "{step} is unknown: the hub died while it ran{}",

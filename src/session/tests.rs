@@ -36,6 +36,7 @@ run = ["./clean"]
 "#;
 
 mod drift;
+mod remote;
 mod verify;
 mod typing;
 mod waiting;
@@ -43,6 +44,8 @@ mod waiting;
 struct Desk {
     session: Session,
     now: At,
+    /// Whether its commands run on another machine.
+    remote: bool,
 }
 
 fn who(name: &str) -> Principal {
@@ -84,7 +87,8 @@ impl Desk {
     fn open(plan: &str, allowed: Option<&str>) -> Desk {
         let now = At::from_micros(1_795_219_200_000_000);
         let opened = opened(plan, allowed, allowed.map(|text| Hash::of(text.as_bytes())));
-        Desk { session: Session::open(&line(1, now, &Principal::hub(), opened), Hash::ZERO).unwrap(), now }
+        let session = Session::open(&line(1, now, &Principal::hub(), opened), Hash::ZERO).unwrap();
+        Desk { session, now, remote: false }
     }
     fn fold(&mut self, by: &Principal, events: Vec<Event>) -> Vec<&'static str> {
         let kinds = events.iter().map(Event::kind).collect();
@@ -137,7 +141,7 @@ impl Desk {
             title: "drop".into(),
             class: "irreversible".into(),
             checks: 2,
-            command: CommandSeen::bare(["./drop"], exe),
+            command: CommandSeen { remote: self.remote, ..CommandSeen::bare(["./drop"], exe) },
             manual: None,
             probe: None,
             plan: self.session.plan.digest,

@@ -375,6 +375,7 @@ pub fn run_result(state: &StepState) -> Option<String> {
     let took = run.ended.map(|ended| ended.since(run.started.unwrap_or(run.intended)));
     let after = took.map_or_else(String::new, |took| format!(" after {}", human(took)));
     Some(match (&run.end, state.phase) {
+        (Some(end), Phase::Unknown) => format!("outcome unknown: link lost, {}{after}", shown(&end.to_string())),
         (Some(end), _) => format!("{}{after}", shown(&end.to_string())),
         (None, Phase::Unknown | Phase::SettledDone | Phase::SettledFailed) => {
             "outcome unknown: the hub died while it ran".into()

@@ -25,6 +25,7 @@ mod quorum;
 mod real;
 mod reconnect;
 mod refusals;
+mod remote;
 #[cfg(feature = "kafka")]
 mod retention;
 mod secrets;

@@ -28,6 +28,7 @@ fn command(io: Io, argv: &[&str]) -> Command {
         files: vec![],
         timeout: None,
         input: crate::plan::Input::None,
+        on: None,
         io,
     }
 }
