@@ -64,7 +64,9 @@ impl Covers {
 impl Covers {
     /// Everything that may run on the checks of it.
     pub fn commands(&self) -> impl Iterator<Item = (Part, &CommandSeen)> {
-        std::iter::once((Part::Step, &self.command)).filter(|(_, command)| !command.is_nothing()).chain(self.probe.iter().map(|probe| (Part::Probe, probe)))
+        std::iter::once((Part::Step, &self.command))
+            .filter(|(_, command)| !command.is_nothing())
+            .chain(self.probe.iter().map(|probe| (Part::Probe, probe)))
     }
 }
 
@@ -95,7 +97,13 @@ impl CommandSeen {
     /// No command: what stands in a step that a person does, or that only waits. No process can come of it.
     pub fn nothing() -> CommandSeen {
         let exe = FileSeen { path: String::new(), sha256: Hash::ZERO, size: 0, text: None };
-        CommandSeen { cwd: String::new(), io: String::new(), host: String::new(), user: String::new(), ..Self::bare([""; 0], exe) }
+        CommandSeen {
+            cwd: String::new(),
+            io: String::new(),
+            host: String::new(),
+            user: String::new(),
+            ..Self::bare([""; 0], exe)
+        }
     }
     /// Whether that is what it is.
     pub fn is_nothing(&self) -> bool {

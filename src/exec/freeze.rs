@@ -5,8 +5,8 @@
 //! are not UTF-8) is refused rather than shown differently. Start at [`freeze`].
 
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
-use super::remote;
 use super::lookup::{self, Kind};
+use super::remote;
 use crate::clock::human;
 use crate::event::{CommandSeen, Covers, FileSeen, FolderSeen, GateSeen};
 use crate::hash::Hash;
@@ -97,7 +97,8 @@ pub fn freeze(
     gates: Vec<GateSeen>,
     secrets: &BTreeMap<String, Hash>,
 ) -> Result<Covers, FreezeError> {
-    let mut command = match step.runs() {
+    // What neither runs, nor is done by a person, nor waits, has lost its command.
+    let mut command = match step.runs() || (step.manual.is_none() && step.until.is_none()) {
         true => freeze_command(&step.command, params, folder, secrets)?,
         false => CommandSeen::nothing(),
     };
@@ -466,7 +467,8 @@ fn words(step: &Step) -> BTreeMap<String, String> {
     let words = words.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
     // Shown with the plan's words: whoever checks has to know when the step counts as done.
     let until = step.until.as_ref().map(|until| {
-        let within = until.within.map_or_else(|| ", without a limit".to_owned(), |it| format!(", for at most {}", human(it)));
+        let within =
+            until.within.map_or_else(|| ", without a limit".to_owned(), |it| format!(", for at most {}", human(it)));
         ("done_once".to_owned(), format!("{} reads ok{within}", until.watch))
     });
     words.chain(until).collect()

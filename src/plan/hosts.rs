@@ -75,7 +75,8 @@ pub(super) fn on(table: &Table<'_>) -> Option<Option<Host>> {
         return None;
     };
     if let Some((key, local)) = LOCAL.iter().find_map(|key| Some((key, table.get(key)?))) {
-        return local.wrong(format!("`{key}` in a command on another host"), "expected no more than run, env, cwd and timeout");
+        return local
+            .wrong(format!("`{key}` in a command on another host"), "expected no more than run, env, cwd and timeout");
     }
     Some(Some(host.clone()))
 }

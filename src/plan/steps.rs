@@ -1,9 +1,9 @@
 //! `[[step]]`: what is done, how much is asked before it, and what it waits for. Start at [`read`].
 
-use super::{command, probe, until};
 use super::parse::unknown_id;
 use super::table::{Table, Value};
 use super::{Class, Crew, Gate, Step, Verified, Verify, Worse};
+use super::{command, probe, until};
 use crate::name::{StepId, WatchId};
 use std::collections::BTreeSet;
 use std::time::Duration;

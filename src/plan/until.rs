@@ -36,7 +36,12 @@ pub(super) fn read_act(table: &Table<'_>) -> Option<(Command, Option<Template>)>
     if let Some(verify) = table.get("verify") {
         let help = "`until = \"watch\"` waits for a watch after somebody said that it is done";
         let message = "`verify` on a manual step";
-        verify.cx.problem_with_help(verify.span(), message, "nobody knows when it was done, and so what was before", help);
+        verify.cx.problem_with_help(
+            verify.span(),
+            message,
+            "nobody knows when it was done, and so what was before",
+            help,
+        );
         return None;
     }
     if let Some(starts) = table.get("run_on_clear").filter(|starts| starts.is_true()) {
@@ -49,7 +54,9 @@ pub(super) fn read_act(table: &Table<'_>) -> Option<(Command, Option<Template>)>
 fn nothing_runs(table: &Table<'_>, why: &str) -> Option<Command> {
     let given = command::KEYS.iter().find_map(|key| Some((key, table.get(key)?)));
     match given {
-        Some((key, value)) => value.wrong(format!("`{key}` in a step without `run`"), format!("{why}, and no command runs")),
+        Some((key, value)) => {
+            value.wrong(format!("`{key}` in a step without `run`"), format!("{why}, and no command runs"))
+        }
         None => Some(Command::nothing()),
     }
 }

@@ -176,7 +176,8 @@ fn times(out: &mut String, report: &Report) -> std::fmt::Result {
             step.drift().map_or_else(String::new, |drift| drift.to_string())
         )?;
     }
-    let drift = expected.iter().filter_map(|step| step.drift()).reduce(|sum, it| Drift { ms: sum.ms.saturating_add(it.ms) });
+    let drift =
+        expected.iter().filter_map(|step| step.drift()).reduce(|sum, it| Drift { ms: sum.ms.saturating_add(it.ms) });
     if let Some(drift) = drift {
         writeln!(out, "| | these steps | | | {drift} |")?;
     }

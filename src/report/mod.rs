@@ -12,7 +12,8 @@ pub use markdown::write_beside;
 
 use crate::clock::At;
 use crate::event::{
-    Compared, Event, Frozen, Outcome, Part, Process, Role, RunEnd, Settled, Status, Verdict as RunVerdict, WaitEnd};
+    Compared, Event, Frozen, Outcome, Part, Process, Role, RunEnd, Settled, Status, Verdict as RunVerdict, WaitEnd,
+};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::session::drift::Drift;

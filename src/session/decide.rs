@@ -33,7 +33,9 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         if length > TEXT_CHARS_MAX {
             return Err(Refusal::TooLong(length));
         }
-        if text.trim().is_empty() && !matches!(request, Request::Close { .. } | Request::Andon { .. } | Request::Did { .. }) {
+        if text.trim().is_empty()
+            && !matches!(request, Request::Close { .. } | Request::Andon { .. } | Request::Did { .. })
+        {
             return Err(Refusal::NoReason);
         }
     }
@@ -98,7 +100,9 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             run(session, at, step, *attempt, note)
         }
         Request::Probe { step } => probe::asked(session, step),
-        Request::Type { step, attempt, text, hidden } => typing::typed(session, author, (step, *attempt), text, *hidden),
+        Request::Type { step, attempt, text, hidden } => {
+            typing::typed(session, author, (step, *attempt), text, *hidden)
+        }
         Request::TryRun { step, attempt } => {
             lead_only(session, who)?;
             run(session, at, step, *attempt, "").map(|_| vec![])

@@ -2,9 +2,9 @@
 
 use super::steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepState};
 use super::{
-    Checkpoint, Closing, HISTORY, Handover, KEPT, Person, REFUSAL_WINDOW, Said, Session, Told, signing, step_of, story,
+    Checkpoint, Closing, HISTORY, Handover, KEPT, Person, REFUSAL_WINDOW, Said, Session, Told,
     probe::Probe,
-    verify,
+    signing, step_of, story, verify,
     waiting::{ByHand, Waited, Waiting},
 };
 use crate::clock::At;

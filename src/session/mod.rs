@@ -19,8 +19,8 @@ mod story;
 #[cfg(test)]
 mod tests;
 pub(crate) mod twin;
-pub mod verify;
 pub mod typing;
+pub mod verify;
 pub mod waiting;
 
 pub use decide::decide;

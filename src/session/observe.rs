@@ -115,9 +115,7 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             }],
             None => vec![],
         },
-        Fact::Probed { step, attempt, end, says, output } => {
-            probe::over(session, (step, *attempt), end, says, *output)
-        }
+        Fact::Probed { step, attempt, end, says, output } => probe::over(session, (step, *attempt), end, says, *output),
         Fact::InputLost { step, attempt, why } => match live(session, step, *attempt) {
             Some(_) => vec![Event::InputLost { step: step.clone(), attempt: *attempt, why: why.clone() }],
             None => vec![],

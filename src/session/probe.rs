@@ -58,7 +58,8 @@ pub(super) fn over(
     let step = || id.clone();
     let offset = run.probe_bytes;
     let part = Part::Probe;
-    let output = output.map(|(length, hash)| Event::OutputWritten { step: step(), attempt, part, offset, length, hash });
+    let output =
+        output.map(|(length, hash)| Event::OutputWritten { step: step(), attempt, part, offset, length, hash });
     let ended = Event::ProbeEnded { step: step(), attempt, end: end.clone(), says: says.to_owned() };
     output.into_iter().chain([ended]).collect()
 }

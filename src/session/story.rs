@@ -119,7 +119,8 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         }
         Event::DoneByHand { by, note, .. } => format!("{step} was done by hand by {by}{}", quoted(note)),
         Event::WaitStarted { watch, until, anew, .. } => {
-            let until = until.map_or_else(|| ", without a limit".to_owned(), |until| format!(", until {}", until.clock()));
+            let until =
+                until.map_or_else(|| ", without a limit".to_owned(), |until| format!(", until {}", until.clock()));
             let anew = if *anew { "; anew: the hub was away" } else { "" };
             format!("{step} waits for {watch} to read ok{until}{anew}")
         }

@@ -37,8 +37,8 @@ run = ["./clean"]
 
 mod drift;
 mod remote;
-mod verify;
 mod typing;
+mod verify;
 mod waiting;
 
 struct Desk {

@@ -278,7 +278,8 @@ fn message(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
 
 /// Whether what is typed is for a command that takes only what its terminal hides.
 fn hides(look: &Look<'_>, field: &Field) -> bool {
-    let hidden = |step| look.session().plan.step(step).is_some_and(|step| step.command.input == crate::plan::Input::HiddenOnly);
+    let hidden =
+        |step| look.session().plan.step(step).is_some_and(|step| step.command.input == crate::plan::Input::HiddenOnly);
     matches!(&field.purpose, Purpose::Type { step, .. } if hidden(step))
 }
 

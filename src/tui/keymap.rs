@@ -92,15 +92,15 @@ macro_rules! entries {
 /// What the main screen of a live session offers, the most wanted first.
 pub const MAIN: &[Entry] = entries! {
     "a" Verb::Arm, "arm", "arm the step: freeze what would run, so that shadows can check exactly that";
-    "r" Verb::Run, "run", "run what is cleared, or say that it is done by hand; asks for the step's number";
+    "r" Verb::Run, "run", "run what is cleared; asks for the step's number";
     "x" Verb::Open, "check", "open the cross-check of what is armed";
     "u" Verb::Withdraw, "withdraw", "take your check back";
     "d" Verb::Disarm, "disarm", "let go of what is armed; every check on it ends";
     "k" Verb::Settle, "settle", "take note of how a failed or unknown step counts";
-    "p" Verb::Probe, "probe", "run the probe of the step that has to be settled: it tells how things stand";
+    "p" Verb::Probe, "probe", "run the probe of what has to be settled";
     "A" Verb::Release, "release", "agree that the line goes on";
-    "i" Verb::Interrupt, "interrupt", "interrupt what runs, or give up a wait; asks for the step's id";
-    "e" Verb::Type, "type", "enter text for the running command, line by line, where its plan lets the lead; Esc leaves";
+    "i" Verb::Interrupt, "interrupt", "interrupt what runs or waits; asks for the step's id";
+    "e" Verb::Type, "type", "type lines to the running command; Esc leaves";
     "c" Verb::Say, "chat", "say something to everyone";
     "m" Verb::Mark, "mark", "put a mark on the timeline";
     "H" Verb::Handover, "hand over", "hand the lead to somebody, or agree to take it";
@@ -385,7 +385,9 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
             lead()?;
             match session.live_step() {
                 Some((step, state)) if state.phase == Phase::Running => match step.command.input {
-                    Input::None => Err(format!("nobody types to {}: its plan says no input", facts::numbered(session, &step.id))),
+                    Input::None => {
+                        Err(format!("nobody types to {}: its plan says no input", facts::numbered(session, &step.id)))
+                    }
                     Input::Lead | Input::HiddenOnly => Ok(()),
                 },
                 _ => Err("nothing runs".into()),

@@ -248,7 +248,11 @@ fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width
         all.extend(named(look, "stdin", text(format!("from {}; below, as a file", file(from))), width));
     }
     if let Some(input) = &covers.command.input {
-        let who = if input == "lead" { "lines by the lead, seen by all" } else { "lines by the lead, only while it hides them" };
+        let who = if input == "lead" {
+            "lines by the lead, seen by all"
+        } else {
+            "lines by the lead, only while it hides them"
+        };
         all.extend(named(look, "typed to it", text(who.to_owned()), width));
     }
     let limit = covers.command.timeout_ms.map_or_else(

@@ -208,6 +208,8 @@ impl Flight {
             title: step.title.clone(),
             class: step.class.word().into(),
             checks: step.checks,
+            manual: None,
+            probe: None,
             command: CommandSeen {
                 env: BTreeMap::from([
                     ("PATH".into(), "/usr/bin".into()),

@@ -183,7 +183,9 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
             },
             Purpose::Type { step, attempt } => match session.live_step() {
                 Some((live, state)) if live.id == *step && state.attempt == *attempt => None,
-                _ => Some((format!("{} does not run any more; nothing is typed", facts::numbered(session, step)), false)),
+                _ => {
+                    Some((format!("{} does not run any more; nothing is typed", facts::numbered(session, step)), false))
+                }
             },
             Purpose::Interrupt { step } => match keymap::running(session) {
                 Some((running, _)) if running.id == *step => None,

@@ -27,7 +27,8 @@ impl Server {
         let _ = std::fs::create_dir_all("/run/sshd"); // its own folder, where it runs as root; it says so if that is missing
         let folder = tempfile::Builder::new().prefix("crosscheck-sshd-").tempdir().expect("a folder");
         for name in ["host", "other", "user"] {
-            let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(folder.path().join(name));
+            let made =
+                Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(folder.path().join(name));
             assert!({ made }.status().expect("ssh-keygen").success());
         }
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it is bound").port();
@@ -152,8 +153,10 @@ fn a_step_runs_on_the_host_whose_key_is_pinned_and_a_lost_link_is_unknown() {
     let pid: i32 = pid.expect("it runs there").trim().parse().expect("a number");
     let shell = nix::unistd::Pid::from_raw(pid);
     let link = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it is there");
-    let parent = link.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok()).expect("a parent");
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(parent), nix::sys::signal::Signal::SIGKILL).expect("the link is cut");
+    let parent =
+        link.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok()).expect("a parent");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(parent), nix::sys::signal::Signal::SIGKILL)
+        .expect("the link is cut");
     let told = lead.expect("03 cut is unknown: the link to its host was lost (exit 255)");
     assert!(!told.contains("failed"), "{told}");
     assert!(nix::sys::signal::kill(shell, None).is_ok(), "it runs on over there, which is why nobody can know");
@@ -162,7 +165,8 @@ fn a_step_runs_on_the_host_whose_key_is_pinned_and_a_lost_link_is_unknown() {
     assert!(lead.refused("arm wrong").contains("cut is unknown"));
     assert!(dba.refused("ack seen").contains("settle"), "whether its effect is there has to be said");
     dba.ok("settle cut failed looked over there");
-    let _ = nix::sys::signal::killpg(nix::unistd::getpgid(Some(shell)).unwrap_or(shell), nix::sys::signal::Signal::SIGKILL);
+    let _ =
+        nix::sys::signal::killpg(nix::unistd::getpgid(Some(shell)).unwrap_or(shell), nix::sys::signal::Signal::SIGKILL);
 
     // Whoever answers with another key gets nothing to run.
     lead.ok("arm wrong");

@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &str)] = &[
     ("session", "trust name hash clock baseline plan event record protocol"), // of the protocol only its limits: what fits in a message
     ("transcript", "trust name hash clock plan event session record"),
     ("protocol", "trust name hash clock event session record"),
-    ("exec", "name hash plan secret event"),
+    ("exec", "name hash clock plan secret event"), // of the clock how a time is said
     ("monitor", "baseline trust name hash clock plan event transcript"), // what a flight elsewhere proves, what an agent holds
     (
         "hub",

@@ -27,7 +27,8 @@ impl Driver {
         let session = self.sequencer.session();
         let armed = session.steps.get(step).and_then(|state| state.armed.as_ref());
         let frozen = armed.and_then(|armed| armed.covers.covers().probe.as_ref());
-        let (Some(frozen), Some(planned)) = (frozen, session.plan.step(step).and_then(|step| step.probe.as_ref())) else {
+        let (Some(frozen), Some(planned)) = (frozen, session.plan.step(step).and_then(|step| step.probe.as_ref()))
+        else {
             return not_started("no probe was frozen with the step".to_owned());
         };
         let (reports, mut reported) = mpsc::channel(16);

@@ -307,7 +307,9 @@ pub fn invariant_10_harmless_text(e: &Evidence, new: &New) -> Result<(), String>
         if let Event::InputWritten { step, text, .. } = &e.lines[index].event {
             let input = e.step(step)?.command.input;
             ensure(input != Input::None, || format!("{step} takes no input"))?;
-            ensure(input == Input::Lead || text.is_none(), || format!("{step}: what was hidden is in line {}", index + 1))?;
+            ensure(input == Input::Lead || text.is_none(), || {
+                format!("{step}: what was hidden is in line {}", index + 1)
+            })?;
         }
         let bad = text.chars().find(|c| c.is_control() || bidi(*c));
         ensure(bad.is_none(), || format!("line {} holds {bad:?}", index + 1))?;
@@ -401,7 +403,9 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
         let intents = e.lines[..end].iter().enumerate().filter(|(_, line)| line.event.kind() == "RunIntended");
         for (_, line) in intents {
             let (Some(step), Some(attempt)) = (step_of(&line.event), attempt_of(&line.event)) else { continue };
-            let over = ["RunEnded", "DoneByHand", "WaitStarted", "OutcomeUnknown"].iter().any(|kind| e.of(end, kind, step, attempt).is_some());
+            let over = ["RunEnded", "DoneByHand", "WaitStarted", "OutcomeUnknown"]
+                .iter()
+                .any(|kind| e.of(end, kind, step, attempt).is_some());
             ensure(over, || format!("{step} attempt {attempt} was intended in an earlier life and is not unknown"))?;
         }
     }

@@ -1,8 +1,8 @@
 //! Pane 2: exactly what will run, what it prints, and what keeps it from running.
 
 use crate::clock::human;
-use crate::name::{escaped, shown};
 use crate::exec::{Color as EmulatedColor, Screen as Emulated, Size};
+use crate::name::{escaped, shown};
 use crate::plan::Step;
 use crate::session::steps::{Phase, StepState};
 use crate::tui::app::Pane;
