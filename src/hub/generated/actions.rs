@@ -243,6 +243,10 @@ name = "Nobody holds the line"
 environment = "test"
 lapse = "40s"
 on_shadow_lost = "warn"
+[hosts.db1]
+address = "db1.example.org"
+user = "release"
+host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFGSx5AQ2Vxn6Gb2m2d5VhZ0W1v6D9oRkq3lUu8yT0aB"
 [crew]
 lead = ["ana@example.org", "eva@example.org"]
 shadow = ["bo@example.org", "cy@example.org", "eva@example.org"]
@@ -264,6 +268,7 @@ until = { watch = "api", within = "5s" }
 id = "one"
 class = "critical"
 run = ["./one"]
+on = "db1"
 gates = ["api"]
 until = "lag"
 [[step]]

@@ -1,7 +1,7 @@
 //! The twelve invariants of ARCHITECTURE.md, each computed from [`Evidence`] alone and checked after every batch.
 
 use super::evidence::{Evidence, Kind, New, allowed, attempt_of};
-use crate::event::{Cause, Event, Settled, Status, Verdict, WaitEnd};
+use crate::event::{Cause, Event, RunEnd, Settled, Status, Verdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, is_hidden};
 use crate::plan::Input;
@@ -424,6 +424,11 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
         if let Event::RunIntended { step, attempt } = &line.event {
             let requested = e.of(index, "RunRequested", step, *attempt).and_then(life);
             ensure(requested == life(index), || format!("{step} was intended from a request of another life"))?;
+        }
+        // Of a command on another machine only its own exit is known.
+        if let Event::RunEnded { step, end, .. } = &line.event {
+            let own = matches!(end, RunEnd::Exited { code: 0..=254 } | RunEnd::NotStarted { .. });
+            ensure(own || e.step(step)?.command.on.is_none(), || format!("{step} is told to have ended: {end}"))?;
         }
         // A probe belongs to a step that has to be judged, and to this life of the hub.
         if let Event::ProbeEnded { step, attempt, .. } = &line.event {
