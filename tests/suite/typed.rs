@@ -83,8 +83,8 @@ fn what_is_typed_is_seen_by_all_and_what_a_terminal_hides_is_seen_by_nobody() {
     lead.ok("type hunter2 hunter2");
     dba.expect("lead@example.org typed 15 characters to 01 ask, hidden");
     lead.expect("01 ask done: exit 0");
-    let output = output(&stage, "ask", "15");
-    assert!(output.contains("got <yes, all of it>"), "{output}");
+    let printed = output(&stage, "ask", "15");
+    assert!(printed.contains("got <yes, all of it>"), "{printed}");
 
     // The whole session knows nothing of it: no line, no output, no file of the hub, no other terminal.
     assert_eq!(found(&stage.path(""), "hunter2"), Vec::<std::path::PathBuf>::new());
