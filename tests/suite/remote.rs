@@ -27,9 +27,9 @@ impl Server {
         let _ = std::fs::create_dir_all("/run/sshd"); // its own folder, where it runs as root; it says so if that is missing
         let folder = tempfile::Builder::new().prefix("crosscheck-sshd-").tempdir().expect("a folder");
         for name in ["host", "other", "user"] {
-            let made =
-                Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(folder.path().join(name));
-            assert!({ made }.status().expect("ssh-keygen").success());
+            let mut keygen = Command::new("ssh-keygen");
+            keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(folder.path().join(name));
+            assert!(keygen.status().expect("ssh-keygen").success());
         }
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it is bound").port();
         let path = |name: &str| folder.path().join(name).display().to_string();
