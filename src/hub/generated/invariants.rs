@@ -250,9 +250,11 @@ pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), Stri
             ensure(unknown.is_none(), || format!("{kind} of {}, though {unknown:?} is unknown", step.id))?;
         }
         if let Event::VerifyEnded { step, attempt, verdict: Verdict::Better | Verdict::Same, .. } = &line.event {
-            let run = e.lines[..index].iter().rposition(
-                |line| matches!(&line.event, Event::RunEnded { step: s, attempt: a, .. } if s == step && a == attempt),
-            );
+            // From where on it is verified: the end of the wait where there was one, else of the run.
+            let run = e.last(index, |line| {
+                matches!(&line.event, Event::RunEnded { step: s, attempt: a, .. } | Event::WaitEnded { step: s, attempt: a, .. }
+                    if s == step && a == attempt)
+            });
             let since = &e.lines[run.ok_or_else(|| format!("{step} was verified and never ended"))?..index];
             let away = since.iter().any(|line| matches!(line.event, Event::Recovered { .. }));
             ensure(!away, || format!("{step} is well though the hub was away"))?;
