@@ -17,7 +17,7 @@ shadow = ["dba@example.org"]
 id = "drop"
 class = "critical"
 run = "echo begun > state; exec sleep 600"
-probe = ["cat", "state", "missing"]
+probe = "cat state missing"
 [[step]]
 id = "loud"
 run = "exit 1"
@@ -36,7 +36,7 @@ fn who_judges_an_unknown_outcome_is_told_how_things_stand() {
     let mut hub = stage.serve(&[]);
     let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
     lead.ok("arm drop");
-    dba.expect("probe, argument 1: state");
+    dba.expect("probe, argument 3: cat state missing");
     dba.ok("check");
     lead.ok("run");
     poll(PATIENCE, || stage.path("state").exists().then_some(())).expect("it has begun");

@@ -90,7 +90,7 @@ fn what_is_typed_is_seen_by_all_and_what_a_terminal_hides_is_seen_by_nobody() {
     assert_eq!(found(&stage.path(""), "hunter2"), Vec::<std::path::PathBuf>::new());
     assert!(!dba.printed().contains("hunter2") && !hub.printed().contains("hunter2"));
     let typed = stage.events("InputWritten");
-    assert!(typed[0]["text"] == "yes, all of it" && typed[0]["chars"] == 15, "{typed:?}");
+    assert!(typed[0]["text"] == "yes, all of it" && typed[0]["chars"] == 14, "{typed:?}");
     assert!(typed[1].get("text").is_none() && typed[1]["chars"] == 15, "{typed:?}");
 
     lead.ok("arm sudo");
