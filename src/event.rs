@@ -11,8 +11,8 @@ mod deviation;
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
 pub use covers::{
-    CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen, PreviewSeen, RollbackSeen, WaivedSeen,
-    last_line,
+    CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen, PreviewSeen, RollbackSeen,
+    WaivedSeen, last_line,
 };
 pub use deviation::Deviation;
 
@@ -244,6 +244,10 @@ pub enum Event {
     },
     /// The point of no return of one run: everything was read again and still holds.
     RunIntended { step: StepId, attempt: u32 },
+    /// The same for another batch of lines than the first, the one before having left things as well as they were.
+    BatchIntended { step: StepId, attempt: u32, batch: u32 },
+    /// No further batch is begun, though lines are left.
+    BatchesEnded { step: StepId, attempt: u32, done: u32, of: u32, why: String },
     /// The process exists.
     RunStarted {
         step: StepId,
@@ -426,6 +430,8 @@ kinds!(
     StepCleared,
     RunRequested,
     RunIntended,
+    BatchIntended,
+    BatchesEnded,
     RunStarted,
     OutputWritten,
     InputWritten,

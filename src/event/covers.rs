@@ -5,6 +5,7 @@ use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What exactly a step would run. People check the digest of this object's JSON text, and the hub compares every field
 /// but `gates` again before it runs.
@@ -39,6 +40,9 @@ pub struct Covers {
     /// What tells people how things stand where nobody knows what it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<CommandSeen>,
+    /// The lines it works through, a batch at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<EachSeen>,
     /// What a person does in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manual: Option<String>,
@@ -121,6 +125,58 @@ fn quoted(line: Option<&str>) -> String {
     match line.char_indices().nth(CHARS) {
         Some((cut, _)) => format!("{:?}…", &line[..cut]),
         None => format!("{line:?}"),
+    }
+}
+
+/// How a step works through the lines of the file on its command's standard input. Batches are numbered from 1 in each attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EachSeen {
+    /// Lines of the file.
+    pub lines: u32,
+    /// Lines of the first batch.
+    pub first: u32,
+    /// Lines of every other.
+    pub then: u32,
+    /// So many lines at its start were done by earlier attempts, and are left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub done: u32,
+}
+
+fn is_zero(lines: &u32) -> bool {
+    *lines == 0
+}
+
+impl EachSeen {
+    /// The lines of that batch, counted from 0; empty past the last.
+    pub fn batch(&self, number: u32) -> Range<u32> {
+        let before = |number: u32| match number {
+            0 => 0,
+            number => self.first.saturating_add(self.then.saturating_mul(number - 1)),
+        };
+        let end = |number: u32| self.done.saturating_add(before(number)).min(self.lines);
+        end(number.saturating_sub(1))..end(number)
+    }
+    /// How many batches there are.
+    pub fn batches(&self) -> u32 {
+        let left = self.lines.saturating_sub(self.done);
+        match left {
+            0 => 0,
+            left => 1 + left.saturating_sub(self.first).div_ceil(self.then.max(1)),
+        }
+    }
+    /// In words, for who checks it.
+    pub fn words(&self) -> String {
+        let done = match self.done {
+            0 => String::new(),
+            done => format!(", the first {done} of which are done"),
+        };
+        let (batches, first) = (self.batches(), self.batch(1).len());
+        let then = match batches {
+            1 => "in one batch".to_owned(),
+            _ => format!("{first} first, then {} at a time, {batches} batches; worse stops", self.then),
+        };
+        format!("{} lines of its input{done}: {then}", self.lines)
     }
 }
 

@@ -4,7 +4,8 @@
 use crate::event::{FileSeen, FolderSeen};
 use crate::hash::Hash;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, Read};
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
@@ -87,15 +88,30 @@ pub(super) fn open_folder(path: &Path) -> io::Result<(File, FolderSeen)> {
     Ok((file, FolderSeen { device: meta.dev(), inode: meta.ino(), born_ns }))
 }
 
+/// Where each line of that file begins and ends, its end of line included; the last may have none.
+pub(super) fn lines(file: &File) -> io::Result<Vec<Range<u64>>> {
+    let mut read = io::BufReader::new(file.take(SEALED_MAX + 1));
+    let (mut lines, mut at, mut line) = (vec![], 0, vec![]);
+    loop {
+        line.clear();
+        let length = read.read_until(b'\n', &mut line)? as u64;
+        if length == 0 {
+            return Ok(lines);
+        }
+        lines.push(at..at + length);
+        at += length;
+    }
+}
+
 /// A copy of a file's bytes that nobody can change any more, not even this program, and where it can be opened by whoever
 /// inherits the descriptor.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn sealed_copy(mut file: &File) -> io::Result<File> {
+pub(super) fn sealed_copy(file: impl Read) -> io::Result<File> {
     use nix::fcntl::{FcntlArg, SealFlag, fcntl};
     use nix::sys::memfd::{MFdFlags, memfd_create};
     let copy = memfd_create(c"crosscheck sealed", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
     let mut copy = File::from(copy);
-    let copied = io::copy(&mut file.by_ref().take(SEALED_MAX + 1), &mut copy)?;
+    let copied = io::copy(&mut file.take(SEALED_MAX + 1), &mut copy)?;
     if copied > SEALED_MAX {
         return Err(io::Error::other(format!("it has more than {SEALED_MAX} bytes, too many for a sealed copy")));
     }
@@ -105,7 +121,7 @@ pub(super) fn sealed_copy(mut file: &File) -> io::Result<File> {
     File::open(inherited(&copy))
 }
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn sealed_copy(_: &File) -> io::Result<File> {
+pub(super) fn sealed_copy(_: impl Read) -> io::Result<File> {
     Err(io::Error::other("sealed copies need Linux (memfd); leave out sealed and stdin = { file }"))
 }
 

@@ -6,12 +6,14 @@
 
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
-use super::remote;
+use super::{files, remote};
 use crate::clock::human;
-use crate::event::{CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, GateSeen, PreviewSeen, RollbackSeen};
+use crate::event::{
+    CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, GateSeen, PreviewSeen, RollbackSeen,
+};
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
-use crate::plan::{Command, Host, Input, Io, Params, Plan, Preview, RenderError, Run, Stdin, Step, Template};
+use crate::plan::{Command, Each, Host, Input, Io, Params, Plan, Preview, RenderError, Run, Stdin, Step, Template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -128,6 +130,7 @@ pub fn freeze(
     let undone = rollback.iter_mut().map(|rollback| &mut rollback.command);
     let all = std::iter::once(&mut command).chain(read_first).chain(undone).chain(&mut probe);
     share_text(all.flat_map(|command| command.stdin_file.iter_mut().chain(&mut command.files)));
+    let each = step.each.as_ref().map(|each| batched(each, &command)).transpose()?;
     let render = |what: &str, template: &Template| {
         template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
     };
@@ -148,6 +151,7 @@ pub fn freeze(
         params: step.params().into_iter().filter_map(|name| Some((name.clone(), params.get(&name)?.clone()))).collect(),
         manual,
         probe,
+        each,
         plan: plan.digest,
         gates,
         words: words(step),
@@ -155,6 +159,19 @@ pub fn freeze(
         readback: FieldSeen::all(step.fields(params).map_err(FreezeError::ReadBack)?),
         require_touch: step.require_touch,
     })
+}
+
+/// How many lines there are to deal out.
+fn batched(each: &Each, command: &CommandSeen) -> Result<EachSeen, FreezeError> {
+    let Some(file) = &command.stdin_file else { return Err(FreezeError::NoCommand) };
+    let path = Path::new(&file.path);
+    let error = |source| FreezeError::File { what: "standard input", path: path.to_owned(), source };
+    let (_, open) = files::open(path).map_err(error)?;
+    let lines = files::lines(&open).map_err(error)?.len();
+    match u32::try_from(lines) {
+        Ok(lines) if lines > 0 => Ok(EachSeen { lines, first: each.first, then: each.then, done: 0 }),
+        _ => Err(error(std::io::Error::other(format!("`each` found {lines} lines in it")))),
+    }
 }
 
 /// The preview's command; what it says is not known before it is run.

@@ -15,6 +15,8 @@ use crate::event::{CommandSeen, FileSeen};
 use crate::name::escaped;
 use crate::plan::{Command, Params};
 use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// So many bytes of the files that a command opens itself are hashed once more after the intent is on disk: the session
@@ -50,6 +52,23 @@ pub fn open<'a>(covers: &'a CommandSeen, command: &Command, params: &Params) -> 
         return Err(another());
     }
     Ok(Opened { covers, image: Image { program, argv, env: &covers.env, cwd: folder, kept }, stdin })
+}
+
+impl Opened<'_> {
+    /// Leaves of what is fed to it only these lines, counted from 0.
+    pub fn only_lines(&mut self, range: Range<u32>) -> Result<(), StartError> {
+        let error = |error: std::io::Error| changed(format!("standard input: {error}"));
+        let Some(whole) = self.stdin.take() else { return Err(changed("nothing is fed to it".to_owned())) };
+        let lines = files::lines(&whole).map_err(error)?;
+        let lines = lines.get(range.start as usize..range.end as usize).filter(|lines| !lines.is_empty());
+        let (Some(first), Some(last)) = (lines.and_then(|l| l.first()), lines.and_then(|l| l.last())) else {
+            return Err(changed(format!("its input has no lines {} to {} any more", range.start + 1, range.end)));
+        };
+        let (mut read, length) = (&whole, last.end - first.start);
+        read.seek(SeekFrom::Start(first.start)).map_err(error)?;
+        self.stdin = Some(files::sealed_copy(read.take(length)).map_err(error)?);
+        Ok(())
+    }
 }
 
 fn changed(what: String) -> StartError {

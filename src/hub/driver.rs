@@ -92,8 +92,8 @@ pub enum Input {
     Sample(Sample),
     /// A command said something.
     Run { step: StepId, attempt: u32, part: Part, report: Report },
-    /// What undoes a step was frozen once more, its intent being on disk.
-    RollbackFrozen { step: StepId, attempt: u32, now: Result<Box<(CommandSeen, SecretEnv)>, String> },
+    /// What undoes a step, or does its next batch, was frozen once more, its intent being on disk.
+    PartFrozen { step: StepId, attempt: u32, part: Part, now: Result<Box<(CommandSeen, SecretEnv)>, String> },
     /// Telling those outside of a line came to its end.
     Told { notify: u32, of: u64, outcome: notify::Outcome },
     /// A probe is over.
@@ -194,8 +194,8 @@ struct Batch {
     joins: Vec<(Joining, u64)>,
     emulate: Vec<Bytes>,
     finished: bool,
-    /// The rollback that starts once this batch is on disk.
-    rollback: Option<(StepId, u32)>,
+    /// What was frozen after its intent, and starts once this batch is on disk.
+    starts: Option<(StepId, u32, Part)>,
 }
 
 impl Driver {
@@ -341,17 +341,19 @@ impl Driver {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Reading { watch, reading, began, asked })?);
             }
             Input::Run { step, attempt, part, report } => self.report(step, attempt, part, report, now, batch)?,
-            Input::RollbackFrozen { step, attempt, now: frozen } => match self.still_meant(&step, attempt, frozen) {
-                Ok(env) => {
-                    self.secret_env = Some((step.clone(), attempt, env));
-                    batch.rollback = Some((step, attempt));
+            Input::PartFrozen { step, attempt, part, now: frozen } => {
+                match self.still_meant(&step, attempt, part, frozen) {
+                    Ok(env) => {
+                        self.secret_env = Some((step.clone(), attempt, env));
+                        batch.starts = Some((step, attempt, part));
+                    }
+                    Err(why) => {
+                        let end = RunEnd::NotStarted { why };
+                        let ended = Fact::Ended { step, attempt, part, end };
+                        batch.lines.extend(self.sequencer.observe(now, &ended)?);
+                    }
                 }
-                Err(why) => {
-                    let end = RunEnd::NotStarted { why };
-                    let ended = Fact::Ended { step, attempt, part: Part::Rollback, end };
-                    batch.lines.extend(self.sequencer.observe(now, &ended)?);
-                }
-            },
+            }
             Input::Told { notify, of, outcome } => {
                 if let Some(fact) = self.notifier.ended(notify, of, outcome) {
                     batch.lines.extend(self.sequencer.observe(now, &fact)?);
@@ -553,8 +555,8 @@ impl Driver {
             }
             self.shared.reader_waits.fetch_add(live.running.waits(), std::sync::atomic::Ordering::Relaxed);
         }
-        if let Some((step, attempt)) = batch.rollback {
-            facts.push_back(self.start(&step, attempt, Part::Rollback));
+        if let Some((step, attempt, part)) = batch.starts {
+            facts.push_back(self.start(&step, attempt, part));
         }
         // Where the run was not intended after all, nobody needs them.
         self.secret_env = None;
@@ -631,7 +633,11 @@ impl Driver {
                 runs.then(|| self.start(step, *attempt, Part::Step))
             }
             Event::RollbackIntended { step, attempt, .. } => {
-                self.freeze_rollback(step, *attempt);
+                self.freeze_part(step, *attempt, Part::Rollback);
+                None
+            }
+            Event::BatchIntended { step, attempt, .. } => {
+                self.freeze_part(step, *attempt, Part::Step);
                 None
             }
             Event::ParamSet { name, .. } => {

@@ -152,6 +152,7 @@ impl Plan {
             expected: None,
             verify: None,
             until: None,
+            each: None,
             manual: None,
             probe: None,
             preview: None,

@@ -7,6 +7,7 @@
 mod before;
 mod changes;
 mod command;
+mod each;
 #[cfg(test)]
 mod golden;
 mod hosts;
@@ -31,6 +32,7 @@ mod watches;
 pub use before::{Asked, Item, Seat};
 pub use changes::{Changes, Set, Typed};
 pub use command::Command;
+pub use each::Each;
 pub use lint::{Warning, lint};
 pub use notify::{Notify, NotifyBy, Occasion};
 pub use preview::{Expect, Preview};
@@ -379,6 +381,8 @@ pub struct Step {
     pub manual: Option<Template>,
     /// What tells people how things stand where nobody knows what it did.
     pub probe: Option<Command>,
+    /// How it works through the lines of a file, where it does.
+    pub each: Option<Each>,
     /// What it waits for after the run.
     pub until: Option<Until>,
     /// Watches that must be ok.

@@ -5,7 +5,7 @@ use super::people;
 use super::preview;
 use super::table::{Table, Value};
 use super::{Class, Crew, Gate, Input, Rollback, Step, Verified, Verify, Worse};
-use super::{command, probe, until};
+use super::{command, each, probe, until};
 use crate::name::{StepId, WatchId};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,6 +20,7 @@ const KEYS: &[&str] = &[
     "rollback",
     "preview",
     "until",
+    "each",
     "manual",
     "probe",
     "point_of_no_return",
@@ -32,7 +33,7 @@ const KEYS: &[&str] = &[
     "half_way",
     "remains_in",
 ];
-const REFUSED: &[&str] = &["each", "rehearse"];
+const REFUSED: &[&str] = &["rehearse"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {
@@ -64,13 +65,25 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
     let gates = table.get("gates").map_or_else(|| Some(vec![]), |gates| read_gates(&gates, around.watches));
     let after = read_after(&table, index, around.steps);
 
-    let (command, manual) = act.map_or((None, None), |(command, manual)| (Some(command), manual));
+    let (mut command, manual) = act.map_or((None, None), |(command, manual)| (Some(command), manual));
+    let each = table.get("each").map(|each| each::read(&each, &table));
+    let mut rollback = rollback.map_or(Some(None), |rollback| rollback.map(Some));
+    if let Some(Some(each)) = &each {
+        command = command.map(|command| each.feeds(command));
+        // What undoes it gets the lines that were begun, unless the plan gives it something else.
+        if let Some(Some(undo)) =
+            rollback.as_mut().filter(|undo| undo.as_ref().is_some_and(|undo| undo.command.stdin.is_none()))
+        {
+            undo.command = each.feeds(undo.command.clone());
+        }
+    }
     let title = table.words("title").or_else(|| Some(id.as_ref()?.to_string()));
     Some(Step {
         class: class?,
         checks: checks?,
         expected: table.duration("expected"),
-        rollback: rollback.map_or(Some(None), |rollback| rollback.map(Some))?,
+        rollback: rollback?,
+        each: each.map_or(Some(None), |each| each.map(Some))?,
         verify: table.get("verify").and_then(|verify| read_verify(&verify, around.watches)),
         preview: match table.get("preview") {
             Some(given) => Some(preview::read(&given)?),

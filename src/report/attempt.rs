@@ -44,6 +44,12 @@ pub struct Attempt {
     pub cleared: Option<At>,
     /// Who pressed run, and when.
     pub requested: Option<(At, Principal)>,
+    /// Its batches before the last, where it worked through the lines of a file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub batches: Vec<Ran>,
+    /// Why no further batch was begun though lines were left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batches_ended: Option<(At, String)>,
     /// What became of its command.
     pub run: Ran,
     /// What undid it, each try.
@@ -213,6 +219,8 @@ impl Attempt {
             voided: None,
             cleared: None,
             requested: None,
+            batches: vec![],
+            batches_ended: None,
             run: Ran::default(),
             rollbacks: vec![],
             settled: None,

@@ -293,7 +293,15 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
     if let Some((at, cause)) = &attempt.voided {
         writeln!(out, "- {} voided: {}", at.clock(), inline(cause))?;
     }
-    run(out, &attempt.run)?;
+    for (number, batch) in attempt.batches.iter().chain([&attempt.run]).enumerate() {
+        if !attempt.batches.is_empty() {
+            writeln!(out, "- **batch {}**", number + 1)?;
+        }
+        run(out, batch)?;
+    }
+    if let Some((at, why)) = &attempt.batches_ended {
+        writeln!(out, "- {} **no further batch**: {}", at.clock(), inline(why))?;
+    }
     writeln!(out)?;
     output(out, &attempt.run)?;
     for rollback in &attempt.rollbacks {

@@ -510,6 +510,14 @@ impl Report {
             Event::StepCleared { .. } => attempt.cleared = Some(at),
             Event::RunRequested { .. } => attempt.requested = Some((at, by)),
             Event::RunIntended { .. } => attempt.run.intended = Some(at),
+            Event::BatchIntended { .. } => {
+                // All batches print into one file.
+                let next = Ran { intended: Some(at), output_bytes: attempt.run.output_bytes, ..Ran::default() };
+                attempt.batches.push(std::mem::replace(&mut attempt.run, next));
+            }
+            Event::BatchesEnded { done, of, why, .. } => {
+                attempt.batches_ended = Some((at, format!("{done} of {of} batches are done: {why}")));
+            }
             Event::RollbackIntended { automatic, why, .. } => {
                 // A second try goes on in the file of the first one.
                 let output_bytes = attempt.rollbacks.last().map_or(0, |rollback| rollback.run.output_bytes);

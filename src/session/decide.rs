@@ -4,8 +4,8 @@ use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
 use super::{
-    REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, arming, before, glass, probe, readback, rollback, skip, twin, typing,
-    waiting, waive,
+    REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, arming, batches, before, glass, probe, readback, rollback, skip,
+    twin, typing, waiting, waive,
 };
 use crate::clock::At;
 use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled, WaitEnd};
@@ -161,6 +161,9 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
                 let planned = session.plan.step(step);
                 let end = planned.and_then(|step| waiting::end(session, step, state, WaitEnd::GivenUp, at));
                 return Ok(end.into_iter().collect());
+            }
+            if state.phase == Phase::BetweenBatches {
+                return Ok(batches::end(state, step, "given up by the lead".to_owned()).into_iter().collect());
             }
             let alive = state.phase.is_live() || (state.phase == Phase::Unknown && state.still_running());
             match alive {

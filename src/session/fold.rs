@@ -186,7 +186,8 @@ impl Session {
         let go = |state: &mut StepState, by: Move| {
             let Some(next) = state.phase.next(by) else { return };
             let under_way = |phase: Phase| phase.is_live() || phase.is_settling();
-            if let Some(run) = state.run.as_mut().filter(|_| under_way(state.phase) && !under_way(next)) {
+            let over = under_way(state.phase) && !under_way(next);
+            if let Some(run) = state.run_of_mut(state.phase.part()).filter(|_| over) {
                 run.finished = Some(at);
             }
             state.phase = next;
@@ -279,11 +280,20 @@ impl Session {
                 state.run = Some(RunState {
                     by_hand: starting.and_then(|starting| starting.said),
                     wait: waits.then(Waiting::default),
+                    batch: u32::from(state.each().is_some()),
                     ..RunState::intended(at, verify(Part::Step))
                 });
                 state.before = before;
                 go(state, Move::Intend);
             }
+            Event::BatchIntended { batch, .. } => {
+                // All batches print into one file.
+                let (output, probe) = state.run.as_ref().map_or((0, 0), |run| (run.output_bytes, run.probe_bytes));
+                let (run, batch) = (RunState::intended(at, verify(Part::Step)), *batch);
+                state.run = Some(RunState { output_bytes: output, probe_bytes: probe, batch, ..run });
+                go(state, Move::Intend);
+            }
+            Event::BatchesEnded { .. } => go(state, Move::BatchesOver),
             Event::RunStarted { part, process, cols, rows, .. } => {
                 if let Some(run) = state.run_of_mut(*part) {
                     run.process = Some(process.clone());
@@ -328,6 +338,7 @@ impl Session {
                 let output_bytes = state.rollback.as_ref().map_or(0, |run| run.output_bytes);
                 state.rollback = Some(RunState { output_bytes, ..RunState::intended(at, verify(Part::Rollback)) });
                 state.was_rolled_back = true;
+                state.done = state.lines_before();
                 state.by_hand |= !by.is_hub();
                 go(state, Move::RollBack);
             }
@@ -416,9 +427,14 @@ impl Session {
                     run.verify = None;
                     run.verdict = Some((*verdict, compared.clone()));
                 }
+                let well = part.is_step() && matches!(verdict, Verdict::Better | Verdict::Same);
+                if let Some(done) = state.done_lines().filter(|_| well) {
+                    state.done = Some(done);
+                }
                 go(
                     state,
                     match verdict {
+                        Verdict::Better | Verdict::Same if well && state.has_more() => Move::VerifyBatch,
                         Verdict::Better | Verdict::Same => Move::VerifyWell,
                         Verdict::Worse => Move::VerifyWorse,
                         Verdict::CannotTell => Move::VerifyUnclear,

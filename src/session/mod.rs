@@ -5,6 +5,7 @@
 //! becomes. None of them reads a clock, a file or a random source: time and author come stamped from outside.
 
 mod arming;
+pub mod batches;
 pub mod before;
 mod decide;
 pub mod drift;
@@ -371,6 +372,8 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::DoneByHand { step, .. }
         | Event::WaitStarted { step, .. }
         | Event::WaitEnded { step, .. }
+        | Event::BatchIntended { step, .. }
+        | Event::BatchesEnded { step, .. }
         | Event::VerifyStarted { step, .. }
         | Event::VerifyEnded { step, .. }
         | Event::RollbackIntended { step, .. }

@@ -3,7 +3,9 @@
 
 use super::decide::{refused, void, void_open};
 use super::steps::{Phase, RunState};
-use super::{Closing, Session, Unfrozen, before, notify, preview, probe, recovery, rollback, twin, verify, waiting};
+use super::{
+    Closing, Session, Unfrozen, batches, before, notify, preview, probe, recovery, rollback, twin, verify, waiting,
+};
 use crate::clock::At;
 use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
@@ -204,7 +206,8 @@ fn tick(session: &Session, at: At) -> Vec<Event> {
     events.extend(waiting::due(session, at));
     let verified = verify::due(session, at);
     let undone = rollback::due(session, verified.as_ref());
-    events.extend(verified.into_iter().chain(undone));
+    let next = batches::due(session, at, verified.as_ref());
+    events.extend(verified.into_iter().chain(undone).chain(next));
     match (&session.line.held, session.short_since) {
         (None, Some(since))
             if session.plan.on_shadow_lost == ShadowLost::Hold && at.since(since) >= session.plan.shadow_grace =>
@@ -317,6 +320,9 @@ fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process
     // What it missed of the readings it cannot vouch for: they are taken anew.
     if let Some((step, state)) = session.verifying_step() {
         events.extend(verify::start(step, at, state.attempt, state.phase.part(), true));
+    }
+    if let Some((step, state)) = session.between_batches() {
+        events.extend(batches::end(state, &step.id, "the hub was away".to_owned()));
     }
     if let Some((step, state)) = session.live_step()
         && !twin::broken(12)

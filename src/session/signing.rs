@@ -257,6 +257,7 @@ pub(super) fn calls_for_checkpoint(event: &Event) -> bool {
         event,
         Event::StepArmed { .. }
             | Event::RunIntended { .. }
+            | Event::BatchIntended { .. }
             | Event::RunEnded { .. }
             | Event::RollbackIntended { .. }
             | Event::RollbackEnded { .. }

@@ -1,5 +1,6 @@
 //! The life of a step, as one table.
 
+use super::batches::DoneLines;
 use super::probe::Probe;
 use super::readback::Reader;
 use super::skip::HalfSkip;
@@ -34,6 +35,8 @@ pub enum Phase {
     Waiting,
     /// Ended with exit 0; what it did is held against what was before.
     Verifying,
+    /// A batch of its lines left things well, and others are left.
+    BetweenBatches,
     /// Ended well.
     Done,
     /// Ended badly.
@@ -89,6 +92,10 @@ pub enum Move {
     WaitOver,
     /// `RunEnded` with exit 0, and something to verify
     EndToVerify,
+    /// `VerifyEnded` with *better* or *same*, and lines are left
+    VerifyBatch,
+    /// `BatchesEnded`
+    BatchesOver,
     /// `VerifyEnded`: better or same
     VerifyWell,
     /// `VerifyEnded`: worse
@@ -140,6 +147,9 @@ pub const TABLE: &[(Phase, Move, Phase)] = &[
     (Waiting, WaitOver, Undecided),
     (Running, EndToVerify, Verifying),
     (Verifying, VerifyWell, Done),
+    (Verifying, VerifyBatch, BetweenBatches),
+    (BetweenBatches, Intend, Intended),
+    (BetweenBatches, BatchesOver, Undecided),
     (Verifying, VerifyWorse, Degraded),
     (Verifying, VerifyUnclear, Undecided),
     (Running, EndBadly, Failed),
@@ -202,7 +212,7 @@ impl Phase {
     }
     /// No process is there any more, and it is not over all the same.
     pub fn is_settling(self) -> bool {
-        matches!(self, Waiting | Verifying)
+        matches!(self, Waiting | BetweenBatches) || self.is_verifying()
     }
     /// What comes after it may begin.
     pub fn is_over(self) -> bool {
@@ -223,6 +233,7 @@ impl Phase {
             Running => "running",
             Waiting => "waiting",
             Verifying => "verifying",
+            BetweenBatches => "between batches",
             Done => "done",
             Failed => "failed",
             Degraded => "degraded",
@@ -270,6 +281,9 @@ pub struct StepState {
     /// Exceptions to its gates, for its next attempt or the one that is open.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waivers: BTreeMap<crate::name::WatchId, Waiver>,
+    /// Lines of its file that need not be done again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<DoneLines>,
     /// Who said that it be left out, and waits for a second person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip: Option<HalfSkip>,
@@ -288,6 +302,7 @@ impl Default for StepState {
             settled: None,
             voided: None,
             waivers: BTreeMap::new(),
+            done: None,
             skip: None,
         }
     }
@@ -396,6 +411,7 @@ impl RunState {
             output_bytes: 0,
             probe: None,
             probe_bytes: 0,
+            batch: 0,
             size: (80, 24),
             by_hand: None,
             wait: None,
@@ -449,6 +465,9 @@ pub struct RunState {
     /// Bytes that probes printed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub probe_bytes: u64,
+    /// Which batch of the step's lines it is, from 1; 0 where it is none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub batch: u32,
     /// Columns and rows of its terminal.
     pub size: (u16, u16),
     /// Who did it, where no command did.
@@ -466,6 +485,10 @@ pub struct RunState {
     /// What that came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<(Verdict, Vec<Compared>)>,
+}
+
+fn is_none(n: &u32) -> bool {
+    *n == 0
 }
 
 fn is_zero(n: &u64) -> bool {

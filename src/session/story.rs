@@ -185,6 +185,12 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("the probe of {step} is over: {}{}", shown(&end.to_string()), quoted(says))
         }
         Event::DoneByHand { by, note, .. } => format!("{step} was done by hand by {by}{}", quoted(note)),
+        Event::BatchIntended { batch, .. } => {
+            format!("{step} goes on with batch {batch}{}", batch_lines(session, &line.event))
+        }
+        Event::BatchesEnded { done, of, why, .. } => {
+            format!("{step} goes no further, {done} of {of} batches are done: {}", shown(why))
+        }
         Event::WaitStarted { watch, until, anew, .. } => {
             let until =
                 until.map_or_else(|| ", without a limit".to_owned(), |until| format!(", until {}", until.clock()));
@@ -238,6 +244,14 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
 
 fn planned<'a>(session: &'a Session, event: &Event) -> Option<&'a Step> {
     step_of(event).and_then(|id| session.plan.step(id))
+}
+
+/// Which lines a batch holds, counted from 1 as editors do.
+fn batch_lines(session: &Session, event: &Event) -> String {
+    let (Event::BatchIntended { batch, .. }, Some(id)) = (event, step_of(event)) else { return String::new() };
+    let Some(each) = session.steps.get(id).and_then(|state| state.each()) else { return String::new() };
+    let lines = each.batch(*batch);
+    format!(" of {}: lines {} to {}", each.batches(), lines.start + 1, lines.end)
 }
 
 fn quoted(text: &str) -> String {

@@ -186,6 +186,7 @@ impl Desk {
                 contain: rollback.contain.clone(),
             }),
             command: CommandSeen { remote: self.remote, ..CommandSeen::bare(["./drop"], exe) },
+            each: None,
             manual: None,
             probe: None,
             preview: None,

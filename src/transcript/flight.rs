@@ -124,6 +124,7 @@ impl Pilot<'_> {
             preview: None,
             deviations: vec![],
             params: Params::new(),
+            each: None,
             manual: None,
             probe: None,
             plan: session.plan.digest,

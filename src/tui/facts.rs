@@ -40,6 +40,7 @@ pub fn phase(phase: Phase) -> (&'static str, &'static str, Ink) {
         Phase::Running => ("▶", "RUNNING", Ink::Running),
         Phase::Waiting => ("▷", "WAITING", Ink::Running),
         Phase::Verifying => ("▷", "VERIFYING", Ink::Running),
+        Phase::BetweenBatches => ("▷", "BETWEEN BATCHES", Ink::Running),
         Phase::Done => ("✓", "done", Ink::Done),
         Phase::Failed => ("✗", "FAILED", Ink::Fail),
         Phase::Degraded => ("✗", "DEGRADED", Ink::Fail),
@@ -195,6 +196,9 @@ pub fn locks(session: &Session, at: At) -> Vec<String> {
     }
     if let Some((settling, _)) = session.waiting_step() {
         missing.push(format!("{} waits for its watch", numbered(session, &settling.id)));
+    }
+    if let Some((between, _)) = session.between_batches() {
+        missing.push(format!("{} is between two batches", numbered(session, &between.id)));
     }
     if let Some((verified, _)) = session.verifying_step() {
         missing.push(format!("{} is being verified", numbered(session, &verified.id)));
@@ -445,6 +449,11 @@ pub fn verification(state: &StepState, now: At) -> Option<String> {
         }
     });
     Some(format!("{} left; {}", human(until.since(now)), seen.collect::<Vec<_>>().join(", ")))
+}
+
+/// Which batch of its lines a step is at; nothing where it has none.
+pub fn batch(state: &StepState) -> String {
+    state.batch().map_or_else(String::new, |(batch, of)| format!("batch {batch} of {of}, "))
 }
 
 /// What became of a run by a person, or of the wait after it.

@@ -396,6 +396,9 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
             if let Some((other, _)) = session.waiting_step() {
                 return Err(format!("{} waits for its watch", facts::numbered(session, &other.id)));
             }
+            if let Some((other, _)) = session.between_batches() {
+                return Err(format!("{} is between two batches", facts::numbered(session, &other.id)));
+            }
             if let Some((other, _)) = session.verifying_step() {
                 return Err(format!("{} is being verified", facts::numbered(session, &other.id)));
             }
@@ -549,6 +552,7 @@ pub fn running(session: &Session) -> Option<(&Step, &StepState)> {
     session
         .live_step()
         .or_else(|| session.waiting_step())
+        .or_else(|| session.between_batches())
         .or_else(|| session.owing_step().filter(|(_, state)| state.still_running()))
 }
 

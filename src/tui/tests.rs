@@ -215,6 +215,7 @@ impl Flight {
             class: step.class.word().into(),
             checks: step.checks,
             rollback: None,
+            each: None,
             manual: None,
             probe: None,
             command: CommandSeen {

@@ -3,6 +3,7 @@
 mod arming;
 mod backups;
 mod bad_input;
+mod batches;
 mod before;
 mod compare;
 mod crash;

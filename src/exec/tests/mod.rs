@@ -45,6 +45,7 @@ fn step(command: &Command) -> Step {
         class: Class::Critical,
         checks: 1,
         command: command.clone(),
+        each: None,
         manual: None,
         probe: None,
         until: None,

@@ -9,6 +9,7 @@ use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::plan::Step;
 use crate::secret::{self, Needles, SecretEnv, Value, Values, Vault};
+use crate::session::batches::DoneLines;
 use crate::session::steps::{Phase, StepState};
 use crate::session::{self, Request, Session, Unfrozen};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,7 @@ impl Driver {
             session: (session.plan.clone(), session.params.clone()),
             folder: self.folder.clone(),
             attempt,
+            done: session.steps.get(&step.id).and_then(|state| state.done.clone()),
             step,
             gates,
             salt,
@@ -90,6 +92,8 @@ pub(super) struct Freezing {
     /// What people checked, where it is about to run: nothing else is run to hear what it would touch.
     checked: Option<event::Frozen>,
     vault: Arc<Vault>,
+    /// What of its lines was done by earlier attempts.
+    done: Option<DoneLines>,
 }
 
 /// What people check, and what they do not see.
@@ -134,8 +138,8 @@ fn freeze(work: &Freezing) -> Result<Frozen, Unfrozen> {
     let (values, commitments) = fetched(work, work.step.secrets())?;
     let bytes = || {
         let gates = work.gates.clone();
-        exec::freeze(plan, &work.step, params, &work.folder, work.attempt, gates, &commitments)
-            .map_err(|error| error.to_string())
+        let frozen = exec::freeze(plan, &work.step, params, &work.folder, work.attempt, gates, &commitments);
+        frozen.map_err(|error| error.to_string()).and_then(|covers| left_to_do(covers, work.done.as_ref()))
     };
     let covers = shown(work, bytes()?, &values)?;
     let covers = match &work.step.preview {
@@ -157,6 +161,18 @@ fn freeze(work: &Freezing) -> Result<Frozen, Unfrozen> {
     };
     let env = SecretEnv::fill(&work.step.command, params, &values).map_err(|error| error.to_string())?;
     Ok((Box::new(covers), env))
+}
+
+/// The same without the lines that were done before.
+fn left_to_do(mut covers: Covers, done: Option<&DoneLines>) -> Result<Covers, String> {
+    if let (Some(each), Some(file)) = (&mut covers.each, &covers.command.stdin_file) {
+        each.done = done.filter(|done| done.file == file.sha256).map_or(0, |done| done.lines);
+        if each.batches() == 0 {
+            return Err(format!("every line of {} is done", file.path));
+        }
+        covers.words.insert("batches".to_owned(), each.words());
+    }
+    Ok(covers)
 }
 
 /// The same, if all of it may be shown to everybody.
@@ -209,13 +225,14 @@ fn gate_seen(session: &Session, step: &StepId, gate: &crate::plan::Gate, at: At)
 }
 
 impl Driver {
-    /// The intent to undo a step is on disk: its bytes are looked at once more, and its secrets fetched, before its process.
-    pub(super) fn freeze_rollback(&self, step: &StepId, attempt: u32) {
+    /// The intent of what was not just frozen is on disk: its bytes are looked at once more, and its secrets fetched, before
+    /// its process.
+    pub(super) fn freeze_part(&self, step: &StepId, attempt: u32, part: Part) {
         let work = self.freezing(step, |state| state.attempt, None);
         let (inputs, step) = (self.inputs.clone(), step.clone());
         self.runtime.spawn(async move {
-            let now = frozen_part(work, Part::Rollback).await.map(Box::new);
-            let _ = inputs.send(Input::RollbackFrozen { step, attempt, now }).await;
+            let now = frozen_part(work, part).await.map(Box::new);
+            let _ = inputs.send(Input::PartFrozen { step, attempt, part, now }).await;
         });
     }
 
@@ -224,19 +241,26 @@ impl Driver {
         &self,
         step: &StepId,
         attempt: u32,
+        part: Part,
         frozen: Result<Box<(CommandSeen, SecretEnv)>, String>,
     ) -> Result<SecretEnv, String> {
-        let state = self.sequencer.session().steps.get(step);
-        let state = state.filter(|state| state.phase == Phase::RollingBack && state.attempt == attempt);
+        let session = self.sequencer.session();
+        let state = session.steps.get(step);
+        let intended = if part == Part::Rollback { Phase::RollingBack } else { Phase::Intended };
+        let state = state.filter(|state| state.phase == intended && state.attempt == attempt);
+        let Some(state) = state else { return Err("it is not meant any more".to_owned()) };
         // What the plan does by itself stops with the line; what the lead asked for does not.
-        if state.is_some_and(|state| !state.by_hand) && !self.sequencer.session().line.pulled.is_empty() {
+        let asked_for = part == Part::Rollback && state.by_hand;
+        if !asked_for && !session.line.pulled.is_empty() {
             return Err("the line was stopped before it started".to_owned());
         }
-        let checked =
-            state.and_then(|state| state.armed.as_ref()).and_then(|armed| armed.covers.covers().rollback.as_ref());
-        let Some(checked) = checked else { return Err("nothing is being rolled back".to_owned()) };
+        if state.run_of(part).is_some_and(|run| run.interrupted.is_some()) {
+            return Err("it was interrupted before it started".to_owned());
+        }
+        let checked = state.armed.as_ref().and_then(|armed| armed.covers.covers().command_of(part));
+        let Some(checked) = checked else { return Err("nothing of the kind was checked".to_owned()) };
         let (now, env) = *frozen?;
-        match checked.command.difference(&now) {
+        match checked.difference(&now) {
             Some(what) => Err(format!("what would run is not what was checked: {what}")),
             None => Ok(env),
         }

@@ -9,7 +9,24 @@ use crate::name::StepId;
 use crate::protocol::Screen;
 use crate::secret::Given;
 use crate::session::Fact;
+use crate::session::steps::StepState;
+use std::ops::Range;
 use tokio::sync::{mpsc, watch};
+
+/// Which lines of its input that run gets; all of it where it is no batch. What undoes a step gets all that were begun.
+fn dealt(state: &StepState, part: Part) -> Option<Range<u32>> {
+    let covers = state.armed.as_ref()?.covers.covers();
+    let (each, (batch, _)) = (covers.each.as_ref()?, state.batch()?);
+    match part {
+        Part::Step => Some(each.batch(batch)),
+        Part::Rollback => {
+            let fed = covers.rollback.as_ref()?.command.stdin_file.as_ref()?;
+            let same = covers.command.stdin_file.as_ref().is_some_and(|file| file.path == fed.path);
+            same.then(|| each.done..each.batch(batch).end)
+        }
+        Part::Preview | Part::Probe => None,
+    }
+}
 
 impl Driver {
     /// Starts what was intended; what became of it.
@@ -34,7 +51,9 @@ impl Driver {
         let note = self.journal.note(step, attempt, part);
         let env = self.secret_env.take().filter(|(id, n, _)| id == step && *n == attempt);
         let given = Given { env: env.map(|(_, _, env)| env).unwrap_or_default(), needles: self.vault.needles() };
-        let running = exec::open(seen, planned, &session.params).and_then(|opened| {
+        let lines = dealt(state, part);
+        let running = exec::open(seen, planned, &session.params).and_then(|mut opened| {
+            lines.map_or(Ok(()), |lines| opened.only_lines(lines))?;
             crash::here(Moment::Before, "exec");
             exec::start(opened, self.size, reports, note.as_deref(), &given)
         });

@@ -297,6 +297,8 @@ id = "two"
 class = "irreversible"
 run = ["./two"]
 gates = ["api", { watch = "lag", allow = "warn" }]
+each = { file = "lines", first = 1, then = 2 }
+verify = { watches = ["api"], for = "2s" }
 [[step]]
 id = "three"
 class = "critical"

@@ -186,6 +186,8 @@ fn moves(event: &crate::event::Event) -> bool {
             | "StepVoided"
             | "RunRequested"
             | "RunIntended"
+            | "BatchIntended"
+            | "BatchesEnded"
             | "RunStarted"
             | "RunEnded"
             | "DoneByHand"
@@ -205,6 +207,9 @@ fn row(before: Phase, event: &crate::event::Event, after: Phase) -> Option<usize
     use crate::session::steps::Move::*;
     // Two verdicts may lead to one phase: which row it was, the verdict says.
     let verdict = match event {
+        Event::VerifyEnded { verdict: Verdict::Better | Verdict::Same, .. } if after == Phase::BetweenBatches => {
+            Some(VerifyBatch)
+        }
         Event::VerifyEnded { verdict: Verdict::Better | Verdict::Same, .. } => Some(VerifyWell),
         Event::VerifyEnded { verdict: Verdict::Worse, .. } => Some(VerifyWorse),
         Event::VerifyEnded { verdict: Verdict::CannotTell, .. } => Some(VerifyUnclear),
@@ -219,7 +224,9 @@ fn row(before: Phase, event: &crate::event::Event, after: Phase) -> Option<usize
             Clear => "StepCleared",
             Void => "StepVoided",
             Request => "RunRequested",
+            Intend if *from == Phase::BetweenBatches => "BatchIntended",
             Intend => "RunIntended",
+            BatchesOver => "BatchesEnded",
             Start => "RunStarted",
             EndWell if *from == Phase::Intended => "DoneByHand",
             // What a person did, else what runs nothing.
@@ -227,7 +234,7 @@ fn row(before: Phase, event: &crate::event::Event, after: Phase) -> Option<usize
             EndToWait if *from == Phase::Intended => "WaitStarted",
             NotStarted | EndWell | EndToWait | EndToVerify | EndBadly => "RunEnded",
             WaitMet | WaitMetToVerify | WaitOver => "WaitEnded",
-            VerifyWell | VerifyWorse | VerifyUnclear => "VerifyEnded",
+            VerifyWell | VerifyBatch | VerifyWorse | VerifyUnclear => "VerifyEnded",
             Lose => "OutcomeUnknown",
             RollBack => "RollbackIntended",
             RollbackWell | RollbackToVerify | RollbackBadly => "RollbackEnded",

@@ -132,7 +132,7 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
     if !jobs.freezes.is_empty() {
         return Input::Froze;
     }
-    if !jobs.rollbacks.is_empty() {
+    if !jobs.frozen_late.is_empty() {
         return Input::Undone;
     }
     if let Some((watch, ..)) = rng.of(&jobs.asked) {

@@ -141,6 +141,13 @@ impl Evidence {
         };
         self.lines[..before].iter().filter(is).count()
     }
+    /// Whether lines of that attempt were left after the batch that ran last.
+    pub fn has_more(&self, before: usize, step: &StepId, attempt: u32) -> bool {
+        let armed = self.of(before, "StepArmed", step, attempt).map(|armed| &self.lines[armed].event);
+        let Some(Event::StepArmed { covers, .. }) = armed else { return false };
+        let begun = 1 + self.count(before, "BatchIntended", step, attempt);
+        covers.covers().each.as_ref().is_some_and(|each| (begun as u32) < each.batches())
+    }
     /// What is armed and neither voided nor intended just before that index.
     pub fn open_before(&self, before: usize) -> Option<(&StepId, u32, usize)> {
         let index = self.last(before, |line| matches!(line.event, Event::StepArmed { .. }))?;
@@ -386,6 +393,8 @@ pub fn attempt_of(event: &Event) -> Option<u32> {
         | Event::StepCleared { attempt, .. }
         | Event::RunRequested { attempt, .. }
         | Event::RunIntended { attempt, .. }
+        | Event::BatchIntended { attempt, .. }
+        | Event::BatchesEnded { attempt, .. }
         | Event::RunStarted { attempt, .. }
         | Event::OutputWritten { attempt, .. }
         | Event::InputWritten { attempt, .. }

@@ -1,10 +1,12 @@
 //! The twelve invariants of ARCHITECTURE.md, each computed from [`Evidence`] alone and checked after every batch.
 
+mod recovery;
+
 use super::evidence::{Evidence, Kind, New, Spawn, attempt_of};
-use crate::event::{Cause, Event, Part, RunEnd, Settled, Status, Verdict, WaitEnd};
+use crate::event::{Cause, Event, Part, RunEnd, Status, Verdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, is_hidden};
-use crate::plan::{Gate, Input, Occasion};
+use crate::plan::{Gate, Input};
 use crate::session::step_of;
 use crate::transcript::record::Line;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +26,7 @@ pub const ALL: [(u8, &str, Check); 12] = [
     (9, "an old reading is unknown, and unknown is never ok", invariant_09_stale_is_unknown),
     (10, "no text acts on another terminal", invariant_10_harmless_text),
     (11, "leaving changes presence only", invariant_11_presence_only),
-    (12, "recovery repeats nothing and guesses nothing", invariant_12_recovery),
+    (12, "recovery repeats nothing and guesses nothing", recovery::invariant_12_recovery),
 ];
 
 fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
@@ -223,20 +225,24 @@ pub fn invariant_04_gates_again(e: &Evidence, new: &New) -> Result<(), String> {
 pub fn invariant_05_intent_first(e: &Evidence, new: &New) -> Result<(), String> {
     for spawn in &e.spawns[new.spawns.clone()] {
         let durable = spawn.durable.min(e.lines.len());
-        let intent = e.of(durable, intent_of(spawn.part), &spawn.step, spawn.attempt);
+        let intent = intent(e, durable, spawn);
         ensure(intent.is_some(), || format!("{} attempt {} runs without a durable intent", spawn.step, spawn.attempt))?;
     }
     Ok(())
 }
 
-/// The kind that says a command of that part was intended.
-fn intent_of(part: Part) -> &'static str {
+/// The kinds that say a command of that part was intended, the later one first.
+fn intents_of(part: Part) -> &'static [&'static str] {
     match part {
-        Part::Step => "RunIntended",
-        Part::Rollback => "RollbackIntended",
-        Part::Preview => "StepArmed",
-        Part::Probe => "ProbeIntended",
+        Part::Step => &["BatchIntended", "RunIntended"],
+        Part::Rollback => &["RollbackIntended"],
+        Part::Preview => &["StepArmed"],
+        Part::Probe => &["ProbeIntended"],
     }
+}
+
+fn intent(e: &Evidence, before: usize, spawn: &Spawn) -> Option<usize> {
+    intents_of(spawn.part).iter().find_map(|kind| e.of(before, kind, &spawn.step, spawn.attempt))
 }
 
 /// A step is left out by the lead and one shadow, who both said so, and nothing happens to it any more.
@@ -265,6 +271,9 @@ pub fn invariant_06_runs_once(e: &Evidence, new: &New) -> Result<(), String> {
         if let Event::RollbackIntended { step, attempt, automatic, .. } = &line.event {
             rolls_back_rightly(e, index, step, *attempt, *automatic)?;
         }
+        if let Event::BatchIntended { step, attempt, batch } = &line.event {
+            goes_on_rightly(e, index, step, *attempt, *batch)?;
+        }
         let of_step = matches!(line.event, Event::RunStarted { part: Part::Step, .. });
         if !of_step && !matches!(line.event, Event::RunRequested { .. } | Event::RunIntended { .. }) {
             continue;
@@ -275,7 +284,8 @@ pub fn invariant_06_runs_once(e: &Evidence, new: &New) -> Result<(), String> {
             other.event.kind() == line.event.kind() && !rollback && about(other) == about(line)
         };
         let times = e.lines[..=index].iter().filter(same).count();
-        ensure(times == 1, || format!("{} of {step} attempt {attempt} stands {times} times", line.event.kind()))?;
+        let most = if of_step { 1 + e.count(index, "BatchIntended", step, attempt) } else { 1 };
+        ensure(times <= most, || format!("{} of {step} attempt {attempt} stands {times} times", line.event.kind()))?;
         let cleared = e.of(index, "StepCleared", step, attempt).is_some();
         let voided = e.of(index, "StepVoided", step, attempt).is_some();
         ensure(cleared && !voided, || format!("{} of {step}: cleared {cleared}, voided {voided}", line.event.kind()))?;
@@ -283,11 +293,33 @@ pub fn invariant_06_runs_once(e: &Evidence, new: &New) -> Result<(), String> {
     for spawn in &e.spawns[new.spawns.clone()] {
         let same = |s: &&Spawn| (&s.step, s.attempt, s.part) == (&spawn.step, spawn.attempt, spawn.part);
         let times = e.spawns.iter().filter(same).count();
-        let most = e.count(e.lines.len(), intent_of(spawn.part), &spawn.step, spawn.attempt);
-        let most = if spawn.part == Part::Step { 1 } else { most };
+        let count = |kind: &&str| e.count(e.lines.len(), kind, &spawn.step, spawn.attempt);
+        let most = match spawn.part {
+            Part::Step => 1 + e.count(e.lines.len(), "BatchIntended", &spawn.step, spawn.attempt),
+            part => intents_of(part).iter().map(count).sum(),
+        };
         ensure(times <= most, || format!("{} attempt {} was spawned {times} times", spawn.step, spawn.attempt))?;
     }
     Ok(())
+}
+
+/// A batch follows the one before it, which left things well, in the same life of the hub; and there are lines for it.
+fn goes_on_rightly(e: &Evidence, index: usize, step: &StepId, attempt: u32, batch: u32) -> Result<(), String> {
+    let begun = 1 + e.count(index, "BatchIntended", step, attempt);
+    ensure(batch as usize == begun + 1, || format!("batch {batch} of {step} comes after {begun}"))?;
+    let Event::StepArmed { covers, .. } = &e.lines[e.armed(index, step, attempt)?].event else { return Ok(()) };
+    let lines = covers.covers().each.as_ref().map_or(0..0, |each| each.batch(batch));
+    ensure(!lines.is_empty(), || format!("batch {batch} of {step} has no lines"))?;
+    let well = e.of(index, "VerifyEnded", step, attempt).filter(|at| {
+        let verdict = match &e.lines[*at].event {
+            Event::VerifyEnded { verdict, part: Part::Step, .. } => Some(*verdict),
+            _ => None,
+        };
+        let ended = e.of(index, "RunEnded", step, attempt).is_some_and(|ended| ended < *at);
+        let since = e.lines[*at..index].iter().any(|line| matches!(line.event, Event::Recovered { .. }));
+        ended && !since && matches!(verdict, Some(Verdict::Better | Verdict::Same))
+    });
+    ensure(well.is_some(), || format!("batch {batch} of {step} begins, and the one before did not end well"))
 }
 
 fn about(line: &Line) -> (Option<&StepId>, Option<u32>) {
@@ -303,14 +335,21 @@ fn rolls_back_rightly(e: &Evidence, index: usize, step: &StepId, attempt: u32, a
         let kind = line.event.kind();
         matches!(
             kind,
-            "RunEnded" | "WaitEnded" | "VerifyEnded" | "RollbackEnded" | "OutcomeUnknown" | "RollbackIntended"
+            "RunEnded"
+                | "BatchIntended"
+                | "BatchesEnded"
+                | "WaitEnded"
+                | "VerifyEnded"
+                | "RollbackEnded"
+                | "OutcomeUnknown"
+                | "RollbackIntended"
         )
     });
     let ended_badly = match last.map(|line| &line.event) {
         Some(Event::RunEnded { end, .. } | Event::RollbackEnded { end, .. }) => !end.is_success(),
         Some(Event::VerifyEnded { verdict, .. }) => !matches!(verdict, Verdict::Better | Verdict::Same),
         Some(Event::WaitEnded { end, .. }) => *end != WaitEnd::Met,
-        Some(Event::OutcomeUnknown { .. }) => true,
+        Some(Event::OutcomeUnknown { .. } | Event::BatchesEnded { .. }) => true,
         _ => false,
     };
     ensure(ended_badly, || format!("{step} is undone after {last:?}"))?;
@@ -333,6 +372,7 @@ pub fn invariant_07_andon(e: &Evidence, new: &New) -> Result<(), String> {
     for (index, line) in e.new_lines(new) {
         match &line.event {
             Event::RunIntended { .. }
+            | Event::BatchIntended { .. }
             | Event::RunRequested { .. }
             | Event::StepCleared { .. }
             | Event::StepArmed { .. } => {
@@ -388,9 +428,8 @@ pub fn invariant_08_one_log(e: &Evidence, new: &New) -> Result<(), String> {
 pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), String> {
     for (index, line) in e.new_lines(new) {
         let kind = line.event.kind();
-        if let ("StepArmed" | "CrossChecked" | "StepCleared" | "RunRequested" | "RunIntended", Some(step)) =
-            (kind, step_of(&line.event))
-        {
+        let acts = ["StepArmed", "CrossChecked", "StepCleared", "RunRequested", "RunIntended", "BatchIntended"];
+        if let Some(step) = step_of(&line.event).filter(|_| acts.contains(&kind)) {
             let step = e.step(step)?;
             let attempt = attempt_of(&line.event).unwrap_or(0);
             let waived = |gate: &&Gate| e.passes(index, (step, attempt), gate, Status::Unknown);
@@ -532,8 +571,8 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
                 Event::RunEnded { end, .. } => end.is_success() && !waits(step) && !verified(step),
                 Event::DoneByHand { .. } => !waits(step) && !verified(step),
                 Event::WaitEnded { end, .. } => *end == WaitEnd::Met && !verified(step),
-                Event::VerifyEnded { verdict, part: Part::Step, .. } => {
-                    matches!(verdict, Verdict::Better | Verdict::Same)
+                Event::VerifyEnded { verdict, part: Part::Step, attempt, .. } => {
+                    matches!(verdict, Verdict::Better | Verdict::Same) && !e.has_more(index, step, *attempt)
                 }
                 Event::Acknowledged { outcome, .. } => *outcome == crate::event::Settled::Done,
                 Event::StepSkipped { .. } => true,
@@ -548,124 +587,6 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
         }
     }
     since
-}
-
-/// After `Recovered` nothing is open and nothing is live any more: open attempts are voided, runs without an end are
-/// unknown. No process comes from an intent of an earlier life, and while one may still be alive nothing is settled or armed.
-/// Nobody outside is told of what is not on disk, nothing counts as told twice, and no restart forgets what is due.
-pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
-    told_outside(e, new)?;
-    for output in e.outputs[new.outputs.clone()].iter().filter(|output| output.kind == Kind::Recover && !output.cut) {
-        let end = output.lines.end;
-        let open = e.open_before(end).map(|(step, ..)| step);
-        ensure(open.is_none(), || format!("{open:?} is open after a restart"))?;
-        let intents = e.lines[..end].iter().enumerate();
-        for (at, line) in intents.filter(|(_, line)| matches!(line.event.kind(), "RunIntended" | "RollbackIntended")) {
-            let (Some(step), Some(attempt)) = (step_of(&line.event), attempt_of(&line.event)) else { continue };
-            let ends: &[_] = match line.event.kind() {
-                "RunIntended" => &["RunEnded", "DoneByHand", "WaitStarted", "OutcomeUnknown"],
-                _ => &["RollbackEnded", "OutcomeUnknown"],
-            };
-            let over = ends.iter().any(|kind| e.of(end, kind, step, attempt).is_some_and(|over| over > at));
-            ensure(over, || format!("{step} attempt {attempt} was intended in an earlier life and is not unknown"))?;
-        }
-    }
-    for spawn in &e.spawns[new.spawns.clone()] {
-        ensure(e.step(&spawn.step)?.runs(), || format!("{} runs nothing, and a process came of it", spawn.step))?;
-    }
-    let life = |index: usize| e.outputs.iter().find(|output| output.lines.contains(&index)).map(|output| output.life);
-    for spawn in &e.spawns[new.spawns.clone()] {
-        let intent = e.of(e.lines.len(), intent_of(spawn.part), &spawn.step, spawn.attempt);
-        let of = intent.and_then(life);
-        ensure(of.is_none_or(|of| of == spawn.life), || {
-            format!("{} was spawned in life {} from an intent of life {of:?}", spawn.step, spawn.life)
-        })?;
-    }
-    for (index, line) in e.new_lines(new) {
-        if let Event::RunIntended { step, attempt } = &line.event {
-            let requested = e.of(index, "RunRequested", step, *attempt).and_then(life);
-            ensure(requested == life(index), || format!("{step} was intended from a request of another life"))?;
-        }
-        // Of a command on another machine only its own exit is known.
-        if let Event::RunEnded { step, end, .. } = &line.event {
-            let own = matches!(end, RunEnd::Exited { code: 0..=254 } | RunEnd::NotStarted { .. });
-            ensure(own || e.step(step)?.command.on.is_none(), || format!("{step} is told to have ended: {end}"))?;
-        }
-        // A probe belongs to a step that has to be judged, and to this life of the hub.
-        if let Event::ProbeEnded { step, attempt, .. } = &line.event {
-            let asked = e.of(index, "ProbeIntended", step, *attempt);
-            ensure(asked.and_then(life) == life(index), || format!("the probe of {step} ended in another life"))?;
-        }
-        // No hub moves an anchor, a new one included, but after a planned purge that ended well.
-        if let Event::AnchorTaken { watch, .. } = &line.event {
-            let of = |line: &Line| matches!(&line.event, Event::AnchorTaken { watch: w, .. } if w == watch);
-            let purged = |line: &Line| match &line.event {
-                Event::RunEnded { step, end, .. } if end.is_success() => {
-                    e.step(step).is_ok_and(|step| !step.expects_loss.is_empty() && step.until.is_none())
-                }
-                Event::WaitEnded { step, end: WaitEnd::Met, .. } => {
-                    e.step(step).is_ok_and(|step| !step.expects_loss.is_empty())
-                }
-                Event::Acknowledged { step, outcome: Settled::Done, .. } => {
-                    e.step(step).is_ok_and(|step| !step.expects_loss.is_empty())
-                }
-                _ => false,
-            };
-            let moved = e.last(index, of).is_none_or(|before| e.last(index, purged).is_some_and(|at| at > before));
-            ensure(moved, || format!("the anchor of {watch} moved, and nothing was purged"))?;
-        }
-        if matches!(line.event, Event::StepArmed { .. } | Event::Acknowledged { .. } | Event::RollbackIntended { .. }) {
-            let lost = e.last(index, |line| matches!(line.event, Event::OutcomeUnknown { still_running: true, .. }));
-            if let Some(lost) = lost {
-                let (Some(step), Some(attempt)) = (step_of(&e.lines[lost].event), attempt_of(&e.lines[lost].event))
-                else {
-                    continue;
-                };
-                let gone = e.of(index, "ProcessGone", step, attempt).is_some_and(|gone| gone > lost);
-                ensure(gone, || format!("{} while the process of {step} may be alive", line.event.kind()))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn told_outside(e: &Evidence, new: &New) -> Result<(), String> {
-    let of = |event: &Event| match event {
-        Event::Notified { notify, of, .. } => Some((*notify, vec![*of])),
-        Event::NotifyFailed { notify, of, .. } => Some((*notify, of.clone())),
-        _ => None,
-    };
-    let over = |before: usize, place: u32, seq: u64| {
-        let lines = e.lines[..before].iter().filter_map(|line| of(&line.event));
-        lines.filter(|(notify, of)| *notify == place && of.contains(&seq)).count()
-    };
-    for (index, line) in e.new_lines(new) {
-        for (place, seq) in
-            of(&line.event).into_iter().flat_map(|(place, of)| of.into_iter().map(move |of| (place, of)))
-        {
-            ensure(seq < line.seq, || {
-                format!("place {place} was told of line {seq}, which line {} precedes", line.seq)
-            })?;
-            ensure(over(index, place, seq) == 0, || format!("place {place} was told of line {seq} twice"))?;
-        }
-        // Kinds that are an occasion whatever came before them.
-        if !matches!(line.event, Event::Recovered { .. }) {
-            continue;
-        }
-        for (place, notify) in (1..).zip(&e.plan.notify) {
-            for due in e.lines[..index].iter().filter(|line| match &line.event {
-                Event::Recovered { .. } => notify.on.contains(&Occasion::Recovered),
-                Event::RunStarted { part: Part::Step, .. } => notify.on.contains(&Occasion::Running),
-                Event::RollbackIntended { .. } => notify.on.contains(&Occasion::RollingBack),
-                Event::OutcomeUnknown { .. } => notify.on.contains(&Occasion::Unknown),
-                _ => false,
-            }) {
-                let known = e.owed.contains(&(place, due.seq)) || over(index, place, due.seq) > 0;
-                ensure(known, || format!("line {} was to be told to place {place}, and is forgotten", due.seq))?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Everything that is broken, by number.

@@ -3,13 +3,17 @@
 use super::actions::{HOSTILE, VALUES};
 use super::world::World;
 use crate::event::{
-    Anchor, CommandSeen, Covers, FieldSeen, FileSeen, GateSeen, Mark, PreviewSeen, Reading, RollbackSeen, Status,
+    Anchor, CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, GateSeen, Mark, PreviewSeen, Reading, RollbackSeen,
+    Status,
 };
 use crate::hash::Hash;
 use crate::name::{StepId, WatchId};
 use crate::plan::Step;
 use crate::session::{Session, Unfrozen};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// So many lines has the file of a step that works through one.
+const FILE_LINES: u32 = 5;
 
 impl World {
     /// Counted at this moment, so that no two are equal.
@@ -76,9 +80,14 @@ impl World {
             class: step.class.word().into(),
             checks: step.checks,
             probe: step.probe.as_ref().map(|_| CommandSeen::bare(["./probe"], exe.clone())),
+            each: step.each.as_ref().map(|each| {
+                let (lines, first, then) = (FILE_LINES, each.first, each.then);
+                EachSeen { lines, first, then, done: session.lines_done(id, exe.sha256).min(FILE_LINES - 1) }
+            }),
             manual: step.manual.as_ref().map(|words| words.text().to_owned()),
             command: CommandSeen {
                 remote: step.command.on.is_some(),
+                stdin_file: step.each.as_ref().map(|_| exe.clone()),
                 env: BTreeMap::from([("PATH".into(), "/bin".into())]),
                 ..CommandSeen::bare(step.command.run.argv(&session.params).map_err(|error| error.to_string())?, exe)
             },

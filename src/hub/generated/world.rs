@@ -25,7 +25,7 @@ pub struct Jobs {
     pub asked: Vec<(WatchId, u64, At)>,
     pub rechecks: Vec<(StepId, u32)>,
     /// Rollbacks whose bytes are to be looked at once more.
-    pub rollbacks: Vec<(StepId, u32)>,
+    pub frozen_late: Vec<(StepId, u32, Part)>,
     /// Facts about a spawn that the sequencer has not heard yet.
     pub starts: Vec<Fact>,
 }
@@ -358,11 +358,11 @@ impl World {
                 if *again { vec![fact.clone(), fact] } else { vec![fact] }
             }
             Input::Undone => {
-                if self.jobs.rollbacks.is_empty() {
+                if self.jobs.frozen_late.is_empty() {
                     return vec![];
                 }
-                let (step, attempt) = self.jobs.rollbacks.remove(0);
-                self.undo(&step, attempt);
+                let (step, attempt, part) = self.jobs.frozen_late.remove(0);
+                self.start_late(&step, attempt, part);
                 vec![]
             }
             Input::Started if self.jobs.starts.is_empty() => vec![],
@@ -446,7 +446,12 @@ impl World {
                 self.broken_spawn = false;
                 self.not_started(step, attempt, Part::Step, why.to_owned());
             }
-            Event::RollbackIntended { step, attempt, .. } => self.jobs.rollbacks.push((step.clone(), *attempt)),
+            Event::RollbackIntended { step, attempt, .. } => {
+                self.jobs.frozen_late.push((step.clone(), *attempt, Part::Rollback));
+            }
+            Event::BatchIntended { step, attempt, .. } => {
+                self.jobs.frozen_late.push((step.clone(), *attempt, Part::Step));
+            }
             Event::ProbeIntended { step, attempt } => {
                 let (step, attempt, says) = (step.clone(), *attempt, HOSTILE[seq as usize % HOSTILE.len()].into());
                 let (end, output) = (RunEnd::Exited { code: 0 }, Some((7, Hash::ZERO)));
@@ -475,12 +480,15 @@ impl World {
     }
 
     /// The intent to undo a step is durable: its bytes are looked at once more, then its process is.
-    fn undo(&mut self, step: &StepId, attempt: u32) {
+    fn start_late(&mut self, step: &StepId, attempt: u32, part: Part) {
         let state = &self.session().steps[step];
-        let checked = state.armed.as_ref().and_then(|armed| armed.covers.covers().rollback.clone());
-        let stopped = !self.session().line.pulled.is_empty() && !state.by_hand;
+        let armed = state.armed.as_ref();
+        let checked = armed.and_then(|armed| armed.covers.covers().command_of(part).cloned());
+        let asked_for = part == Part::Rollback && state.by_hand;
+        let interrupted = state.run_of(part).is_some_and(|run| run.interrupted.is_some());
+        let stopped = (!self.session().line.pulled.is_empty() && !asked_for) || interrupted;
         let changed = match (self.freeze(step, attempt), checked) {
-            (Ok(now), Some(checked)) => now.rollback.and_then(|now| checked.command.difference(&now.command)),
+            (Ok(now), Some(checked)) => now.command_of(part).and_then(|now| checked.difference(now)),
             (Err(why), _) => Some(why.to_string()),
             (Ok(_), None) => Some("nothing was checked".to_owned()),
         };
@@ -488,14 +496,18 @@ impl World {
             (true, ..) => "the line was stopped".to_owned(),
             (_, true, _) => "no such file".to_owned(),
             (_, _, Some(what)) if !twin::broken(2) => what,
-            _ => return self.spawn(step, attempt, Part::Rollback),
+            _ => return self.spawn(step, attempt, part),
         };
         self.broken_spawn = false;
-        self.not_started(step.clone(), attempt, Part::Rollback, why);
+        self.not_started(step.clone(), attempt, part, why);
     }
 
     fn spawn(&mut self, step: &StepId, attempt: u32, part: Part) {
-        let Ok(ran) = self.freeze(step, attempt) else { return };
+        let Ok(mut ran) = self.freeze(step, attempt) else { return };
+        // What was done meanwhile was done by this very attempt.
+        if let Some(armed) = self.session().steps[step].armed.as_ref() {
+            ran.each = armed.covers.covers().each;
+        }
         let durable = self.evidence.lines.len();
         let printed = self.session().steps[step].run_of(part).map_or(0, |run| run.output_bytes);
         self.next += 1;

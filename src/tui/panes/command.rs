@@ -117,13 +117,20 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
         let asked = asked.map_or_else(String::new, |who| format!(", interrupted by {}", who.short()));
         let printed = crate::tui::text::value(bytes as f64, "B"); // a rounded number of bytes is all that is shown
         let what = if state.phase.part().is_step() { "RUNS" } else { "ROLLING BACK" };
-        return say(what, Ink::Running, format!("{pid}{printed} printed{asked}"));
+        let batch = if state.phase.part().is_step() { facts::batch(state) } else { String::new() };
+        return say(what, Ink::Running, format!("{batch}{pid}{printed} printed{asked}"));
     }
     if let Some(waits) = session.waits_for(step, at) {
         return say("WAITING", Ink::Running, shown(&waits));
     }
     if state.phase.is_verifying() {
-        return say("VERIFYING", Ink::Running, facts::verification(state, at).unwrap_or_default());
+        let batch = if state.phase.part().is_step() { facts::batch(state) } else { String::new() };
+        let seen = facts::verification(state, at).unwrap_or_default();
+        return say("VERIFYING", Ink::Running, format!("{batch}{seen}"));
+    }
+    if state.phase == Phase::BetweenBatches {
+        let why = session.batch_held(step, at).map_or_else(String::new, |why| format!("held: {}", shown(&why)));
+        return say("BETWEEN BATCHES", Ink::Hold, format!("{}done; {why}", facts::batch(state)));
     }
     if state.phase == Phase::Starting {
         let pending = state.armed.as_ref().and_then(|armed| armed.starting.as_ref());

@@ -1,0 +1,117 @@
+//! A step that works through the lines of a file, a batch at a time (`each`). Pure.
+//!
+//! People check all of it once, before the first batch; each further one is begun by itself when the one before left things
+//! as well as they were, the line runs, and every gate holds. Whatever else becomes of a batch ends the step as a run does:
+//! worse is degraded, and undone with all the lines that were begun where its plan says so. A restart of the hub, the lead,
+//! and too long a wait end it as undecided: what was done was done well, and people say how the step counts. Lines that an
+//! earlier attempt did well are left out of the next one, as long as the file is the same.
+
+use super::Session;
+use super::steps::{Phase, StepState};
+use crate::clock::At;
+use crate::event::{EachSeen, Event, Part, Verdict};
+use crate::hash::Hash;
+use crate::name::StepId;
+use crate::plan::{Gate, Step};
+use serde::{Deserialize, Serialize};
+
+/// Lines at the start of a file that were done, and looked well afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DoneLines {
+    /// The file.
+    pub file: Hash,
+    /// So many of them.
+    pub lines: u32,
+}
+
+impl StepState {
+    /// The batches of what is armed, or was run last.
+    pub fn each(&self) -> Option<&EachSeen> {
+        self.armed.as_ref()?.covers.covers().each.as_ref()
+    }
+    /// The number of the batch that runs or ran last, and how many there are.
+    pub fn batch(&self) -> Option<(u32, u32)> {
+        Some((self.run.as_ref()?.batch, self.each()?.batches()))
+    }
+    /// Whether batches are left after that one.
+    pub(super) fn has_more(&self) -> bool {
+        self.batch().is_some_and(|(batch, of)| batch < of)
+    }
+    /// What is done once the batch that ran last left things well.
+    pub(super) fn done_lines(&self) -> Option<DoneLines> {
+        let (batch, _) = self.batch()?;
+        self.lines_through(batch)
+    }
+    /// What was done before this attempt, which is what is left of it when it was undone.
+    pub(super) fn lines_before(&self) -> Option<DoneLines> {
+        self.lines_through(0).filter(|done| done.lines > 0)
+    }
+    fn lines_through(&self, batch: u32) -> Option<DoneLines> {
+        let covers = self.armed.as_ref()?.covers.covers();
+        let file = covers.command.stdin_file.as_ref()?.sha256;
+        Some(DoneLines { file, lines: covers.each.as_ref()?.batch(batch).end })
+    }
+}
+
+impl Session {
+    /// The one step that is between two batches.
+    pub fn between_batches(&self) -> Option<(&Step, &StepState)> {
+        self.find(|state| state.phase == Phase::BetweenBatches)
+    }
+    /// What keeps the next batch of that step from beginning.
+    pub fn batch_held(&self, step: &Step, at: At) -> Option<String> {
+        let armed = self.steps.get(&step.id)?.armed.as_ref()?;
+        if self.is_stopped_for(armed) {
+            return Some("the line is stopped".to_owned());
+        }
+        // Its waivers are part of what was armed, and hold for all of it.
+        let waived = |gate: &Gate| {
+            let seen = armed.covers.covers().gates.iter().find(|seen| seen.watch == gate.watch);
+            let waived = seen.and_then(|seen| seen.waived.as_ref());
+            waived.is_some_and(|waived| waived.excuses(self.status(&gate.watch, at)))
+        };
+        let gate = step.gates.iter().find(|gate| !self.gate_holds(gate, at) && !waived(gate))?;
+        Some(format!("{} is {}: {}", gate.watch, self.status(&gate.watch, at).word(), self.why(&gate.watch, at)))
+    }
+    /// So many lines of that file need not be done again by that step.
+    pub fn lines_done(&self, step: &StepId, file: Hash) -> u32 {
+        let done = self.steps.get(step).and_then(|state| state.done.as_ref());
+        done.filter(|done| done.file == file).map_or(0, |done| done.lines)
+    }
+}
+
+/// What is due between two batches: the next one, or the end of waiting for it. `verified` is what time alone says of the
+/// batch that is being verified, at this very moment.
+pub(super) fn due(session: &Session, at: At, verified: Option<&Event>) -> Option<Event> {
+    let just_now = match verified {
+        Some(Event::VerifyEnded { step, part: Part::Step, verdict: Verdict::Better | Verdict::Same, .. }) => {
+            session.plan.step(step).zip(session.steps.get(step)).filter(|(_, state)| state.has_more())
+        }
+        Some(_) => return None,
+        None => session.between_batches(),
+    };
+    let (step, state) = just_now?;
+    match session.batch_held(step, at) {
+        None => {
+            let (batch, _) = state.batch()?;
+            Some(Event::BatchIntended { step: step.id.clone(), attempt: state.attempt, batch: batch + 1 })
+        }
+        // What people agreed to was agreed to under what they saw then.
+        Some(why) if state.run.as_ref()?.ended.is_some_and(|ended| at.since(ended) >= waits(session, step)) => {
+            end(state, &step.id, format!("waited too long: {why}"))
+        }
+        Some(_) => None,
+    }
+}
+
+/// How long a batch may wait for what holds it, from the end of the one before: its time to be verified, and the lapse.
+fn waits(session: &Session, step: &Step) -> std::time::Duration {
+    session.plan.lapse_of(step) + step.verify.as_ref().map_or_else(Default::default, |verify| verify.time)
+}
+
+/// No further batch is begun.
+pub(super) fn end(state: &StepState, step: &StepId, why: String) -> Option<Event> {
+    let (done, of) = state.batch()?;
+    Some(Event::BatchesEnded { step: step.clone(), attempt: state.attempt, done, of, why })
+}

@@ -1,0 +1,132 @@
+//! A step that works through the lines of a file in batches, on the built program: each is verified, worse stops, what was
+//! done is left out of the next try, and what undoes it gets the lines that were begun.
+
+use crate::support::program::{Plain, Stage, run};
+use crate::support::wait::{PATIENCE, poll};
+
+const LEAD: &str = "lead@example.org";
+const DBA: &str = "dba@example.org";
+
+/// Seven lines, one first and then three at a time; a line that says `bad` breaks the page.
+fn stage(lines: &str) -> Stage {
+    let stage = Stage::new(
+        r#"
+crosscheck = 1
+name = "Update"
+environment = "test"
+[crew]
+lead = ["lead@example.org"]
+shadow = ["dba@example.org"]
+[[watch]]
+id = "page"
+kind = "command"
+run = ["grep", "-q", "fine", "page"]
+every = "100ms"
+[[step]]
+id = "update"
+title = "Put the new data"
+class = "critical"
+run = "cat > batch; cat batch >> put; if grep -q bad batch; then echo broken > page; fi"
+each = { file = "lines", first = 1, then = 3 }
+verify = { watches = ["page"], for = "1s" }
+gates = ["page"]
+rollback = { run = "cat > undone; echo fine > page", automatic = true }
+"#,
+    );
+    std::fs::write(stage.path("page"), "fine\n").expect("it is written");
+    std::fs::write(stage.path("lines"), lines).expect("it is written");
+    stage
+}
+
+/// Armed, checked and run, the page having been read before.
+fn fly(stage: &Stage, lead: &Plain, dba: &Plain, seen: &str) {
+    poll(PATIENCE, || (!stage.events("ReadingTaken").is_empty()).then_some(())).expect("the page is read");
+    lead.ok("arm update");
+    dba.expect(seen);
+    dba.expect("--- digest");
+    dba.ok("check");
+    lead.ok("run");
+}
+
+fn text(stage: &Stage, file: &str) -> String {
+    std::fs::read_to_string(stage.path(file)).expect("it is read")
+}
+
+fn intact(stage: &Stage) {
+    let transcript = stage.transcript_file().display().to_string();
+    let (_, out, _) = run(&stage.home(LEAD), &["verify", &transcript]);
+    assert!(out.contains("hold") && !out.contains("ALTERED") && !out.contains("BROKEN"), "{out}");
+}
+
+#[test]
+fn every_line_is_done_once_and_each_batch_is_looked_at() {
+    let stage = stage("a\nb\nc\nd\ne\nf\ng");
+    let mut hub = stage.serve(&[]);
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    fly(&stage, &lead, &dba, "batches: 7 lines of its input: 1 first, then 3 at a time, 3 batches; worse stops");
+    dba.expect("01 update goes on with batch 2 of 3: lines 2 to 4");
+    assert_eq!(text(&stage, "put"), "a\n");
+    dba.expect("01 update goes on with batch 3 of 3: lines 5 to 7");
+    lead.expect("01 update done");
+    assert_eq!(text(&stage, "put"), "a\nb\nc\nd\ne\nf\ng");
+    assert_eq!((stage.events("RunStarted").len(), stage.events("VerifyEnded").len()), (3, 3));
+    lead.ok("close");
+    assert!(hub.wait().success());
+    let report = std::fs::read_to_string(stage.transcript_file().with_extension("md")).expect("a report");
+    assert!(report.contains("**batch 1**") && report.contains("**batch 3**"), "{report}");
+    intact(&stage);
+}
+
+#[test]
+fn a_batch_that_makes_things_worse_stops_and_what_was_begun_is_undone() {
+    let stage = stage("a\nb\nbad\nd\ne\nf\ng\n");
+    let mut hub = stage.serve(&[]);
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    fly(&stage, &lead, &dba, "3 batches");
+    lead.expect("verified: worse than before");
+    lead.expect("ROLLBACK of 01 update, as the plan says: worse than before");
+    lead.expect("01 update is rolled back: same as before");
+    assert_eq!((text(&stage, "put"), text(&stage, "undone")), ("a\nb\nbad\nd\n".into(), "a\nb\nbad\nd\n".into()));
+    assert_eq!(stage.events("BatchIntended").len(), 1, "the third never began");
+    assert!(lead.refused("arm update").contains("rolled back"));
+    dba.ok("ack the page says fine again");
+    lead.ok("close");
+    assert!(hub.wait().success());
+    intact(&stage);
+}
+
+#[test]
+fn what_is_held_or_cut_off_between_batches_goes_on_where_it_was() {
+    let stage = stage("a\nb\nc\nd\ne\nf\ng\n");
+    let mut hub = stage.serve(&[]);
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    fly(&stage, &lead, &dba, "3 batches");
+    dba.ok("andon is that right?");
+    lead.expect("01 update verified");
+    poll(PATIENCE, || (stage.events("VerifyEnded").len() == 1).then_some(())).expect("it is verified");
+    // It is held there, and then its hub dies.
+    hub.kill();
+    let mut hub = stage.serve(&[]);
+    lead.expect("01 update goes no further, 1 of 3 batches are done: the hub was away");
+    lead.forget_answers();
+    dba.forget_answers();
+    let ended = poll(PATIENCE, || stage.events("BatchesEnded").first().cloned()).expect("it goes no further");
+    assert_eq!((ended["done"].as_u64(), ended["of"].as_u64()), (Some(1), Some(3)), "{ended}");
+    assert_eq!(text(&stage, "put"), "a\n");
+    lead.ok("release");
+    dba.ok("release");
+    assert!(lead.refused("arm update").contains("undecided"));
+    dba.ok("settle update failed the rest is to be done");
+    fly(
+        &stage,
+        &lead,
+        &dba,
+        "7 lines of its input, the first 1 of which are done: 1 first, then 3 at a time, 3 batches",
+    );
+    lead.expect("01 update goes on with batch 3 of 3: lines 6 to 7");
+    lead.expect("01 update done");
+    assert_eq!(text(&stage, "put"), "a\nb\nc\nd\ne\nf\ng\n");
+    lead.ok("close");
+    assert!(hub.wait().success());
+    intact(&stage);
+}
