@@ -11,8 +11,8 @@ mod deviation;
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
 pub use covers::{
-    CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen, PreviewSeen, RollbackSeen, WaivedSeen,
-    last_line,
+    CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen, PreviewSeen, RehearsalSeen, RollbackSeen,
+    WaivedSeen, last_line,
 };
 pub use deviation::Deviation;
 
@@ -46,6 +46,9 @@ pub enum Event {
         /// The folder the plan lies in: where relative paths start.
         folder: String,
         version: String,
+        /// The data that the plan is only rehearsed on: nothing that it would run live is run. Nothing in a live session.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rehearsal: Option<String>,
         /// The session's own key, `ssh-ed25519 AAAA…`, which signs checkpoints. In a session that has one, every act listed
         /// at [`crate::session::signing`] carries its author's signature.
         #[serde(default, skip_serializing_if = "Option::is_none")]

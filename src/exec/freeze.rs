@@ -6,7 +6,9 @@
 
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
-use crate::event::{CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, GateSeen, PreviewSeen, RollbackSeen};
+use crate::event::{
+    CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, GateSeen, PreviewSeen, RehearsalSeen, RollbackSeen,
+};
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
 use crate::plan::{Command, Io, Params, Plan, Preview, RenderError, Stdin, Step};
@@ -121,7 +123,9 @@ pub fn freeze(
     let undone = rollback.iter_mut().map(|rollback| &mut rollback.command);
     let all = std::iter::once(&mut command).chain(read_first).chain(undone);
     share_text(all.flat_map(|command| command.stdin_file.iter_mut().chain(&mut command.files)));
+    let rehearsal = freeze_rehearsal(plan, step, params)?;
     Ok(Covers {
+        rehearsal,
         rollback,
         step: step.id.clone(),
         attempt,
@@ -139,6 +143,16 @@ pub fn freeze(
         readback: FieldSeen::all(step.fields(params).map_err(FreezeError::ReadBack)?),
         require_touch: step.require_touch,
     })
+}
+
+/// In a rehearsal: on which data, and what would be run live.
+fn freeze_rehearsal(plan: &Plan, step: &Step, params: &Params) -> Result<Option<RehearsalSeen>, FreezeError> {
+    let Some((data, live)) = plan.rehearsal().zip(step.live.as_ref()) else { return Ok(None) };
+    let argv = live.run.argv(params).map_err(|source| FreezeError::Render { what: "run".into(), source })?;
+    for (index, word) in argv.iter().enumerate() {
+        visible(|| format!("argument {index} of what would be run live"), word)?;
+    }
+    Ok(Some(RehearsalSeen { data: data.to_owned(), live: argv, printed: live.printed }))
 }
 
 /// The preview's command; what it says is not known before it is run.

@@ -16,6 +16,7 @@ mod people;
 mod preview;
 mod problem;
 mod recovery;
+mod rehearsal;
 mod sample;
 mod steps;
 mod table;
@@ -32,6 +33,7 @@ pub use notify::{Notify, NotifyBy, Occasion};
 pub use preview::{Expect, Preview};
 pub use problem::{PlanError, Problem};
 pub use recovery::Recovery;
+pub use rehearsal::{DATA_CHARS_MAX, Live, data as rehearsal_data};
 pub use sample::{SAMPLES, sample};
 pub use template::{RenderError, Template};
 pub use units::parse_duration;
@@ -371,6 +373,10 @@ pub struct Step {
     pub checks: u32,
     /// What is run.
     pub command: Command,
+    /// What a rehearsal runs in its place; where there is none, it prints what would be run.
+    pub rehearse: Option<Command>,
+    /// In a rehearsal, what would be run live. No rule starts it.
+    pub live: Option<Live>,
     /// Watches that must be ok.
     pub gates: Vec<Gate>,
     /// Steps that must be over before; the one before it where the plan says nothing.
@@ -466,6 +472,8 @@ impl Command {
 pub struct Rollback {
     /// What is run.
     pub command: Command,
+    /// What a rehearsal runs in its place; where there is none, it prints what would be run.
+    pub rehearse: Option<Command>,
     /// Whether it runs by itself where the step ended with an exit code other than 0, or made something worse.
     pub automatic: bool,
     /// What brings back must look like before, where that differs from what the step is held against.

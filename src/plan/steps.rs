@@ -4,6 +4,7 @@ use super::command;
 use super::parse::unknown_id;
 use super::people;
 use super::preview;
+use super::rehearsal;
 use super::table::{Table, Value};
 use super::{Class, Crew, Gate, Rollback, Step, Verified, Verify, Worse};
 use crate::name::{StepId, WatchId};
@@ -19,6 +20,7 @@ const KEYS: &[&str] = &[
     "verify",
     "rollback",
     "preview",
+    "rehearse",
     "point_of_no_return",
     "expects_loss",
     "run_on_clear",
@@ -29,7 +31,7 @@ const KEYS: &[&str] = &[
     "half_way",
     "remains_in",
 ];
-const REFUSED: &[&str] = &["until", "manual", "each", "on", "rehearse", "probe"];
+const REFUSED: &[&str] = &["until", "manual", "each", "on", "probe"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {
@@ -48,6 +50,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         Some(_) => None, // refused by its name already; asking for `run` as well would mislead
         None => command::read(&table),
     };
+    let rehearse = rehearsal::read(&table, command.as_ref());
     let classes = [Class::Routine, Class::Critical, Class::Irreversible].map(|class| (class.word(), class));
     let class = table.get("class").map_or(Some(Class::Routine), |class| class.choice(&classes));
     let checks = class.and_then(|class| read_checks(&table, class, around.crew));
@@ -77,6 +80,8 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         },
         lapse: table.duration("lapse"),
         point_of_no_return,
+        rehearse: rehearse?,
+        live: None,
         adhoc: false,
         deviations: vec![],
         run_on_clear: table.boolean("run_on_clear").unwrap_or(false),
@@ -143,7 +148,7 @@ fn shadows(able: usize) -> String {
 
 /// `rollback = { run = […], automatic = true, verify = {…}, contain = ["a step"] }`, with every key of a command.
 fn read_rollback(value: &Value<'_>, point_of_no_return: bool, index: usize, around: &Around<'_>) -> Option<Rollback> {
-    let keys = [command::KEYS, &["automatic", "verify", "contain"]].concat();
+    let keys = [command::KEYS, &["automatic", "verify", "contain", "rehearse"]].concat();
     let table = value.table("a rollback", &keys, &[])?;
     if let Some(automatic) = table.get("automatic").filter(|automatic| point_of_no_return && automatic.is_true()) {
         automatic.wrong::<()>("an automatic rollback on a point of no return", "nothing can be undone after this step");
@@ -166,10 +171,12 @@ fn read_rollback(value: &Value<'_>, point_of_no_return: bool, index: usize, arou
             steps.items("step ids")?.into_iter().map(known_step).collect()
         },
     );
+    let command = command::read(&table)?;
     Some(Rollback {
+        rehearse: rehearsal::read(&table, Some(&command))?,
         automatic: table.boolean("automatic").unwrap_or(false),
         verify: table.get("verify").and_then(|verify| read_verify(&verify, around.watches)),
-        command: command::read(&table)?,
+        command,
         contain: contain?,
     })
 }

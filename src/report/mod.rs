@@ -77,6 +77,8 @@ pub struct Report {
     pub plan_digest: Hash,
     /// SHA-256 of the allowed_signers file, where the plan names one.
     pub allowed_signers: Option<Hash>,
+    /// On which data it was only a rehearsal; nothing where it was live.
+    pub rehearsal: Option<String>,
     /// The parameters' values.
     pub params: BTreeMap<String, String>,
     /// The session's id.
@@ -436,6 +438,7 @@ impl Report {
             environment: session.plan.environment.clone(),
             plan_digest: session.plan.digest,
             allowed_signers: session.allowed.as_ref().map(|allowed| allowed.digest()),
+            rehearsal: session.rehearsal().map(str::to_owned),
             params: session.params.clone(),
             session: session.id.clone(),
             host: session.host.clone(),

@@ -198,12 +198,14 @@ impl Session {
 }
 
 /// What is flown of a plan that a session opens with these values.
-pub(super) fn opened(plan: Plan, params: &Params) -> Plan {
+pub(super) fn opened(plan: Plan, params: &Params, rehearsal: Option<&str>) -> Plan {
+    // Other values are what a rehearsal is about, and this is the reason for them.
+    let why = rehearsal.map_or_else(String::new, |data| format!("rehearsal on {data}"));
     let given = params.iter().filter_map(|(name, value)| {
         let default = plan.params.get(name)?.default.as_ref()?;
-        let set = Set { value: value.clone(), why: String::new(), by: None };
+        let set = Set { value: value.clone(), why: why.clone(), by: None };
         (default != value).then(|| (name.clone(), set))
     });
-    let changes = Changes { params: given.collect(), ..Changes::default() };
+    let changes = Changes { params: given.collect(), rehearsal: rehearsal.map(str::to_owned), ..Changes::default() };
     if changes.is_empty() { plan } else { plan.changed(changes) }
 }

@@ -16,6 +16,7 @@ mod observe;
 mod preview;
 pub mod readback;
 mod recovery;
+mod rehearsal;
 pub mod request;
 mod rollback;
 pub mod signing;
@@ -273,6 +274,7 @@ impl Session {
             host,
             user,
             folder,
+            rehearsal,
             hub_key,
             allowed_signers,
             allowed_signers_digest,
@@ -281,8 +283,9 @@ impl Session {
         else {
             return Err(OpenError::Kind(line.event.kind()));
         };
-        let plan = Arc::new(arming::opened(Plan::parse("plan in the transcript", plan)?, params));
+        let plan = Arc::new(arming::opened(Plan::parse("plan in the transcript", plan)?, params, rehearsal.as_deref()));
         let allowed = allowed_signers.as_deref().map(Allowed::parse).transpose()?.map(Arc::new);
+        rehearsal::agrees(session, rehearsal.as_deref()).map_err(OpenError::Policy)?;
         // The plan decides, not the line, whether keys are vouched for: a line without its signers must not read as a
         // session that never asked for them.
         if plan.crew.allowed_signers.is_some() != allowed.is_some() {

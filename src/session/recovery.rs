@@ -211,6 +211,7 @@ expects_loss = ["events"]
                 user: "u".into(),
                 folder: "/".into(),
                 version: "0".into(),
+                rehearsal: None,
                 hub_key: None,
                 allowed_signers: None,
                 allowed_signers_digest: None,

@@ -19,6 +19,9 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
     };
     let step = number(&line.event).unwrap_or_default();
     Some(match &line.event {
+        Event::SessionOpened { plan_name, environment, rehearsal: Some(data), .. } => {
+            format!("REHEARSAL opened, on {}: {} on {}", shown(data), shown(plan_name), shown(environment))
+        }
         Event::SessionOpened { plan_name, environment, .. } => {
             format!("session opened: {} on {}", shown(plan_name), shown(environment))
         }

@@ -92,6 +92,7 @@ fn opened(plan: &str, allowed_signers: Option<&str>, allowed_signers_digest: Opt
         user: "u".into(),
         folder: "/".into(),
         version: "0".into(),
+        rehearsal: None,
         hub_key: None,
         allowed_signers: allowed_signers.map(str::to_owned),
         allowed_signers_digest,
@@ -168,6 +169,7 @@ impl Desk {
         let state = &self.session.steps["drop"];
         let exe = FileSeen { path: "/drop".into(), sha256: Hash::of(bytes.as_bytes()), size: 1, text: None };
         Covers {
+            rehearsal: None,
             step: drop_step(),
             attempt: state.attempt + u32::from(!state.phase.is_open()),
             title: "drop".into(),

@@ -29,6 +29,8 @@ pub struct Found {
     pub plan_digest: Hash,
     /// The plan's folder.
     pub folder: String,
+    /// On which data it is only a rehearsal.
+    pub rehearsal: Option<String>,
     /// When it was opened.
     pub opened: At,
     /// Whether it flies exactly the plan that was asked for. If not, but name and environment are the same, the plan was
@@ -78,7 +80,9 @@ fn look(path: &Path, wanted: Hash) -> io::Result<Option<Found>> {
     let mut first = vec![];
     BufReader::new((&file).take(LINE_BYTES_MAX as u64)).read_until(b'\n', &mut first)?;
     let Ok(Line {
-        at, event: Event::SessionOpened { session, plan_name, environment, plan_digest, folder, .. }, ..
+        at,
+        event: Event::SessionOpened { session, plan_name, environment, plan_digest, folder, rehearsal, .. },
+        ..
     }) = serde_json::from_slice::<Line>(&first)
     else {
         return Ok(None);
@@ -93,6 +97,7 @@ fn look(path: &Path, wanted: Hash) -> io::Result<Option<Found>> {
         environment,
         plan_digest,
         folder,
+        rehearsal,
         opened: at,
         same_digest: plan_digest == wanted,
     }))

@@ -145,6 +145,7 @@ impl Flight {
             user: "release".into(),
             folder: "/srv/plan".into(),
             version: "0.1.0".into(),
+            rehearsal: None,
             hub_key: None,
             allowed_signers: signers.map(str::to_owned),
             allowed_signers_digest: signers.map(|text| Hash::of(text.as_bytes())),
@@ -209,6 +210,7 @@ impl Flight {
             ("undo", &step.undo),
         ];
         let mut covers = Covers {
+            rehearsal: None,
             step: step.id.clone(),
             attempt,
             title: step.title.clone(),

@@ -70,6 +70,7 @@ impl World {
             waived: self.session().waiver(id, watch, self.now).cloned(),
         };
         Ok(Covers {
+            rehearsal: None,
             step: id.clone(),
             attempt,
             title: step.title.clone(),

@@ -86,6 +86,7 @@ impl World {
             user: "user".into(),
             folder: "/".into(),
             version: "0".into(),
+            rehearsal: None,
             hub_key: None,
             allowed_signers: None,
             allowed_signers_digest: None,

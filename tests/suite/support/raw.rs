@@ -24,6 +24,7 @@ pub async fn hub(folder: &Path, plan: &str) -> Hub {
         plan: Plan::parse("plan", plan).unwrap(),
         folder: folder.to_owned(),
         params: Default::default(),
+        rehearsal: None,
         transcripts: folder.join("transcripts"),
         listen: "127.0.0.1:0".parse().unwrap(),
         advertise: None,
