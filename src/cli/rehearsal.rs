@@ -46,7 +46,7 @@ pub fn lines(seen: &RehearsalSeen, out: &mut impl Write) -> io::Result<()> {
     for (index, word) in seen.live.iter().enumerate() {
         writeln!(out, "NOT RUN, live argument {index}: {}", escaped(word))?;
     }
-    writeln!(out, "in its place {}", seen.words())
+    writeln!(out, "{}", seen.words())
 }
 
 /// What begins every line of plain mode in a rehearsal: a line alone, read out or copied somewhere, says what it is of.

@@ -61,7 +61,10 @@ pub async fn run(args: Serve) -> anyhow::Result<()> {
             say(&format!("session closed\ntranscript {}\nreport     {}", transcript.display(), report.display()));
         }
         Ended::Stopped => {
-            say("hub stopped; the session is not closed, `crosscheck serve` with this plan takes it up again")
+            let how = if args.what.rehearse { " and the same --rehearse --data" } else { "" };
+            say(&format!(
+                "hub stopped; the session is not closed, `crosscheck serve` with this plan{how} takes it up again"
+            ))
         }
     }
     Ok(())

@@ -258,8 +258,8 @@ impl RehearsalSeen {
     /// What is run in the place of the live command.
     pub fn words(&self) -> &'static str {
         match self.printed {
-            true => "it is only printed: the plan has no `rehearse` for it",
-            false => "the plan's `rehearse` is run",
+            true => "that would run live; here it is only printed, the plan has no `rehearse` for it",
+            false => "that would run live; here the plan's `rehearse` is run in its place",
         }
     }
 }

@@ -147,12 +147,12 @@ pub fn freeze(
 
 /// In a rehearsal: on which data, and what would be run live.
 fn freeze_rehearsal(plan: &Plan, step: &Step, params: &Params) -> Result<Option<RehearsalSeen>, FreezeError> {
-    let Some((data, live)) = plan.rehearsal().zip(step.live.as_ref()) else { return Ok(None) };
-    let argv = live.run.argv(params).map_err(|source| FreezeError::Render { what: "run".into(), source })?;
-    for (index, word) in argv.iter().enumerate() {
+    let seen = step.rehearsal_seen(plan, params);
+    let seen = seen.map_err(|source| FreezeError::Render { what: "run".into(), source })?;
+    for (index, word) in seen.iter().flat_map(|seen| &seen.live).enumerate() {
         visible(|| format!("argument {index} of what would be run live"), word)?;
     }
-    Ok(Some(RehearsalSeen { data: data.to_owned(), live: argv, printed: live.printed }))
+    Ok(seen)
 }
 
 /// The preview's command; what it says is not known before it is run.

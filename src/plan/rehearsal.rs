@@ -5,7 +5,8 @@
 
 use super::command;
 use super::table::Table;
-use super::{Command, Gate, Io, NotifyBy, Plan, Run, Step, Template, WatchKind};
+use super::{Command, Gate, Io, NotifyBy, Params, Plan, RenderError, Run, Step, Template, WatchKind};
+use crate::event::RehearsalSeen;
 use crate::name::is_hidden;
 use std::collections::BTreeMap;
 
@@ -122,6 +123,14 @@ pub struct Live {
     pub printed: bool,
 }
 
+impl Step {
+    /// What is checked of a rehearsal of it: on which data, and what would be run live. Nothing where it is flown live.
+    pub fn rehearsal_seen(&self, plan: &Plan, params: &Params) -> Result<Option<RehearsalSeen>, RenderError> {
+        let Some((data, live)) = plan.rehearsal().zip(self.live.as_ref()) else { return Ok(None) };
+        Ok(Some(RehearsalSeen { data: data.to_owned(), live: live.run.argv(params)?, printed: live.printed }))
+    }
+}
+
 impl Plan {
     /// On which data it is rehearsed; nothing where it is flown live.
     pub fn rehearsal(&self) -> Option<&str> {
@@ -136,5 +145,161 @@ impl Plan {
             Some(rollback).map(|_| format!("the rollback of {}", step.id))
         };
         self.steps.iter().flat_map(|it| [step(it), rollback(it)]).flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Principal;
+    use crate::plan::{Changes, Expect, Typed, lint};
+
+    const PLAN: &str = r#"
+crosscheck = 1
+name = "n"
+environment = "e"
+[crew]
+lead = ["ana@x"]
+shadow = ["bo@x", "cy@x"]
+[params.table]
+default = "old"
+[secrets]
+KEY = { env = "K" }
+[[watch]]
+id = "rehearsed"
+kind = "session"
+environment = "e"
+transcripts = "/t"
+within = "7d"
+rehearsal = true
+[[watch]]
+id = "api"
+kind = "tcp"
+address = "127.0.0.1:1"
+[[step]]
+id = "load"
+run = ["./LIVE", "{{ table }}", "%s\\n"]
+cwd = "db"
+timeout = "5m"
+io = "pipe"
+env = { KEY = "{{ secret.KEY }}" }
+files = ["LIVE.json"]
+stdin = "LIVE"
+rehearse = ["./dry", "{{ table }}"]
+gates = ["rehearsed", "api"]
+rollback = { run = ["./LIVE-undo"], rehearse = { run = ["./dry-undo"], env = { A = "b" } } }
+preview = { run = ["./LIVE-count"], expect = "1..9", rehearse = "./dry-count" }
+[[step]]
+id = "drop"
+class = "critical"
+run = "./LIVE {{ table }} | tee 'x y'"
+cwd = "db"
+env = { KEY = "{{ secret.KEY }}" }
+rollback = { run = ["./LIVE-undo"], automatic = true }
+preview = { run = ["./LIVE-count"], expect = "1..9" }
+[[notify]]
+on = ["opened"]
+run = ["./LIVE-tell"]
+[[notify]]
+on = ["opened"]
+webhook = "https://chat.example.org/hook"
+"#;
+
+    fn parsed() -> Plan {
+        Plan::parse("p", PLAN).unwrap()
+    }
+    fn params() -> Params {
+        Params::from([("table".to_owned(), "old".to_owned())])
+    }
+    fn flown(mut changes: Changes) -> Plan {
+        changes.rehearsal = Some("masked copy".to_owned());
+        parsed().changed(changes)
+    }
+
+    #[test]
+    fn no_command_of_the_live_plan_is_left() {
+        let typed = |run: &str| Typed { run: run.into(), why: "w".into(), by: Principal::new("ana@x").unwrap() };
+        let id = |id: &str| crate::name::StepId::new(id).unwrap();
+        let edited = Changes {
+            edited: [(id("load"), typed("./LIVE-edited now"))].into(),
+            added: vec![(id("adhoc-1"), typed("./LIVE-typed; rm x"))],
+            ..Changes::default()
+        };
+        for plan in [flown(Changes::default()), flown(edited)] {
+            for step in &plan.steps {
+                for command in step.commands() {
+                    let argv = command.run.argv(&params()).unwrap();
+                    let printed = argv.starts_with(&["printf", "%s\\n", NOT_RUN].map(str::to_owned));
+                    assert!(printed || argv.iter().any(|word| word.starts_with("./dry")), "{argv:?}");
+                    assert!(command.secrets().is_empty() && command.stdin.is_none() && command.files.is_empty());
+                    assert!(!command.env.contains_key("KEY"), "the live one's environment says where it goes");
+                }
+                assert!(step.rehearse.is_none() && step.live.is_some());
+            }
+            assert!(plan.notify[0].on.is_empty(), "nobody knows what a command does that tells others");
+            assert_eq!(plan.notify[1].on.len(), 1);
+            assert_eq!(plan.rehearsal(), Some("masked copy"));
+            assert_eq!(plan.digest, parsed().digest, "it is the same plan that is rehearsed");
+        }
+        assert_eq!(parsed().rehearsal(), None);
+    }
+
+    #[test]
+    fn what_is_rehearsed_runs_where_the_live_one_does_and_what_is_not_is_printed_word_by_word() {
+        let plan = flown(Changes::default());
+        let [load, drop] = &plan.steps[..] else { panic!("two steps") };
+        assert_eq!(load.command.run.argv(&params()).unwrap(), ["./dry", "old"]);
+        assert_eq!(load.command.cwd.as_ref().map(Template::text), Some("db"));
+        assert_eq!((load.command.timeout, load.command.io), (Some(std::time::Duration::from_secs(300)), Io::Pipe));
+        let undo = &load.rollback.as_ref().unwrap().command;
+        assert_eq!((undo.run.text().as_str(), undo.env.len()), ("./dry-undo", 1));
+        let preview = load.preview.as_ref().unwrap();
+        assert_eq!(preview.command.run.text(), "./dry-count");
+        assert_eq!(preview.expect, Expect::Range { from: Some(1.0), to: Some(9.0) });
+        let seen = load.rehearsal_seen(&plan, &params()).unwrap().unwrap();
+        assert_eq!((seen.live, seen.printed), (vec!["./LIVE".into(), "old".into(), "%s\\n".into()], false));
+        let gates: Vec<_> = load.gates.iter().map(|gate| gate.watch.as_str()).collect();
+        assert_eq!(gates, ["api"], "a rehearsal does not wait for a rehearsal");
+
+        let printed = ["printf", "%s\\n", NOT_RUN, "sh", "-eu", "-c", "./LIVE old | tee 'x y'"];
+        assert_eq!(drop.command.run.argv(&params()).unwrap(), printed);
+        assert_eq!(drop.preview, None, "it would look at what is live");
+        assert!(drop.rollback.as_ref().unwrap().automatic);
+        assert!(drop.rehearsal_seen(&plan, &params()).unwrap().unwrap().printed);
+        assert_eq!(parsed().without_rehearsal(), ["drop", "the rollback of drop"]);
+    }
+
+    #[test]
+    fn lint_names_what_could_only_be_printed_where_anything_is_rehearsed() {
+        let told: Vec<_> = lint(&parsed()).into_iter().map(|warning| warning.message).collect();
+        for words in
+            ["step drop has no `rehearse`", "the rollback of step drop has no", "the preview of step drop has no"]
+        {
+            assert!(told.iter().any(|told| told.starts_with(words)), "{words}: {told:?}");
+        }
+        assert!(!told.iter().any(|told| told.contains("load has no `rehearse`")), "{told:?}");
+        let never = PLAN
+            .replacen("rehearse = [\"./dry\", \"{{ table }}\"]\n", "", 1)
+            .replacen(", rehearse = { run = [\"./dry-undo\"], env = { A = \"b\" } }", "", 1)
+            .replacen(", rehearse = \"./dry-count\"", "", 1);
+        let told = lint(&Plan::parse("p", &never).unwrap());
+        assert!(!told.iter().any(|told| told.message.contains("`rehearse`")), "{told:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        for (value, words) in
+            [("5", "text"), ("[]", "rehearse"), ("{ env = {} }", "run"), ("{ run = \"x\", gates = [] }", "gates")]
+        {
+            let text = PLAN.replacen("rehearse = [\"./dry\", \"{{ table }}\"]", &format!("rehearse = {value}"), 1);
+            let told = Plan::parse("p", &text).unwrap_err().to_string();
+            assert!(told.contains(words), "{value}: {told}");
+        }
+        let text = PLAN.replacen("./dry\", \"{{ table }}", "./dry\", \"{{ tabel }}", 1);
+        assert!(Plan::parse("p", &text).unwrap_err().to_string().contains("tabel"));
+        for wrong in ["", "  ", "a\u{202e}b", "a\nb", &"x".repeat(201)] {
+            assert!(data(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(data(" masked ").unwrap(), "masked");
     }
 }

@@ -261,7 +261,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         step("manual", "\"press the button\""),
         step("each", "{ file = \"f\", first = 1, then = 2 }"),
         step("on", "\"host\""),
-        step("rehearse", "[\"x\"]"),
         step("probe", "[\"x\"]"),
         step("input", "\"lead\""),
         step("input", "\"hidden-only\""),

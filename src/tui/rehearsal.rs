@@ -33,6 +33,14 @@ pub fn banner(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Rect {
     Rect { y: area.y + 1, height: area.height - 1, ..area }
 }
 
+/// The same for a screen of one row: the word stands before whatever else is there.
+pub fn alone(look: &Look<'_>, buf: &mut Buffer) {
+    if look.session().rehearsal().is_some() && buf.area.height == 1 {
+        let area = buf.area;
+        row(buf, area, 0, vec![look.span(format!(" {WORD} "), Ink::Replay)], vec![]);
+    }
+}
+
 /// What an armed step would run live; nothing in a live session.
 pub fn lines(look: &Look<'_>, covers: &Covers, width: usize) -> Vec<Line<'static>> {
     let Some(seen) = &covers.rehearsal else { return vec![] };
@@ -42,6 +50,6 @@ pub fn lines(look: &Look<'_>, covers: &Covers, width: usize) -> Vec<Line<'static
     };
     let mut all = named(WORD, format!("on {}", shown(&seen.data)), Ink::Changed);
     all.extend(named("NOT RUN", super::text::command_line(&live), Ink::Text));
-    all.extend(named("", format!("that is live; {}", seen.words()), Ink::Text));
+    all.extend(named("", seen.words().to_owned(), Ink::Text));
     all
 }
