@@ -6,6 +6,7 @@ use crate::clock::{self, At};
 use crate::name::REHEARSAL;
 use crate::transcript::expire::{Closed, ExpireError};
 use crate::transcript::file::FileError;
+use crate::transcript::found::rehearsals;
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 use std::path::{Path, PathBuf};
@@ -113,7 +114,7 @@ fn names(path: &Path, session: Option<&str>) -> bool {
 
 fn transcripts(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let told = || format!("{} cannot be looked through", folder.display());
-    let mut paths = match crate::hub::rehearsal::folder(folder) {
+    let mut paths = match rehearsals(folder) {
         inner if inner.is_dir() => transcripts(&inner)?,
         _ => vec![],
     };

@@ -31,7 +31,7 @@ pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut
     let data = client.view.borrow().session.rehearsal().map(str::to_owned);
     let out = &mut Marked::new(out, data.is_some());
     if let Some(data) = &data {
-        writeln!(out, "{}", rehearsal::told(data))?;
+        writeln!(out, "{}", rehearsal::on(data))?;
     }
     let mut lines = input.lines();
     let mut state = Plain { waiting: vec![], grace: Instant::now(), held: None, opened: None, read: None, owed: None };
@@ -235,7 +235,7 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     let now = view.now(clock::wall());
     writeln!(out, "{} on {}, led by {}", shown(&session.plan.name), shown(&session.plan.environment), session.lead)?;
     if let Some(data) = session.rehearsal() {
-        writeln!(out, "{}", rehearsal::told(data))?;
+        writeln!(out, "{}", rehearsal::on(data))?;
     }
     deviations::parameters(session, out)?;
     for (index, step) in session.plan.steps.iter().enumerate() {

@@ -9,7 +9,12 @@ use std::io::{self, Write};
 
 /// The line that stands before everything else that is said of a rehearsal.
 pub fn told(data: &str) -> String {
-    format!("REHEARSAL, nothing live is run; data: {}", shown(data))
+    format!("REHEARSAL, {}", on(data))
+}
+
+/// The same where the word stands already.
+pub fn on(data: &str) -> String {
+    format!("nothing live is run; data: {}", shown(data))
 }
 
 /// Whether a hub that runs already flies what was asked for: a rehearsal on those data, or a live session.
@@ -42,7 +47,7 @@ pub fn unrehearsed(plan: &Plan) {
 
 /// What an armed step would run live, and what is run in its place.
 pub fn lines(seen: &RehearsalSeen, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{}", told(&seen.data))?;
+    writeln!(out, "{}", on(&seen.data))?;
     for (index, word) in seen.live.iter().enumerate() {
         writeln!(out, "NOT RUN, live argument {index}: {}", escaped(word))?;
     }

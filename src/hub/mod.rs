@@ -15,7 +15,7 @@ mod live;
 pub mod notify;
 pub mod peer;
 pub mod policy;
-pub mod rehearsal;
+mod rehearsal;
 pub mod sequencer;
 
 use crate::clock::Clock;

@@ -3,22 +3,13 @@
 use super::{Config, HubError};
 use crate::name::REHEARSAL;
 use crate::plan::rehearsal_data;
-use crate::transcript::found::Found;
-use std::path::{Path, PathBuf};
-
-/// The folder of rehearsals in a folder of transcripts.
-pub const FOLDER: &str = "rehearsals";
-
-/// Where the transcripts of rehearsals go, of those that go there.
-pub fn folder(transcripts: &Path) -> PathBuf {
-    transcripts.join(FOLDER)
-}
+use crate::transcript::found::{Found, rehearsals};
 
 /// The same, in the place that it has as a rehearsal, if it is one.
 pub(super) fn placed(config: Config) -> Result<Config, HubError> {
     let Some(data) = &config.rehearsal else { return Ok(config) };
     let data = rehearsal_data(data).map_err(HubError::Rehearsal)?;
-    Ok(Config { transcripts: folder(&config.transcripts), rehearsal: Some(data), ..config })
+    Ok(Config { transcripts: rehearsals(&config.transcripts), rehearsal: Some(data), ..config })
 }
 
 /// A session's id: a rehearsal's begins with that word.

@@ -10,6 +10,7 @@ use crate::event::{Event, Outcome, Reading, Status};
 use crate::hash::Hash;
 use crate::plan::{Flown as Wanted, Params};
 use crate::transcript::audit::{Proof, audit};
+use crate::transcript::found::rehearsals;
 use crate::transcript::read::Reader;
 use crate::transcript::verify::{Verdict, verify};
 use std::collections::BTreeMap;
@@ -61,7 +62,7 @@ impl Flown {
         let plan = plan.unwrap_or_else(|| wanted.name.clone());
         let place = folder.join(wanted.transcripts.render(params).map_err(text)?);
         // They lie in a folder of their own; whoever names that one means it as well.
-        let own = crate::hub::rehearsal::folder(&place);
+        let own = rehearsals(&place);
         let place = if wanted.rehearsal && own.is_dir() { own } else { place };
         Ok(Flown {
             other: plan != wanted.name,

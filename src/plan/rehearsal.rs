@@ -66,12 +66,8 @@ fn bare(run: Run, io: Io) -> Command {
 /// A command that prints what that one would run, word by word, and does nothing else. It has neither its environment nor its
 /// secrets, so none is fetched for it.
 fn printed(live: &Command) -> Command {
-    let literal = |words: [&str; 3]| words.map(Template::literal);
-    let words: Vec<Template> = match &live.run {
-        Run::Argv(words) => words.clone(),
-        Run::Shell(text) => literal(["sh", "-eu", "-c"]).into_iter().chain([text.clone()]).collect(),
-    };
-    let printing = literal(["printf", "%s\\n", NOT_RUN]).into_iter().chain(words).collect();
+    let printing = ["printf", "%s\\n", NOT_RUN].map(Template::literal);
+    let printing = printing.into_iter().chain(live.run.templates().iter().cloned()).collect();
     Command { cwd: live.cwd.clone(), timeout: live.timeout, ..bare(Run::Argv(printing), live.io) }
 }
 
@@ -261,7 +257,7 @@ webhook = "https://chat.example.org/hook"
         let gates: Vec<_> = load.gates.iter().map(|gate| gate.watch.as_str()).collect();
         assert_eq!(gates, ["api"], "a rehearsal does not wait for a rehearsal");
 
-        let printed = ["printf", "%s\\n", NOT_RUN, "sh", "-eu", "-c", "./LIVE old | tee 'x y'"];
+        let printed = ["printf", "%s\\n", NOT_RUN, "./LIVE old | tee 'x y'"];
         assert_eq!(drop.command.run.argv(&params()).unwrap(), printed);
         assert_eq!(drop.preview, None, "it would look at what is live");
         assert!(drop.rollback.as_ref().unwrap().automatic);

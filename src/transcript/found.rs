@@ -14,6 +14,11 @@ use std::path::{Path, PathBuf};
 /// How much of the end is read. Little follows `SessionClosed` (people leave), so it lies in there if it is there.
 const TAIL: u64 = 64 * 1024;
 
+/// Where the transcripts of rehearsals lie, in a folder of transcripts: beside no live ones.
+pub fn rehearsals(folder: &Path) -> PathBuf {
+    folder.join("rehearsals")
+}
+
 /// A session without `SessionClosed`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {

@@ -29,6 +29,7 @@ mod readback;
 mod real;
 mod reconnect;
 mod refusals;
+mod rehearsal;
 #[cfg(feature = "kafka")]
 mod retention;
 mod rollback;
