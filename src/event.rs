@@ -7,6 +7,7 @@ mod anchor;
 mod compared;
 mod covers;
 mod deviation;
+mod earlier;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
@@ -15,6 +16,7 @@ pub use covers::{
     WaivedSeen, last_line,
 };
 pub use deviation::Deviation;
+pub use earlier::Earlier;
 
 use crate::clock::At;
 use crate::hash::Hash;
@@ -49,6 +51,9 @@ pub enum Event {
         /// The data that the plan is only rehearsed on: nothing that it would run live is run. Nothing in a live session.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rehearsal: Option<String>,
+        /// What the session of this plan before this one left open, where there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        earlier: Option<Earlier>,
         /// The session's own key, `ssh-ed25519 AAAA…`, which signs checkpoints. In a session that has one, every act listed
         /// at [`crate::session::signing`] carries its author's signature.
         #[serde(default, skip_serializing_if = "Option::is_none")]

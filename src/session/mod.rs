@@ -7,6 +7,7 @@
 mod arming;
 pub mod before;
 mod decide;
+mod earlier;
 mod fold;
 pub mod glass;
 mod line;
@@ -33,6 +34,7 @@ pub use arming::adhoc;
 pub use before::Before;
 pub use decide::decide;
 pub(crate) use decide::on_record;
+pub use earlier::Leftover;
 pub use line::LineState;
 pub use notify::{Due, FAILURES_EVERY, Place, Telling, WAITING_MAX};
 pub use observe::{Fact, observe};
@@ -42,7 +44,7 @@ pub use request::{Author, Refusal, Request};
 pub use story::story;
 
 use crate::clock::At;
-use crate::event::{Anchor, Attention, Event, Outcome, Reading, Role, Status};
+use crate::event::{Anchor, Attention, Earlier, Event, Outcome, Reading, Role, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Params, Plan};
@@ -97,6 +99,9 @@ pub struct Session {
     pub folder: String,
     /// Who leads.
     pub lead: Principal,
+    /// What the session of this plan before this one left open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Earlier>,
     /// What was said before the first critical step.
     #[serde(default)]
     pub before: Before,
@@ -275,6 +280,7 @@ impl Session {
             user,
             folder,
             rehearsal,
+            earlier,
             hub_key,
             allowed_signers,
             allowed_signers_digest,
@@ -315,6 +321,7 @@ impl Session {
             host: host.clone(),
             user: user.clone(),
             folder: folder.clone(),
+            earlier: earlier.clone(),
             before: Before::default(),
             handover: None,
             people: BTreeMap::new(),

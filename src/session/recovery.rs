@@ -212,6 +212,7 @@ expects_loss = ["events"]
                 folder: "/".into(),
                 version: "0".into(),
                 rehearsal: None,
+                earlier: None,
                 hub_key: None,
                 allowed_signers: None,
                 allowed_signers_digest: None,

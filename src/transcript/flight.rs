@@ -179,6 +179,7 @@ pub(crate) fn fly(hash: &dyn Fn(&[u8]) -> Hash) -> Flight {
         folder: "/srv/plans".into(),
         version: "0.1.0".into(),
         rehearsal: None,
+        earlier: None,
         hub_key: None,
         allowed_signers: None,
         allowed_signers_digest: None,

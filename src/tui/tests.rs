@@ -151,6 +151,7 @@ impl Flight {
             folder: "/srv/plan".into(),
             version: "0.1.0".into(),
             rehearsal: rehearsal.map(str::to_owned),
+            earlier: None,
             hub_key: None,
             allowed_signers: signers.map(str::to_owned),
             allowed_signers_digest: signers.map(|text| Hash::of(text.as_bytes())),

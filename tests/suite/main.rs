@@ -8,6 +8,7 @@ mod compare;
 mod crash;
 mod demo;
 mod doctor;
+mod earlier;
 mod elsewhere;
 mod evidence;
 mod exceptions;

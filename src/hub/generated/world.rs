@@ -87,6 +87,7 @@ impl World {
             folder: "/".into(),
             version: "0".into(),
             rehearsal: text.contains("rehearse =").then(|| "masked copy".to_owned()),
+            earlier: None,
             hub_key: None,
             allowed_signers: None,
             allowed_signers_digest: None,

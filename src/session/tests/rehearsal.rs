@@ -39,6 +39,7 @@ fn first(session: &str, data: Option<&str>) -> Event {
         folder,
         version,
         hub_key,
+        earlier: None,
         allowed_signers: None,
         allowed_signers_digest: None,
     }
