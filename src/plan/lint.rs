@@ -101,7 +101,7 @@ fn rehearsals(plan: &Plan, warnings: &mut Warnings<'_>) {
     }
     for (index, step) in plan.steps.iter().enumerate() {
         let printed = "a rehearsal prints what it would run, and runs nothing";
-        if step.rehearse.is_none() {
+        if step.runs() && step.rehearse.is_none() {
             let help = "give it a `rehearse` that does the same to data that may be lost";
             let at = warnings.places.of("step", index, &["run", "id"]);
             warnings.add(at, format!("step {} has no `rehearse`", step.id), printed, help);
@@ -209,6 +209,11 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
     {
         let message = format!("step {id} is ended before it is expected to end");
         warnings.add(at(&["timeout"]), message, "not longer than `expected`", "give it a longer `timeout`");
+    }
+    if step.until.as_ref().is_some_and(|until| until.within.is_none()) {
+        let message = format!("step {id} waits without a limit");
+        let help = "write until = { watch = \"…\", within = \"2h\" }; without it only a person ends the wait";
+        warnings.add(at(&["until"]), message, "for how long?", help);
     }
     for (key, words) in [
         ("title", Some(&step.title)),

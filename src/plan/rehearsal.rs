@@ -5,15 +5,16 @@
 
 use super::command;
 use super::table::Table;
-use super::{Command, Gate, Io, NotifyBy, Params, Plan, RenderError, Run, Step, Template, WatchKind};
+use super::{Command, Gate, Input, NotifyBy, Params, Plan, RenderError, Run, Step, Template, WatchKind};
 use crate::event::RehearsalSeen;
 use crate::name::is_hidden;
-use std::collections::BTreeMap;
 
 /// Letters of the words on the data at most: they stand in a row of every screen.
 pub const DATA_CHARS_MAX: usize = 200;
 /// What a rehearsal without a command of its own prints first.
 const NOT_RUN: &str = "REHEARSAL: nothing is run here. Live, this would run:";
+/// What stands before the words of what a person does.
+const NOT_DONE: &str = "REHEARSAL, do not do it, only say that you would: ";
 
 /// Whether that text says on which data a rehearsal is.
 pub fn data(text: &str) -> Result<String, String> {
@@ -39,28 +40,38 @@ pub(super) fn read(table: &Table<'_>, live: Option<&Command>) -> Option<Option<C
 
 /// The same for a preview, which has fewer keys.
 pub(super) fn read_preview(table: &Table<'_>, live: Option<&Command>) -> Option<Option<Command>> {
-    read_with(table, &["run", "env", "cwd", "stdin", "sealed", "files"], live)
+    read_with(table, &["run", "env", "cwd", "stdin", "sealed", "files", "on"], live)
 }
 
 fn read_with(table: &Table<'_>, keys: &[&'static str], live: Option<&Command>) -> Option<Option<Command>> {
     let Some(given) = table.get("rehearse") else { return Some(None) };
-    let io = live.map_or(Io::Pty, |live| live.io);
-    let command = match given.is_table() {
-        false => Command { ..bare(given.run()?, io) },
+    if live.is_some_and(Command::is_nothing) {
+        return given
+            .wrong("`rehearse` in a step without `run`", "a rehearsal shows what it would do, and does nothing");
+    }
+    let (command, io) = match given.is_table() {
+        false => (Command { run: given.run()?, ..Command::nothing() }, None),
         true => {
             let table = given.table("a rehearsal's command", keys, &[])?;
-            match table.get("io") {
-                Some(_) => command::read(&table)?,
-                None => command::read_with(&table, io)?,
-            }
+            let command = command::read(&table)?;
+            // Only at a terminal something can be typed, and there is none elsewhere.
+            let own = table.get("io").is_some() || command.input != Input::None || command.on.is_some();
+            let io = own.then_some(command.io);
+            (command, io)
         }
     };
-    let (cwd, timeout) = live.map_or((None, None), |live| (live.cwd.clone(), live.timeout));
-    Some(Some(Command { cwd: command.cwd.or(cwd), timeout: command.timeout.or(timeout), ..command }))
+    let Some(live) = live else { return Some(Some(command)) };
+    Some(Some(Command {
+        cwd: command.cwd.or_else(|| here(live).filter(|_| command.on.is_none())),
+        timeout: command.timeout.or(live.timeout),
+        io: io.unwrap_or(live.io),
+        ..command
+    }))
 }
 
-fn bare(run: Run, io: Io) -> Command {
-    Command { run, env: BTreeMap::new(), cwd: None, stdin: None, sealed: false, files: vec![], timeout: None, io }
+/// The folder that command runs in, where it is one of the hub's machine.
+fn here(live: &Command) -> Option<Template> {
+    live.cwd.clone().filter(|_| live.on.is_none())
 }
 
 /// A command that prints what that one would run, word by word, and does nothing else. It has neither its environment nor its
@@ -68,7 +79,8 @@ fn bare(run: Run, io: Io) -> Command {
 fn printed(live: &Command) -> Command {
     let printing = ["printf", "%s\\n", NOT_RUN].map(Template::literal);
     let printing = printing.into_iter().chain(live.run.templates().iter().cloned()).collect();
-    Command { cwd: live.cwd.clone(), timeout: live.timeout, ..bare(Run::Argv(printing), live.io) }
+    let (cwd, timeout, io) = (here(live), live.timeout, live.io);
+    Command { run: Run::Argv(printing), cwd, timeout, io, ..Command::nothing() }
 }
 
 /// What a rehearsal flies of that plan.
@@ -97,13 +109,26 @@ pub(super) fn rehearse(step: &mut Step) {
     let edited = step.deviations.iter().any(|deviation| matches!(deviation, crate::event::Deviation::Edited { .. }));
     // A typed command has no rehearsal of its own, and the planned one's would be another thing than was typed.
     let own = step.rehearse.take().filter(|_| !edited);
-    let live = std::mem::replace(&mut step.command, bare(Run::Argv(vec![]), Io::Pty));
+    let live = std::mem::replace(&mut step.command, Command::nothing());
     step.live = Some(Live { run: live.run.clone(), printed: own.is_none() });
-    step.command = own.unwrap_or_else(|| printed(&live));
+    let waited = step.until.take();
+    match (&step.manual, &waited) {
+        (Some(words), _) => step.manual = Some(words.with_prefix(NOT_DONE)),
+        // What it waits for comes of what is live: it may never come, or be there already.
+        (None, Some(until)) if live.is_nothing() => {
+            let waits = Template::literal(&format!("wait until {} is ok", until.watch));
+            step.command = printed(&Command { run: Run::Argv(vec![waits]), ..Command::nothing() });
+        }
+        _ => {
+            step.until = waited.filter(|_| own.is_some());
+            step.command = own.unwrap_or_else(|| printed(&live));
+        }
+    }
     if let Some(rollback) = &mut step.rollback {
         rollback.command = rollback.rehearse.take().unwrap_or_else(|| printed(&rollback.command));
     }
-    // It looks at what the live command would touch, and people would take its number for one of the rehearsal's data.
+    // Both look at what the live command would touch, and people would take what they say for the rehearsal's.
+    step.probe = None;
     step.preview = step.preview.take().and_then(|mut preview| {
         preview.command = preview.rehearse.take()?;
         Some(preview)
@@ -115,7 +140,7 @@ pub(super) fn rehearse(step: &mut Step) {
 pub struct Live {
     /// That.
     pub run: Run,
-    /// Whether it is only printed, because the plan has no `rehearse` for it.
+    /// Whether it is only printed, or said, because the plan has no `rehearse` for it.
     pub printed: bool,
 }
 
@@ -135,7 +160,7 @@ impl Plan {
 
     /// The commands that a rehearsal could only print: steps, and what undoes them.
     pub fn without_rehearsal(&self) -> Vec<String> {
-        let step = |step: &Step| step.rehearse.is_none().then(|| step.id.to_string());
+        let step = |step: &Step| (step.runs() && step.rehearse.is_none()).then(|| step.id.to_string());
         let rollback = |step: &Step| {
             let rollback = step.rollback.as_ref().filter(|rollback| rollback.rehearse.is_none())?;
             Some(rollback).map(|_| format!("the rollback of {}", step.id))
@@ -148,7 +173,7 @@ impl Plan {
 mod tests {
     use super::*;
     use crate::name::Principal;
-    use crate::plan::{Changes, Expect, Typed, lint};
+    use crate::plan::{Changes, Expect, Io, Typed, lint};
 
     const PLAN: &str = r#"
 crosscheck = 1
@@ -263,6 +288,54 @@ webhook = "https://chat.example.org/hook"
         assert!(drop.rollback.as_ref().unwrap().automatic);
         assert!(drop.rehearsal_seen(&plan, &params()).unwrap().unwrap().printed);
         assert_eq!(parsed().without_rehearsal(), ["drop", "the rollback of drop"]);
+    }
+
+    #[test]
+    fn a_person_does_nothing_live_nobody_waits_for_it_and_no_other_host_is_asked() {
+        const MORE: &str = r#"
+[hosts.db]
+address = "db.example.org"
+user = "release"
+host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJZk0kFzHn0vn7yRmcVgcS8dNlUaUc5kpwVtc5SlUmzN"
+[[step]]
+id = "tell"
+manual = "Tell support that {{ table }} goes"
+[[step]]
+id = "drain"
+until = "api"
+[[step]]
+id = "far"
+run = ["./LIVE-far"]
+on = "db"
+cwd = "/srv/LIVE"
+until = "api"
+probe = ["./LIVE-status"]
+[[step]]
+id = "near"
+run = ["./LIVE-near"]
+until = "api"
+rehearse = { run = ["./dry"], input = "lead" }
+"#;
+        let text = PLAN.replacen("[[notify]]", &format!("{MORE}[[notify]]"), 1);
+        let plan = match Plan::parse("p", &text) {
+            Ok(plan) => plan.changed(Changes { rehearsal: Some("masked".into()), ..Changes::default() }),
+            Err(error) => panic!("{error}"),
+        };
+        let [tell, drain, far, near] = &plan.steps[2..] else { panic!("four more") };
+        let words = tell.manual.as_ref().unwrap().render(&params()).unwrap();
+        assert_eq!(words, format!("{NOT_DONE}Tell support that old goes"));
+        let seen = |step: &Step| step.rehearsal_seen(&plan, &params()).unwrap().unwrap();
+        assert!(!tell.runs() && seen(tell).words().contains("nobody does it"));
+        assert_eq!(drain.command.run.argv(&params()).unwrap(), ["printf", "%s\n", NOT_RUN, "wait until api is ok"]);
+        assert!(drain.until.is_none() && far.until.is_none() && far.probe.is_none());
+        let Command { on, cwd, input, .. } = &far.command;
+        assert_eq!((on, cwd, *input), (&None, &None, Input::None), "its folder is one of the other machine");
+        assert_eq!(far.command.run.argv(&params()).unwrap()[3..], ["./LIVE-far"]);
+        assert!(near.until.is_some() && near.command.input == Input::Lead);
+        assert_eq!(plan.digest, Plan::parse("p", &text).unwrap().digest);
+        let told =
+            Plan::parse("p", &text.replacen("manual = ", "rehearse = [\"x\"]\nmanual = ", 1)).unwrap_err().to_string();
+        assert!(told.contains("`rehearse` in a step without `run`"), "{told}");
     }
 
     #[test]

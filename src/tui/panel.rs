@@ -222,6 +222,14 @@ fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width
     let mut all = rehearsal::lines(look, covers, width);
     all.extend(deviations::lines(look, &covers.deviations, width));
     all.extend(command::command_lines(look, step, width));
+    if let Some(probe) = &covers.probe {
+        let words = vec![look.span(super::text::command_line(&probe.argv), Ink::Text)];
+        all.extend(named(look, "probe", words, width));
+    }
+    if covers.command.is_nothing() {
+        all.extend(named(look, "digest", vec![look.span(armed.digest().to_string(), Ink::Strong)], width));
+        return all;
+    }
     all.extend(command_facts(look, &covers.command, &step.command, width));
     let host = vec![
         look.span(format!("{} · ", facts::environment(look.session()).0), facts::environment(look.session()).1),

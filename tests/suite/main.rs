@@ -24,6 +24,7 @@ mod limits;
 mod notify;
 mod outage;
 mod plain;
+mod probed;
 mod quorum;
 mod readback;
 #[cfg(feature = "kafka")]
@@ -31,6 +32,7 @@ mod real;
 mod reconnect;
 mod refusals;
 mod rehearsal;
+mod remote;
 #[cfg(feature = "kafka")]
 mod retention;
 mod rollback;
@@ -42,6 +44,8 @@ mod support;
 mod tidy;
 mod tmux;
 mod toctou;
+mod typed;
 mod verified;
+mod waiting;
 mod watch;
 mod wire;

@@ -53,7 +53,8 @@ fn open(session: &str, data: Option<&str>) -> Result<Session, OpenError> {
 /// Everyone is here, the gate is ok; `cy` signs with that key.
 fn flown(data: Option<&str>, key: &Key) -> Desk {
     let id = if data.is_some() { "rehearsal-s" } else { "s" };
-    let mut desk = Desk { session: open(id, data).unwrap(), now: At::from_micros(1_795_219_200_000_000) };
+    let mut desk =
+        Desk { session: open(id, data).unwrap(), now: At::from_micros(1_795_219_200_000_000), remote: false };
     let fingerprint = key.public().fingerprint();
     for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
         desk.join(name, if name == "cy" { &fingerprint } else { name }, connection);
