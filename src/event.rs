@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)] // the fields' names are the vocabulary; each variant says what happened
+#[allow(clippy::large_enum_variant)] // the first line is one of thousands, and events are not kept in numbers
 pub enum Event {
     // ── session ──────────────────────────────────────────────────────────────────────────────────────────────────
     /// The first line: what is flown, where, by which program.
@@ -53,7 +54,7 @@ pub enum Event {
         rehearsal: Option<String>,
         /// What the session of this plan before this one left open, where there was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        earlier: Option<Earlier>,
+        earlier: Option<Box<Earlier>>,
         /// The session's own key, `ssh-ed25519 AAAA…`, which signs checkpoints. In a session that has one, every act listed
         /// at [`crate::session::signing`] carries its author's signature.
         #[serde(default, skip_serializing_if = "Option::is_none")]

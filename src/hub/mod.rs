@@ -391,7 +391,7 @@ fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubErr
         folder: folder.display().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         rehearsal: config.rehearsal.clone(),
-        earlier: earlier::find(&config.transcripts, &config.plan),
+        earlier: earlier::find(&config.transcripts, &config.plan).map(Box::new),
         hub_key: Some(key.public().clone()),
         allowed_signers: allowed.as_ref().map(|allowed| allowed.text().to_owned()),
         allowed_signers_digest: allowed.as_ref().map(Allowed::digest),

@@ -325,7 +325,7 @@ impl Session {
             host: host.clone(),
             user: user.clone(),
             folder: folder.clone(),
-            earlier: earlier.clone(),
+            earlier: earlier.as_deref().cloned(),
             before: Before::default(),
             handover: None,
             people: BTreeMap::new(),
