@@ -326,7 +326,7 @@ rehearse = { run = ["./dry"], input = "lead" }
         assert_eq!(words, format!("{NOT_DONE}Tell support that old goes"));
         let seen = |step: &Step| step.rehearsal_seen(&plan, &params()).unwrap().unwrap();
         assert!(!tell.runs() && seen(tell).words().contains("nobody does it"));
-        assert_eq!(drain.command.run.argv(&params()).unwrap(), ["printf", "%s\n", NOT_RUN, "wait until api is ok"]);
+        assert_eq!(drain.command.run.argv(&params()).unwrap(), ["printf", "%s\\n", NOT_RUN, "wait until api is ok"]);
         assert!(drain.until.is_none() && far.until.is_none() && far.probe.is_none());
         let Command { on, cwd, input, .. } = &far.command;
         assert_eq!((on, cwd, *input), (&None, &None, Input::None), "its folder is one of the other machine");
