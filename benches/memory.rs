@@ -57,6 +57,7 @@ fn hub() {
         plan: Plan::parse("bench", PLAN).expect("a plan"),
         folder: folder.path().to_owned(),
         params: Params::default(),
+        rehearsal: None,
         transcripts: folder.path().join("transcripts"),
         listen: "127.0.0.1:0".parse().expect("an address"),
         advertise: None,

@@ -192,6 +192,8 @@ fn opened(plan: &Plan, params: &Params) -> Event {
         user: "bench".into(),
         folder: "/".into(),
         version: env!("CARGO_PKG_VERSION").into(),
+        rehearsal: None,
+        earlier: None,
         hub_key: None,
         allowed_signers: None,
         allowed_signers_digest: None,

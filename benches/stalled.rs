@@ -150,6 +150,7 @@ async fn print(folder: &Path, role: &str) -> Seen {
         plan: Plan::parse("bench", PLAN).expect("a plan"),
         folder: folder.to_owned(),
         params: Params::default(),
+        rehearsal: None,
         transcripts: folder.join("transcripts"),
         listen: "127.0.0.1:0".parse().expect("an address"),
         advertise: None,

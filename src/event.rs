@@ -7,14 +7,16 @@ mod anchor;
 mod compared;
 mod covers;
 mod deviation;
+mod earlier;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
 pub use covers::{
-    CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen, PreviewSeen, RollbackSeen,
-    WaivedSeen, last_line,
+    CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen, PreviewSeen, RehearsalSeen,
+    RollbackSeen, WaivedSeen, last_line,
 };
 pub use deviation::Deviation;
+pub use earlier::Earlier;
 
 use crate::clock::At;
 use crate::hash::Hash;
@@ -30,6 +32,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)] // the fields' names are the vocabulary; each variant says what happened
+#[allow(clippy::large_enum_variant)] // the first line is one of thousands, and events are not kept in numbers
 pub enum Event {
     // ── session ──────────────────────────────────────────────────────────────────────────────────────────────────
     /// The first line: what is flown, where, by which program.
@@ -46,6 +49,12 @@ pub enum Event {
         /// The folder the plan lies in: where relative paths start.
         folder: String,
         version: String,
+        /// The data that the plan is only rehearsed on: nothing that it would run live is run. Nothing in a live session.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rehearsal: Option<String>,
+        /// What the session of this plan before this one left open, where there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        earlier: Option<Box<Earlier>>,
         /// The session's own key, `ssh-ed25519 AAAA…`, which signs checkpoints. In a session that has one, every act listed
         /// at [`crate::session::signing`] carries its author's signature.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@
 //! it was sent to from anybody else who answers there.
 
 use crate::hash::Hash;
-use crate::name::{Principal, is_hidden};
+use crate::name::{Principal, REHEARSAL, is_hidden};
 use std::fmt;
 
 /// A link, read.
@@ -88,7 +88,10 @@ impl std::str::FromStr for Link {
                 "its part {name}= is not 32 hexadecimal digits (was it cut when it was copied?)"
             ))),
         };
-        let (session, token) = (hex("s", session)?, hex("t", token)?);
+        // A rehearsal's link says so.
+        let bare = session.map(|session| session.strip_prefix(REHEARSAL).unwrap_or(session));
+        hex("s", bare)?;
+        let (session, token) = (session.unwrap_or_default().to_owned(), hex("t", token)?);
         let certificate = certificate.ok_or_else(|| {
             no("it does not say which certificate the hub has (fp=sha256:…); it is of an older crosscheck, or was cut: ask the lead for a new link")
         })?;

@@ -6,6 +6,16 @@ use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+/// What the id of a session begins with that is only a rehearsal: so its links, its transcript's name and every statement
+/// that is signed in it say so.
+pub const REHEARSAL: &str = "rehearsal-";
+
+/// A session's id as people name it, without what says that it is a rehearsal: its first eight letters.
+pub fn short_id(session: &str) -> &str {
+    let id = session.strip_prefix(REHEARSAL).unwrap_or(session);
+    id.get(..8).unwrap_or(id)
+}
+
 /// Why a text cannot be a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {

@@ -59,6 +59,8 @@ fn text(what: &What) -> String {
 /// The same on another command line.
 pub fn again(what: &What) -> Vec<OsString> {
     let mut words: Vec<OsString> = what.plan.iter().map(|plan| plan.clone().into()).collect();
+    words.extend(what.data.as_ref().map(|_| "--rehearse".into()));
+    words.extend(what.data.as_ref().map(|data| format!("--data={data}").into()));
     let options = [("--adhoc", what.adhoc.clone()), ("--lead", what.lead.as_ref().map(ToString::to_string))];
     let shadows = what.shadow.iter().map(|shadow| ("--shadow", Some(shadow.to_string())));
     let all = options.into_iter().chain(shadows).chain([("--allowed-signers", what.allowed_signers.clone())]);

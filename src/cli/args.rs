@@ -100,6 +100,13 @@ pub struct What {
     /// OpenSSH file that vouches for their keys, as `crew.allowed_signers` in a plan
     #[arg(long, value_name = "FILE", requires = "adhoc")]
     pub allowed_signers: Option<String>,
+    /// Rehearse the plan with its crew: each command's `rehearse` is run in its place, or what it would run is printed. Nothing
+    /// that the plan runs live is run
+    #[arg(long, requires = "data", conflicts_with = "adhoc")]
+    pub rehearse: bool,
+    /// On which data the rehearsal is, in words, such as "masked copy, 10 % sample of 2026-11-01"; every screen says it
+    #[arg(long, value_name = "WORDS", requires = "rehearse", value_parser = crate::plan::rehearsal_data)]
+    pub data: Option<String>,
 }
 
 /// How a cockpit looks.

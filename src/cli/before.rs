@@ -10,6 +10,12 @@ use std::io::Write;
 pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     let session = &*view.session;
     let before = &session.before;
+    if let Some(earlier) = &session.earlier {
+        writeln!(out, "earlier: {}", shown(&earlier.words()))?;
+        for open in &earlier.open {
+            writeln!(out, "  open: {}", shown(open))?;
+        }
+    }
     for seat in &session.plan.crew.seats {
         let holder = match before.seats.get(&seat.name) {
             Some(taken) if session.is_here(&taken.by) => taken.by.to_string(),

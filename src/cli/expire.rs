@@ -3,8 +3,10 @@
 use super::args::{Cli, Expire};
 use super::{No, state_folder};
 use crate::clock::{self, At};
+use crate::name::REHEARSAL;
 use crate::transcript::expire::{Closed, ExpireError};
 use crate::transcript::file::FileError;
+use crate::transcript::found::rehearsals;
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 use std::path::{Path, PathBuf};
@@ -41,7 +43,7 @@ pub fn run(args: &Expire) -> anyhow::Result<()> {
             }
             Err(_) => continue,
         };
-        let wanted = args.session.as_ref().is_none_or(|id| closed.session.starts_with(id.as_str()));
+        let wanted = args.session.as_ref().is_none_or(|id| is_named(&closed.session, id));
         let old = args.older_than.is_none_or(|age| now.since(closed.at) > age);
         if wanted {
             found += 1;
@@ -79,7 +81,7 @@ fn expire(closed: &Closed, now: At, dry_run: bool) -> anyhow::Result<bool> {
     if !files.is_empty() {
         println!(
             "{did} the output of session {} in {} (closed {}): {} files, {bytes} bytes",
-            &closed.session.get(..ID_MIN).unwrap_or(&closed.session),
+            crate::name::short_id(&closed.session),
             closed.path.display(),
             closed.at,
             files.len(),
@@ -98,15 +100,24 @@ fn expire(closed: &Closed, now: At, dry_run: bool) -> anyhow::Result<bool> {
     Ok(files.is_empty() || !edited)
 }
 
+/// Whether that is the session's id or its beginning; a rehearsal's may be given without what marks it.
+fn is_named(session: &str, id: &str) -> bool {
+    session.starts_with(id) || session.strip_prefix(REHEARSAL).is_some_and(|bare| bare.starts_with(id))
+}
+
 /// Whether a transcript's name ends with the beginning of that session's id.
 fn names(path: &Path, session: Option<&str>) -> bool {
     let name = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.rsplit_once('-'));
-    name.zip(session).is_some_and(|((_, id), session)| session.starts_with(id))
+    let bare = session.map(|session| session.strip_prefix(REHEARSAL).unwrap_or(session));
+    name.zip(bare).is_some_and(|((_, id), session)| session.starts_with(id))
 }
 
 fn transcripts(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let told = || format!("{} cannot be looked through", folder.display());
-    let mut paths = vec![];
+    let mut paths = match rehearsals(folder) {
+        inner if inner.is_dir() => transcripts(&inner)?,
+        _ => vec![],
+    };
     for entry in std::fs::read_dir(folder).with_context(told)? {
         let path = entry.with_context(told)?.path();
         if path.extension().is_some_and(|ending| ending == "jsonl") {

@@ -2,10 +2,11 @@
 
 use super::adhoc::{self, Flown};
 use super::args::{Host, HubArgs, What};
-use super::{No, join, serve};
+use super::{No, join, rehearsal, serve};
 use crate::client::JoinError;
 use crate::client::connect::ConnectError;
 use crate::link::Link;
+use crate::name::REHEARSAL;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -22,7 +23,9 @@ pub async fn run(args: Host) -> anyhow::Result<()> {
     let folder = serve::transcripts(args.hub.transcripts.as_deref())?;
     crate::identity::private_folder(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let path = adhoc::placed(&path)?;
-    let key = crate::hash::Hash::of_parts([path.as_os_str().as_encoded_bytes(), plan.digest.bytes()]).to_string();
+    // A rehearsal's links and log are beside no live ones: nobody shall find the one where they look for the other.
+    let kind = if args.what.rehearse { REHEARSAL.as_bytes() } else { &b""[..] };
+    let key = crate::hash::Hash::of_parts([path.as_os_str().as_encoded_bytes(), plan.digest.bytes(), kind]).to_string();
     let links_file = args.hub.links_file.clone().unwrap_or_else(|| folder.join(format!("host-{}.links", &key[..12])));
     let log = folder.join(format!("host-{}.log", &key[..12]));
     let lead = plan.crew.lead.first().map(ToString::to_string).unwrap_or_default();
@@ -33,6 +36,7 @@ pub async fn run(args: Host) -> anyhow::Result<()> {
     {
         match join::join(link, None, args.key.clone(), None).await {
             Ok(client) => {
+                rehearsal::is_that(&client.view.borrow().session, args.what.data.as_deref())?;
                 println!("attached to the running hub");
                 return join::show(client, &args.screen, Some(&log.display().to_string())).await;
             }
@@ -48,7 +52,8 @@ pub async fn run(args: Host) -> anyhow::Result<()> {
     let mut hub = start(&args.what, &args.hub, &links_file, &log)?;
     let fresh = || (identity(&links_file) != before).then(|| lead_link(&links_file, &lead)).flatten();
     let link = wait_for_link(&mut hub, fresh, &log, said_before).await?;
-    println!("hub started; links for everyone are in {}", links_file.display());
+    let what = if args.what.rehearse { "hub of a REHEARSAL" } else { "hub" };
+    println!("{what} started; links for everyone are in {}", links_file.display());
     let client = join::join(link, None, args.key.clone(), None).await?;
     join::show(client, &args.screen, Some(&log.display().to_string())).await?;
     match hub.try_wait() {

@@ -37,6 +37,9 @@ pub async fn join(
     let keys = Keys::Find { file: key, own: key_path(&link.session, &who)? };
     let heads = super::head_path(&link.session).ok();
     let client = Client::join(Options { link, name, keys, via, heads }).await?;
+    if let Some(data) = client.view.borrow().session.rehearsal() {
+        eprintln!("{}", super::rehearsal::told(data));
+    }
     eprintln!("signing with {}", client.key());
     Ok(client)
 }

@@ -19,6 +19,7 @@ mod join;
 mod lint;
 mod plain;
 mod preview;
+mod rehearsal;
 mod replay;
 mod serve;
 mod verbs;

@@ -2,6 +2,7 @@
 //! and tests. Verbs are taken in order, each once the one before was answered and everything up to the answer is folded.
 
 use super::before;
+use super::rehearsal::{self, Marked};
 use super::verbs::{self, HELP, Verb};
 use super::{deviations, preview};
 use crate::client::view::{Link, View};
@@ -27,6 +28,11 @@ const ROWS: usize = 20;
 
 /// Runs until the input ends, the person quits, or the session is over.
 pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut impl Write) -> anyhow::Result<()> {
+    let data = client.view.borrow().session.rehearsal().map(str::to_owned);
+    let out = &mut Marked::new(out, data.is_some());
+    if let Some(data) = &data {
+        writeln!(out, "{}", rehearsal::on(data))?;
+    }
     let mut lines = input.lines();
     let mut state = Plain { waiting: vec![], grace: Instant::now(), held: None, opened: None, read: None, owed: None };
     {
@@ -228,6 +234,9 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     let session = &view.session;
     let now = view.now(clock::wall());
     writeln!(out, "{} on {}, led by {}", shown(&session.plan.name), shown(&session.plan.environment), session.lead)?;
+    if let Some(data) = session.rehearsal() {
+        writeln!(out, "{}", rehearsal::on(data))?;
+    }
     deviations::parameters(session, out)?;
     for (index, step) in session.plan.steps.iter().enumerate() {
         let Some(state) = session.steps.get(&step.id) else { continue };
@@ -363,6 +372,9 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         shown(&covers.class)
     )?;
     deviations::lines(&covers.deviations, out)?;
+    if let Some(seen) = &covers.rehearsal {
+        rehearsal::lines(seen, out)?;
+    }
     if let Some(words) = &covers.manual {
         writeln!(out, "BY HAND, no command runs: {}", escaped(words))?;
     } else if covers.command.is_nothing() {

@@ -1,6 +1,7 @@
 //! `replay` and `report`: afterwards. Both read a transcript that may still be written, and take no lock.
 
 use super::args::{Format, Replay, Report};
+use super::rehearsal::Marked;
 use super::{cockpit, join, out, plain};
 use crate::client::view::{Link, View};
 use crate::event::Role;
@@ -46,6 +47,7 @@ fn plainly(mut player: Player) -> anyhow::Result<()> {
     let mut out = std::io::BufWriter::new(out::stdout());
     let (first, hash) = player.line(1)?;
     let mut session = Session::open(&first, hash)?;
+    let mut out = Marked::new(&mut out, session.rehearsal().is_some());
     writeln!(
         out,
         "{} #1 session {} opened: {} on {}",

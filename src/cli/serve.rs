@@ -2,9 +2,10 @@
 
 use super::adhoc::{self, Flown};
 use super::args::{HubArgs, Serve};
-use super::{No, out, plan_folder, state_folder};
+use super::{No, out, plan_folder, rehearsal, state_folder};
 use crate::hub::driver::Ended;
 use crate::hub::{Config, Hub, HubError, Stopper, links};
+use crate::name::short_id;
 use crate::plan::Plan;
 use crate::tls::Certificate;
 use anyhow::Context as _;
@@ -27,11 +28,23 @@ pub async fn run(args: Serve) -> anyhow::Result<()> {
         .init();
     // A limit on the size of files shall be a write that fails, and is told to everyone, not a signal that kills.
     let _handled = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(nix::libc::SIGXFSZ));
-    let hub = start(plan, &path, &args.hub).await?;
-    let action = if hub.resumed { "took up the unfinished session" } else { "opened session" };
+    let rehearsal = args.what.data.as_deref();
+    if rehearsal.is_some() {
+        rehearsal::unrehearsed(&plan);
+    }
+    let hub = start(plan, &path, &args.hub, rehearsal).await?;
+    let action = match (hub.resumed, rehearsal.is_some()) {
+        (true, false) => "took up the unfinished session",
+        (false, false) => "opened session",
+        (true, true) => "took up the unfinished REHEARSAL",
+        (false, true) => "opened REHEARSAL",
+    };
+    if let Some(data) = rehearsal {
+        say(&rehearsal::told(data));
+    }
     say(&format!(
         "{action} {}\ntranscript {}\nlistening  {}",
-        &hub.session[..8],
+        short_id(&hub.session),
         hub.transcript.display(),
         hub.address
     ));
@@ -48,7 +61,10 @@ pub async fn run(args: Serve) -> anyhow::Result<()> {
             say(&format!("session closed\ntranscript {}\nreport     {}", transcript.display(), report.display()));
         }
         Ended::Stopped => {
-            say("hub stopped; the session is not closed, `crosscheck serve` with this plan takes it up again")
+            let how = if args.what.rehearse { " and the same --rehearse --data" } else { "" };
+            say(&format!(
+                "hub stopped; the session is not closed, `crosscheck serve` with this plan{how} takes it up again"
+            ))
         }
     }
     Ok(())
@@ -61,11 +77,12 @@ fn say(text: &str) {
 }
 
 /// Starts a hub for `serve`, `host` and `demo`, and writes the file of links.
-pub async fn start(plan: Plan, path: &Path, args: &HubArgs) -> anyhow::Result<Hub> {
+pub async fn start(plan: Plan, path: &Path, args: &HubArgs, rehearsal: Option<&str>) -> anyhow::Result<Hub> {
     let config = Config {
         plan,
         folder: plan_folder(path),
         params: args.params.iter().cloned().collect(),
+        rehearsal: rehearsal.map(str::to_owned),
         transcripts: transcripts(args.transcripts.as_deref())?,
         listen: args.listen,
         advertise: args.advertise.clone(),

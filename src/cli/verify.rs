@@ -1,7 +1,7 @@
 //! `verify`: what a transcript proves, in one word and then in detail. Never a bare yes.
 
-use super::No;
 use super::args::Verify;
+use super::{No, rehearsal};
 use crate::client::heads;
 use crate::name::shown;
 use crate::transcript::audit::{Audit, Proof, SignedAct, audit};
@@ -65,6 +65,10 @@ fn every_head(path: &Path) -> anyhow::Result<Vec<Head>> {
 }
 
 fn print(out: &mut impl Write, path: &Path, audit: &Audit, output: &OutputVerdict) -> std::io::Result<()> {
+    // Before the verdict: COMPLETE says nothing of a live system here.
+    if let Some(data) = &audit.rehearsal {
+        writeln!(out, "{}", rehearsal::told(data))?;
+    }
     writeln!(out, "{}", shown(&audit.proof.to_string()))?;
     for glass in &audit.broken_glass {
         writeln!(out, "{}", shown(&glass.to_string()))?;

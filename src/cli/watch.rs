@@ -151,6 +151,8 @@ impl Board {
             user: crate::exec::user(),
             folder: folder.display().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            rehearsal: None,
+            earlier: None,
             hub_key: None,
             allowed_signers: None,
             allowed_signers_digest: None,

@@ -31,6 +31,10 @@ pub struct Covers {
     /// What its preview said, and what was run to hear it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<PreviewSeen>,
+    /// That it is only rehearsed, and what it would run live. No live step has it, so that no check of one is a check of
+    /// the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<RehearsalSeen>,
     /// In what it differs from the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deviations: Vec<Deviation>,
@@ -322,6 +326,32 @@ impl CommandSeen {
             return Some("host or user".into());
         }
         (self != now).then(|| "how it is run".into())
+    }
+}
+
+/// A step in a rehearsal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RehearsalSeen {
+    /// On which data.
+    pub data: String,
+    /// The argument vector that a live session would run. It is only shown.
+    pub live: Vec<String>,
+    /// Whether the plan has no command to rehearse it with, so that what would run is printed and nothing more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub printed: bool,
+}
+
+impl RehearsalSeen {
+    /// What is run in the place of the live command.
+    pub fn words(&self) -> &'static str {
+        match self.printed {
+            _ if self.live.is_empty() => {
+                "no command would run live either; here nobody does it, and nobody waits for it"
+            }
+            true => "that would run live; here it is only printed, the plan has no `rehearse` for it",
+            false => "that would run live; here the plan's `rehearse` is run in its place",
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::lookup::{self, Kind};
 use super::{files, remote};
 use crate::clock::human;
 use crate::event::{
-    CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, GateSeen, PreviewSeen, RollbackSeen,
+    CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, GateSeen, PreviewSeen, RehearsalSeen, RollbackSeen,
 };
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
@@ -131,6 +131,7 @@ pub fn freeze(
     let all = std::iter::once(&mut command).chain(read_first).chain(undone).chain(&mut probe);
     share_text(all.flat_map(|command| command.stdin_file.iter_mut().chain(&mut command.files)));
     let each = step.each.as_ref().map(|each| batched(each, &command)).transpose()?;
+    let rehearsal = freeze_rehearsal(plan, step, params)?;
     let render = |what: &str, template: &Template| {
         template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
     };
@@ -139,6 +140,7 @@ pub fn freeze(
         visible(|| "manual".into(), words)?;
     }
     Ok(Covers {
+        rehearsal,
         rollback,
         step: step.id.clone(),
         attempt,
@@ -172,6 +174,16 @@ fn batched(each: &Each, command: &CommandSeen) -> Result<EachSeen, FreezeError> 
         Ok(lines) if lines > 0 => Ok(EachSeen { lines, first: each.first, then: each.then, done: 0 }),
         _ => Err(error(std::io::Error::other(format!("`each` found {lines} lines in it")))),
     }
+}
+
+/// In a rehearsal: on which data, and what would be run live.
+fn freeze_rehearsal(plan: &Plan, step: &Step, params: &Params) -> Result<Option<RehearsalSeen>, FreezeError> {
+    let seen = step.rehearsal_seen(plan, params);
+    let seen = seen.map_err(|source| FreezeError::Render { what: "run".into(), source })?;
+    for (index, word) in seen.iter().flat_map(|seen| &seen.live).enumerate() {
+        visible(|| format!("argument {index} of what would be run live"), word)?;
+    }
+    Ok(seen)
 }
 
 /// The preview's command; what it says is not known before it is run.

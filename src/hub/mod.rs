@@ -6,6 +6,7 @@
 pub mod accept;
 mod crash;
 pub mod driver;
+mod earlier;
 pub mod fanout;
 #[cfg(test)]
 mod generated;
@@ -15,6 +16,7 @@ mod live;
 pub mod notify;
 pub mod peer;
 pub mod policy;
+mod rehearsal;
 pub mod sequencer;
 
 use crate::clock::Clock;
@@ -23,6 +25,7 @@ use crate::exec;
 use crate::hash::Hash;
 use crate::identity::{Key, random_hex};
 use crate::monitor::{Anchors, Monitor};
+use crate::name::{REHEARSAL, short_id};
 use crate::plan::{Params, Plan};
 use crate::session::{Fact, Session};
 use crate::tls::{Certificate, TlsError};
@@ -59,7 +62,9 @@ pub struct Config {
     pub folder: PathBuf,
     /// Parameters given on the command line.
     pub params: Params,
-    /// Where transcripts go.
+    /// The data that it is only rehearsed on; nothing where it is flown live.
+    pub rehearsal: Option<String>,
+    /// Where transcripts go; those of rehearsals into a folder of their own in there.
     pub transcripts: PathBuf,
     /// Where to listen; port 0 takes the last one again, or any.
     pub listen: SocketAddr,
@@ -91,6 +96,12 @@ pub enum HubError {
         "an unfinished session of this plan, {path}, has other parameters: {was}\nhint: give the same ones, or start another session with --new"
     )]
     OtherParams { path: PathBuf, was: String },
+    #[error("the rehearsal cannot be opened: {0}")]
+    Rehearsal(String),
+    #[error(
+        "an unfinished rehearsal of this plan, {path}, is on other data: {was}\nhint: give the same --data, or start another one with --new"
+    )]
+    OtherData { path: PathBuf, was: String },
     #[error("{}", live::told(environment, who.as_deref(), digest))]
     Flying { environment: String, who: Option<Box<live::Flying>>, digest: Hash },
     #[error("the environment's lock {path} cannot be taken: {source}", path = path.display())]
@@ -149,6 +160,7 @@ pub struct Hub {
 impl Hub {
     /// Opens or resumes the session and listens. Must be called on a tokio runtime.
     pub async fn start(config: Config) -> Result<Hub, HubError> {
+        let config = rehearsal::placed(config)?;
         let folder = std::fs::canonicalize(&config.folder)
             .map_err(|source| HubError::Folder { path: config.folder.clone(), source })?;
         let params = config.plan.params(&config.params).map_err(HubError::Params)?;
@@ -339,9 +351,12 @@ struct Opened {
 
 /// Opens a new session, or takes the unfinished one of the same plan up again; either is durable on return.
 fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubError> {
-    let found = if config.new { vec![] } else { unfinished(&config.transcripts, config.plan.digest)? };
+    let mut found = if config.new { vec![] } else { unfinished(&config.transcripts, config.plan.digest)? };
+    // One is never taken up as the other, wherever its transcript was put.
+    found.retain(|found| found.rehearsal.is_some() == config.rehearsal.is_some());
     let same_folder = |found: &&Found| Path::new(&found.folder) == folder;
     if let Some(found) = found.iter().filter(same_folder).rfind(|found| found.same_digest) {
+        rehearsal::same_data(found, config)?;
         return resume(&found.path, params, folder);
     }
     // Another plan may lie in the same folder: only the same name for the same environment is this plan, edited.
@@ -359,8 +374,9 @@ fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubErr
     let allowed = policy::read(&config.plan, folder)?;
     let clock = Clock::start(None);
     let at = clock.now();
-    let session = random_hex(16)?;
-    let name = format!("{}-{}-{}", at.compact(), slug(&config.plan.name), &session[..8]);
+    let session = rehearsal::id(config, random_hex(16)?);
+    let mark = if config.rehearsal.is_some() { REHEARSAL } else { "" };
+    let name = format!("{}-{mark}{}-{}", at.compact(), slug(&config.plan.name), short_id(&session));
     // Before the first line, which names it: a line without its key could never be followed by a signed one.
     let key = Key::load_or_make(&config.transcripts.join(&name).with_extension(KEY))?;
     let event = Event::SessionOpened {
@@ -374,6 +390,8 @@ fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubErr
         user: exec::user(),
         folder: folder.display().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        rehearsal: config.rehearsal.clone(),
+        earlier: earlier::find(&config.transcripts, &config.plan).map(Box::new),
         hub_key: Some(key.public().clone()),
         allowed_signers: allowed.as_ref().map(|allowed| allowed.text().to_owned()),
         allowed_signers_digest: allowed.as_ref().map(Allowed::digest),

@@ -90,6 +90,7 @@ impl Notifier {
                 session: session.id.clone(),
                 plan: session.plan.name.clone(),
                 environment: session.plan.environment.clone(),
+                rehearsal: session.rehearsal().map(str::to_owned),
             },
             params: session.params.clone(),
             secrets: session.plan.secrets.clone(),

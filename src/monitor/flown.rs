@@ -10,6 +10,7 @@ use crate::event::{Event, Outcome, Reading, Status};
 use crate::hash::Hash;
 use crate::plan::{Flown as Wanted, Params};
 use crate::transcript::audit::{Proof, audit};
+use crate::transcript::found::rehearsals;
 use crate::transcript::read::Reader;
 use crate::transcript::verify::{Verdict, verify};
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ const BYTES_MAX: u64 = 2 << 30;
 pub(super) struct Flown {
     plan: String,
     environment: String,
+    rehearsal: bool,
     folder: PathBuf,
     within: Duration,
     digest: Hash,
@@ -44,6 +46,8 @@ struct Opened {
     plan: String,
     environment: String,
     digest: Hash,
+    /// On which data it was only a rehearsal: then nothing live was flown.
+    rehearsal: Option<String>,
 }
 
 /// A flight that came to its end.
@@ -56,11 +60,16 @@ impl Flown {
     pub(super) fn new(wanted: &Wanted, params: &Params, folder: &Path) -> Result<Self, String> {
         let plan = wanted.plan.as_ref().map(|plan| plan.render(params).map_err(text)).transpose()?;
         let plan = plan.unwrap_or_else(|| wanted.name.clone());
+        let place = folder.join(wanted.transcripts.render(params).map_err(text)?);
+        // They lie in a folder of their own; whoever names that one means it as well.
+        let own = rehearsals(&place);
+        let place = if wanted.rehearsal && own.is_dir() { own } else { place };
         Ok(Flown {
             other: plan != wanted.name,
             plan,
             environment: wanted.environment.render(params).map_err(text)?,
-            folder: folder.join(wanted.transcripts.render(params).map_err(text)?),
+            rehearsal: wanted.rehearsal,
+            folder: place,
             within: wanted.within,
             digest: wanted.digest,
             opened: BTreeMap::new(),
@@ -88,8 +97,11 @@ impl Flown {
             }
         }
         let opened = self.opened.iter().filter_map(|(path, opened)| Some((opened.clone()?, path.clone())));
-        let mut flights: Vec<_> =
-            opened.filter(|(opened, _)| opened.plan == self.plan && opened.environment == self.environment).collect();
+        let wanted = |opened: &Opened| {
+            let kind = opened.rehearsal.is_some() == self.rehearsal;
+            kind && opened.plan == self.plan && opened.environment == self.environment
+        };
+        let mut flights: Vec<_> = opened.filter(|(opened, _)| wanted(opened)).collect();
         flights.sort_by_key(|(opened, _)| std::cmp::Reverse(opened.at));
         self.judge(&flights, deadline, late)
     }
@@ -135,14 +147,21 @@ impl Flown {
                 (false, true) => "exactly this plan".to_owned(),
                 (false, false) => "another text of this plan".to_owned(),
             };
-            let told = format!("{plan} was flown in {} {} ago, COMPLETE", excerpt(&self.environment, 40), age(old));
+            let (environment, ago) = (excerpt(&self.environment, 40), age(old));
+            let told = match &opened.rehearsal {
+                Some(data) => {
+                    format!("{plan} was rehearsed for {environment} {ago} ago, COMPLETE, on {}", excerpt(data, 80))
+                }
+                None => format!("{plan} was flown in {environment} {ago} ago, COMPLETE"),
+            };
             if old > self.within {
                 findings.add(Status::Fail, format!("longer ago than {}", age(self.within)));
             }
             return findings.reading(&told, Some(old.as_secs_f64()), "s");
         }
         let environment = excerpt(&self.environment, 40);
-        findings.add(Status::Fail, format!("{} was never flown COMPLETE in {environment}", excerpt(&self.plan, 60)));
+        let never = if self.rehearsal { "was never rehearsed COMPLETE for" } else { "was never flown COMPLETE in" };
+        findings.add(Status::Fail, format!("{} {never} {environment}", excerpt(&self.plan, 60)));
         if let Some(why) = not_counted {
             findings.add(Status::Fail, why);
         }
@@ -175,8 +194,8 @@ fn opened(path: &Path) -> Result<Option<Opened>, String> {
     match Reader::open(path) {
         Ok(mut reader) => Ok(match reader.next() {
             Some(Ok((line, ..))) => match line.event {
-                Event::SessionOpened { plan_name, environment, plan_digest, .. } => {
-                    Some(Opened { at: line.at, plan: plan_name, environment, digest: plan_digest })
+                Event::SessionOpened { plan_name, environment, plan_digest, rehearsal, .. } => {
+                    Some(Opened { at: line.at, plan: plan_name, environment, digest: plan_digest, rehearsal })
                 }
                 _ => None,
             },

@@ -3,7 +3,7 @@
 //!
 //! A step that differs from what was reviewed has a [`Deviation`] for each difference, and is at least `critical`.
 
-use super::{Class, Command, Plan, Run, Step, Template};
+use super::{Class, Command, Plan, Run, Step, Template, rehearsal};
 use crate::event::Deviation;
 use crate::name::{Principal, StepId, WatchId};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,9 @@ const TITLE_CHARS: usize = 60;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Changes {
+    /// The data that it is rehearsed on, where it is not flown live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<String>,
     /// Parameters that have another value than the plan's default, or got theirs while it was flown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, Set>,
@@ -71,6 +74,14 @@ pub fn typed(line: &str) -> Run {
 }
 
 impl Run {
+    /// Its texts.
+    pub fn templates(&self) -> &[Template] {
+        match self {
+            Run::Argv(words) => words,
+            Run::Shell(text) => std::slice::from_ref(text),
+        }
+    }
+
     /// As it stands in the plan, in one line.
     pub fn text(&self) -> String {
         match self {
@@ -124,6 +135,9 @@ impl Plan {
                 step.checks = step.checks.max(1);
             }
         }
+        if changes.rehearsal.is_some() {
+            rehearsal::rehearsed(&mut plan); // the last thing: nothing that was typed is left to be run either
+        }
         plan.changes = changes;
         plan
     }
@@ -135,7 +149,7 @@ impl Plan {
         let title = if short.len() < run.len() { format!("ad hoc: {short}…") } else { format!("ad hoc: {short}") };
         // Where the plan has no steps, typed commands are what was agreed on.
         let planned = self.steps.iter().any(|step| !step.adhoc);
-        Step {
+        let mut step = Step {
             id,
             title,
             class: Class::Critical,
@@ -147,6 +161,8 @@ impl Plan {
             expects_loss: vec![],
             checks: 1,
             command: Command { run: self::typed(run), ..Command::nothing() },
+            rehearse: None,
+            live: None,
             gates: vec![],
             after: vec![],
             expected: None,
@@ -166,7 +182,11 @@ impl Plan {
             undo: None,
             half_way: None,
             remains_in: None,
+        };
+        if self.changes.rehearsal.is_some() {
+            rehearsal::rehearse(&mut step);
         }
+        step
     }
 
     /// The id that the next typed command gets.
@@ -194,17 +214,15 @@ impl Step {
     pub fn params(&self) -> BTreeSet<String> {
         let commands = self.commands().flat_map(Command::templates);
         let expected = self.preview.iter().filter_map(|preview| preview.expect.template());
-        commands.chain(&self.expects_loss).chain(expected).flat_map(Template::names).collect()
+        let live = self.live.iter().flat_map(|live| live.run.templates());
+        commands.chain(&self.expects_loss).chain(expected).chain(live).flat_map(Template::names).collect()
     }
 }
 
 impl Command {
     /// Every text of it that a parameter may stand in.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
-        let run: &[Template] = match &self.run {
-            Run::Argv(words) => words,
-            Run::Shell(text) => std::slice::from_ref(text),
-        };
+        let run = self.run.templates();
         let stdin = self.stdin.iter().map(super::Stdin::template);
         run.iter().chain(self.env.values()).chain(stdin).chain(&self.cwd).chain(&self.files)
     }

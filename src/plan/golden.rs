@@ -50,7 +50,7 @@ error: unknown key `gate` in a step
 14 | gate = ["w"]
    | ^^^^ did you mean `gates`?
    |
-   = help: a step may have: id, title, class, run, env, cwd, stdin, sealed, files, timeout, io, input, on, gates, after, checks, lapse, expected, verify, rollback, preview, until, each, manual, probe, point_of_no_return, expects_loss, run_on_clear, readback, require_touch, touches, undo, half_way, remains_in
+   = help: a step may have: id, title, class, run, env, cwd, stdin, sealed, files, timeout, io, input, on, gates, after, checks, lapse, expected, verify, rollback, preview, rehearse, until, each, manual, probe, point_of_no_return, expects_loss, run_on_clear, readback, require_touch, touches, undo, half_way, remains_in
 "#
     shows_a_bad_duration: format!("{HEAD}{STEP}expected = \"45 minutes\"\n"), r#"
 error: `expected` is not a duration
@@ -122,12 +122,12 @@ error: secret `ES_KEI` is not declared
    |
    = help: declare it in [secrets]: ES_KEI = { command = ["…"] }, { env = "NAME" } or { file = "path" }
 "#
-    shows_a_refused_key: format!("{HEAD}{STEP}rehearse = [\"x\"]\n"), r#"
-error: `rehearse` is not in this version of crosscheck
+    shows_a_refused_key: format!("{HEAD}{STEP}each = [\"x\"]\n"), r#"
+error: `each` is not in this version of crosscheck
   --> plan.toml:10:1
    |
-10 | rehearse = ["x"]
-   | ^^^^^^^^ refused
+10 | each = ["x"]
+   | ^^^^ refused
    |
    = help: leave it out; it is refused rather than ignored, because a plan that relies on it must not fly without it
 "#

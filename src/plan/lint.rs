@@ -83,12 +83,45 @@ pub fn lint(plan: &Plan) -> Vec<Warning> {
         let at = warnings.places.of("step", index, &["class", "id"]);
         warnings.add(at, message, label, "split the release, or make one command of what is checked as one");
     }
+    rehearsals(plan, &mut warnings);
     for (index, step) in plan.steps.iter().enumerate() {
         step_warnings(index, plan, step, &mut warnings);
     }
     let mut list = warnings.list;
     list.sort_by_key(|warning| warning.span.start);
     list
+}
+
+/// A plan that rehearses some of its commands is meant to be rehearsed; the others are only printed.
+fn rehearsals(plan: &Plan, warnings: &mut Warnings<'_>) {
+    let rollback = |step: &Step| step.rollback.as_ref().is_some_and(|rollback| rollback.rehearse.is_some());
+    let preview = |step: &Step| step.preview.as_ref().is_some_and(|preview| preview.rehearse.is_some());
+    if !plan.steps.iter().any(|step| step.rehearse.is_some() || rollback(step) || preview(step)) {
+        return;
+    }
+    for (index, step) in plan.steps.iter().enumerate() {
+        let printed = "a rehearsal prints what it would run, and runs nothing";
+        if step.runs() && step.rehearse.is_none() {
+            let help = "give it a `rehearse` that does the same to data that may be lost";
+            let at = warnings.places.of("step", index, &["run", "id"]);
+            warnings.add(at, format!("step {} has no `rehearse`", step.id), printed, help);
+        }
+        if step.rollback.as_ref().is_some_and(|rollback| rollback.rehearse.is_none()) {
+            let help = "write rollback = { run = …, rehearse = … }";
+            let at = warnings.places.of("step", index, &["rollback", "id"]);
+            warnings.add(at, format!("the rollback of step {} has no `rehearse`", step.id), printed, help);
+        }
+        if step.preview.as_ref().is_some_and(|preview| preview.rehearse.is_none()) {
+            let help = "write preview = { run = …, expect = …, rehearse = … }";
+            let at = warnings.places.of("step", index, &["preview", "id"]);
+            warnings.add(
+                at,
+                format!("the preview of step {} has no `rehearse`", step.id),
+                "a rehearsal of it has no preview",
+                help,
+            );
+        }
+    }
 }
 
 fn watches(plan: &Plan, warnings: &mut Warnings<'_>) {

@@ -19,6 +19,7 @@ mod preview;
 mod probe;
 mod problem;
 mod recovery;
+mod rehearsal;
 mod sample;
 mod steps;
 mod table;
@@ -38,6 +39,7 @@ pub use notify::{Notify, NotifyBy, Occasion};
 pub use preview::{Expect, Preview};
 pub use problem::{PlanError, Problem};
 pub use recovery::Recovery;
+pub use rehearsal::{DATA_CHARS_MAX, Live, data as rehearsal_data};
 pub use sample::{SAMPLES, sample};
 pub use template::{RenderError, Template};
 pub use units::parse_duration;
@@ -377,6 +379,10 @@ pub struct Step {
     pub checks: u32,
     /// What is run; nothing ([`Step::runs`]) in a step that a person does, or that only waits.
     pub command: Command,
+    /// What a rehearsal runs in its place; where there is none, it prints what would be run.
+    pub rehearse: Option<Command>,
+    /// In a rehearsal, what would be run live. No rule starts it.
+    pub live: Option<Live>,
     /// What a person does in its place, in words.
     pub manual: Option<Template>,
     /// What tells people how things stand where nobody knows what it did.
@@ -458,6 +464,8 @@ impl Step {
 pub struct Rollback {
     /// What is run.
     pub command: Command,
+    /// What a rehearsal runs in its place; where there is none, it prints what would be run.
+    pub rehearse: Option<Command>,
     /// Whether it runs by itself where the step ended with an exit code other than 0, or made something worse.
     pub automatic: bool,
     /// What brings back must look like before, where that differs from what the step is held against.

@@ -2,13 +2,13 @@
 //! then [`Expect::judge`].
 
 use super::table::{Table, Value};
-use super::{Command, Io, Params, RenderError, Template, command};
+use super::{Command, Io, Params, RenderError, Template, command, rehearsal};
 use crate::event::last_line;
 use std::time::Duration;
 
 /// The keys of a preview: those of a command, without what it cannot have. It is nobody's to type into, and what it prints is
 /// read as a text, not drawn as a terminal.
-const KEYS: &[&str] = &["run", "expect", "env", "cwd", "stdin", "sealed", "files", "timeout", "on"];
+const KEYS: &[&str] = &["run", "expect", "env", "cwd", "stdin", "sealed", "files", "timeout", "on", "rehearse"];
 /// How long it may take where the plan says nothing.
 pub(super) const TIME: Duration = Duration::from_secs(60);
 /// The longest it may take: it is run again while the lead waits for the step to start.
@@ -23,6 +23,8 @@ const QUOTED_CHARS: usize = 120;
 pub struct Preview {
     /// The command; its `timeout` is always given, its `io` is a pipe.
     pub command: Command,
+    /// What a rehearsal runs in its place, expected to say the same; without one it has no preview.
+    pub rehearse: Option<Command>,
     /// What it has to say.
     pub expect: Expect,
 }
@@ -151,7 +153,8 @@ pub(super) fn read(value: &Value<'_>) -> Option<Preview> {
         None => Some(TIME),
     };
     let command = command::read_with(&table, Io::Pipe)?;
-    Some(Preview { command: Command { timeout: Some(time?), ..command }, expect: expect? })
+    let command = Command { timeout: Some(time?), ..command };
+    Some(Preview { rehearse: rehearsal::read_preview(&table, Some(&command))?, command, expect: expect? })
 }
 
 fn read_expect(value: &Value<'_>) -> Option<Expect> {

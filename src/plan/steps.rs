@@ -3,37 +3,13 @@
 use super::parse::unknown_id;
 use super::people;
 use super::preview;
+use super::rehearsal;
 use super::table::{Table, Value};
 use super::{Class, Crew, Gate, Input, Rollback, Step, Verified, Verify, Worse};
 use super::{command, each, probe, until};
 use crate::name::{StepId, WatchId};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-const KEYS: &[&str] = &[
-    "gates",
-    "after",
-    "checks",
-    "lapse",
-    "expected",
-    "verify",
-    "rollback",
-    "preview",
-    "until",
-    "each",
-    "manual",
-    "probe",
-    "point_of_no_return",
-    "expects_loss",
-    "run_on_clear",
-    "readback",
-    "require_touch",
-    "touches",
-    "undo",
-    "half_way",
-    "remains_in",
-];
-const REFUSED: &[&str] = &["rehearse"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {
@@ -46,9 +22,10 @@ pub(super) struct Around<'p> {
 }
 
 pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Option<Step> {
-    let table = value.table("a step", &[&["id", "title", "class"], command::KEYS, KEYS].concat(), REFUSED)?;
+    let table = value.table("a step", &[&["id", "title", "class"], command::KEYS, KEYS].concat(), &[])?;
     let id: Option<StepId> = table.require("id", "expected id = \"a-short-name\"").and_then(|id| id.name());
     let act = until::read_act(&table);
+    let rehearse = rehearsal::read(&table, act.as_ref().map(|(command, _)| command));
     let classes = [Class::Routine, Class::Critical, Class::Irreversible].map(|class| (class.word(), class));
     let class = table.get("class").map_or(Some(Class::Routine), |class| class.choice(&classes));
     let checks = class.and_then(|class| read_checks(&table, class, around.crew));
@@ -91,6 +68,8 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         },
         lapse: table.duration("lapse"),
         point_of_no_return,
+        rehearse: rehearse?,
+        live: None,
         adhoc: false,
         deviations: vec![],
         run_on_clear: table.boolean("run_on_clear").unwrap_or(false),
@@ -160,7 +139,7 @@ fn shadows(able: usize) -> String {
 
 /// `rollback = { run = […], automatic = true, verify = {…}, contain = ["a step"] }`, with every key of a command.
 fn read_rollback(value: &Value<'_>, point_of_no_return: bool, index: usize, around: &Around<'_>) -> Option<Rollback> {
-    let keys = [command::KEYS, &["automatic", "verify", "contain"]].concat();
+    let keys = [command::KEYS, &["automatic", "verify", "contain", "rehearse"]].concat();
     let table = value.table("a rollback", &keys, &[])?;
     if let Some(automatic) = table.get("automatic").filter(|automatic| point_of_no_return && automatic.is_true()) {
         automatic.wrong::<()>("an automatic rollback on a point of no return", "nothing can be undone after this step");
@@ -188,7 +167,13 @@ fn read_rollback(value: &Value<'_>, point_of_no_return: bool, index: usize, arou
         return value
             .wrong("`input` in a rollback", "expected a command that answers by itself: it may run with nobody there");
     }
+    let rehearse = rehearsal::read(&table, Some(&command))?;
+    if let Some(value) = table.get("rehearse").filter(|_| rehearse.as_ref().is_some_and(|it| it.input != Input::None)) {
+        return value
+            .wrong("`input` in a rollback", "expected a command that answers by itself: it may run with nobody there");
+    }
     Some(Rollback {
+        rehearse,
         automatic: table.boolean("automatic").unwrap_or(false),
         verify: table.get("verify").and_then(|verify| read_verify(&verify, around.watches)),
         command,

@@ -40,6 +40,10 @@ impl Template {
     pub fn literal(text: &str) -> Self {
         Self { text: text.to_owned(), literal: true }
     }
+    /// The same behind words that stand for themselves; they hold no braces.
+    pub(super) fn with_prefix(&self, words: &str) -> Self {
+        Self { text: format!("{words}{}", self.text), literal: self.literal }
+    }
     /// As it stands in the plan.
     pub fn text(&self) -> &str {
         &self.text

@@ -2,7 +2,7 @@
 
 use super::text::inline;
 use crate::clock::At;
-use crate::event::Event;
+use crate::event::{Earlier, Event};
 use crate::name::{ItemId, Principal};
 use crate::session::{Said, Session};
 use crate::transcript::record::Line;
@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 /// Everything that was said before the first critical step, in order.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct BeforeReport {
+    /// What the session of this plan before this one left open.
+    pub earlier: Option<Earlier>,
     /// Whether the plan asks for a poll.
     pub polled: bool,
     /// The plan's seats, and who took them.
@@ -93,6 +95,7 @@ impl BeforeReport {
             answers: vec![],
         });
         BeforeReport {
+            earlier: session.earlier.clone(),
             polled: session.plan.poll,
             seats: seats.collect(),
             checklist: checklist.collect(),
@@ -143,11 +146,16 @@ impl BeforeReport {
 
 /// The section, where there is anything to say.
 pub(super) fn markdown(out: &mut impl std::fmt::Write, report: &BeforeReport) -> std::fmt::Result {
-    if !report.polled && report.availability.is_empty() {
+    if !report.polled && report.availability.is_empty() && report.earlier.is_none() {
         return Ok(());
     }
     let who = |principal: &Principal| inline(principal.as_str());
     writeln!(out, "## Before\n")?;
+    if let Some(earlier) = &report.earlier {
+        writeln!(out, "Earlier: {}.\n", inline(&earlier.words()))?;
+        earlier.open.iter().try_for_each(|open| writeln!(out, "- open: {}", inline(open)))?;
+        writeln!(out)?;
+    }
     if !report.seats.is_empty() {
         writeln!(out, "| seat | taken by |\n|---|---|")?;
         for seat in &report.seats {

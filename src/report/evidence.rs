@@ -32,6 +32,8 @@ pub struct Evidence {
     lines: Vec<String>,
     found: Vec<Found>,
     keys: BTreeMap<Principal, BTreeSet<PublicKey>>,
+    /// On which data it was only a rehearsal.
+    rehearsal: Option<String>,
 }
 
 /// Why there is none.
@@ -68,7 +70,8 @@ impl Evidence {
     /// Collects it; every signature on the way is checked.
     pub fn of_step(transcript: &Path, step: &StepId) -> Result<Evidence, EvidenceError> {
         let mut session: Option<Session> = None;
-        let mut evidence = Evidence { step: step.clone(), lines: vec![], found: vec![], keys: BTreeMap::new() };
+        let mut evidence =
+            Evidence { step: step.clone(), lines: vec![], found: vec![], keys: BTreeMap::new(), rehearsal: None };
         // From its first `StepArmed` on every line stands there, so that each can be linked to the one before.
         let mut begun = false;
         for next in Reader::open(transcript).map_err(ReportError::from)? {
@@ -81,7 +84,9 @@ impl Evidence {
                 }
             };
             let Some(session) = &mut session else {
-                session = Some(Session::open(&line, head.hash).map_err(ReportError::from)?);
+                let opened = Session::open(&line, head.hash).map_err(ReportError::from)?;
+                evidence.rehearsal = opened.rehearsal().map(str::to_owned);
+                session = Some(opened);
                 continue;
             };
             let proof = signing::verify_line(session, &line)
@@ -144,7 +149,11 @@ impl Evidence {
     }
 
     fn readme(&self) -> String {
-        let mut text = format!(
+        let mut text = self.rehearsal.as_ref().map_or_else(String::new, |data| {
+            let data = crate::name::shown(data);
+            format!("THIS WAS A REHEARSAL, on {data}: nothing live was run, and no statement of it is worth anything live.\n\n")
+        });
+        text += &format!(
             "Evidence for step {} of a crosscheck session.\n\n\
              sh check.sh        checks all of it with ssh-keygen and sha256sum, and says what it found\n\n\
              By hand, for each NN-NAME:\n",

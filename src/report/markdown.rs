@@ -62,7 +62,11 @@ fn moment(at: At) -> String {
 }
 
 fn header(out: &mut String, report: &Report) -> std::fmt::Result {
-    writeln!(out, "# Release report: {}\n", inline(&report.plan_name))?;
+    let what = if report.rehearsal.is_some() { "REHEARSAL, not a release" } else { "Release report" };
+    writeln!(out, "# {what}: {}\n", inline(&report.plan_name))?;
+    if let Some(data) = &report.rehearsal {
+        writeln!(out, "> **REHEARSAL on this data: {}.** Nothing that the plan runs live was run.\n", inline(data))?;
+    }
     exceptions(out, report)?;
     match &report.verdict {
         Verdict::Intact { .. } => {}

@@ -73,6 +73,8 @@ pub struct Report {
     pub plan_digest: Hash,
     /// SHA-256 of the allowed_signers file, where the plan names one.
     pub allowed_signers: Option<Hash>,
+    /// On which data it was only a rehearsal; nothing where it was live.
+    pub rehearsal: Option<String>,
     /// The parameters' values.
     pub params: BTreeMap<String, String>,
     /// The session's id.
@@ -355,6 +357,7 @@ impl Report {
             expected_ms: session.plan.expected.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             plan_digest: session.plan.digest,
             allowed_signers: session.allowed.as_ref().map(|allowed| allowed.digest()),
+            rehearsal: session.rehearsal().map(str::to_owned),
             params: session.params.clone(),
             session: session.id.clone(),
             host: session.host.clone(),

@@ -7,7 +7,7 @@
 use super::decide::{lead_only, nothing_pending, void_open};
 use super::request::{Refusal, TEXT_CHARS_MAX};
 use super::steps::Phase;
-use super::{Session, WatchState};
+use super::{Session, WatchState, twin};
 use crate::event::{Cause, Deviation, Event, Status};
 use crate::name::{Principal, StepId, WatchId, is_hidden};
 use crate::plan::{Changes, Params, Plan, Set, Step, Typed};
@@ -198,12 +198,15 @@ impl Session {
 }
 
 /// What is flown of a plan that a session opens with these values.
-pub(super) fn opened(plan: Plan, params: &Params) -> Plan {
+pub(super) fn opened(plan: Plan, params: &Params, rehearsal: Option<&str>) -> Plan {
+    let rehearsal = rehearsal.filter(|_| !twin::broken(14));
+    // Other values are what a rehearsal is about, and this is the reason for them.
+    let why = rehearsal.map_or_else(String::new, |data| format!("rehearsal on {data}"));
     let given = params.iter().filter_map(|(name, value)| {
         let default = plan.params.get(name)?.default.as_ref()?;
-        let set = Set { value: value.clone(), why: String::new(), by: None };
+        let set = Set { value: value.clone(), why: why.clone(), by: None };
         (default != value).then(|| (name.clone(), set))
     });
-    let changes = Changes { params: given.collect(), ..Changes::default() };
+    let changes = Changes { params: given.collect(), rehearsal: rehearsal.map(str::to_owned), ..Changes::default() };
     if changes.is_empty() { plan } else { plan.changed(changes) }
 }

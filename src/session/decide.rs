@@ -298,6 +298,7 @@ fn arm(
     if covers.step != *id
         || covers.attempt != attempt
         || covers.plan != session.plan.digest
+        || !session.is_its_own(covers)
         || covers.checks < step.checks
         || !waive::same(session, step, covers, at)
         || !step.readback.iter().eq(covers.readback.iter().map(|field| &field.name))

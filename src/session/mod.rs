@@ -9,6 +9,7 @@ pub mod batches;
 pub mod before;
 mod decide;
 pub mod drift;
+mod earlier;
 mod fold;
 pub mod glass;
 mod line;
@@ -19,6 +20,7 @@ mod preview;
 pub mod probe;
 pub mod readback;
 mod recovery;
+mod rehearsal;
 pub mod request;
 mod rollback;
 pub mod signing;
@@ -37,6 +39,7 @@ pub use arming::adhoc;
 pub use before::Before;
 pub use decide::decide;
 pub(crate) use decide::on_record;
+pub use earlier::Leftover;
 pub use line::LineState;
 pub use notify::{Due, FAILURES_EVERY, Place, Telling, WAITING_MAX};
 pub use observe::{Fact, observe};
@@ -46,7 +49,7 @@ pub use request::{Author, Refusal, Request};
 pub use story::story;
 
 use crate::clock::At;
-use crate::event::{Anchor, Attention, Event, Outcome, Reading, Role, Status};
+use crate::event::{Anchor, Attention, Earlier, Event, Outcome, Reading, Role, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Params, Plan};
@@ -101,6 +104,9 @@ pub struct Session {
     pub folder: String,
     /// Who leads.
     pub lead: Principal,
+    /// What the session of this plan before this one left open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Earlier>,
     /// What was said before the first critical step.
     #[serde(default)]
     pub before: Before,
@@ -278,6 +284,8 @@ impl Session {
             host,
             user,
             folder,
+            rehearsal,
+            earlier,
             hub_key,
             allowed_signers,
             allowed_signers_digest,
@@ -286,8 +294,9 @@ impl Session {
         else {
             return Err(OpenError::Kind(line.event.kind()));
         };
-        let plan = Arc::new(arming::opened(Plan::parse("plan in the transcript", plan)?, params));
+        let plan = Arc::new(arming::opened(Plan::parse("plan in the transcript", plan)?, params, rehearsal.as_deref()));
         let allowed = allowed_signers.as_deref().map(Allowed::parse).transpose()?.map(Arc::new);
+        rehearsal::agrees(session, rehearsal.as_deref()).map_err(OpenError::Policy)?;
         // The plan decides, not the line, whether keys are vouched for: a line without its signers must not read as a
         // session that never asked for them.
         if plan.crew.allowed_signers.is_some() != allowed.is_some() {
@@ -317,6 +326,7 @@ impl Session {
             host: host.clone(),
             user: user.clone(),
             folder: folder.clone(),
+            earlier: earlier.as_deref().cloned(),
             before: Before::default(),
             handover: None,
             people: BTreeMap::new(),

@@ -251,6 +251,7 @@ fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, a
         true => format!("it took {}; {}", crate::clock::human(at.since(began)), reading.why),
         false => reading.why.clone(),
     };
+    let said = reading.status;
     let mut events = vec![Event::ReadingTaken { watch: id.clone(), reading, began, asked }];
     if before.status != Some(status) {
         events.push(turned(session, id, status, why.clone()));
@@ -260,8 +261,12 @@ fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, a
     }
     if let Some((step, state, _)) = session.open_step()
         && let Some(gate) = step.gates.iter().find(|gate| gate.watch == *id)
-        && !(status == Status::Ok || (status == Status::Warn && gate.allow_warn))
-        && !session.is_waived(&step.id, id, status, at)
+        // Whoever excused that nobody knows did not excuse what an old reading says.
+        && let Some(status) = [status, said].into_iter().find(|status| {
+            !(*status == Status::Ok
+                || (*status == Status::Warn && gate.allow_warn)
+                || session.is_waived(&step.id, id, *status, at))
+        })
     {
         let cause = Cause::Gate { watch: id.clone(), status, why };
         events.push(void(&step.id, state.attempt, cause));

@@ -221,6 +221,7 @@ pub fn masked_covers(covers: &Covers, hidden: &BTreeMap<String, String>) -> Cove
         Deviation::Edited { planned, run, why, .. } => vec![planned, run, why],
         Deviation::AdHoc { why, .. } => vec![why],
     });
-    said.chain(differs).chain(covers.params.values_mut()).for_each(mask);
+    let live = covers.rehearsal.iter_mut().flat_map(|rehearsal| &mut rehearsal.live);
+    said.chain(differs).chain(live).chain(covers.params.values_mut()).for_each(mask);
     covers
 }

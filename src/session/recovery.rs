@@ -216,6 +216,8 @@ expects_loss = ["events"]
                 user: "u".into(),
                 folder: "/".into(),
                 version: "0".into(),
+                rehearsal: None,
+                earlier: None,
                 hub_key: None,
                 allowed_signers: None,
                 allowed_signers_digest: None,

@@ -6,6 +6,7 @@
 //! signatures is also one over the transcript so far. The same text is built here three times over: by the client from
 //! what it has folded, by the hub before the act counts, and by whoever verifies the transcript later.
 
+use super::rehearsal::about;
 use super::request::{Author, Refusal, Request};
 use super::{Closing, Session};
 use crate::clock::At;
@@ -105,7 +106,7 @@ impl<'a> Act<'a> {
 /// What somebody signs for an act, as that session stands; none where there is nothing to answer (nothing armed, no
 /// andon). `key` is their fingerprint.
 pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At) -> Option<Statement> {
-    let begin = |purpose| Statement::new(purpose).field("session", &session.id);
+    let begin = |purpose| about(session, purpose);
     let answers = |statement: Statement, line: Head| {
         statement.field("request-seq", line.seq).hash("request-hash", Some(line.hash))
     };
@@ -230,8 +231,7 @@ fn closing(statement: Statement, line: Head, outcome: Outcome, note: &str) -> St
 
 /// What the hub signs to say how far the transcript goes.
 pub fn checkpoint(session: &Session, at: At) -> Statement {
-    Statement::new(Purpose::Checkpoint)
-        .field("session", &session.id)
+    about(session, Purpose::Checkpoint)
         .field("size", session.seq)
         .hash("head", Some(session.hash))
         .field("signed-at", at)
@@ -240,9 +240,7 @@ pub fn checkpoint(session: &Session, at: At) -> Statement {
 /// What the hub signs at the end: everything but the last line itself, which says no more than this.
 pub fn close(session: &Session, outcome: Outcome, note: &str, at: At) -> Statement {
     let head = Head { seq: session.seq, hash: session.hash };
-    closing(Statement::new(Purpose::Close).field("session", &session.id), head, outcome, note)
-        .field("approver", "hub")
-        .field("signed-at", at)
+    closing(about(session, Purpose::Close), head, outcome, note).field("approver", "hub").field("signed-at", at)
 }
 
 /// Whether that event calls for a checkpoint at once: what is about to matter, has just mattered, or who of the crew is here.

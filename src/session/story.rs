@@ -20,8 +20,14 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
     };
     let step = number(&line.event).unwrap_or_default();
     Some(match &line.event {
-        Event::SessionOpened { plan_name, environment, .. } => {
-            format!("session opened: {} on {}", shown(plan_name), shown(environment))
+        Event::SessionOpened { plan_name, environment, rehearsal, earlier, .. } => {
+            let opened = match rehearsal {
+                Some(data) => format!("REHEARSAL opened, on {}", shown(data)),
+                None => "session opened".to_owned(),
+            };
+            let left = earlier.as_ref().filter(|earlier| !earlier.open.is_empty());
+            let left = left.map_or_else(String::new, |earlier| format!("; {}", shown(&earlier.words())));
+            format!("{opened}: {} on {}{left}", shown(plan_name), shown(environment))
         }
         Event::Recovered { note, .. } => format!("the hub took the session up again: {}", shown(note)),
         Event::ClockJumped { by_ms } => format!("the clock jumped by {by_ms} ms"),

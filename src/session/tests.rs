@@ -44,6 +44,7 @@ mod drift;
 mod exceptions;
 mod notify;
 mod readback;
+mod rehearsal;
 mod remote;
 mod rollback;
 mod typing;
@@ -98,6 +99,8 @@ fn opened(plan: &str, allowed_signers: Option<&str>, allowed_signers_digest: Opt
         user: "u".into(),
         folder: "/".into(),
         version: "0".into(),
+        rehearsal: None,
+        earlier: None,
         hub_key: None,
         allowed_signers: allowed_signers.map(str::to_owned),
         allowed_signers_digest,
@@ -175,6 +178,10 @@ impl Desk {
         let state = &self.session.steps["drop"];
         let exe = FileSeen { path: "/drop".into(), sha256: Hash::of(bytes.as_bytes()), size: 1, text: None };
         Covers {
+            rehearsal: {
+                let plan = &self.session.plan;
+                plan.steps[0].rehearsal_seen(plan, &self.session.params).unwrap()
+            },
             step: drop_step(),
             attempt: state.attempt + u32::from(!state.phase.is_open()),
             title: "drop".into(),

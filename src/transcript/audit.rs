@@ -144,6 +144,8 @@ pub struct Audit {
     pub proof: Proof,
     /// The session's id.
     pub session: String,
+    /// On which data it was only a rehearsal; nothing where it was live.
+    pub rehearsal: Option<String>,
     /// Lines that hold.
     pub lines: u64,
     /// The hash of the last of them.
@@ -172,6 +174,7 @@ pub fn audit<S: Source>(reader: Reader<S>, held: &[Head], output: Option<&Output
     Audit {
         proof,
         session: session.map(|session| session.id.clone()).unwrap_or_default(),
+        rehearsal: session.and_then(|session| session.rehearsal().map(str::to_owned)),
         lines: auditor.head.seq,
         head: auditor.head.hash,
         signed_to: auditor.signed_to,
@@ -318,6 +321,11 @@ fn quorum(session: &Session, step: &StepId) -> Result<(), String> {
     let Some(armed) = session.steps.get(step).and_then(|state| state.armed.as_ref()) else {
         return Err(format!("step {step} runs without having been armed"));
     };
+    if !session.is_its_own(armed.covers.covers()) {
+        return Err(format!(
+            "step {step} runs, and what was checked is of a rehearsal where this is none, or the other way round"
+        ));
+    }
     let planned = session.plan.step(step).map_or(0, |step| step.checks);
     let lead_keys: Vec<_> = [&armed.by, &session.lead]
         .iter()

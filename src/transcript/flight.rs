@@ -108,6 +108,7 @@ impl Pilot<'_> {
             waived: None,
         });
         Box::new(Covers {
+            rehearsal: None,
             step: step(id),
             attempt,
             title: planned.title.clone(),
@@ -180,6 +181,8 @@ pub(crate) fn fly(hash: &dyn Fn(&[u8]) -> Hash) -> Flight {
         user: "release".into(),
         folder: "/srv/plans".into(),
         version: "0.1.0".into(),
+        rehearsal: None,
+        earlier: None,
         hub_key: None,
         allowed_signers: None,
         allowed_signers_digest: None,

@@ -14,6 +14,11 @@ use std::path::{Path, PathBuf};
 /// How much of the end is read. Little follows `SessionClosed` (people leave), so it lies in there if it is there.
 const TAIL: u64 = 64 * 1024;
 
+/// Where the transcripts of rehearsals lie, in a folder of transcripts: beside no live ones.
+pub fn rehearsals(folder: &Path) -> PathBuf {
+    folder.join("rehearsals")
+}
+
 /// A session without `SessionClosed`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -29,6 +34,8 @@ pub struct Found {
     pub plan_digest: Hash,
     /// The plan's folder.
     pub folder: String,
+    /// On which data it is only a rehearsal.
+    pub rehearsal: Option<String>,
     /// When it was opened.
     pub opened: At,
     /// Whether it flies exactly the plan that was asked for. If not, but name and environment are the same, the plan was
@@ -78,7 +85,9 @@ fn look(path: &Path, wanted: Hash) -> io::Result<Option<Found>> {
     let mut first = vec![];
     BufReader::new((&file).take(LINE_BYTES_MAX as u64)).read_until(b'\n', &mut first)?;
     let Ok(Line {
-        at, event: Event::SessionOpened { session, plan_name, environment, plan_digest, folder, .. }, ..
+        at,
+        event: Event::SessionOpened { session, plan_name, environment, plan_digest, folder, rehearsal, .. },
+        ..
     }) = serde_json::from_slice::<Line>(&first)
     else {
         return Ok(None);
@@ -93,6 +102,7 @@ fn look(path: &Path, wanted: Hash) -> io::Result<Option<Found>> {
         environment,
         plan_digest,
         folder,
+        rehearsal,
         opened: at,
         same_digest: plan_digest == wanted,
     }))

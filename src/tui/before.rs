@@ -178,6 +178,14 @@ fn body(look: &Look<'_>, page: &Page, width: usize) -> (Vec<Line<'static>>, usiz
             all.push(Line::from(cut(spans, width)));
         }
     }
+    if let Some(earlier) = &session.earlier {
+        let ink = if earlier.open.is_empty() { Ink::Dim } else { Ink::Hold };
+        all.push(rule(look, width, vec![look.span("earlier", Ink::Title)], vec![]));
+        all.extend(wrap(&[look.span(shown(&earlier.words()), ink)], width, 2));
+        for open in &earlier.open {
+            all.extend(wrap(&[look.span("! ", Ink::Hold), look.span(shown(open), Ink::Text)], width, 2));
+        }
+    }
     let mut picked = 0;
     if !session.plan.checklist.is_empty() {
         all.push(rule(look, width, vec![look.span("checklist", Ink::Title)], vec![]));

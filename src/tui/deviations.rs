@@ -39,6 +39,11 @@ pub fn planned(session: &Session, step: &Step) -> String {
     let missing = session.params_missing(step);
     match (missing.first(), step.deviations.is_empty()) {
         (Some(name), _) => format!("not armed; parameter {} has no value: p sets it", shown(name)),
+        (None, _) if step.live.is_some() && !step.runs() => "not armed; REHEARSAL, nobody does it".to_owned(),
+        (None, _) if step.live.as_ref().is_some_and(|live| live.printed) => {
+            "not armed; REHEARSAL, it is only printed".to_owned()
+        }
+        (None, _) if step.live.is_some() => "not armed; REHEARSAL, by the plan's `rehearse`".to_owned(),
         (None, true) if step.adhoc => "not armed; typed".to_owned(),
         (None, true) => "not armed; as planned".to_owned(),
         (None, false) => "not armed; DEVIATES from the plan".to_owned(),

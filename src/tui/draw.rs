@@ -20,7 +20,7 @@ use super::panes::{command, crew, plan, watches};
 use super::text::{fit, pad, wrap};
 use super::theme::{Ink, Theme};
 use super::update::Drawn;
-use super::{before, deviations, facts, panel, recovery};
+use super::{before, deviations, facts, panel, recovery, rehearsal};
 use crate::client::view::{Link, View};
 use crate::clock::human;
 use crate::name::shown;
@@ -51,6 +51,7 @@ pub fn draw(buf: &mut Buffer, app: &App, view: &View, theme: &Theme, glyphs: Gly
     }
     buf.set_style(area, look.ink(Ink::Base));
     let large = area.width >= 60 && area.height >= 16;
+    let area = rehearsal::banner(&look, buf, area);
     match large {
         true => main(&look, buf, area, &mut drawn),
         false => small(&look, buf, area),
@@ -78,6 +79,7 @@ pub fn draw(buf: &mut Buffer, app: &App, view: &View, theme: &Theme, glyphs: Gly
     if area.height >= 3 || !large {
         footer(&look, buf, area);
     }
+    rehearsal::alone(&look, buf);
     if glyphs == Glyphs::Ascii {
         canvas::to_ascii(buf);
     }
@@ -146,6 +148,7 @@ fn status(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let (environment, environment_ink) = facts::environment(session);
     let mode = match look.view.link {
         Link::Replay { .. } => look.span(" REPLAY ", Ink::Replay),
+        _ if session.rehearsal().is_some() => look.span(" REHEARSAL ", Ink::Replay),
         _ => look.span(" LIVE ", Ink::Live),
     };
     let narrow = area.width < 100;
@@ -503,6 +506,9 @@ fn small(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         Link::Live { .. } => "",
     };
     let mut first = vec![look.span(mode, Ink::Fail)];
+    if session.rehearsal().is_some() {
+        first.insert(0, look.span(format!("{} ", rehearsal::WORD), Ink::Replay)); // there may be no other row
+    }
     first.extend(step);
     all.push(Line::from(cut(first, width)));
     let alarm = facts::alarm(look.view, look.at(), look.now.wall);

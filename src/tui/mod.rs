@@ -19,6 +19,7 @@ mod panes;
 mod preview;
 mod read_back;
 mod recovery;
+mod rehearsal;
 mod run;
 pub mod terminal;
 mod text;

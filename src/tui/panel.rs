@@ -10,6 +10,7 @@ use super::facts;
 use super::panes::{command, plan};
 use super::preview;
 use super::recovery;
+use super::rehearsal;
 use super::text::{pad, pad_left, sparkline, wrap};
 use super::theme::Ink;
 use crate::clock::human;
@@ -218,7 +219,8 @@ fn named(look: &Look<'_>, name: &str, text: Vec<Span<'static>>, width: usize) ->
 }
 
 fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width: usize) -> Vec<Line<'static>> {
-    let mut all = deviations::lines(look, &covers.deviations, width);
+    let mut all = rehearsal::lines(look, covers, width);
+    all.extend(deviations::lines(look, &covers.deviations, width));
     all.extend(command::command_lines(look, step, width));
     if let Some(probe) = &covers.probe {
         let words = vec![look.span(super::text::command_line(&probe.argv), Ink::Text)];

@@ -21,6 +21,7 @@ use std::time::Duration;
 mod before;
 mod hostile;
 mod properties;
+mod rehearsal;
 mod screens;
 
 const PLAN: &str = r#"
@@ -130,9 +131,13 @@ impl Flight {
     }
     /// The same with a file of signers, and those keys.
     pub fn open_with(plan: &str, signers: Option<&str>, key: impl Fn(&str) -> String) -> Flight {
+        Flight::open_as(plan, None, signers, key)
+    }
+    /// The same as a rehearsal on those data.
+    pub fn open_as(plan: &str, rehearsal: Option<&str>, signers: Option<&str>, key: impl Fn(&str) -> String) -> Flight {
         let at = At::try_from("2026-07-12T15:21:00.000000Z".to_owned()).unwrap();
         let opened = Event::SessionOpened {
-            session: "s1".into(),
+            session: if rehearsal.is_some() { "rehearsal-s1" } else { "s1" }.into(),
             plan_name: "Orders v42 cutover".into(),
             environment: "prod-eu1".into(),
             plan: plan.into(),
@@ -145,6 +150,8 @@ impl Flight {
             user: "release".into(),
             folder: "/srv/plan".into(),
             version: "0.1.0".into(),
+            rehearsal: rehearsal.map(str::to_owned),
+            earlier: None,
             hub_key: None,
             allowed_signers: signers.map(str::to_owned),
             allowed_signers_digest: signers.map(|text| Hash::of(text.as_bytes())),
@@ -209,6 +216,7 @@ impl Flight {
             ("undo", &step.undo),
         ];
         let mut covers = Covers {
+            rehearsal: step.rehearsal_seen(&session.plan, &session.params).unwrap(),
             step: step.id.clone(),
             attempt,
             title: step.title.clone(),

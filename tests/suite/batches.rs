@@ -67,7 +67,7 @@ fn every_line_is_done_once_and_each_batch_is_looked_at() {
     dba.expect("01 update goes on with batch 2 of 3: lines 2 to 4");
     assert_eq!(text(&stage, "put"), "a\n");
     dba.expect("01 update goes on with batch 3 of 3: lines 5 to 7");
-    lead.expect("01 update done");
+    dba.expect("01 update verified: same as before");
     assert_eq!(text(&stage, "put"), "a\nb\nc\nd\ne\nf\ng");
     assert_eq!((stage.events("RunStarted").len(), stage.events("VerifyEnded").len()), (3, 3));
     lead.ok("close");
@@ -124,7 +124,7 @@ fn what_is_held_or_cut_off_between_batches_goes_on_where_it_was() {
         "7 lines of its input, the first 1 of which are done: 1 first, then 3 at a time, 3 batches",
     );
     lead.expect("01 update goes on with batch 3 of 3: lines 6 to 7");
-    lead.expect("01 update done");
+    lead.expect("01 update verified: same as before");
     assert_eq!(text(&stage, "put"), "a\nb\nc\nd\ne\nf\ng\n");
     lead.ok("close");
     assert!(hub.wait().success());

@@ -9,6 +9,7 @@ mod compare;
 mod crash;
 mod demo;
 mod doctor;
+mod earlier;
 mod elsewhere;
 mod evidence;
 mod exceptions;
@@ -31,6 +32,7 @@ mod readback;
 mod real;
 mod reconnect;
 mod refusals;
+mod rehearsal;
 mod remote;
 #[cfg(feature = "kafka")]
 mod retention;

@@ -145,7 +145,7 @@ pub async fn run(args: Demo) -> anyhow::Result<()> {
         links_file: None,
         new: true,
     };
-    let hub = serve::start(read_plan(&path)?, &path, &hub_args).await?;
+    let hub = serve::start(read_plan(&path)?, &path, &hub_args, None).await?;
     let transcript = hub.transcript.clone();
     let shadow = Shadow::new(client(&hub, SHADOW).await?, pace(guide), guide, trouble);
     let shadow = Task(tokio::spawn(shadow.fly()));

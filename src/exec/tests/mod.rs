@@ -65,6 +65,8 @@ fn step(command: &Command) -> Step {
         require_touch: false,
         touches: Some("index old".into()),
         undo: None,
+        rehearse: None,
+        live: None,
         half_way: None,
         remains_in: None,
     }

@@ -143,7 +143,7 @@ pub const VALUES: &[f64] = &[
 
 /// The plans that runs fly. In the first a lead may also check; in the second checks start steps; the third is all
 /// critical and lapses soon; in the fourth people read back; the fifth waits for seats, a checklist and a poll; in the sixth parameters
-/// and commands are changed, and a preview is.
+/// and commands are changed, and a preview is; the last one is only rehearsed.
 pub const PLANS: &[&str] = &[
     r#"
 crosscheck = 1
@@ -424,6 +424,39 @@ id = "drop"
 class = "critical"
 run = ["./drop", "{{ table }}"]
 preview = { run = ["./count"], expect = "1..9" }
+gates = ["api"]
+"#,
+    r#"
+crosscheck = 1
+name = "Rehearsed"
+environment = "test"
+[crew]
+lead = ["ana@example.org", "bo@example.org"]
+shadow = ["bo@example.org", "cy@example.org", "dan@example.org"]
+observer = "link"
+[params.table]
+default = "orders_v1"
+[[watch]]
+id = "api"
+kind = "tcp"
+address = "127.0.0.1:1"
+stale_after = "20s"
+[[step]]
+id = "load"
+run = ["./load", "{{ table }}"]
+rehearse = ["./dry-load", "{{ table }}"]
+gates = ["api"]
+[[step]]
+id = "swap"
+class = "critical"
+run = ["./swap"]
+rehearse = "./dry-swap"
+rollback = { run = ["./unswap"], rehearse = ["./dry-unswap"], automatic = true }
+[[step]]
+id = "drop"
+class = "irreversible"
+run = ["./drop", "{{ table }}"]
+rollback = { run = ["./undrop"] }
 gates = ["api"]
 "#,
 ];

@@ -6,7 +6,7 @@ use super::evidence::{Evidence, Kind, New, Spawn, attempt_of};
 use crate::event::{Cause, Event, Part, RunEnd, Status, Verdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, is_hidden};
-use crate::plan::{Gate, Input};
+use crate::plan::{Gate, Input, Plan};
 use crate::session::step_of;
 use crate::transcript::record::Line;
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,6 +116,31 @@ fn invariant_01_read_back(
     ensure(people.is_empty() || all.is_superset(&fields), || format!("{step}: {all:?} of {fields:?} were read back"))
 }
 
+/// In a rehearsal nothing runs but a `rehearse` of the plan, as it stands in the first line's text, and what only prints.
+fn invariant_02_rehearsed(e: &Evidence, new: &New) -> Result<(), String> {
+    let Some(Event::SessionOpened { rehearsal: Some(_), plan, .. }) = e.lines.first().map(|line| &line.event) else {
+        return Ok(());
+    };
+    let spawns = &e.spawns[new.spawns.clone()];
+    let plan = if spawns.is_empty() { return Ok(()) } else { Plan::parse("plan", plan) };
+    let plan = plan.map_err(|error| error.to_string())?;
+    let own: BTreeSet<String> = plan
+        .steps
+        .iter()
+        .flat_map(|step| [step.rehearse.as_ref(), step.rollback.as_ref().and_then(|undo| undo.rehearse.as_ref())])
+        .flatten()
+        .filter_map(|command| command.run.text().split(' ').next().map(str::to_owned))
+        .collect();
+    for spawn in spawns {
+        let ran = spawn.ran.command_of(spawn.part).ok_or("it ran what was not frozen")?;
+        let printed = ran.argv.first().is_some_and(|word| word == "printf");
+        let rehearsed = ran.argv.iter().any(|word| own.contains(word)) && !printed;
+        let first = ran.argv.join(" ");
+        ensure(printed || rehearsed, || format!("a rehearsal of {} ran what is live: {first}", spawn.step))?;
+    }
+    Ok(())
+}
+
 /// Each process is what the line of its `StepArmed` says, whose text hashes to the digest that was checked.
 pub fn invariant_02_same_bytes(e: &Evidence, new: &New) -> Result<(), String> {
     for (index, line) in e.new_lines(new) {
@@ -132,6 +157,7 @@ pub fn invariant_02_same_bytes(e: &Evidence, new: &New) -> Result<(), String> {
             })?;
         }
     }
+    invariant_02_rehearsed(e, new)?;
     for spawn in &e.spawns[new.spawns.clone()] {
         let armed = e.armed(e.lines.len(), &spawn.step, spawn.attempt)?;
         let Event::StepArmed { covers, .. } = &e.lines[armed].event else { continue };

@@ -121,6 +121,16 @@ fn a_poll_that_locks_nothing_is_caught() {
     assert!(what.contains("the poll was not go"), "{what}");
 }
 
+/// That a rehearsal runs nothing live is a part of the second invariant.
+#[test]
+fn a_rehearsal_that_runs_what_is_live_is_caught() {
+    twin::set_broken(14);
+    let found = (0..many()).find_map(|seed| fly(seed, Some(2)).broken.into_iter().next());
+    twin::set_broken(0);
+    let (_, what) = found.expect("the twin that flies the live plan is caught");
+    assert!(what.contains("ran what is live"), "{what}");
+}
+
 #[test]
 fn kept_runs_break_nothing_any_more() {
     let runs = replay::kept();

@@ -74,6 +74,7 @@ impl World {
             waived: self.session().waiver(id, watch, self.now).cloned(),
         };
         Ok(Covers {
+            rehearsal: step.rehearsal_seen(&session.plan, &session.params).map_err(|error| error.to_string())?,
             step: id.clone(),
             attempt,
             title: step.title.clone(),

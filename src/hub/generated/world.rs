@@ -76,7 +76,7 @@ impl World {
         let params = plan.params(&BTreeMap::new()).expect("defaults match");
         let at = At::from_micros(1_795_219_200_000_000);
         let opened = Event::SessionOpened {
-            session: "generated".into(),
+            session: if text.contains("rehearse =") { "rehearsal-generated" } else { "generated" }.into(),
             plan_name: HOSTILE[3].into(),
             environment: HOSTILE[1].into(),
             plan: text.into(),
@@ -86,6 +86,8 @@ impl World {
             user: "user".into(),
             folder: "/".into(),
             version: "0".into(),
+            rehearsal: text.contains("rehearse =").then(|| "masked copy".to_owned()),
+            earlier: None,
             hub_key: None,
             allowed_signers: None,
             allowed_signers_digest: None,

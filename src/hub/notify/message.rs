@@ -33,6 +33,8 @@ pub struct Content {
     pub session: String,
     pub plan: String,
     pub environment: String,
+    /// The data of a rehearsal, in which nothing live is run; nothing in a live session.
+    pub rehearsal: Option<String>,
     pub occasion: Occasion,
     /// The kind of the line.
     pub event: String,
@@ -57,6 +59,8 @@ pub struct Subject {
     pub plan: String,
     /// Where it happens.
     pub environment: String,
+    /// On which data it is only a rehearsal.
+    pub rehearsal: Option<String>,
 }
 
 /// The message about a line, for that place of the plan. `clean` takes secrets out of every text.
@@ -78,7 +82,10 @@ pub fn message(
     };
     let age = now.since(due.at);
     let late = if age >= LATE { format!(" · told {} late", human(age)) } else { String::new() };
-    let text = format!("[{environment}] {plan} · {}: {sentence}{waits}{late}", due.occasion);
+    let rehearsal = subject.rehearsal.as_deref().map(&clean);
+    let mark = rehearsal.as_ref().map(|data| format!("REHEARSAL, nothing live is run (data: {data}) · "));
+    let mark = mark.unwrap_or_default();
+    let text = format!("{mark}[{environment}] {plan} · {}: {sentence}{waits}{late}", due.occasion);
     Message {
         text: text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"),
         crosscheck: Content {
@@ -87,6 +94,7 @@ pub fn message(
             session: subject.session.clone(),
             plan,
             environment,
+            rehearsal,
             occasion: due.occasion,
             event: due.event.clone(),
             seq,
@@ -125,7 +133,8 @@ mod tests {
             waited_for: vec![Principal::new("ana@example.org").unwrap()],
             to: BTreeSet::from([1]),
         };
-        let subject = Subject { session: "s".into(), plan: "Drop <b>".into(), environment: "prod".into() };
+        let subject =
+            Subject { session: "s".into(), plan: "Drop <b>".into(), environment: "prod".into(), rehearsal: None };
         let clean = |text: String| text.replace("hunter22", "[secret KEY]");
         let told = message(&subject, 3, 17, &due, At::from_micros(121_000_000), clean);
         assert_eq!(
@@ -135,6 +144,11 @@ mod tests {
         );
         assert_eq!(told.crosscheck.sentence, "ANDON: <!channel> see [link] & [secret KEY]\\u{202e}");
         assert_eq!(told.crosscheck.id, "s-17-3");
+        let data = Some("masked <copy>".to_owned());
+        let told = message(&Subject { rehearsal: data, ..subject }, 3, 17, &due, due.at, |text| text);
+        let first = "REHEARSAL, nothing live is run (data: masked &lt;copy&gt;) · [prod] ";
+        assert!(told.text.starts_with(first), "{}", told.text);
+        assert_eq!(told.crosscheck.rehearsal.as_deref(), Some("masked <copy>"));
         let json = serde_json::to_value(&told).unwrap();
         assert_eq!(json["crosscheck"]["occasion"], "andon");
         assert_eq!(json["crosscheck"]["at"], "1970-01-01T00:00:01.000000Z");

@@ -7,7 +7,7 @@ use crate::hash::Hash;
 use std::time::Duration;
 
 /// The kind's own keys.
-pub(super) const KEYS: &[&str] = &["plan", "environment", "transcripts", "within"];
+pub(super) const KEYS: &[&str] = &["plan", "environment", "transcripts", "within", "rehearsal"];
 
 /// Which flight is looked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Flown {
     pub environment: Template,
     /// The folder with its transcript; relative to the plan's folder.
     pub transcripts: Template,
+    /// Whether it is a rehearsal that is looked for; one never counts as a flight, nor a flight as one.
+    pub rehearsal: bool,
     /// How long ago it may have been closed.
     pub within: Duration,
     /// The digest of the plan that this watch stands in.
@@ -37,6 +39,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
         environment: environment?,
         transcripts: transcripts?,
         within: within?,
+        rehearsal: table.boolean("rehearsal").unwrap_or(false),
         digest: Hash::of(table.cx.text.as_bytes()),
     }))
 }

@@ -86,7 +86,7 @@ impl Desk {
         })
     }
     /// The state that a late joiner gets is the one that everyone has.
-    fn survives_a_snapshot(&self) {
+    pub(super) fn survives_a_snapshot(&self) {
         let text = serde_json::to_string(&self.session).unwrap();
         assert_eq!(serde_json::from_str::<Session>(&text).unwrap(), self.session);
     }

@@ -192,9 +192,12 @@ impl Stage {
         home
     }
 
-    /// The one transcript there is.
+    /// The one transcript there is; of a stage that only rehearsed, that of the rehearsal.
     pub fn transcript_file(&self) -> PathBuf {
-        let found = transcript_files(&self.path("transcripts"));
+        let mut found = transcript_files(&self.path("transcripts"));
+        if found.is_empty() {
+            found = transcript_files(&self.path("transcripts/rehearsals"));
+        }
         assert_eq!(found.len(), 1, "one transcript: {found:?}");
         found.into_iter().next().expect("it has one")
     }
@@ -352,13 +355,13 @@ impl Plain {
     /// Sends a verb that must be accepted.
     pub fn ok(&self, verb: &str) {
         let answer = self.ask(verb);
-        assert!(answer.starts_with("ok "), "{verb:?} was answered {answer:?}\n{}", self.process.describe());
+        assert!(bare(&answer).starts_with("ok "), "{verb:?} was answered {answer:?}\n{}", self.process.describe());
     }
 
     /// Sends a verb that must be refused, and returns why.
     pub fn refused(&self, verb: &str) -> String {
         let answer = self.ask(verb);
-        assert!(answer.starts_with("refused "), "{verb:?} was answered {answer:?}\n{}", self.process.describe());
+        assert!(bare(&answer).starts_with("refused "), "{verb:?} was answered {answer:?}\n{}", self.process.describe());
         answer
     }
 
@@ -395,7 +398,12 @@ impl Plain {
 }
 
 fn is_answer(line: &str) -> bool {
-    ["ok ", "refused ", "error:"].iter().any(|start| line.starts_with(start))
+    ["ok ", "refused ", "error:"].iter().any(|start| bare(line).starts_with(start))
+}
+
+/// A line without what marks each of a rehearsal.
+fn bare(line: &str) -> &str {
+    line.strip_prefix("REHEARSAL ").unwrap_or(line)
 }
 
 /// A child whose output is collected line by line.

@@ -20,10 +20,16 @@ use tokio_tungstenite::tungstenite::Message;
 
 /// A hub in this process, flying that plan in that folder.
 pub async fn hub(folder: &Path, plan: &str) -> Hub {
+    hub_of(folder, plan, None).await
+}
+
+/// The same, or one that rehearses it on those data.
+pub async fn hub_of(folder: &Path, plan: &str, data: Option<&str>) -> Hub {
     let config = Config {
         plan: Plan::parse("plan", plan).unwrap(),
         folder: folder.to_owned(),
         params: Default::default(),
+        rehearsal: data.map(str::to_owned),
         transcripts: folder.join("transcripts"),
         listen: "127.0.0.1:0".parse().unwrap(),
         advertise: None,

@@ -86,7 +86,7 @@ impl Terminal<'_> {
     pub fn join(&self) {
         let line = format!("'{}' join @'{}'", env!("CARGO_BIN_EXE_crosscheck"), self.home.join("link").display());
         self.enter(&line);
-        self.shows("LIVE");
+        self.until("the cockpit", |screen| screen.contains("LIVE") || screen.contains("REHEARSAL  nothing"));
     }
 
     /// What the screen shows.
