@@ -18,6 +18,7 @@ mod keys;
 mod lag;
 mod limits;
 mod outage;
+mod parts;
 mod plain;
 mod quorum;
 #[cfg(feature = "kafka")]

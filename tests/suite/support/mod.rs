@@ -9,6 +9,7 @@ pub mod hostile;
 pub mod kafka;
 #[cfg(feature = "kafka")]
 pub mod log;
+pub mod parts;
 pub mod program;
 pub mod raw;
 pub mod real;
