@@ -26,6 +26,26 @@ impl At {
     pub fn after(self, time: Duration) -> Self {
         Self::from_micros(self.0.saturating_add(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
     }
+    /// A time as a person types it: `16:30` (the next one after `now`, UTC), `2026-11-21`, `2026-11-21 16:30` (UTC), or RFC 3339.
+    pub fn typed(text: &str, now: At) -> Option<At> {
+        let text = text.trim();
+        let utc =
+            |time: jiff::civil::DateTime| time.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|time| time.timestamp());
+        if let Ok(time) = text.parse::<jiff::Timestamp>() {
+            return Some(At::from_micros(time.as_microsecond()));
+        }
+        if text.len() <= 8 {
+            let time: jiff::civil::Time = text.parse().ok().filter(|_| text.contains(':'))?;
+            let of_day = |time: jiff::civil::Time| {
+                (i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60 + i64::from(time.second())) * 1_000_000
+            };
+            let day = 86_400_000_000;
+            let at = now.0 - now.0.rem_euclid(day) + of_day(time);
+            return Some(At::from_micros(if at <= now.0 { at + day } else { at }));
+        }
+        let time: jiff::civil::DateTime = text.parse().ok()?;
+        utc(time).map(|time| At::from_micros(time.as_microsecond()))
+    }
     /// `HH:MM:SS`, UTC.
     pub fn clock(self) -> String {
         let second = self.0.div_euclid(1_000_000).rem_euclid(86_400);

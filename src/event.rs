@@ -6,14 +6,20 @@
 mod anchor;
 mod compared;
 mod covers;
+mod deviation;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
-pub use covers::{Covers, FileSeen, FolderSeen, Frozen, GateSeen};
+pub use covers::{
+    CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen, PreviewSeen, RollbackSeen, WaivedSeen,
+    last_line,
+};
+pub use deviation::Deviation;
 
 use crate::clock::At;
 use crate::hash::Hash;
-use crate::name::{Principal, StepId, WatchId};
+pub use crate::name::Part;
+use crate::name::{ItemId, Principal, StepId, WatchId};
 use crate::trust::key::PublicKey;
 use crate::trust::statement::Signed;
 use serde::{Deserialize, Serialize};
@@ -82,6 +88,27 @@ pub enum Event {
     Left { principal: Principal, connection: u64, why: String },
     /// What a person looks at changed.
     AttentionChanged { principal: Principal, attention: Attention },
+    /// Somebody took a seat.
+    SeatTaken { seat: String },
+    /// A checklist item was answered.
+    ChecklistAnswered { item: ItemId, answer: String },
+    /// Somebody said whether they are fit to fly, and until when they are available.
+    AvailabilityStated {
+        fit: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<At>,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
+    /// The lead asks for go or no-go; what was answered to an earlier poll counts no more.
+    PollCalled { poll: u32 },
+    /// Go, or no-go and why.
+    PollAnswered {
+        poll: u32,
+        go: bool,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
     /// One half of a hand-over: this person said that `to` shall lead.
     HandoverAgreed { to: Principal },
     /// Both said so.
@@ -118,10 +145,29 @@ pub enum Event {
     },
 
     // ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────
+    /// The lead gave a parameter a value. `why` is there where that differs from the plan's default.
+    ParamSet {
+        name: String,
+        value: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
+    /// The lead typed a command in the place of the planned one; an empty one gives the planned one back.
+    StepEdited { step: StepId, run: String, why: String },
+    /// The lead typed a command that the plan does not have: a step of that id from here on.
+    StepAdded {
+        step: StepId,
+        run: String,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
     /// The lead froze a step. The digest that people check is the SHA-256 of `covers` as it stands in this line.
     StepArmed { step: StepId, attempt: u32, lapses: At, covers: Frozen },
     /// A shadow opened the cross-check panel.
     CheckOpened { step: StepId, attempt: u32 },
+    /// A shadow typed a field of the step from their own copy of the runbook. What they typed is not kept: where it is
+    /// right it is the value in `covers`, and where it is wrong it is nobody's business.
+    ReadBack { step: StepId, attempt: u32, field: String, right: bool },
     /// A shadow's yes to exactly that digest.
     CrossChecked {
         step: StepId,
@@ -149,6 +195,41 @@ pub enum Event {
     },
     /// What was armed is so no longer; checks on it are gone.
     StepVoided { step: StepId, attempt: u32, cause: Cause },
+    /// A second person's exception to one gate, for the next attempt of one step. It excuses that status and better ones.
+    GateWaived {
+        step: StepId,
+        attempt: u32,
+        watch: WatchId,
+        status: Status,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// One half of leaving a step out.
+    SkipAgreed {
+        step: StepId,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// The lead and one more person leave a step out; `agreed` said so first.
+    StepSkipped {
+        step: StepId,
+        agreed: Principal,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// The lead alone clears what is armed, in place of so many checks.
+    BreakGlass {
+        step: StepId,
+        attempt: u32,
+        digest: Hash,
+        missing: u32,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
     /// Quorum is reached (or none is asked).
     StepCleared { step: StepId, attempt: u32 },
 
@@ -158,7 +239,15 @@ pub enum Event {
     /// The point of no return of one run: everything was read again and still holds.
     RunIntended { step: StepId, attempt: u32 },
     /// The process exists.
-    RunStarted { step: StepId, attempt: u32, process: Process, cols: u16, rows: u16 },
+    RunStarted {
+        step: StepId,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "Part::is_step")]
+        part: Part,
+        process: Process,
+        cols: u16,
+        rows: u16,
+    },
     /// Bytes a command printed; they lie beside the transcript.
     OutputWritten { step: StepId, attempt: u32, part: Part, offset: u64, length: u32, hash: Hash },
     /// The command's terminal changed its size.
@@ -168,7 +257,14 @@ pub enum Event {
     /// The process is gone, or never was.
     RunEnded { step: StepId, attempt: u32, end: RunEnd },
     /// The hub died between intent and end: nobody knows.
-    OutcomeUnknown { step: StepId, attempt: u32, process: Option<Process>, still_running: bool },
+    OutcomeUnknown {
+        step: StepId,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "Part::is_step")]
+        part: Part,
+        process: Option<Process>,
+        still_running: bool,
+    },
     /// The process of an unknown run was seen to be gone.
     ProcessGone { step: StepId, attempt: u32 },
     /// A run ended well; until then it is held against what was before it. `anew`: by a hub that took the session up again
@@ -176,12 +272,25 @@ pub enum Event {
     VerifyStarted {
         step: StepId,
         attempt: u32,
+        #[serde(default, skip_serializing_if = "Part::is_step")]
+        part: Part,
         until: At,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         anew: bool,
     },
     /// What that came to, watch by watch.
-    VerifyEnded { step: StepId, attempt: u32, verdict: Verdict, compared: Vec<Compared> },
+    VerifyEnded {
+        step: StepId,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "Part::is_step")]
+        part: Part,
+        verdict: Verdict,
+        compared: Vec<Compared>,
+    },
+    /// The point of no return of one rollback, asked for by the lead, or by the plan (`automatic`).
+    RollbackIntended { step: StepId, attempt: u32, automatic: bool, why: String },
+    /// The process of a rollback is gone, or never was.
+    RollbackEnded { step: StepId, attempt: u32, end: RunEnd },
     /// Somebody other than the lead took note of how a step ended, and says how it counts.
     Acknowledged {
         step: StepId,
@@ -211,6 +320,12 @@ pub enum Event {
     HubVouched { signed: Signed },
     /// The hub signed how far the transcript goes: `size` lines, the last of which hashes to `head`.
     CheckpointSigned { size: u64, head: Hash, signed: Signed },
+
+    // ── others ───────────────────────────────────────────────────────────────────────────────────────────────────
+    /// Somebody outside the crew was told of line `of`, as that `[[notify]]` of the plan says (its place there, from 1).
+    Notified { notify: u32, of: u64, tries: u32 },
+    /// Nobody could be told of those lines that way. Without any tries: given up behind too many others.
+    NotifyFailed { notify: u32, of: Vec<u64>, tries: u32, why: String },
 }
 
 /// Declares [`Event::kind`]: the name that stands in the line.
@@ -236,6 +351,11 @@ kinds!(
     Joined,
     Left,
     AttentionChanged,
+    SeatTaken,
+    ChecklistAnswered,
+    AvailabilityStated,
+    PollCalled,
+    PollAnswered,
     HandoverAgreed,
     LeadHandedOver,
     Noted,
@@ -245,12 +365,20 @@ kinds!(
     GateTurned,
     AnchorTaken,
     RecoveryTurned,
+    ParamSet,
+    StepEdited,
+    StepAdded,
     StepArmed,
     CheckOpened,
+    ReadBack,
     CrossChecked,
     Objected,
     Withdrawn,
     StepVoided,
+    GateWaived,
+    SkipAgreed,
+    StepSkipped,
+    BreakGlass,
     StepCleared,
     RunRequested,
     RunIntended,
@@ -263,6 +391,8 @@ kinds!(
     ProcessGone,
     VerifyStarted,
     VerifyEnded,
+    RollbackIntended,
+    RollbackEnded,
     Acknowledged,
     AndonPulled,
     AndonReleased,
@@ -270,6 +400,8 @@ kinds!(
     LineFreed,
     HubVouched,
     CheckpointSigned,
+    Notified,
+    NotifyFailed,
 );
 
 /// How a session ended.
@@ -290,6 +422,8 @@ pub enum Role {
     Lead,
     /// May cross-check.
     Shadow,
+    /// May take a seat of the plan, and answer for it.
+    Seat,
     /// May watch, speak nothing, pull the andon.
     Observer,
 }
@@ -299,6 +433,7 @@ impl Role {
         match self {
             Role::Lead => "lead",
             Role::Shadow => "shadow",
+            Role::Seat => "seat",
             Role::Observer => "observer",
         }
     }
@@ -380,8 +515,16 @@ pub enum Cause {
     Disarmed,
     /// What would run is not what was checked.
     BytesChanged { what: String },
+    /// A parameter or a command was changed since.
+    Changed { what: String },
+    /// The preview says something else than people checked.
+    PreviewChanged { was: String, now: String },
+    /// The preview, run again, did not say what was expected, or nothing.
+    PreviewFailed { why: String },
     /// The line was stopped.
     Andon,
+    /// The poll is go no more.
+    NotGo { why: String },
     /// Another lead.
     HandedOver,
     /// The clock stepped.
@@ -400,26 +543,14 @@ impl std::fmt::Display for Cause {
             Cause::Withdrawn { by } => write!(f, "{by} withdrew the check"),
             Cause::Disarmed => write!(f, "the lead disarmed it"),
             Cause::BytesChanged { what } => write!(f, "what would run changed: {what}"),
+            Cause::Changed { what } => write!(f, "{what}"),
+            Cause::PreviewChanged { was, now } => write!(f, "preview said {was}, now says {now}"),
+            Cause::PreviewFailed { why } => write!(f, "preview: {why}"),
             Cause::Andon => write!(f, "the line was stopped"),
+            Cause::NotGo { why } => write!(f, "the poll is not go: {why}"),
             Cause::HandedOver => write!(f, "the lead was handed over"),
             Cause::ClockJumped => write!(f, "the clock jumped"),
             Cause::Restarted => write!(f, "the hub restarted"),
-        }
-    }
-}
-
-/// Which command of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// The step's own.
-    Step,
-}
-impl Part {
-    /// The word in file names.
-    pub fn word(self) -> &'static str {
-        match self {
-            Part::Step => "step",
         }
     }
 }

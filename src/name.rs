@@ -149,6 +149,11 @@ name!(
     WatchId, "watch id", 32, |c| c.is_alphanumeric() || "-_.".contains(c)
 );
 
+name!(
+    /// A checklist item's id in its plan.
+    ItemId, "checklist id", 32, |c| c.is_alphanumeric() || "-_.".contains(c)
+);
+
 impl Principal {
     /// The author of what the hub does by itself.
     pub fn hub() -> Self {
@@ -161,6 +166,34 @@ impl Principal {
     /// The part before the `@`: enough to tell people apart in a narrow column.
     pub fn short(&self) -> &str {
         self.0.split('@').next().unwrap_or(&self.0)
+    }
+}
+
+/// Which command of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The step's own.
+    #[default]
+    Step,
+    /// What undoes it.
+    Rollback,
+    /// What says what it would touch.
+    Preview,
+}
+impl Part {
+    /// Every one.
+    pub const ALL: [Part; 3] = [Part::Step, Part::Rollback, Part::Preview];
+    /// The word in file names and sentences.
+    pub fn word(self) -> &'static str {
+        match self {
+            Part::Step => "step",
+            Part::Rollback => "rollback",
+            Part::Preview => "preview",
+        }
+    }
+    pub(crate) fn is_step(&self) -> bool {
+        *self == Part::Step
     }
 }
 

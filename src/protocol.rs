@@ -6,7 +6,7 @@
 //! holds no line that the hub can go on from, a snapshot in parts; then lines, answers and screens.
 
 use crate::clock::At;
-use crate::event::Role;
+use crate::event::{Part, Role};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::{Request, Session};
@@ -177,6 +177,8 @@ pub struct Screen {
     pub step: StepId,
     /// The attempt.
     pub attempt: u32,
+    /// Which of its commands.
+    pub part: Part,
     /// Grows with every new screen.
     pub number: u64,
     /// Columns.
@@ -215,7 +217,7 @@ impl FromHub {
 }
 
 impl Screen {
-    /// The binary message: `s`, number, attempt, columns, rows (big endian), length of the step id, step id, bytes.
+    /// The binary message: `s`, number, attempt, columns, rows (big endian), which command, length of the step id, step id, bytes.
     pub fn encode(&self) -> Vec<u8> {
         let id = self.step.as_str().as_bytes();
         let mut out = Vec::with_capacity(24 + id.len() + self.bytes.len());
@@ -224,6 +226,8 @@ impl Screen {
         out.extend(self.attempt.to_be_bytes());
         out.extend(self.cols.to_be_bytes());
         out.extend(self.rows.to_be_bytes());
+        let part = Part::ALL.iter().position(|part| *part == self.part);
+        out.push(part.and_then(|part| u8::try_from(part).ok()).unwrap_or(u8::MAX)); // there are three
         out.push(u8::try_from(id.len()).unwrap_or(u8::MAX)); // a step id has at most 32 columns, 128 bytes
         out.extend(id);
         out.extend(&self.bytes);
@@ -249,15 +253,17 @@ impl Binary {
 }
 
 fn screen(message: &bytes::Bytes) -> Option<Screen> {
-    let id_length = usize::from(*message.get(17)?);
-    let id = message.get(18..18 + id_length)?;
+    let part = *Part::ALL.get(usize::from(*message.get(17)?))?;
+    let id_length = usize::from(*message.get(18)?);
+    let id = message.get(19..19 + id_length)?;
     Some(Screen {
         number: u64::from_be_bytes(message.get(1..9)?.try_into().ok()?),
         attempt: u32::from_be_bytes(message.get(9..13)?.try_into().ok()?),
         cols: u16::from_be_bytes(message.get(13..15)?.try_into().ok()?),
         rows: u16::from_be_bytes(message.get(15..17)?.try_into().ok()?),
         step: StepId::new(std::str::from_utf8(id).ok()?).ok()?,
-        bytes: message.slice(18 + id_length..),
+        part,
+        bytes: message.slice(19 + id_length..),
     })
 }
 
@@ -335,6 +341,7 @@ mod tests {
         let screen = Screen {
             step: StepId::new("drop").unwrap(),
             attempt: 2,
+            part: Part::Rollback,
             number: 9,
             cols: 80,
             rows: 24,
@@ -342,7 +349,7 @@ mod tests {
         };
         let wire = bytes::Bytes::from(screen.encode());
         assert_eq!(Binary::decode(&wire).unwrap(), Binary::Screen(screen));
-        for cut in 0..21 {
+        for cut in 0..22 {
             assert!(Binary::decode(&wire.slice(..cut)).is_err(), "{cut}");
         }
     }

@@ -82,6 +82,26 @@ pub struct HubArgs {
     pub new: bool,
 }
 
+/// A plan, or a crew without one.
+#[derive(Debug, Clone, Args)]
+pub struct What {
+    /// The plan
+    #[arg(required_unless_present = "adhoc", conflicts_with = "adhoc")]
+    pub plan: Option<PathBuf>,
+    /// No plan: every command is typed in this environment, armed, cross-checked and recorded
+    #[arg(long, value_name = "ENV", requires_all = ["lead", "shadow"])]
+    pub adhoc: Option<String>,
+    /// Who leads without a plan
+    #[arg(long, value_name = "PRINCIPAL", requires = "adhoc")]
+    pub lead: Option<Principal>,
+    /// Who cross-checks without a plan; may be given several times
+    #[arg(long, value_name = "PRINCIPAL", requires = "adhoc")]
+    pub shadow: Vec<Principal>,
+    /// OpenSSH file that vouches for their keys, as `crew.allowed_signers` in a plan
+    #[arg(long, value_name = "FILE", requires = "adhoc")]
+    pub allowed_signers: Option<String>,
+}
+
 /// How a cockpit looks.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ScreenArgs {
@@ -129,8 +149,9 @@ pub struct New {
 /// `host`.
 #[derive(Debug, Args)]
 pub struct Host {
-    /// The plan
-    pub plan: PathBuf,
+    /// What is flown.
+    #[command(flatten)]
+    pub what: What,
     /// The key you sign with, as `join --key` takes it
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
@@ -145,8 +166,9 @@ pub struct Host {
 /// `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// The plan
-    pub plan: PathBuf,
+    /// What is flown.
+    #[command(flatten)]
+    pub what: What,
     /// The hub.
     #[command(flatten)]
     pub hub: HubArgs,

@@ -1,7 +1,8 @@
 //! `host`: a hub in a process session of its own, and the lead's cockpit. Closing the terminal never ends the hub.
 
-use super::args::{Host, HubArgs};
-use super::{No, join, read_plan, serve};
+use super::adhoc::{self, Flown};
+use super::args::{Host, HubArgs, What};
+use super::{No, join, serve};
 use crate::client::JoinError;
 use crate::client::connect::ConnectError;
 use crate::link::Link;
@@ -17,10 +18,10 @@ const START: Duration = Duration::from_secs(20);
 
 /// Starts the hub, or finds the one that flies this plan already, and attaches.
 pub async fn run(args: Host) -> anyhow::Result<()> {
-    let plan = read_plan(&args.plan)?;
+    let Flown { plan, path } = adhoc::flown(&args.what)?;
     let folder = serve::transcripts(args.hub.transcripts.as_deref())?;
     crate::identity::private_folder(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let path = std::fs::canonicalize(&args.plan)?;
+    let path = adhoc::placed(&path)?;
     let key = crate::hash::Hash::of_parts([path.as_os_str().as_encoded_bytes(), plan.digest.bytes()]).to_string();
     let links_file = args.hub.links_file.clone().unwrap_or_else(|| folder.join(format!("host-{}.links", &key[..12])));
     let log = folder.join(format!("host-{}.log", &key[..12]));
@@ -44,7 +45,7 @@ pub async fn run(args: Host) -> anyhow::Result<()> {
     // The old file stays until a hub replaces it: it is the way back in, should there be a hub that did not answer.
     let before = identity(&links_file);
     let said_before = std::fs::metadata(&log).map_or(0, |log| log.len());
-    let mut hub = start(&args.plan, &args.hub, &links_file, &log)?;
+    let mut hub = start(&args.what, &args.hub, &links_file, &log)?;
     let fresh = || (identity(&links_file) != before).then(|| lead_link(&links_file, &lead)).flatten();
     let link = wait_for_link(&mut hub, fresh, &log, said_before).await?;
     println!("hub started; links for everyone are in {}", links_file.display());
@@ -53,20 +54,24 @@ pub async fn run(args: Host) -> anyhow::Result<()> {
     match hub.try_wait() {
         Ok(Some(_)) => print!("{}", said(&log, said_before)),
         _ => {
-            println!("the hub goes on (process {}); `crosscheck host {}` attaches again", hub.id(), args.plan.display())
+            println!(
+                "the hub goes on (process {}); `crosscheck host {}` attaches again",
+                hub.id(),
+                adhoc::said(&args.what)
+            )
         }
     }
     Ok(())
 }
 
-fn start(plan: &Path, args: &HubArgs, links_file: &Path, log: &Path) -> anyhow::Result<Child> {
+fn start(what: &What, args: &HubArgs, links_file: &Path, log: &Path) -> anyhow::Result<Child> {
     let program = std::env::current_exe().context("cannot find this program again")?;
     // Links stand in it, so it is its owner's alone; appended to, because a hub that runs already may be writing there.
     let out = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(log);
     let out = out.with_context(|| format!("{} cannot be written", log.display()))?;
     // `setsid` makes the hub the leader of a process session of its own: the hang-up of this terminal does not reach it.
     let mut command = Command::new(program);
-    command.arg("serve").arg(plan).arg("--listen").arg(args.listen.to_string());
+    command.arg("serve").args(adhoc::again(what)).arg("--listen").arg(args.listen.to_string());
     command.arg("--max-participants").arg(args.max_participants.to_string()).arg("--links-file").arg(links_file);
     for (name, value) in &args.params {
         command.arg("--param").arg(format!("{name}={value}"));

@@ -5,9 +5,12 @@
 #[macro_use]
 pub mod out;
 
+mod adhoc;
 mod args;
+mod before;
 mod cockpit;
 mod demo;
+mod deviations;
 mod doctor;
 mod evidence;
 mod expire;
@@ -15,6 +18,7 @@ mod host;
 mod join;
 mod lint;
 mod plain;
+mod preview;
 mod replay;
 mod serve;
 mod verbs;

@@ -1,11 +1,13 @@
 //! Plain mode: the same client without a screen. One event a line out, one verb a line in; for screen readers, scripts
 //! and tests. Verbs are taken in order, each once the one before was answered and everything up to the answer is folded.
 
+use super::before;
 use super::verbs::{self, HELP, Verb};
+use super::{deviations, preview};
 use crate::client::view::{Link, View};
 use crate::client::{Client, Notice};
 use crate::clock::{self, human};
-use crate::event::{Event, FileSeen};
+use crate::event::{CommandSeen, Event, FileSeen, Part};
 use crate::exec::{Screen, Size};
 use crate::name::{StepId, escaped, shown};
 use crate::session::steps::Armed;
@@ -61,8 +63,8 @@ pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut
             }
             changed = client.view.changed(), if state.owed.is_some() => {
                 let view = client.view.borrow().clone();
-                if let Some((step, attempt)) = &state.owed
-                    && (rows(&view, step, *attempt, out)? || changed.is_err())
+                if let Some(run) = &state.owed
+                    && (rows(&view, run, out)? || changed.is_err())
                 {
                     state.owed = None;
                 }
@@ -109,10 +111,17 @@ struct Plain {
     /// The panel that was printed last.
     read: Option<verbs::Read>,
     /// The run whose end was told before its screen came.
-    owed: Option<(StepId, u32)>,
+    owed: Option<(StepId, u32, Part)>,
 }
 
 impl Plain {
+    /// A command ended: what it printed last, now or once it is here.
+    fn ended(&mut self, run: (StepId, u32, Part), view: &View, out: &mut impl Write) -> std::io::Result<()> {
+        let shown = rows(view, &run, out)?;
+        self.owed = (!shown).then_some(run);
+        Ok(())
+    }
+
     async fn open(&mut self, client: &mut Client, view: &View) -> Option<u64> {
         let (step, state, armed) = view.session.open_step()?;
         let asked = armed.covers.covers().checks > 0 && view.session.may_check(&view.me);
@@ -144,9 +153,20 @@ impl Plain {
                         }
                         self.opened = self.open(client, &view).await;
                     }
+                    // What was hidden until it was read back is shown now: whole, as it is checked.
+                    Event::ReadBack { right: true, .. } if line.by == view.me => {
+                        if let Some((_, _, armed)) = view.session.open_step()
+                            && armed.owes_read_back(&view.me).is_empty()
+                        {
+                            panel(armed, &view, out)?;
+                            self.grace = Instant::now() + GRACE;
+                        }
+                    }
                     Event::RunEnded { step, attempt, .. } => {
-                        let shown = rows(&view, step, *attempt, out)?;
-                        self.owed = (!shown).then(|| (step.clone(), *attempt));
+                        self.ended((step.clone(), *attempt, Part::Step), &view, out)?
+                    }
+                    Event::RollbackEnded { step, attempt, .. } => {
+                        self.ended((step.clone(), *attempt, Part::Rollback), &view, out)?;
                     }
                     _ => {}
                 }
@@ -208,6 +228,7 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     let session = &view.session;
     let now = view.now(clock::wall());
     writeln!(out, "{} on {}, led by {}", shown(&session.plan.name), shown(&session.plan.environment), session.lead)?;
+    deviations::parameters(session, out)?;
     for (index, step) in session.plan.steps.iter().enumerate() {
         let Some(state) = session.steps.get(&step.id) else { continue };
         let after = if step.point_of_no_return { ", POINT OF NO RETURN" } else { "" };
@@ -232,16 +253,22 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
         )?;
     }
     ways_back(view, out)?;
+    before::status(view, out)?;
     for (principal, person) in &session.people {
         let here = if person.connections.is_empty() { "gone" } else { "here" };
         writeln!(
             out,
-            "crew {principal} {} {here}, {} ({})",
+            "crew {principal} {} {here}, {} ({}){}",
             session.role(principal).word(),
             crate::session::vouching(person.vouched),
-            shown(&person.key)
+            shown(&person.key),
+            before::person(session, principal)
         )?;
     }
+    for glass in &session.glass {
+        writeln!(out, "{}", shown(&glass.to_string()))?;
+    }
+    told_others(session, out)?;
     if session.line.is_stopped() {
         writeln!(
             out,
@@ -252,10 +279,65 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Who outside the crew is told, and how that went.
+fn told_others(session: &session::Session, out: &mut impl Write) -> std::io::Result<()> {
+    for (number, notify) in (1..).zip(&session.plan.notify) {
+        let place = session.telling.places.get(&number).cloned().unwrap_or_default();
+        let waiting = session.due_for(number).count();
+        let waiting = if waiting == 0 { String::new() } else { format!(", {waiting} waiting") };
+        let failing = place.failing.map_or_else(String::new, |why| format!("FAILED: {}; ", shown(&why)));
+        writeln!(
+            out,
+            "notify {} ({}): {failing}{} told, {} not{waiting}",
+            shown(&notify.name),
+            notify.by.word(),
+            place.told,
+            place.failed
+        )?;
+    }
+    Ok(())
+}
+
+/// One command, whole.
+fn command(command: &CommandSeen, out: &mut impl Write) -> std::io::Result<()> {
+    let file = |file: &FileSeen| format!("{} ({} bytes, SHA-256 {})", escaped(&file.path), file.size, file.sha256);
+    for (index, word) in command.argv.iter().enumerate() {
+        writeln!(out, "argument {index}: {}", escaped(word))?;
+    }
+    writeln!(out, "executable: {}{}", file(&command.exe), if command.sealed { ", from a sealed copy" } else { "" })?;
+    if let Some(interpreter) = &command.interpreter {
+        writeln!(out, "interpreter: {}", file(interpreter))?;
+    }
+    writeln!(out, "folder: {}", escaped(&command.cwd))?;
+    writeln!(out, "host: {}, user {}", shown(&command.host), shown(&command.user))?;
+    for (name, value) in &command.env {
+        writeln!(out, "environment: {}={}", escaped(name), escaped(value))?;
+    }
+    for (key, hash) in &command.secrets {
+        writeln!(out, "secret: {} is fetched by the hub and not shown; its salted hash is {hash}", escaped(key))?;
+    }
+    if let Some(stdin) = &command.stdin {
+        writeln!(out, "input: {}", escaped(stdin))?;
+    }
+    if let Some(from) = &command.stdin_file {
+        writeln!(out, "input: from {}", escaped(&from.path))?;
+    }
+    for named in command.stdin_file.iter().chain(&command.files) {
+        writeln!(out, "file: {}", file(named))?;
+        for line in named.text.as_deref().unwrap_or("").lines() {
+            writeln!(out, "  | {}", escaped(line))?;
+        }
+    }
+    if let Some(timeout) = command.timeout_ms {
+        writeln!(out, "ended by force after: {}", human(Duration::from_millis(timeout)))?;
+    }
+    Ok(())
+}
+
 /// The cross-check panel, whole.
 pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Result<()> {
-    let covers = armed.covers.covers();
-    let file = |file: &FileSeen| format!("{} ({} bytes, SHA-256 {})", escaped(&file.path), file.size, file.sha256);
+    let hidden = session::readback::hidden(&view.session, &armed.covers.covers().step, &view.me);
+    let covers = &session::readback::masked_covers(armed.covers.covers(), &hidden);
     writeln!(
         out,
         "--- CHECK {} attempt {}: {} [{}]",
@@ -264,40 +346,29 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         shown(&covers.title),
         shown(&covers.class)
     )?;
-    for (index, word) in covers.argv.iter().enumerate() {
-        writeln!(out, "argument {index}: {}", escaped(word))?;
-    }
-    writeln!(out, "executable: {}{}", file(&covers.exe), if covers.sealed { ", from a sealed copy" } else { "" })?;
-    if let Some(interpreter) = &covers.interpreter {
-        writeln!(out, "interpreter: {}", file(interpreter))?;
-    }
-    writeln!(out, "folder: {}", escaped(&covers.cwd))?;
-    writeln!(out, "host: {}, user {}", shown(&covers.host), shown(&covers.user))?;
-    for (name, value) in &covers.env {
-        writeln!(out, "environment: {}={}", escaped(name), escaped(value))?;
-    }
-    for (key, hash) in &covers.secrets {
-        writeln!(out, "secret: {} is fetched by the hub and not shown; its salted hash is {hash}", escaped(key))?;
-    }
-    if let Some(stdin) = &covers.stdin {
-        writeln!(out, "input: {}", escaped(stdin))?;
-    }
-    if let Some(from) = &covers.stdin_file {
-        writeln!(out, "input: from {}", escaped(&from.path))?;
-    }
-    for named in covers.stdin_file.iter().chain(&covers.files) {
-        writeln!(out, "file: {}", file(named))?;
-        for line in named.text.as_deref().unwrap_or("").lines() {
-            writeln!(out, "  | {}", escaped(line))?;
+    deviations::lines(&covers.deviations, out)?;
+    command(&covers.command, out)?;
+    if let Some(rollback) = &covers.rollback {
+        let when = match rollback.automatic {
+            true => "runs BY ITSELF if the step fails or makes something worse",
+            false => "runs when the lead asks for it after the step ended badly",
+        };
+        writeln!(out, "-- rollback, checked together with it: {when}")?;
+        for contain in &rollback.contain {
+            writeln!(out, "after a rollback step {contain} has to be done before the end")?;
         }
+        command(&rollback.command, out)?;
+        writeln!(out, "-- end of the rollback")?;
     }
-    if let Some(timeout) = covers.timeout_ms {
-        writeln!(out, "ended by force after: {}", human(Duration::from_millis(timeout)))?;
-    }
+    preview::lines(covers, out)?;
     let now = view.now(clock::wall());
     for gate in &covers.gates {
         let status = view.session.status(&gate.watch, now);
         writeln!(out, "gate {}: {}: {}", gate.watch, status.word(), shown(&view.session.why(&gate.watch, now)))?;
+        if let Some(waived) = &gate.waived {
+            let (by, status, why) = (&waived.by, waived.status.word(), shown(&waived.why));
+            writeln!(out, "GATE {} IS WAIVED for this attempt, by {by}, when it was {status}: {why}", gate.watch)?;
+        }
     }
     for (name, words) in &covers.words {
         writeln!(out, "{}: {}", shown(&name.replace('_', " ")), shown(words))?;
@@ -306,6 +377,22 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         writeln!(out, "AFTER THIS NOTHING CAN BE UNDONE")?;
     }
     ways_back(view, out)?;
+    let owed = armed.owes_read_back(&view.me);
+    if view.session.may_check(&view.me) && !owed.is_empty() && !armed.checks.contains_key(&view.me) {
+        let names: Vec<_> = owed.iter().map(|field| shown(&field.name)).collect();
+        writeln!(
+            out,
+            "READ BACK from your own copy of the runbook, before you check: {}; others read back other fields, and the values \
+             are hidden here until you have",
+            names.join(", ")
+        )?;
+    }
+    for (who, reader) in &armed.readers {
+        let names: Vec<_> = reader.right.iter().map(|name| shown(name)).collect();
+        let right = if names.is_empty() { "nothing yet".to_owned() } else { names.join(", ") };
+        let wrong = if reader.wrong == 0 { String::new() } else { format!("; {} times WRONG", reader.wrong) };
+        writeln!(out, "read back by {who}: {right}{wrong}")?;
+    }
     let checked: Vec<_> = armed.checks.keys().map(ToString::to_string).collect();
     writeln!(
         out,
@@ -337,9 +424,11 @@ fn ways_back(view: &View, out: &mut impl Write) -> std::io::Result<()> {
 }
 
 /// The last rows of the command's screen; says whether there is one yet: it travels beside the lines, not among them.
-fn rows(view: &View, step: &StepId, attempt: u32, out: &mut impl Write) -> std::io::Result<bool> {
-    let of_this_run =
-        |screen: &&std::sync::Arc<crate::protocol::Screen>| screen.step == *step && screen.attempt == attempt;
+fn rows(view: &View, run: &(StepId, u32, Part), out: &mut impl Write) -> std::io::Result<bool> {
+    let (step, attempt, part) = run;
+    let of_this_run = |screen: &&std::sync::Arc<crate::protocol::Screen>| {
+        (&screen.step, &screen.attempt, &screen.part) == (step, attempt, part)
+    };
     let Some(newest) = view.screen.as_ref().filter(of_this_run) else { return Ok(false) };
     let mut screen = Screen::new(Size { cols: newest.cols, rows: newest.rows });
     screen.feed(&newest.bytes);

@@ -117,26 +117,27 @@ impl Shown {
 
     /// The output as it stood, through the same emulator as live.
     fn screen(&self, session: &Session) -> Option<Screen> {
-        let (step, attempt, bytes) = match self.player.screen(self.at) {
-            Ok(Printed::Bytes { step, attempt, bytes, .. }) => (step, attempt, bytes),
-            Ok(Printed::Gone { expired, step, attempt, bytes }) => {
+        let (step, attempt, part, bytes) = match self.player.screen(self.at) {
+            Ok(Printed::Bytes { step, attempt, part, bytes, .. }) => (step, attempt, part, bytes),
+            Ok(Printed::Gone { expired, step, attempt, part, bytes }) => {
                 let text = match expired {
                     Some(at) => format!("OUTPUT EXPIRED: {bytes} bytes were printed here, and deleted on {at}."),
                     None => format!("OUTPUT MISSING: {bytes} bytes were printed here, and are gone."),
                 };
-                (step, attempt, text.into_bytes())
+                (step, attempt, part, text.into_bytes())
             }
             Ok(Printed::Nothing) => return None,
             Err(error) => {
                 let (step, state) = session.current_step()?;
-                (step.id.clone(), state.attempt, format!("the output cannot be read: {error}").into_bytes())
+                let part = state.phase.part();
+                (step.id.clone(), state.attempt, part, format!("the output cannot be read: {error}").into_bytes())
             }
         };
-        let size = session.steps.get(&step).and_then(|state| state.run.as_ref()).map_or((80, 24), |run| run.size);
+        let size = session.steps.get(&step).and_then(|state| state.run_of(part)).map_or((80, 24), |run| run.size);
         let mut emulated = crate::exec::Screen::new(crate::exec::Size { cols: size.0, rows: size.1 });
         emulated.feed(&bytes);
         let (cols, rows) = (emulated.size().cols, emulated.size().rows);
-        Some(Screen { step, attempt, number: self.at, cols, rows, bytes: emulated.frame().into() })
+        Some(Screen { step, attempt, part, number: self.at, cols, rows, bytes: emulated.frame().into() })
     }
 
     async fn play(

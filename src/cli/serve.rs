@@ -1,7 +1,8 @@
 //! `serve`: a hub in the foreground.
 
+use super::adhoc::{self, Flown};
 use super::args::{HubArgs, Serve};
-use super::{No, out, plan_folder, read_plan, state_folder};
+use super::{No, out, plan_folder, state_folder};
 use crate::hub::driver::Ended;
 use crate::hub::{Config, Hub, HubError, Stopper, links};
 use crate::plan::Plan;
@@ -12,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Runs until the session is closed or somebody stops it.
 pub async fn run(args: Serve) -> anyhow::Result<()> {
-    let plan = read_plan(&args.plan)?;
-    let origin = args.plan.display().to_string();
+    let Flown { plan, path } = adhoc::flown(&args.what)?;
+    let origin = path.display().to_string();
     for warning in crate::plan::lint(&plan) {
         eprintln!("{}", warning.render(&origin, &plan, false));
     }
@@ -26,7 +27,7 @@ pub async fn run(args: Serve) -> anyhow::Result<()> {
         .init();
     // A limit on the size of files shall be a write that fails, and is told to everyone, not a signal that kills.
     let _handled = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(nix::libc::SIGXFSZ));
-    let hub = start(plan, &args.plan, &args.hub).await?;
+    let hub = start(plan, &path, &args.hub).await?;
     let action = if hub.resumed { "took up the unfinished session" } else { "opened session" };
     say(&format!(
         "{action} {}\ntranscript {}\nlistening  {}",

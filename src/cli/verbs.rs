@@ -1,10 +1,12 @@
 //! Plain mode's verbs: a line of text becomes a request, completed from the state its author has seen.
 
 use crate::client::view::View;
+use crate::clock;
 use crate::event::{Attention, Settled};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId};
+use crate::name::{ItemId, Principal, StepId, WatchId};
 use crate::session::Request;
+use crate::session::before::until;
 
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,13 +25,13 @@ pub enum Verb {
 
 /// The verbs, as `help` shows them.
 pub const HELP: &str = "\
-arm ID · disarm · check · object WHY · withdraw · run · interrupt ID · kill ID · ack TEXT · settle ID done|failed WHY
+arm ID · set NAME=VALUE [# WHY] · edit ID COMMAND # WHY · adhoc COMMAND # WHY · disarm · readback NAME VALUE · check · object WHY · withdraw · run · interrupt ID · kill ID · rollback ID · ack TEXT · settle ID done|failed WHY · skip ID WHY · waive GATE WHY · break-glass ID WHY
+poll · go · no-go WHY · seat NAME · answer ID TEXT · fit [until TIME|for TIME] · unfit WHY
 andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here · status · close [NOTE] · quit
-check, object, withdraw, run and disarm mean the one armed step";
+readback, check, object, withdraw, run and disarm mean the one armed step";
 
 /// Verbs of the design that later versions carry out.
-const LATER: &[&str] =
-    &["set", "readback", "type", "rollback", "skip", "waive", "poll", "go", "no-go", "seat", "answer", "adhoc"];
+const LATER: &[&str] = &["type"];
 
 /// What its author read last: the armed step, the attempt, and the digest of the panel.
 pub type Read = (StepId, u32, Hash);
@@ -48,6 +50,10 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
         true => Ok(()),
         false => Err(format!("{verb} means the one {what} step and takes nothing else")),
     };
+    let alone = || match rest.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{verb} takes nothing else; a reason is for `no-go WHY`")),
+    };
     let session = &view.session;
     let armed = || match session.open_step() {
         Some((step, state, armed)) => Ok((step.id.clone(), state.attempt, armed.digest())),
@@ -59,10 +65,22 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
         "help" | "?" => return Ok(Verb::Help),
         "status" => return Ok(Verb::Status),
         "arm" => Request::Arm { step: step_id(&need("a step")?)?, covers: None },
+        "set" => Request::set(&need("NAME=VALUE")?)?,
+        "edit" => {
+            let (id, run) = rest.split_once(char::is_whitespace).ok_or("edit is written: edit ID COMMAND # WHY")?;
+            Request::edit(step_id(id)?, run)?
+        }
+        "adhoc" => Request::adhoc(&need("a command")?),
         "disarm" => {
             nothing("armed")?;
             let (step, attempt, _) = armed()?;
             Request::Disarm { step, attempt }
+        }
+        "readback" => {
+            let (field, value) =
+                rest.split_once(char::is_whitespace).ok_or("readback is written: readback NAME VALUE")?;
+            let (step, attempt, _) = armed()?;
+            Request::ReadBack { step, attempt, field: field.to_owned(), value: value.trim().to_owned() }
         }
         "check" => {
             nothing("armed")?;
@@ -84,8 +102,33 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
             let (step, attempt, _) = armed()?;
             Request::Run { step, attempt }
         }
+        "waive" => {
+            let usage = "waive is written: waive GATE WHY";
+            let (gate, why) = rest.split_once(char::is_whitespace).ok_or(usage)?;
+            let watch = WatchId::new(gate).map_err(|error| error.to_string())?;
+            let (step, state) = session.current_step().ok_or("no step is left")?;
+            let attempt = state.attempt + u32::from(!state.phase.is_open());
+            let status = session.status(&watch, view.now(crate::clock::wall()));
+            Request::Waive { step: step.id.clone(), attempt, watch, status, why: why.trim().to_owned() }
+        }
+        "skip" => {
+            let usage = "skip is written: skip ID WHY";
+            let (id, why) = rest.split_once(char::is_whitespace).ok_or(usage)?;
+            Request::Skip { step: step_id(id)?, why: why.trim().to_owned() }
+        }
+        "break-glass" => {
+            let usage = "break-glass is written: break-glass ID WHY, with the id of the armed step";
+            let (id, why) = rest.split_once(char::is_whitespace).ok_or(usage)?;
+            let (step, attempt, digest) = armed()?;
+            Request::BreakGlass { step, attempt, digest, confirm: id.to_owned(), why: why.trim().to_owned() }
+        }
         "interrupt" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: false },
         "kill" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: true },
+        "rollback" => {
+            let step = step_id(&need("the step's id")?)?;
+            let attempt = session.steps.get(&step).map_or(0, |state| state.attempt);
+            Request::Rollback { step, attempt }
+        }
         "ack" => {
             let why = need("your words")?;
             let (step, _) = session.owing_step().ok_or("no step waits for an acknowledgement")?;
@@ -102,6 +145,24 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
             };
             Request::Settle { step, outcome, why: words.next().unwrap_or("").trim().to_owned() }
         }
+        "poll" => {
+            alone()?;
+            Request::Poll
+        }
+        "go" => {
+            alone()?;
+            Request::Go { poll: session.before.number(), board: session.before.board }
+        }
+        "no-go" => Request::NoGo { poll: session.before.number(), why: need("a reason")? },
+        "seat" => Request::Seat { seat: need("the seat's name")? },
+        "answer" => {
+            let usage = "answer is written: answer ID TEXT";
+            let (id, answer) = rest.split_once(char::is_whitespace).ok_or(usage)?;
+            let item = ItemId::new(id).map_err(|error| error.to_string())?;
+            Request::Answer { item, answer: answer.trim().to_owned() }
+        }
+        "fit" => Request::Available { fit: true, until: until(rest, view.now(clock::wall()))?, why: String::new() },
+        "unfit" => Request::Available { fit: false, until: None, why: need("a reason")? },
         "andon" => Request::Andon { why: rest.to_owned() },
         "release" => Request::Release,
         "handover" => {

@@ -66,6 +66,9 @@ fn every_head(path: &Path) -> anyhow::Result<Vec<Head>> {
 
 fn print(out: &mut impl Write, path: &Path, audit: &Audit, output: &OutputVerdict) -> std::io::Result<()> {
     writeln!(out, "{}", shown(&audit.proof.to_string()))?;
+    for glass in &audit.broken_glass {
+        writeln!(out, "{}", shown(&glass.to_string()))?;
+    }
     writeln!(out, "transcript  {}", shown(&path.display().to_string()))?;
     writeln!(out, "session     {}", shown(&audit.session))?;
     writeln!(out, "lines       {}, the last one hashes to {}", audit.lines, audit.head)?;

@@ -1,8 +1,8 @@
 //! What exactly a step would run, frozen: the object that people check.
 
-use super::Reading;
+use super::{Deviation, Part, Reading, Status};
 use crate::hash::Hash;
-use crate::name::{StepId, WatchId};
+use crate::name::{Principal, StepId, WatchId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,43 +21,20 @@ pub struct Covers {
     pub class: String,
     /// Cross-checks needed.
     pub checks: u32,
-    /// The argument vector as it is executed.
-    pub argv: Vec<String>,
-    /// The file that is executed.
-    pub exe: FileSeen,
-    /// What its `#!` line names, where it is a script.
+    /// What is run.
+    pub command: CommandSeen,
+    /// What undoes it: its checks hold for that as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interpreter: Option<FileSeen>,
-    /// The whole environment.
-    pub env: BTreeMap<String, String>,
-    /// What stands for the value of each secret that `env` names as `secret:KEY`: SHA-256 of a private salt and `KEY=value`.
+    pub rollback: Option<RollbackSeen>,
+    /// What its preview said, and what was run to hear it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<PreviewSeen>,
+    /// In what it differs from the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deviations: Vec<Deviation>,
+    /// The values of the parameters that its commands name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub secrets: BTreeMap<String, Hash>,
-    /// The working folder, absolute.
-    pub cwd: String,
-    /// Which folder that was: another one may get its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub folder: Option<FolderSeen>,
-    /// What is fed to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stdin: Option<String>,
-    /// The file it reads as its standard input, in place of `stdin`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stdin_file: Option<FileSeen>,
-    /// Whether its script runs from a sealed copy of what was hashed instead of from its file.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub sealed: bool,
-    /// `pty` or `pipe`.
-    pub io: String,
-    /// When it is ended by force.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout_ms: Option<u64>,
-    /// The files the plan names, and arguments that are files.
-    pub files: Vec<FileSeen>,
-    /// The machine it runs on.
-    pub host: String,
-    /// Who it runs as.
-    pub user: String,
+    pub params: BTreeMap<String, String>,
     /// The plan.
     pub plan: Hash,
     /// The gates as they were when it was armed.
@@ -68,6 +45,9 @@ pub struct Covers {
     /// Nothing after it can be undone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub point_of_no_return: bool,
+    /// What shadows type from their own copy of the runbook before they may check it, in the plan's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub readback: Vec<FieldSeen>,
     /// Only a security key that was touched may check it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_touch: bool,
@@ -76,6 +56,132 @@ pub struct Covers {
 impl Covers {
     /// The first thing in which the two differ, gates left out: what `StepVoided` says when bytes changed.
     pub fn difference(&self, now: &Covers) -> Option<String> {
+        self.difference_in_bytes(now).or_else(|| {
+            let (was, is) = self.preview_difference(now)?;
+            Some(format!("preview said {was}, now says {is}"))
+        })
+    }
+
+    /// The same for everything but what the preview said.
+    pub fn difference_in_bytes(&self, now: &Covers) -> Option<String> {
+        if let Some(what) = self.command.difference(&now.command) {
+            return Some(what);
+        }
+        if let (Some(rollback), Some(now)) = (&self.rollback, &now.rollback)
+            && let Some(what) = rollback.command.difference(&now.command)
+        {
+            return Some(format!("its rollback's {what}"));
+        }
+        let mut same = Covers { gates: self.gates.clone(), ..now.clone() };
+        if let (Some(was), Some(is)) = (&self.preview, &mut same.preview) {
+            if let Some(what) = was.command.difference(&is.command) {
+                return Some(format!("preview: {what}"));
+            }
+            (is.output, is.sha256, is.value) = (was.output.clone(), was.sha256, was.value.clone());
+        }
+        (*self != same).then(|| "the step as the plan describes it".into())
+    }
+
+    /// What the two previews said where they differ: their last lines, or the first line that is another one.
+    pub fn preview_difference(&self, now: &Covers) -> Option<(String, String)> {
+        let (was, is) = (self.preview.as_ref()?, now.preview.as_ref()?);
+        if was.sha256 == is.sha256 {
+            return None;
+        }
+        let ends = (was.last_line(), is.last_line());
+        let (one, other) = if ends.0 != ends.1 {
+            ends
+        } else {
+            let count = was.output.lines().count().max(is.output.lines().count());
+            let line = |seen: &'_ PreviewSeen, index| seen.output.lines().nth(index).map(str::to_owned);
+            let differ = (0..count).map(|index| (line(was, index), line(is, index))).find(|(a, b)| a != b);
+            let (one, other) = differ.unwrap_or_default();
+            return Some((quoted(one.as_deref()), quoted(other.as_deref())));
+        };
+        Some((quoted(Some(one)), quoted(Some(other))))
+    }
+}
+
+/// A line as a sentence quotes it.
+fn quoted(line: Option<&str>) -> String {
+    const CHARS: usize = 120;
+    let Some(line) = line else { return "nothing".to_owned() };
+    match line.char_indices().nth(CHARS) {
+        Some((cut, _)) => format!("{:?}…", &line[..cut]),
+        None => format!("{line:?}"),
+    }
+}
+
+/// What a step's preview said: shown whole to whoever checks the step, and the same when it is run again, or the step is not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreviewSeen {
+    /// What was run.
+    pub command: CommandSeen,
+    /// What was expected of it, in words.
+    pub expect: String,
+    /// All that it printed, secrets taken out.
+    pub output: String,
+    /// SHA-256 of that.
+    pub sha256: Hash,
+    /// What counts of it: the number, or the last line.
+    pub value: String,
+}
+
+impl PreviewSeen {
+    /// The last line that is not blank.
+    pub fn last_line(&self) -> &str {
+        last_line(&self.output).unwrap_or_default()
+    }
+}
+
+/// The last line that is not blank, without the blanks around it.
+pub fn last_line(output: &str) -> Option<&str> {
+    output.lines().rev().map(str::trim).find(|line| !line.is_empty())
+}
+
+impl Covers {
+    /// Everything that may run on the checks of it.
+    pub fn commands(&self) -> impl Iterator<Item = (Part, &CommandSeen)> {
+        let preview = self.preview.iter().map(|preview| (Part::Preview, &preview.command));
+        let rollback = self.rollback.iter().map(|rollback| (Part::Rollback, &rollback.command));
+        std::iter::once((Part::Step, &self.command)).chain(preview).chain(rollback)
+    }
+    pub(crate) fn commands_mut(&mut self) -> impl Iterator<Item = &mut CommandSeen> {
+        let preview = self.preview.iter_mut().map(|preview| &mut preview.command);
+        let rollback = self.rollback.iter_mut().map(|rollback| &mut rollback.command);
+        std::iter::once(&mut self.command).chain(preview).chain(rollback)
+    }
+    /// One of them.
+    pub fn command_of(&self, part: Part) -> Option<&CommandSeen> {
+        self.commands().find(|(other, _)| *other == part).map(|(_, command)| command)
+    }
+}
+
+impl CommandSeen {
+    /// A command of these words and nothing else: what tests and benchmarks start from.
+    #[doc(hidden)]
+    pub fn bare(argv: impl IntoIterator<Item = impl Into<String>>, exe: FileSeen) -> CommandSeen {
+        CommandSeen {
+            argv: argv.into_iter().map(Into::into).collect(),
+            exe,
+            interpreter: None,
+            env: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            cwd: "/".into(),
+            folder: None,
+            stdin: None,
+            stdin_file: None,
+            sealed: false,
+            io: "pty".into(),
+            timeout_ms: None,
+            files: vec![],
+            host: "host".into(),
+            user: "user".into(),
+        }
+    }
+    /// The first thing in which the two differ.
+    pub fn difference(&self, now: &CommandSeen) -> Option<String> {
         let quote = |a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| format!("{a:?} is now {b:?}");
         let file = |a: &FileSeen, b: &FileSeen| {
             (a != b).then(|| match a.path == b.path {
@@ -127,8 +233,80 @@ impl Covers {
         if self.host != now.host || self.user != now.user {
             return Some("host or user".into());
         }
-        let same = Covers { gates: self.gates.clone(), ..now.clone() };
-        (*self != same).then(|| "the step as the plan describes it".into())
+        (self != now).then(|| "how it is run".into())
+    }
+}
+
+/// What undoes a step, as it was when the step was armed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackSeen {
+    /// What is run.
+    pub command: CommandSeen,
+    /// Whether it runs by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
+    /// Steps that must be done after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contain: Vec<StepId>,
+}
+
+/// One command as it was when frozen: everything that decides what its process does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandSeen {
+    /// The argument vector as it is executed.
+    pub argv: Vec<String>,
+    /// The file that is executed.
+    pub exe: FileSeen,
+    /// What its `#!` line names, where it is a script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interpreter: Option<FileSeen>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// What stands for the value of each secret that `env` names as `secret:KEY`: SHA-256 of a private salt and `KEY=value`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, Hash>,
+    /// The working folder, absolute.
+    pub cwd: String,
+    /// Which folder that was: another one may get its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<FolderSeen>,
+    /// What is fed to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// The file it reads as its standard input, in place of `stdin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin_file: Option<FileSeen>,
+    /// Whether its script runs from a sealed copy of what was hashed instead of from its file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
+    /// `pty` or `pipe`.
+    pub io: String,
+    /// When it is ended by force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The files the plan names, and arguments that are files.
+    pub files: Vec<FileSeen>,
+    /// The machine it runs on.
+    pub host: String,
+    /// Who it runs as.
+    pub user: String,
+}
+
+/// A parameter that is read back, with its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldSeen {
+    /// Its name in the plan.
+    pub name: String,
+    /// What was filled in for it.
+    pub value: String,
+}
+impl FieldSeen {
+    /// Of names and values.
+    pub fn all(fields: Vec<(String, String)>) -> Vec<FieldSeen> {
+        fields.into_iter().map(|(name, value)| FieldSeen { name, value }).collect()
     }
 }
 
@@ -171,6 +349,21 @@ pub struct GateSeen {
     pub reading: Reading,
     /// How old that was.
     pub age_ms: u64,
+    /// The exception that was made to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived: Option<WaivedSeen>,
+}
+
+/// An exception to a gate: by whom, on what it read, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaivedSeen {
+    /// Who.
+    pub by: Principal,
+    /// What it read.
+    pub status: Status,
+    /// Their words.
+    pub why: String,
 }
 
 /// `covers` together with its text, byte for byte as it stands in the line: that text is what the digest is taken of.

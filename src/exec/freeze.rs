@@ -6,10 +6,10 @@
 
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
-use crate::event::{Covers, FileSeen, FolderSeen, GateSeen};
+use crate::event::{CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, GateSeen, PreviewSeen, RollbackSeen};
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
-use crate::plan::{Io, Params, Plan, RenderError, Stdin, Step};
+use crate::plan::{Command, Io, Params, Plan, Preview, RenderError, Stdin, Step};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +27,9 @@ const INTERPRETERS_MAX: usize = 5;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // the message names every field
 pub enum FreezeError {
+    /// What would undo the step cannot be run.
+    #[error("its rollback: {source}")]
+    Rollback { source: Box<FreezeError> },
     /// A template could not be filled.
     #[error("{what}: {source}")]
     Render { what: String, source: RenderError },
@@ -71,9 +74,15 @@ pub enum FreezeError {
     /// What is to run from a sealed copy cannot.
     #[error("sealed = true: {} {why}", shown(path))]
     Unsealable { path: PathBuf, why: String },
+    /// A parameter that nobody could read back.
+    #[error("readback: {0}")]
+    ReadBack(String),
     /// A name that cannot be in an environment.
     #[error("environment variable {name:?}: a name may not be empty or hold '='; rename it")]
     EnvName { name: String },
+    /// Something is wrong with the preview.
+    #[error("preview: {source}")]
+    Preview { source: Box<FreezeError> },
     /// Input that a terminal would cut.
     #[error("line {line} of stdin has {length} bytes, a terminal takes {TERMINAL_LINE_MAX}; set io = \"pipe\"")]
     LongLine { line: usize, length: usize },
@@ -93,18 +102,77 @@ pub fn freeze(
     folder: &Path,
     attempt: u32,
     gates: Vec<GateSeen>,
-    secrets: BTreeMap<String, Hash>,
+    secrets: &BTreeMap<String, Hash>,
 ) -> Result<Covers, FreezeError> {
+    let mut command = freeze_command(&step.command, params, folder, secrets)?;
+    let rollback = step.rollback.as_ref().map(|rollback| {
+        let command = freeze_command(&rollback.command, params, folder, secrets);
+        let (automatic, contain) = (rollback.automatic, rollback.contain.clone());
+        command
+            .map(|command| RollbackSeen { command, automatic, contain })
+            .map_err(|source| FreezeError::Rollback { source: Box::new(source) })
+    });
+    let mut rollback = rollback.transpose()?;
+    let mut preview = match &step.preview {
+        Some(preview) => Some(freeze_preview(preview, params, folder, secrets)?),
+        None => None,
+    };
+    let read_first = preview.iter_mut().map(|preview| &mut preview.command);
+    let undone = rollback.iter_mut().map(|rollback| &mut rollback.command);
+    let all = std::iter::once(&mut command).chain(read_first).chain(undone);
+    share_text(all.flat_map(|command| command.stdin_file.iter_mut().chain(&mut command.files)));
+    Ok(Covers {
+        rollback,
+        step: step.id.clone(),
+        attempt,
+        title: step.title.clone(),
+        class: step.class.word().to_owned(),
+        checks: step.checks,
+        command,
+        preview,
+        deviations: step.deviations.clone(),
+        params: step.params().into_iter().filter_map(|name| Some((name.clone(), params.get(&name)?.clone()))).collect(),
+        plan: plan.digest,
+        gates,
+        words: words(step),
+        point_of_no_return: step.point_of_no_return,
+        readback: FieldSeen::all(step.fields(params).map_err(FreezeError::ReadBack)?),
+        require_touch: step.require_touch,
+    })
+}
+
+/// The preview's command; what it says is not known before it is run.
+fn freeze_preview(
+    preview: &Preview,
+    params: &Params,
+    folder: &Path,
+    secrets: &BTreeMap<String, Hash>,
+) -> Result<PreviewSeen, FreezeError> {
+    let of = |source| FreezeError::Preview { source: Box::new(source) };
+    let expect = preview.expect.words(params);
+    let expect = expect.map_err(|source| of(FreezeError::Render { what: "expect".to_owned(), source }))?;
+    visible(|| "what is expected of it".into(), &expect).map_err(of)?;
+    let command = freeze_command(&preview.command, params, folder, secrets).map_err(of)?;
+    Ok(PreviewSeen { command, expect, output: String::new(), sha256: Hash::of(b""), value: String::new() })
+}
+
+/// Reads everything that decides what one command would do right now.
+pub fn freeze_command(
+    command: &Command,
+    params: &Params,
+    folder: &Path,
+    secrets: &BTreeMap<String, Hash>,
+) -> Result<CommandSeen, FreezeError> {
     let render = |what: &str, template: &crate::plan::Template| {
         template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
     };
-    let argv = step.run.argv(params).map_err(|source| FreezeError::Render { what: "run".into(), source })?;
+    let argv = command.run.argv(params).map_err(|source| FreezeError::Render { what: "run".into(), source })?;
     let program = argv.first().filter(|word| !word.is_empty()).ok_or(FreezeError::NoCommand)?;
     for (index, word) in argv.iter().enumerate() {
         visible(|| format!("argument {index}"), word)?;
     }
-    let mut env = base_environment(step.io, |name| std::env::var(name).ok());
-    for (name, value) in &step.env {
+    let mut env = base_environment(command.io, |name| std::env::var(name).ok());
+    for (name, value) in &command.env {
         if name.is_empty() || name.contains('=') {
             return Err(FreezeError::EnvName { name: name.clone() });
         }
@@ -116,17 +184,17 @@ pub fn freeze(
         visible(|| "the name of an environment variable".into(), name)?;
         visible(|| format!("environment variable {name}"), value)?;
     }
-    let stdin = match &step.stdin {
+    let stdin = match &command.stdin {
         Some(Stdin::Text(text)) => Some(render("stdin", text)?),
         _ => None,
     };
     if let Some(text) = &stdin {
         visible(|| "stdin".into(), text)?;
-        if step.io == Io::Pty {
+        if command.io == Io::Pty {
             fits_terminal(text)?;
         }
     }
-    let cwd = match &step.cwd {
+    let cwd = match &command.cwd {
         Some(template) => folder.join(render("cwd", template)?),
         None => folder.to_owned(),
     };
@@ -135,16 +203,16 @@ pub fn freeze(
 
     let file = lookup::find(program, path, &cwd)?;
     let exe = seen("program", &file, false)?;
-    let mut stdin_file = match &step.stdin {
+    let stdin_file = match &command.stdin {
         Some(Stdin::File(name)) => Some(fed(&cwd.join(render("stdin", name)?))?),
         _ => None,
     };
     let mut files = vec![];
-    for file in named_files(step, params, &cwd)? {
+    for file in named_files(command, params, &cwd)? {
         add(&mut files, seen("file", &file, true)?);
     }
     let interpreters = interpreters(&file, path, &cwd)?;
-    if step.sealed {
+    if command.sealed {
         sealable(&file, &exe, interpreters.len())?;
     }
     let mut interpreters = interpreters.into_iter();
@@ -155,13 +223,8 @@ pub fn freeze(
             add(&mut files, seen("argument", &file, false)?);
         }
     }
-    share_text(stdin_file.iter_mut().chain(&mut files));
-    Ok(Covers {
-        step: step.id.clone(),
-        attempt,
-        title: step.title.clone(),
-        class: step.class.word().to_owned(),
-        checks: step.checks,
+    let secrets = command.secrets().into_iter().filter_map(|key| Some((key.clone(), *secrets.get(&key)?))).collect();
+    Ok(CommandSeen {
         exe,
         interpreter,
         argv,
@@ -171,20 +234,15 @@ pub fn freeze(
         folder: Some(seen_folder),
         stdin,
         stdin_file,
-        sealed: step.sealed,
-        io: match step.io {
+        sealed: command.sealed,
+        io: match command.io {
             Io::Pty => "pty".to_owned(),
             Io::Pipe => "pipe".to_owned(),
         },
-        timeout_ms: step.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        timeout_ms: command.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         files,
         host: host(),
         user: user(),
-        plan: plan.digest,
-        gates,
-        words: words(step),
-        point_of_no_return: step.point_of_no_return,
-        require_touch: step.require_touch,
     })
 }
 
@@ -244,12 +302,12 @@ fn working_folder(path: &Path) -> Result<(PathBuf, FolderSeen), FreezeError> {
     Ok((real, seen))
 }
 
-/// The files that a step names, as it names them.
-pub(super) fn named_files(step: &Step, params: &Params, cwd: &Path) -> Result<Vec<PathBuf>, FreezeError> {
+/// The files that a command's plan names, as it names them.
+pub(super) fn named_files(command: &Command, params: &Params, cwd: &Path) -> Result<Vec<PathBuf>, FreezeError> {
     let render = |template: &crate::plan::Template| {
         template.render(params).map_err(|source| FreezeError::Render { what: "files".into(), source })
     };
-    step.files.iter().map(|template| Ok(cwd.join(render(template)?))).collect()
+    command.files.iter().map(|template| Ok(cwd.join(render(template)?))).collect()
 }
 
 /// A file that is fed whole: its copy must fit into memory.

@@ -11,6 +11,7 @@ mod files;
 mod freeze;
 mod lookup;
 mod opened;
+mod preview;
 mod process;
 mod pty;
 mod reader;
@@ -18,8 +19,9 @@ mod screen;
 mod spawn;
 
 pub use emulator::{Emulator, Frame};
-pub use freeze::{FreezeError, freeze, host, user};
+pub use freeze::{FreezeError, freeze, freeze_command, host, user};
 pub use opened::{Opened, open};
+pub use preview::{PreviewError, look};
 pub use process::{is_alive, noted, signal_orphan};
 pub use pty::{Report, Running, Size, StartError, start};
 pub use screen::{Cell, Color, Screen, Style};

@@ -11,9 +11,9 @@ use super::freeze::{argument_file, interpreters, named_files};
 use super::lookup::{self, Kind};
 use super::pty::StartError;
 use super::spawn::{Image, Program};
-use crate::event::{Covers, FileSeen};
+use crate::event::{CommandSeen, FileSeen};
 use crate::name::escaped;
-use crate::plan::{Params, Step};
+use crate::plan::{Command, Params};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ const HASHED_AGAIN_MAX: u64 = 256 << 20;
 /// What [`start`](super::start) needs, open. Nothing was started yet, and dropping it starts nothing.
 #[derive(Debug)]
 pub struct Opened<'a> {
-    pub(super) covers: &'a Covers,
+    pub(super) covers: &'a CommandSeen,
     pub(super) image: Image<'a>,
     /// What takes the place of the terminal or pipe on standard input.
     pub(super) stdin: Option<File>,
@@ -32,9 +32,9 @@ pub struct Opened<'a> {
 
 /// Opens what `covers` says, and refuses where anything is not what it says.
 ///
-/// `step` and `params` are those it was frozen from: the names under which the command will look for its files are theirs.
+/// `command` and `params` are those it was frozen from: the names under which the command will look for its files are theirs.
 /// Blocks while files are hashed.
-pub fn open<'a>(covers: &'a Covers, step: &Step, params: &Params) -> Result<Opened<'a>, StartError> {
+pub fn open<'a>(covers: &'a CommandSeen, command: &Command, params: &Params) -> Result<Opened<'a>, StartError> {
     let cwd = Path::new(&covers.cwd);
     let gone = |_| StartError::Cwd { path: covers.cwd.clone() };
     let another = || changed(format!("working folder {} is another folder of that name now", escaped(&covers.cwd)));
@@ -42,7 +42,7 @@ pub fn open<'a>(covers: &'a Covers, step: &Step, params: &Params) -> Result<Open
     if covers.folder.is_some_and(|folder| folder != seen) {
         return Err(another());
     }
-    files_unchanged(covers, step, params, cwd)?;
+    files_unchanged(covers, command, params, cwd)?;
     let stdin = covers.stdin_file.as_ref().map(copied).transpose()?;
     let (program, argv, kept) = program(covers, cwd)?;
     // All that was looked up by its path, and the command will look in the folder that is open: they must be one.
@@ -90,8 +90,8 @@ fn copied(seen: &FileSeen) -> Result<File, StartError> {
 }
 
 /// The files that the command will look for by name: the names still lead to the files, and those hold the same bytes.
-fn files_unchanged(covers: &Covers, step: &Step, params: &Params, cwd: &Path) -> Result<(), StartError> {
-    let named = named_files(step, params, cwd).map_err(|error| changed(error.to_string()))?;
+fn files_unchanged(covers: &CommandSeen, command: &Command, params: &Params, cwd: &Path) -> Result<(), StartError> {
+    let named = named_files(command, params, cwd).map_err(|error| changed(error.to_string()))?;
     let named = named.into_iter().map(|name| {
         let real = name.canonicalize();
         real.map_err(|error| changed(format!("{}: {error}", escaped(&name.to_string_lossy()))))
@@ -115,7 +115,7 @@ fn files_unchanged(covers: &Covers, step: &Step, params: &Params, cwd: &Path) ->
 }
 
 /// What is executed, with which arguments, and the descriptor that goes with it.
-fn program(covers: &Covers, cwd: &Path) -> Result<(Program, Vec<String>, Option<File>), StartError> {
+fn program(covers: &CommandSeen, cwd: &Path) -> Result<(Program, Vec<String>, Option<File>), StartError> {
     let path = covers.env.get("PATH").map_or("", String::as_str);
     let word = covers.argv.first().map_or("", String::as_str);
     let found = lookup::find(word, path, cwd).map_err(|error| changed(error.to_string()))?;
@@ -155,7 +155,7 @@ fn program(covers: &Covers, cwd: &Path) -> Result<(Program, Vec<String>, Option<
 }
 
 /// The interpreter, run from its descriptor on a copy of the script, as the kernel would have run it on the file.
-fn sealed(covers: &Covers) -> Result<(Program, Vec<String>, Option<File>), StartError> {
+fn sealed(covers: &CommandSeen) -> Result<(Program, Vec<String>, Option<File>), StartError> {
     let script = copied(&covers.exe)?;
     let kind = lookup::kind_of(&script).map_err(|error| changed(format!("{}: {error}", escaped(&covers.exe.path))))?;
     let (Kind::Script(word, rest), Some(interpreter)) = (kind, &covers.interpreter) else {

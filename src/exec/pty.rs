@@ -13,7 +13,7 @@ use super::opened::Opened;
 use super::process;
 use super::reader::{Input, Reader};
 use super::spawn::{self, Image};
-use crate::event::{Covers, Process, RunEnd};
+use crate::event::{CommandSeen, Process, RunEnd};
 use crate::name::escaped;
 use crate::secret::Given;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -278,7 +278,7 @@ struct Ends {
     keep: Option<OwnedFd>,
 }
 
-fn in_terminal(covers: &Covers, stdin: Option<File>, size: Size) -> io::Result<Ends> {
+fn in_terminal(covers: &CommandSeen, stdin: Option<File>, size: Size) -> io::Result<Ends> {
     let (master, slave) = spawn::open_terminal(size)?;
     // A file takes the place of the terminal on the input alone, as a shell's `<` has it.
     let stdin = match stdin {
@@ -297,7 +297,7 @@ fn in_terminal(covers: &Covers, stdin: Option<File>, size: Size) -> io::Result<E
     Ok(Ends { stdio, input, keep: Some(master.try_clone()?), output: master })
 }
 
-fn behind_pipes(covers: &Covers, stdin: Option<File>) -> io::Result<Ends> {
+fn behind_pipes(covers: &CommandSeen, stdin: Option<File>) -> io::Result<Ends> {
     let (output, theirs) = io::pipe()?;
     let (stdin, input) = match (stdin, &covers.stdin) {
         (Some(file), _) => (file.into(), None),

@@ -7,15 +7,17 @@
 
 mod dying;
 mod freezing;
+mod preview;
 mod running;
 
 use super::crash::{self, Moment};
 use super::fanout::{Outbox, Ring, binary_frame};
 use super::journal::{Journal, JournalError};
+use super::notify::{self, LastWord, Notifier};
 use super::peer::{Base, Welcome};
 use super::sequencer::{Numbered, Sequencer, SequencerError};
 use crate::clock::{At, Clock};
-use crate::event::{Covers, Event, Part};
+use crate::event::{CommandSeen, Covers, Event, Part, RunEnd};
 use crate::exec::{Emulator, Report, Running, Size};
 use crate::identity::Key;
 use crate::monitor::{Monitor, Sample};
@@ -23,13 +25,13 @@ use crate::name::{Principal, StepId};
 use crate::protocol::{FromHub, Refused};
 use crate::secret::{SecretEnv, Vault};
 use crate::session::steps::Phase;
-use crate::session::{Author, Fact, Refusal, Request, signing};
+use crate::session::{Author, Fact, Refusal, Request, Unfrozen, signing};
 use crate::transcript::output::OutputPiece;
 use crate::transcript::record::Head;
 use crate::trust::allowed::JOIN;
 use crate::trust::statement::{Signed, Statement};
 use bytes::Bytes;
-use freezing::frozen;
+use freezing::{frozen, frozen_part};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -80,13 +82,17 @@ pub enum Input {
     /// A request.
     Ask { author: Box<Author>, connection: u64, id: u64, request: Request, outbox: Weak<Outbox> },
     /// A step was frozen for arming.
-    Frozen { author: Author, id: u64, step: StepId, covers: Result<Box<Covers>, String>, outbox: Weak<Outbox> },
+    Frozen { author: Author, id: u64, request: Request, covers: Result<Box<Covers>, String>, outbox: Weak<Outbox> },
     /// What would run was frozen once more.
-    Rechecked { step: StepId, attempt: u32, now: Result<freezing::Frozen, String> },
+    Rechecked { step: StepId, attempt: u32, now: Result<freezing::Frozen, Unfrozen> },
     /// A watch was read.
     Sample(Sample),
     /// A command said something.
-    Run { step: StepId, attempt: u32, report: Report },
+    Run { step: StepId, attempt: u32, part: Part, report: Report },
+    /// What undoes a step was frozen once more, its intent being on disk.
+    RollbackFrozen { step: StepId, attempt: u32, now: Result<Box<(CommandSeen, SecretEnv)>, String> },
+    /// Telling those outside of a line came to its end.
+    Told { notify: u32, of: u64, outcome: notify::Outcome },
     /// Look at the clock.
     Tick,
     /// End, the session unclosed. Where a command runs, only `force` ends the hub: the command would lose its terminal, and
@@ -122,6 +128,8 @@ pub struct Shared {
     pub clock: Arc<Mutex<Clock>>,
     /// Times a PTY reader waited for anything but the journal. Must stay 0.
     pub reader_waits: std::sync::atomic::AtomicU64,
+    /// What was being told when the session closed.
+    pub last_words: Mutex<Vec<LastWord>>,
 }
 impl Shared {
     /// The hub's time.
@@ -133,6 +141,7 @@ impl Shared {
 struct Live {
     step: StepId,
     attempt: u32,
+    part: Part,
     running: Running,
     emulator: Option<Emulator>,
     written: u64,
@@ -146,6 +155,8 @@ pub struct Driver {
     inputs: mpsc::Sender<Input>,
     runtime: tokio::runtime::Handle,
     monitor: Monitor,
+    /// Readings begun before that are about something else.
+    watching_since: At,
     folder: PathBuf,
     /// The session's own key.
     key: Key,
@@ -157,6 +168,8 @@ pub struct Driver {
     rechecking: Option<u64>,
     /// Every secret fetched so far: they are taken out of what is printed and read.
     vault: Arc<Vault>,
+    /// Those outside who are told.
+    notifier: Notifier,
     /// The secrets of the run that may be intended in this batch.
     secret_env: Option<(StepId, u32, SecretEnv)>,
     connections: u64,
@@ -174,6 +187,8 @@ struct Batch {
     joins: Vec<(Joining, u64)>,
     emulate: Vec<Bytes>,
     finished: bool,
+    /// The rollback that starts once this batch is on disk.
+    rollback: Option<(StepId, u32)>,
 }
 
 impl Driver {
@@ -192,7 +207,17 @@ impl Driver {
         let connections = sequencer.head().seq;
         let size = Size { cols: 80, rows: 24 };
         let base = Base::new(sequencer.session().clone());
+        let vault: Arc<Vault> = Arc::default();
+        let notifier = Notifier::new(
+            sequencer.session(),
+            folder.clone(),
+            shared.clone(),
+            vault.clone(),
+            inputs.clone(),
+            runtime.clone(),
+        );
         Driver {
+            notifier,
             key,
             base,
             sequencer,
@@ -201,10 +226,11 @@ impl Driver {
             inputs,
             runtime,
             monitor,
+            watching_since: At::default(),
             folder,
             live: None,
             rechecking: None,
-            vault: Arc::default(),
+            vault,
             secret_env: None,
             connections,
             screens: 0,
@@ -272,14 +298,15 @@ impl Driver {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::DoorRefused { principal, reason })?);
             }
             Input::Ask { author, id, request, outbox, .. } => self.ask(*author, id, request, outbox, now, batch)?,
-            Input::Frozen { author, id, step, covers, outbox } => match covers {
-                Ok(covers) => {
-                    let request = Request::Arm { step, covers: Some(covers) };
+            Input::Frozen { author, id, mut request, covers, outbox } => match covers {
+                Ok(frozen) => {
+                    if let Request::Arm { covers, .. } | Request::AdHoc { covers, .. } = &mut request {
+                        *covers = Some(frozen);
+                    }
                     let answer = self.sequencer.request(now, &author, &request)?;
                     self.answer(id, &request, answer, outbox, batch);
                 }
                 Err(why) => {
-                    let request = Request::Arm { step, covers: None };
                     let answer = self.sequencer.refuse(now, &author, &request, Refusal::CannotFreeze(why))?;
                     self.answer(id, &request, answer, outbox, batch);
                 }
@@ -292,6 +319,8 @@ impl Driver {
                 });
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Rechecked { step, attempt, now: covers })?);
             }
+            // What was begun with other values of the parameters was about something else.
+            Input::Sample(sample) if sample.began < self.watching_since => {}
             Input::Sample(sample) => {
                 let Sample { watch, mut reading, began, asked, anchor } = sample;
                 if let Some(anchor) = anchor {
@@ -303,9 +332,28 @@ impl Driver {
                 }
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Reading { watch, reading, began, asked })?);
             }
-            Input::Run { step, attempt, report } => self.report(step, attempt, report, now, batch)?,
+            Input::Run { step, attempt, part, report } => self.report(step, attempt, part, report, now, batch)?,
+            Input::RollbackFrozen { step, attempt, now: frozen } => match self.still_meant(&step, attempt, frozen) {
+                Ok(env) => {
+                    self.secret_env = Some((step.clone(), attempt, env));
+                    batch.rollback = Some((step, attempt));
+                }
+                Err(why) => {
+                    let end = RunEnd::NotStarted { why };
+                    let ended = Fact::Ended { step, attempt, part: Part::Rollback, end };
+                    batch.lines.extend(self.sequencer.observe(now, &ended)?);
+                }
+            },
+            Input::Told { notify, of, outcome } => {
+                if let Some(fact) = self.notifier.ended(notify, of, outcome) {
+                    batch.lines.extend(self.sequencer.observe(now, &fact)?);
+                }
+            }
             Input::Tick => {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Tick)?);
+                for fact in self.notifier.failures(self.sequencer.session(), now) {
+                    batch.lines.extend(self.sequencer.observe(now, &fact)?);
+                }
                 if let Some((step, attempt)) = self.vanished() {
                     batch.lines.extend(self.sequencer.observe(now, &Fact::ProcessGone { step, attempt })?);
                 }
@@ -377,14 +425,13 @@ impl Driver {
             self.size = Size { cols, rows }.clamped();
         }
         let answer = self.sequencer.request(now, &author, &request)?;
-        if let (Request::Arm { step, .. }, None) = (&request, &answer.refusal) {
+        if let (Some(work), None) = (self.to_freeze(&request, &author.principal), &answer.refusal) {
             // It may be armed: freeze it, and decide again with what it really is.
             batch.lines.extend(answer.lines);
-            let work = self.freezing(step, |state| state.attempt + 1);
-            let (inputs, step) = (self.inputs.clone(), step.clone());
+            let inputs = self.inputs.clone();
             self.runtime.spawn(async move {
-                let covers = frozen(work).await.map(|(covers, _)| covers);
-                let _ = inputs.send(Input::Frozen { author, id, step, covers, outbox }).await;
+                let covers = frozen(work).await.map(|(covers, _)| covers).map_err(|why| why.to_string());
+                let _ = inputs.send(Input::Frozen { author, id, request, covers, outbox }).await;
             });
             return Ok(());
         }
@@ -414,6 +461,7 @@ impl Driver {
         &mut self,
         step: StepId,
         attempt: u32,
+        part: Part,
         report: Report,
         now: At,
         batch: &mut Batch,
@@ -421,20 +469,22 @@ impl Driver {
         match report {
             Report::Output(bytes) => {
                 let bytes = Bytes::from(bytes);
-                let Some(live) = self.live.as_mut().filter(|live| live.step == step && live.attempt == attempt) else {
+                let Some(live) =
+                    self.live.as_mut().filter(|live| (&live.step, live.attempt, live.part) == (&step, attempt, part))
+                else {
                     return Ok(());
                 };
                 let offset = live.written;
                 let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX); // a chunk has at most 16 KiB
                 live.written += u64::from(length);
                 let hash = self.journal.salted_hash(&bytes);
-                let fact = Fact::Output { step: step.clone(), attempt, offset, length, hash };
+                let fact = Fact::Output { step: step.clone(), attempt, part, offset, length, hash };
                 batch.lines.extend(self.sequencer.observe(now, &fact)?);
-                batch.pieces.push(OutputPiece { step, attempt, part: Part::Step, offset, bytes: bytes.clone() });
+                batch.pieces.push(OutputPiece { step, attempt, part, offset, bytes: bytes.clone() });
                 batch.emulate.push(bytes);
             }
             Report::Ended(end) => {
-                batch.lines.extend(self.sequencer.observe(now, &Fact::Ended { step, attempt, end })?);
+                batch.lines.extend(self.sequencer.observe(now, &Fact::Ended { step, attempt, part, end })?);
                 batch.finished = true;
             }
         }
@@ -491,9 +541,20 @@ impl Driver {
             }
             self.shared.reader_waits.fetch_add(live.running.waits(), std::sync::atomic::Ordering::Relaxed);
         }
+        if let Some((step, attempt)) = batch.rollback {
+            facts.push_back(self.start(&step, attempt, Part::Rollback));
+        }
         // Where the run was not intended after all, nobody needs them.
         self.secret_env = None;
         self.recheck_if_ready();
+        let session = self.sequencer.session();
+        match session.closed {
+            None => self.notifier.pump(session),
+            Some(_) => {
+                let last = self.notifier.last(session);
+                self.shared.last_words.lock().unwrap_or_else(PoisonError::into_inner).extend(last);
+            }
+        }
         facts
     }
 
@@ -550,7 +611,15 @@ impl Driver {
                 purged.iter().for_each(|watch| self.monitor.reanchor(watch));
                 None
             }
-            Event::RunIntended { step, attempt } => Some(self.start(step, *attempt)),
+            Event::RunIntended { step, attempt } => Some(self.start(step, *attempt, Part::Step)),
+            Event::RollbackIntended { step, attempt, .. } => {
+                self.freeze_rollback(step, *attempt);
+                None
+            }
+            Event::ParamSet { name, .. } => {
+                self.watch_anew(name);
+                None
+            }
             Event::RunInterrupted { step, force, .. } => {
                 self.interrupt(step, *force);
                 None
@@ -571,6 +640,39 @@ impl Driver {
         }
     }
 
+    /// The intent to undo a step is on disk: its bytes are looked at once more, and its secrets fetched, before its process.
+    fn freeze_rollback(&self, step: &StepId, attempt: u32) {
+        let work = self.freezing(step, |state| state.attempt, None);
+        let (inputs, step) = (self.inputs.clone(), step.clone());
+        self.runtime.spawn(async move {
+            let now = frozen_part(work, Part::Rollback).await.map(Box::new);
+            let _ = inputs.send(Input::RollbackFrozen { step, attempt, now }).await;
+        });
+    }
+
+    /// Whether what was frozen just now is what was checked, and still wanted; the secrets of it.
+    fn still_meant(
+        &self,
+        step: &StepId,
+        attempt: u32,
+        frozen: Result<Box<(CommandSeen, SecretEnv)>, String>,
+    ) -> Result<SecretEnv, String> {
+        let state = self.sequencer.session().steps.get(step);
+        let state = state.filter(|state| state.phase == Phase::RollingBack && state.attempt == attempt);
+        // What the plan does by itself stops with the line; what the lead asked for does not.
+        if state.is_some_and(|state| !state.by_hand) && !self.sequencer.session().line.pulled.is_empty() {
+            return Err("the line was stopped before it started".to_owned());
+        }
+        let checked =
+            state.and_then(|state| state.armed.as_ref()).and_then(|armed| armed.covers.covers().rollback.as_ref());
+        let Some(checked) = checked else { return Err("nothing is being rolled back".to_owned()) };
+        let (now, env) = *frozen?;
+        match checked.command.difference(&now) {
+            Some(what) => Err(format!("what would run is not what was checked: {what}")),
+            None => Ok(env),
+        }
+    }
+
     /// Once every gate of a starting step was read anew, its bytes are, last.
     fn recheck_if_ready(&mut self) {
         let Some((step, state, armed)) = self.sequencer.session().open_step() else { return };
@@ -579,7 +681,8 @@ impl Driver {
             return;
         }
         let (id, attempt, seq) = (step.id.clone(), state.attempt, starting.seq);
-        let work = self.freezing(&id, |state| state.attempt);
+        let checked = Some(armed.covers.clone());
+        let work = self.freezing(&id, |state| state.attempt, checked);
         self.rechecking = Some(seq);
         let inputs = self.inputs.clone();
         self.runtime.spawn(async move {

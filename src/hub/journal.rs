@@ -1,6 +1,7 @@
 //! Where the transcript goes, behind one small interface: append a batch durably. A file is the one implementation yet.
 
 use super::sequencer::Numbered;
+use crate::event::Part;
 use crate::hash::Hash;
 use crate::name::StepId;
 use crate::transcript::file::Transcript;
@@ -19,7 +20,7 @@ pub trait Journal: Send {
     /// The hash of output as a line states it.
     fn salted_hash(&self, bytes: &[u8]) -> Hash;
     /// Where a command notes its process, beside its output, so that a hub that dies at once leaves a trace of it.
-    fn note(&self, step: &StepId, attempt: u32) -> Option<PathBuf>;
+    fn note(&self, step: &StepId, attempt: u32, part: Part) -> Option<PathBuf>;
     /// The salt of what stands for secrets in lines.
     fn secret_salt(&self) -> Result<String, JournalError>;
     /// Nothing more will come.
@@ -34,8 +35,8 @@ impl Journal for Transcript {
     fn salted_hash(&self, bytes: &[u8]) -> Hash {
         Transcript::salted_hash(self, bytes)
     }
-    fn note(&self, step: &StepId, attempt: u32) -> Option<PathBuf> {
-        Some(output::note(self.path(), step, attempt))
+    fn note(&self, step: &StepId, attempt: u32, part: Part) -> Option<PathBuf> {
+        Some(output::note(self.path(), step, attempt, part))
     }
     fn secret_salt(&self) -> Result<String, JournalError> {
         output::secret_salt(self.path()).map_err(|error| JournalError(format!("the salt for secrets: {error}")))

@@ -11,6 +11,8 @@ pub mod fanout;
 mod generated;
 pub mod journal;
 pub mod links;
+mod live;
+pub mod notify;
 pub mod peer;
 pub mod policy;
 pub mod sequencer;
@@ -18,11 +20,11 @@ pub mod sequencer;
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::exec;
+use crate::hash::Hash;
 use crate::identity::{Key, random_hex};
 use crate::monitor::{Anchors, Monitor};
 use crate::plan::{Params, Plan};
-use crate::session::Fact;
-use crate::session::steps::Phase;
+use crate::session::{Fact, Session};
 use crate::tls::{Certificate, TlsError};
 use crate::transcript::file::{FileError, Transcript};
 use crate::transcript::found::{Found, unfinished, unreadable};
@@ -37,7 +39,7 @@ use sequencer::{Numbered, Sequencer, SequencerError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -89,6 +91,10 @@ pub enum HubError {
         "an unfinished session of this plan, {path}, has other parameters: {was}\nhint: give the same ones, or start another session with --new"
     )]
     OtherParams { path: PathBuf, was: String },
+    #[error("{}", live::told(environment, who.as_deref(), digest))]
+    Flying { environment: String, who: Option<Box<live::Flying>>, digest: Hash },
+    #[error("the environment's lock {path} cannot be taken: {source}", path = path.display())]
+    Environment { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Policy(#[from] policy::PolicyError),
     #[error(
@@ -131,6 +137,8 @@ pub struct Hub {
     pub resumed: bool,
     /// What the driver shares: its counters.
     pub shared: Arc<Shared>,
+    /// Held until the hub has ended.
+    _environment: live::Environment,
     inputs: mpsc::Sender<Input>,
     ended: tokio::sync::oneshot::Receiver<Result<Ended, DriverError>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -150,7 +158,9 @@ impl Hub {
         // A certificate that is no good opens no session.
         let standing = config.certificate.as_ref().map(|it| Ok::<_, TlsError>((it.fingerprint(), it.acceptor()?)));
         let standing = standing.transpose()?;
+        let mut environment = live::Environment::take(&config.transcripts, &config.plan)?;
         let opened = open(&config, &folder, params)?;
+        environment.flies(opened.transcript.path())?;
         let kept_path = opened.transcript.path().with_extension("links");
         let session = opened.sequencer.session();
         let mut kept = Kept::load_or_make(&kept_path, &session.id, &session.plan)?;
@@ -169,6 +179,7 @@ impl Hub {
             ring: fanout::Ring::new(opened.sequencer.head().seq),
             clock: opened.clock,
             reader_waits: 0.into(),
+            last_words: Mutex::default(),
         });
         let (inputs, input) = mpsc::channel(INPUTS);
         let (samples, mut sampled) = mpsc::channel(64);
@@ -177,19 +188,8 @@ impl Hub {
             let shared = shared.clone();
             Arc::new(move || shared.now())
         };
-        let watches = || session.watches.iter();
-        let monitor = Monitor::resume(
-            &session.plan.watches,
-            &session.params,
-            &folder,
-            now.clone(),
-            samples,
-            &Anchors {
-                opened: Some(session.opened),
-                held: watches().filter_map(|(id, state)| Some((id.clone(), state.anchor.clone()?))).collect(),
-                moves: watches().filter(|(_, state)| state.anchor_moves).map(|(id, _)| id.clone()).collect(),
-            },
-        );
+        let monitor =
+            Monitor::resume(&session.plan.watches, &session.params, &folder, now.clone(), samples, &anchors(session));
         let door = Arc::new(peer::Door {
             session: session.id.clone(),
             acceptor,
@@ -261,6 +261,7 @@ impl Hub {
             transcript,
             links,
             resumed: opened.resumed,
+            _environment: environment,
             shared,
             inputs,
             ended,
@@ -295,7 +296,9 @@ impl Hub {
         // Every connection gives its place back when its writer has sent everything. One that does not read is not
         // waited for longer than it takes to be sure of that.
         let everyone = self.places.acquire_many(self.participants_max);
-        if tokio::time::timeout(Duration::from_secs(3), everyone).await.is_err() {
+        let last = std::mem::take(&mut *self.shared.last_words.lock().unwrap_or_else(PoisonError::into_inner));
+        let (everyone, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(3), everyone), notify::finish(last));
+        if everyone.is_err() {
             tracing::warn!("some participants did not take the last lines in time; the transcript has them");
         }
         match ended {
@@ -389,8 +392,9 @@ fn resume(path: &Path, params: Params, folder: &Path) -> Result<Opened, HubError
     let resumed = Transcript::resume(path)?;
     let (mut transcript, session) = (resumed.transcript, resumed.session);
     policy::unchanged(&session.plan, folder, session.allowed.as_deref(), path)?;
-    if session.params != params {
-        let was: Vec<_> = session.params.iter().map(|(name, value)| format!("--param {name}={value}")).collect();
+    // Those it opened with: what the lead set since stays set.
+    if session.given != params {
+        let was: Vec<_> = session.given.iter().map(|(name, value)| format!("--param {name}={value}")).collect();
         return Err(HubError::OtherParams { path: path.to_owned(), was: was.join(" ") });
     }
     let key_path = path.with_extension(KEY);
@@ -403,11 +407,14 @@ fn resume(path: &Path, params: Params, folder: &Path) -> Result<Opened, HubError
         None => Key::fresh()?,
     };
     let clock = Clock::start(Some(session.at));
-    let alive = session.live_step().and_then(|(step, state)| match state.run.as_ref()?.process.clone() {
-        Some(process) => Some(process).filter(exec::is_alive),
-        None => exec::noted(&output::note(path, &step.id, state.attempt)),
+    let alive = session.live_step().and_then(|(step, state)| {
+        let part = state.phase.part();
+        match state.run_of(part)?.process.clone() {
+            Some(process) => Some(process).filter(exec::is_alive),
+            None => exec::noted(&output::note(path, &step.id, state.attempt, part)),
+        }
     });
-    let lost = session.steps.values().any(|state| matches!(state.phase, Phase::Intended | Phase::Running));
+    let lost = session.live_step().is_some();
     let note = match (lost, resumed.torn_bytes) {
         (false, 0) => "nothing was under way".to_owned(),
         (true, 0) => "a command was under way".to_owned(),
@@ -420,6 +427,16 @@ fn resume(path: &Path, params: Params, folder: &Path) -> Result<Opened, HubError
     durable(&mut transcript, &lines)?;
     let index = transcript.index();
     Ok(Opened { sequencer, transcript, index, key, clock: Arc::new(Mutex::new(clock)), resumed: true })
+}
+
+/// What a monitor has to know of the session it reads for.
+fn anchors(session: &Session) -> Anchors {
+    let watches = || session.watches.iter();
+    Anchors {
+        opened: Some(session.opened),
+        held: watches().filter_map(|(id, state)| Some((id.clone(), state.anchor.clone()?))).collect(),
+        moves: watches().filter(|(_, state)| state.anchor_moves).map(|(id, _)| id.clone()).collect(),
+    }
 }
 
 fn durable(transcript: &mut Transcript, lines: &[Numbered]) -> Result<(), HubError> {

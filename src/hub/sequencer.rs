@@ -8,7 +8,7 @@
 use crate::clock::At;
 use crate::event::Event;
 use crate::name::Principal;
-use crate::session::{Author, Fact, OpenError, Refusal, Request, Session, decide, observe, refused, twin};
+use crate::session::{Author, Fact, OpenError, Refusal, Request, Session, decide, observe, on_record, twin};
 use crate::transcript::record::{Encoded, FORMAT, Head, Line};
 use bytes::Bytes;
 
@@ -115,8 +115,10 @@ impl Sequencer {
         refusal: &Refusal,
         lines: &mut Vec<Numbered>,
     ) -> Result<(), SequencerError> {
-        let event = refused(&self.session, self.at, &author.principal, request.describe(), refusal.to_string());
-        self.number_all(&Principal::hub(), event.into_iter().collect(), lines)
+        match on_record(&self.session, self.at, &author.principal, request, refusal) {
+            Some((by, event)) => self.number_all(&by, vec![event], lines),
+            None => Ok(()),
+        }
     }
 
     /// The hub saw or did something.

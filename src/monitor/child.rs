@@ -12,7 +12,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 
 /// What is kept of a stream that people read; the rest is read and dropped, so that the program never blocks on a full
@@ -89,7 +89,23 @@ impl Drop for Group {
 impl Program {
     /// Runs it once. Dropped half-way, it kills what it started.
     pub(super) async fn run(&self) -> Result<Ended, Failed> {
-        let mut group = Group(self.spawn().map_err(Failed::Start)?);
+        self.run_with(None).await
+    }
+
+    /// The same, with this on its standard input. One that ends without reading it all is fine.
+    pub(super) async fn fed(&self, input: Vec<u8>) -> Result<Ended, Failed> {
+        self.run_with(Some(input)).await
+    }
+
+    async fn run_with(&self, input: Option<Vec<u8>>) -> Result<Ended, Failed> {
+        let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut group = Group(self.spawn(stdin).map_err(Failed::Start)?);
+        if let (Some(mut pipe), Some(input)) = (group.0.stdin.take(), input) {
+            // Beside everything else: a program may print more than a pipe holds before it reads. Ends with the program.
+            tokio::spawn(async move {
+                let _ = pipe.write_all(&input).await; // who does not read it need not
+            });
+        }
         let (mut out, mut err) = (vec![], vec![]);
         let pipes = (group.0.stdout.take(), group.0.stderr.take());
         let mut whole = false;
@@ -121,7 +137,7 @@ impl Program {
         }
     }
 
-    fn spawn(&self) -> Result<Child, String> {
+    fn spawn(&self, stdin: Stdio) -> Result<Child, String> {
         let (program, arguments) = self.argv.split_first().ok_or("there is no command")?;
         // Where a relative path starts is up to the platform once the folder is changed too; joined, it is ours.
         let path = match Path::new(program) {
@@ -136,7 +152,7 @@ impl Program {
             .env_clear()
             .envs(kept.iter().filter_map(|name| std::env::var_os(name).map(|value| (OsStr::new(name), value))))
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)

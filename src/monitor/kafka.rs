@@ -160,7 +160,8 @@ impl Lag {
         let complaint = source.complaint();
         let mut reading = self.judge(&snapshot, self.started.elapsed());
         // Asked in every cycle, or what it has to say would pile up.
-        self.complaint = complaint.or(self.complaint.take()).filter(|_| reading.status == Status::Unknown);
+        self.complaint =
+            client::telling(complaint, self.complaint.take()).filter(|_| reading.status == Status::Unknown);
         if let Some(why) = &self.complaint {
             reading.why += &format!(" ({})", excerpt(why, 160));
         }

@@ -27,6 +27,7 @@ mod restic;
 mod results;
 mod slope;
 mod tcp;
+pub mod tell;
 mod web;
 mod worker;
 
@@ -141,6 +142,15 @@ impl Monitor {
 }
 
 impl Monitor {
+    /// The same watches with other values of the parameters; readings go where they went. Dropping `self` ends the old ones.
+    ///
+    /// # Panics
+    /// Never: it is on the runtime that it was started on.
+    pub fn anew(&self, watches: &[Watch], params: &Params, folder: &Path, anchors: &Anchors) -> Monitor {
+        let _on = self.runtime.enter();
+        Self::resume(watches, params, folder, self.now.clone(), self.samples.clone(), anchors)
+    }
+
     /// Has that watch count anew what is needed of its topic, by a reading that begins after this call.
     pub fn reanchor(&self, watch: &WatchId) {
         if let Some(slot) = self.slots.get(watch) {

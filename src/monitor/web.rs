@@ -1,14 +1,17 @@
-//! One GET, told apart by how far it came: no name, no connection, no answer, half an answer.
+//! One request, told apart by how far it came: no name, no connection, no answer, half an answer.
 //!
 //! Proxies named in the hub's environment are not used, or the same plan would look at different things on two machines.
 //! Redirects are not followed: a login page that answers 200 is not the service.
 
 use super::excerpt;
 use crate::clock::{At, human, wall};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::ErrorKind;
-use std::sync::OnceLock;
+use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -70,7 +73,52 @@ fn builder() -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(0)
         .tls_info(true)
+        .dns_resolver(Names)
         .no_proxy()
+}
+
+/// The system's resolver, and a note of what it was not done with: a name server that says nothing is not a silent page.
+struct Names;
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let _asked = Asked::begin(name.as_str());
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?; // 0: reqwest puts the URL's port in
+            Ok(Box::new(found.collect::<Vec<_>>().into_iter()) as Addrs)
+        })
+    }
+}
+
+/// A name that was asked about; given back when its answer came or nobody waits for it any more.
+pub(super) struct Asked(String);
+
+impl Asked {
+    pub(super) fn begin(name: &str) -> Self {
+        *Asked::all().entry(name.to_owned()).or_default() += 1;
+        Asked(name.to_owned())
+    }
+
+    /// Whether somebody waits for where that name leads.
+    fn awaits(name: &str) -> bool {
+        Asked::all().contains_key(name)
+    }
+
+    fn all() -> MutexGuard<'static, BTreeMap<String, usize>> {
+        static ALL: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+        // Only words hang on it, so a poisoned one serves.
+        ALL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let mut all = Asked::all();
+        match all.get_mut(&self.0) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(all.remove(&self.0)),
+        }
+    }
 }
 
 /// A client that trusts these roots and no others.
@@ -88,6 +136,27 @@ pub(super) fn url(text: &str) -> Result<reqwest::Url, String> {
     }
 }
 
+/// Sends a request and waits for the head of the answer, by then.
+pub(super) async fn send(
+    request: reqwest::RequestBuilder,
+    url: &reqwest::Url,
+    until: Instant,
+) -> Result<reqwest::Response, NoAnswer> {
+    let began = Instant::now();
+    let mut sent = pin!(request.send()); // not dropped before it was looked how far it came
+    match timeout_at(until, sent.as_mut()).await {
+        Ok(sent) => sent.map_err(|error| no_answer(&error, url)),
+        Err(_) => {
+            let late = human(until - began);
+            let why = match url.host_str().filter(|name| Asked::awaits(name)) {
+                Some(name) => format!("nobody says within {late} where the name {} leads", excerpt(name, 80)),
+                None => format!("{} said nothing within {late}", host(url)),
+            };
+            Err(NoAnswer { why, expired: false })
+        }
+    }
+}
+
 /// Sends a request and reads the answer, by then.
 pub(super) async fn get(
     request: reqwest::RequestBuilder,
@@ -96,8 +165,7 @@ pub(super) async fn get(
 ) -> Result<Answer, NoAnswer> {
     let began = Instant::now();
     let late = |what: String| NoAnswer { why: format!("{what} within {}", human(until - began)), expired: false };
-    let sent = timeout_at(until, request.send()).await.map_err(|_| late(format!("{} said nothing", host(url))))?;
-    let mut response = sent.map_err(|error| no_answer(&error, url))?;
+    let mut response = send(request, url, until).await?;
     let first_byte = began.elapsed();
     let status = response.status();
     let points_to = response.headers().get(header::LOCATION).filter(|_| status.is_redirection()).map(|location| {

@@ -50,7 +50,7 @@ error: unknown key `gate` in a step
 14 | gate = ["w"]
    | ^^^^ did you mean `gates`?
    |
-   = help: a step may have: id, title, class, run, env, cwd, stdin, sealed, files, gates, after, checks, lapse, expected, timeout, verify, io, input, point_of_no_return, expects_loss, run_on_clear, require_touch, touches, undo, half_way, remains_in
+   = help: a step may have: id, title, class, run, env, cwd, stdin, sealed, files, timeout, io, input, gates, after, checks, lapse, expected, verify, rollback, preview, point_of_no_return, expects_loss, run_on_clear, readback, require_touch, touches, undo, half_way, remains_in
 "#
     shows_a_bad_duration: format!("{HEAD}{STEP}expected = \"45 minutes\"\n"), r#"
 error: `expected` is not a duration
@@ -109,7 +109,7 @@ error: a secret in `run`
   --> plan.toml:11:16
    |
 11 | run = ["x", "-p{{ secret.K }}"]
-   |                ^^^^^^^^^^^^^^ secrets are for values in a step's `env` alone
+   |                ^^^^^^^^^^^^^^ secrets are for a step's `env` and for `webhook` alone
    |
    = help: let the command read it from a variable: env = { KEY = "{{ secret.KEY }}" }; everything else stands in the transcript, and a command line in `ps`
 "#
@@ -122,11 +122,11 @@ error: secret `ES_KEI` is not declared
    |
    = help: declare it in [secrets]: ES_KEI = { command = ["…"] }, { env = "NAME" } or { file = "path" }
 "#
-    shows_a_refused_key: format!("{HEAD}{STEP}rollback = {{ run = [\"x\"] }}\n"), r#"
-error: `rollback` is not in this version of crosscheck
+    shows_a_refused_key: format!("{HEAD}{STEP}rehearse = [\"x\"]\n"), r#"
+error: `rehearse` is not in this version of crosscheck
   --> plan.toml:10:1
    |
-10 | rollback = { run = ["x"] }
+10 | rehearse = ["x"]
    | ^^^^^^^^ refused
    |
    = help: leave it out; it is refused rather than ignored, because a plan that relies on it must not fly without it

@@ -2,7 +2,7 @@
 //! Start at [`lint`].
 
 use super::problem::{Problem, draw, line_of};
-use super::{Class, KafkaLag, Plan, Run, Step, Template, WatchKind};
+use super::{Class, KafkaLag, NotifyBy, Plan, Run, Step, Template, WatchKind};
 use annotate_snippets::Level;
 use regex_lite::Regex;
 use std::ops::Range;
@@ -58,12 +58,23 @@ pub fn lint(plan: &Plan) -> Vec<Warning> {
         );
     }
     watches(plan, &mut warnings);
-    let used: std::collections::BTreeSet<_> = plan.steps.iter().flat_map(Step::secrets).collect();
+    notifications(plan, &mut warnings);
+    let mut used: std::collections::BTreeSet<_> = plan.steps.iter().flat_map(Step::secrets).collect();
+    used.extend(plan.notify.iter().flat_map(super::Notify::secrets));
     for key in plan.secrets.keys().filter(|key| !used.contains(*key)) {
         let at = warnings.places.secret(key);
         let message = format!("secret {key} is declared and not used");
-        let help = "take it out, or name it in the `env` of a step: it is fetched, and looked for in output, only then";
-        warnings.add(at, message, "in no step's `env`", help);
+        let help = "take it out, or name it in the `env` of a step or in a `webhook`: it is fetched, and looked for in output, only then";
+        warnings.add(at, message, "in no step's `env` and no `webhook`", help);
+    }
+    if plan.poll && !plan.steps.iter().any(|step| step.checks > 0) {
+        let at = warnings.places.of("checklist", 0, &["id"]);
+        let help = "a routine step waits for nobody: make the one that matters critical";
+        warnings.add(at, "the poll locks nothing", "no step takes a cross-check", help);
+    }
+    if plan.poll && plan.expected.is_none() {
+        let help = "say it in `expected`: then everyone sees whose time does not fit";
+        warnings.add(0..0, "nobody can tell whether people's time is long enough", "no `expected`", help);
     }
     let asked = plan.steps.iter().enumerate().filter(|(_, step)| step.class >= Class::Critical);
     if let Some((index, _)) = asked.clone().nth(CRITICAL_MAX) {
@@ -103,6 +114,45 @@ fn watches(plan: &Plan, warnings: &mut Warnings<'_>) {
     }
 }
 
+fn notifications(plan: &Plan, warnings: &mut Warnings<'_>) {
+    for (index, notify) in plan.notify.iter().enumerate() {
+        match &notify.by {
+            NotifyBy::Webhook(url) if token_in(url.text()) => {
+                let at = warnings.places.of("notify", index, &["webhook"]);
+                let help = "whoever knows the address can write there, and the plan stands in every transcript: declare it in \
+                            [secrets] and write {{ secret.KEY }} in its place";
+                let message = "this looks like a secret in a webhook's address";
+                warnings.add(at, message, "a secret here is no secret", help);
+            }
+            NotifyBy::Command(run) if secret(run) => {
+                secret_warning(warnings.places.of("notify", index, &["run"]), warnings);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether an address seems to hold what lets anyone write there: services that are known for it, a password before the
+/// host, a parameter of such a name, or a part so long and mixed that nobody chose it.
+fn token_in(url: &str) -> bool {
+    let filled =
+        Regex::new(r"\{\{[^}]*\}\}").map_or_else(|_| url.to_owned(), |regex| regex.replace_all(url, "").into());
+    let patterns = [
+        r"(?i)://hooks\.slack(-gov)?\.com/(services|workflows|triggers)/[^/]+/[^/]+/[^/]",
+        r"(?i)://(\w+\.)?discord(app)?\.com/api/webhooks/[^/]+/[^/]",
+        r"://[^/\s:@]+:[^@\s/]+@",
+        r"(?i)[?&;]([a-z0-9_.-]*(token|secret|password|passwd|key|sig|signature))=[^&]",
+    ];
+    let known = patterns.iter().any(|pattern| Regex::new(pattern).is_ok_and(|regex| regex.is_match(&filled)));
+    let after_host = filled.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+    let part = |part: &str| {
+        let (digits, letters) =
+            (part.chars().any(|c| c.is_ascii_digit()), part.chars().any(|c| c.is_ascii_alphabetic()));
+        part.len() >= 20 && digits && letters
+    };
+    known || after_host.split(['/', '?', '&', '=', ';', '.']).any(part)
+}
+
 /// Whether a compare reads that watch.
 fn compared(plan: &Plan, id: &crate::name::WatchId) -> bool {
     plan.watches.iter().any(|watch| match &watch.kind {
@@ -115,10 +165,13 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
     let places = warnings.places;
     let at = |keys: &[&str]| places.of("step", index, keys);
     let (id, class) = (&step.id, step.class.word());
-    if secret(&step.run) {
+    if secret(&step.command.run) {
         secret_warning(at(&["run"]), warnings);
     }
-    if let (Some(expected), Some(timeout)) = (step.expected, step.timeout)
+    if step.rollback.as_ref().is_some_and(|rollback| secret(&rollback.command.run)) {
+        secret_warning(at(&["rollback"]), warnings);
+    }
+    if let (Some(expected), Some(timeout)) = (step.expected, step.command.timeout)
         && timeout <= expected
     {
         let message = format!("step {id} is ended before it is expected to end");
@@ -162,10 +215,10 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
         let message = format!("{class} step {id} has no gate");
         warnings.add(at(&["class"]), message, "no `gates`", "name the watches that must be ok before it may run");
     }
-    if step.undo.is_none() && !step.point_of_no_return {
+    if step.undo.is_none() && step.rollback.is_none() && !step.point_of_no_return {
         let message = format!("{class} step {id} does not say how it could be undone");
-        let help = "say it in `undo`, or mark it point_of_no_return = true";
-        warnings.add(at(&["class"]), message, "neither `undo` nor `point_of_no_return`", help);
+        let help = "give it a `rollback`, say it in `undo`, or mark it point_of_no_return = true";
+        warnings.add(at(&["class"]), message, "neither `rollback` nor `undo` nor `point_of_no_return`", help);
     }
     if step.expected.is_none() {
         let message = format!("{class} step {id} does not say how long it should take");
@@ -175,6 +228,19 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
             "no `expected`",
             "without it nobody can tell a slow step from a stuck one",
         );
+    }
+    let text =
+        |step: &Step| step.commands().flat_map(super::people::names_in).collect::<std::collections::BTreeSet<_>>();
+    if let Some(name) = step.readback.iter().find(|name| !text(step).contains(*name)) {
+        let message = format!("step {id} has {name} read back, and nothing it runs is filled in with it");
+        let help = "what people type should decide what happens: name a parameter of the command";
+        warnings.add(at(&["readback"]), message, "changes nothing", help);
+    }
+    if step.class == Class::Irreversible && step.readback.is_empty() {
+        let message = format!("irreversible step {id} is checked without a read-back");
+        let help =
+            "make what it destroys a parameter, and have shadows type it from their own copy: readback = [\"name\"]";
+        warnings.add(at(&["class"]), message, "no `readback`", help);
     }
     if step.class == Class::Irreversible && step.checks < 2 {
         let message = format!("irreversible step {id} is cleared by one person");
@@ -265,6 +331,7 @@ mod tests {
                 "13: irreversible step s has no gate",
                 "13: irreversible step s does not say how it could be undone",
                 "13: irreversible step s does not say how long it should take",
+                "13: irreversible step s is checked without a read-back",
                 "14: irreversible step s is cleared by one person",
             ]
         );
@@ -276,6 +343,15 @@ mod tests {
         assert_eq!(warnings(&step), ["13: nothing says how to get back once step s is done"]);
         let way = "[[recovery]]\nname = \"r\"\nwatch = \"w\"\ntakes = \"1h\"\n";
         assert_eq!(warnings(&format!("{way}{step}")), [""; 0]);
+    }
+
+    #[test]
+    fn a_poll_locks_something_and_people_know_how_long_it_takes() {
+        let item = "[[checklist]]\nid = \"i\"\nask = \"?\"\nanswer = \"yes\"\n";
+        assert_eq!(
+            warnings(&format!("{item}[[step]]\nid = \"s\"\nrun = [\"x\"]\n")),
+            ["1: nobody can tell whether people's time is long enough", "12: the poll locks nothing"]
+        );
     }
 
     #[test]
@@ -300,6 +376,28 @@ mod tests {
           |
           = help: a [[watch]] shows what the release does to others, and a gate holds it back
         ");
+    }
+
+    #[test]
+    fn a_token_in_a_webhook_is_seen_and_a_placeholder_is_not() {
+        let step = format!("[[step]]\nid = \"s\"\n{GOOD}[secrets]\nHOOK = {{ env = \"HOOK\" }}\n");
+        for (url, seen) in [
+            ("https://hooks.slack.com/services/T00000000/B00000000/abcdefg", true),
+            ("https://discord.com/api/webhooks/1234/abcdefg", true),
+            ("https://bot:hunter2@chat.example.org/hook", true),
+            ("https://chat.example.org/hook?access_token=abc", true),
+            ("https://chat.example.org/hooks/4f7d2c9be81a4d6f9c3e", true),
+            ("https://chat.example.org/hook", false),
+            ("https://chat.example.org/a-channel-with-a-very-long-name", false),
+            ("https://hooks.slack.com/services/T00000000/B00000000/{{ secret.HOOK }}", false),
+            ("https://chat.example.org/hook?access_token={{ secret.HOOK }}", false),
+            ("{{ secret.HOOK }}", false),
+        ] {
+            let mut found = warnings(&format!("{step}[[notify]]\non = [\"closed\"]\nwebhook = \"{url}\"\n"));
+            found.retain(|warning| !warning.contains("is declared and not used"));
+            let wanted: &[&str] = if seen { &["22: this looks like a secret in a webhook's address"] } else { &[] };
+            assert_eq!(found, wanted, "{url}");
+        }
     }
 
     #[test]

@@ -4,10 +4,16 @@
 //! durations, templates name declared parameters), and what this version cannot carry out was refused by name. The rest
 //! of the program trusts it. Start at [`Plan`].
 
+mod before;
+mod changes;
+mod command;
 #[cfg(test)]
 mod golden;
 mod lint;
+mod notify;
 mod parse;
+mod people;
+mod preview;
 mod problem;
 mod recovery;
 mod sample;
@@ -19,7 +25,11 @@ mod tests;
 mod units;
 mod watches;
 
+pub use before::{Asked, Item, Seat};
+pub use changes::{Changes, Set, Typed};
 pub use lint::{Warning, lint};
+pub use notify::{Notify, NotifyBy, Occasion};
+pub use preview::{Expect, Preview};
 pub use problem::{PlanError, Problem};
 pub use recovery::Recovery;
 pub use sample::{SAMPLES, sample};
@@ -43,7 +53,7 @@ pub use watches::session::Flown;
 pub use watches::{KafkaRetention, NeededFrom};
 
 use crate::hash::Hash;
-use crate::name::{Principal, StepId, WatchId};
+use crate::name::{ItemId, Part, Principal, StepId, WatchId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +76,10 @@ pub struct Plan {
     pub expected: Option<Duration>,
     /// Who takes part.
     pub crew: Crew,
+    /// What is asked before the first critical step.
+    pub checklist: Vec<Item>,
+    /// Whether the first critical step waits for a go/no-go poll.
+    pub poll: bool,
     /// Declared parameters.
     pub params: BTreeMap<String, Param>,
     /// Where each secret comes from, by its key.
@@ -76,10 +90,20 @@ pub struct Plan {
     pub watches: Vec<Watch>,
     /// What is done, in the plan's order.
     pub steps: Vec<Step>,
+    /// Who else is told, in the plan's order.
+    pub notify: Vec<Notify>,
+    /// The parameters that decide where secrets come from.
+    pub params_of_secrets: std::collections::BTreeSet<String>,
+    /// The parameters that decide what each watch looks at.
+    pub params_of_watches: BTreeMap<WatchId, std::collections::BTreeSet<String>>,
+    /// What the flight changed of it; nothing in a plan that was just read.
+    pub changes: Changes,
     /// How long an armed step stays armed.
     pub lapse: Duration,
     /// What happens once too few shadows are connected.
     pub on_shadow_lost: ShadowLost,
+    /// Leads who may clear a step alone where nobody is there to check it.
+    pub break_glass: Vec<Principal>,
     /// How long a shadow may be gone before it counts as lost.
     pub shadow_grace: Duration,
 }
@@ -96,6 +120,8 @@ pub struct Crew {
     pub shadow: Vec<Principal>,
     /// Who may watch.
     pub observer: Observers,
+    /// Stations that must be filled.
+    pub seats: Vec<Seat>,
 }
 
 /// Who may watch without acting.
@@ -339,40 +365,36 @@ pub struct Step {
     pub title: String,
     /// How much is asked before it runs.
     pub class: Class,
+    /// It was typed while the plan was flown.
+    pub adhoc: bool,
+    /// In what it differs from the plan; such a step is at least critical.
+    pub deviations: Vec<crate::event::Deviation>,
     /// Topics whose records it deletes on purpose: what is needed of them is counted anew once it ended well.
     pub expects_loss: Vec<Template>,
     /// Cross-checks needed: 0 for routine steps, else at least 1.
     pub checks: u32,
     /// What is run.
-    pub run: Run,
-    /// Extra environment, values may be templates, and alone of all may name secrets.
-    pub env: BTreeMap<String, Template>,
-    /// Where it runs; relative to the plan's folder. The plan's folder where none is given.
-    pub cwd: Option<Template>,
-    /// What is fed to it; nothing (`/dev/null`) where none is given and `io` is `pipe`.
-    pub stdin: Option<Stdin>,
-    /// Its script runs from a sealed copy of what was hashed.
-    pub sealed: bool,
-    /// Files hashed when armed, relative to `cwd`.
-    pub files: Vec<Template>,
+    pub command: Command,
     /// Watches that must be ok.
     pub gates: Vec<Gate>,
     /// Steps that must be over before; the one before it where the plan says nothing.
     pub after: Vec<StepId>,
     /// How long it should take.
     pub expected: Option<Duration>,
-    /// When it is ended by force.
-    pub timeout: Option<Duration>,
     /// What must not be worse after it than before.
     pub verify: Option<Verify>,
-    /// A terminal or a pipe.
-    pub io: Io,
+    /// What undoes it.
+    pub rollback: Option<Rollback>,
+    /// What says what it would touch, before it is run.
+    pub preview: Option<Preview>,
     /// How long it stays armed, where it differs from the plan's.
     pub lapse: Option<Duration>,
     /// After this nothing can be undone.
     pub point_of_no_return: bool,
     /// The last cross-check starts it.
     pub run_on_clear: bool,
+    /// Parameters that shadows type from their own copy of the runbook before their check counts.
+    pub readback: Vec<String>,
     /// Only a signature of a security key that was touched counts as a cross-check.
     pub require_touch: bool,
     /// What it touches, in words.
@@ -386,10 +408,74 @@ pub struct Step {
 }
 
 impl Step {
+    /// Everything it may run.
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        let preview = self.preview.iter().map(|preview| &preview.command);
+        let rollback = self.rollback.iter().map(|rollback| &rollback.command);
+        std::iter::once(&self.command).chain(preview).chain(rollback)
+    }
+    /// One of its commands.
+    pub fn command_of(&self, part: Part) -> Option<&Command> {
+        match part {
+            Part::Step => Some(&self.command),
+            Part::Preview => self.preview.as_ref().map(|preview| &preview.command),
+            Part::Rollback => self.rollback.as_ref().map(|rollback| &rollback.command),
+        }
+    }
+    /// What that command is held against once it ended well. A rollback that says nothing of its own is held against what
+    /// the step is: what was before the step must be back.
+    pub fn verify_of(&self, part: Part) -> Option<&Verify> {
+        match part {
+            Part::Step => self.verify.as_ref(),
+            Part::Preview => None,
+            Part::Rollback => self.rollback.as_ref()?.verify.as_ref().or(self.verify.as_ref()),
+        }
+    }
+    /// The keys of the secrets that their environments name, each once.
+    pub fn secrets(&self) -> std::collections::BTreeSet<String> {
+        self.commands().flat_map(Command::secrets).collect()
+    }
+}
+
+/// Something a plan runs, and all it is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The words.
+    pub run: Run,
+    /// Extra environment, values may be templates, and alone of all may name secrets.
+    pub env: BTreeMap<String, Template>,
+    /// Where it runs; relative to the plan's folder. The plan's folder where none is given.
+    pub cwd: Option<Template>,
+    /// What is fed to it; nothing (`/dev/null`) where none is given and `io` is `pipe`.
+    pub stdin: Option<Stdin>,
+    /// Its script runs from a sealed copy of what was hashed.
+    pub sealed: bool,
+    /// Files hashed when armed, relative to `cwd`.
+    pub files: Vec<Template>,
+    /// When it is ended by force.
+    pub timeout: Option<Duration>,
+    /// A terminal or a pipe.
+    pub io: Io,
+}
+
+impl Command {
     /// The keys of the secrets its environment names, each once.
     pub fn secrets(&self) -> std::collections::BTreeSet<String> {
         self.env.values().flat_map(Template::secrets).collect()
     }
+}
+
+/// What undoes a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollback {
+    /// What is run.
+    pub command: Command,
+    /// Whether it runs by itself where the step ended with an exit code other than 0, or made something worse.
+    pub automatic: bool,
+    /// What brings back must look like before, where that differs from what the step is held against.
+    pub verify: Option<Verify>,
+    /// Steps that must be done once it ran, before the session ends.
+    pub contain: Vec<StepId>,
 }
 
 /// What a step is held against once it has run.
@@ -502,10 +588,21 @@ impl Plan {
         step.lapse.unwrap_or(self.lapse)
     }
 
-    /// Everyone who may lead or shadow, each once, the leads first.
+    /// The checklist item of that id.
+    pub fn item(&self, id: &ItemId) -> Option<&Item> {
+        self.checklist.iter().find(|item| item.id == *id)
+    }
+
+    /// The seat of that name.
+    pub fn seat(&self, name: &str) -> Option<&Seat> {
+        self.crew.seats.iter().find(|seat| seat.name == name)
+    }
+
+    /// Everyone who may lead, shadow or take a seat, each once, the leads first.
     pub fn crew(&self) -> Vec<&Principal> {
         let mut seen = std::collections::BTreeSet::new();
-        self.crew.lead.iter().chain(&self.crew.shadow).filter(|p| seen.insert(*p)).collect()
+        let seats = self.crew.seats.iter().flat_map(|seat| &seat.who);
+        self.crew.lead.iter().chain(&self.crew.shadow).chain(seats).filter(|p| seen.insert(*p)).collect()
     }
 
     /// Everyone the plan names, each once, the leads first.
@@ -515,7 +612,7 @@ impl Plan {
             _ => &[],
         };
         let mut seen = std::collections::BTreeSet::new();
-        self.crew.lead.iter().chain(&self.crew.shadow).chain(named).filter(|p| seen.insert(*p)).collect()
+        self.crew().into_iter().chain(named).filter(|p| seen.insert(*p)).collect()
     }
 
     /// The parameters' values: those given, else the defaults. Names that are not declared and values that do not match

@@ -5,8 +5,8 @@ use super::problem::{PlanError, Problem};
 use super::table::{Context, Table, Value};
 use super::units::is_identifier;
 use super::{
-    Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch, recovery,
-    steps, watches,
+    Changes, Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch,
+    WatchKind, before, notify, people, recovery, steps, watches,
 };
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId, is_hidden};
@@ -42,16 +42,19 @@ const KEYS: &[&str] = &[
     "lapse",
     "on_shadow_lost",
     "shadow_grace",
+    "break_glass",
     "crew",
+    "poll",
+    "checklist",
     "params",
     "secrets",
     "recovery",
     "watch",
     "step",
+    "notify",
 ];
-const REFUSED: &[&str] = &["checklist", "notify", "poll"];
-const CREW_KEYS: &[&str] = &["allowed_signers", "lead", "shadow", "observer"];
-const CREW_REFUSED: &[&str] = &["seat"];
+const REFUSED: &[&str] = &[];
+const CREW_KEYS: &[&str] = &["allowed_signers", "lead", "shadow", "observer", "seat"];
 
 pub(super) fn parse(origin: &str, text: &str) -> Result<Plan, PlanError> {
     if text.len() > TEXT_BYTES_MAX {
@@ -119,12 +122,16 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
     // Parameters and secrets first: every template after them is checked against their names.
     let params = top.get("params").map_or_else(|| Some(BTreeMap::new()), |value| read_params(&value));
     let secrets = top.get("secrets").map_or_else(|| Some(BTreeMap::new()), |value| read_secrets(&value));
+    let params_of_secrets = cx.used_since(0);
     let crew = read_crew(&top);
+    let checklist = before::read_checklist(&top, crew.as_ref());
+    let poll = before::read_poll(&top, crew.as_ref(), checklist.as_deref());
     let watch_tables = top.tables("watch", WATCHES_MAX);
-    let mut watches = read_watches(&watch_tables);
+    let (mut watches, params_of_watches) = read_watches(&watch_tables);
     let recovery = read_recovery(&top.tables("recovery", RECOVERY_MAX), &watch_tables);
     let steps = read_steps(&top.tables("step", STEPS_MAX), &watch_tables, crew.as_ref());
 
+    let notify = notify::read(&top.tables("notify", notify::TABLES_MAX));
     let name = top.require("name", "expected name = \"what this release is called\"").and_then(|v| v.words());
     let environment = top.require("environment", "expected environment = \"where it happens\"").and_then(|v| v.words());
     let expected = top.duration("expected");
@@ -132,6 +139,7 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
         watches::credential::outlive(&watch_tables, watches, expected);
         watches::session::of_plan(watches, name.as_deref().unwrap_or_default());
     }
+    let break_glass = people::break_glass(&top, crew.as_ref());
     let lost = [("hold", ShadowLost::Hold), ("warn", ShadowLost::Warn)];
     Some(Plan {
         text: cx.text.into(),
@@ -140,14 +148,21 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
         lapse: top.duration("lapse").unwrap_or(LAPSE),
         on_shadow_lost: top.get("on_shadow_lost").and_then(|v| v.choice(&lost)).unwrap_or(ShadowLost::Hold),
         shadow_grace: top.duration("shadow_grace").unwrap_or(SHADOW_GRACE),
+        break_glass: break_glass?,
         name: name?,
         environment: environment?,
         crew: crew?,
+        checklist: checklist?,
+        poll: poll?,
         params: params?,
         secrets: secrets?,
         recovery: recovery?,
         watches: watches?,
         steps: steps?,
+        notify: notify?,
+        params_of_secrets,
+        params_of_watches,
+        changes: Changes::default(),
     })
 }
 
@@ -255,7 +270,7 @@ fn read_command(value: &Value<'_>) -> Option<Vec<Template>> {
 
 fn read_crew(top: &Table<'_>) -> Option<Crew> {
     let label = "expected a table [crew] with lead = [\"…\"]";
-    let crew = top.require("crew", label)?.table("the crew", CREW_KEYS, CREW_REFUSED)?;
+    let crew = top.require("crew", label)?.table("the crew", CREW_KEYS, &[])?;
     let lead = crew.require("lead", "expected lead = [\"somebody@example.org\"]").and_then(|lead| {
         let names = read_principals(&lead)?;
         if names.is_empty() { lead.wrong("nobody may lead", "expected at least one name") } else { Some(names) }
@@ -273,10 +288,11 @@ fn read_crew(top: &Table<'_>) -> Option<Crew> {
         None => Some(None),
         Some(value) => value.words().map(Some), // a plan that names an empty file must not fly without any
     };
-    Some(Crew { allowed_signers: allowed_signers?, lead: lead?, shadow: shadow?, observer: observer? })
+    let seats = before::read_seats(&crew);
+    Some(Crew { allowed_signers: allowed_signers?, lead: lead?, shadow: shadow?, observer: observer?, seats: seats? })
 }
 
-fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {
+pub(super) fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {
     let items = value.items("names")?;
     let mut seen = BTreeSet::new();
     let names = items.iter().map(|item| {
@@ -293,12 +309,29 @@ fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {
     names.collect::<Vec<_>>().into_iter().collect()
 }
 
-fn read_watches(tables: &[Value<'_>]) -> Option<Vec<Watch>> {
+/// The watches, and the parameters that decide what each of them looks at.
+fn read_watches(tables: &[Value<'_>]) -> (Option<Vec<Watch>>, BTreeMap<WatchId, BTreeSet<String>>) {
     told_twice(tables, "watch");
-    let mut read: Vec<_> = tables.iter().map(watches::read).collect();
     let ids: Vec<_> = tables.iter().map(id_of).collect();
+    let mut params = BTreeMap::new();
+    let mut read = vec![];
+    for (table, id) in tables.iter().zip(&ids) {
+        let before = table.cx.used();
+        read.push(watches::read(table));
+        params.extend(id.clone().map(|id| (id, table.cx.used_since(before))));
+    }
     watches::compare::resolve(tables, &ids, &mut read);
-    read.into_iter().collect()
+    let read: Option<Vec<Watch>> = read.into_iter().collect();
+    // What is compared comes from other watches, which may be compares themselves.
+    for _ in read.iter().flatten() {
+        for watch in read.iter().flatten() {
+            let WatchKind::Compare(compare) = &watch.kind else { continue };
+            let named = compare.formula.watches().into_iter().filter_map(|id| params.get(id)).flatten();
+            let named: Vec<_> = named.cloned().collect();
+            params.entry(watch.id.clone()).or_default().extend(named);
+        }
+    }
+    (read, params)
 }
 
 fn read_recovery(tables: &[Value<'_>], watches: &[Value<'_>]) -> Option<Vec<Recovery>> {
@@ -315,7 +348,20 @@ fn read_steps(tables: &[Value<'_>], watches: &[Value<'_>], crew: Option<&Crew>) 
     let step_ids: Vec<Option<&str>> = step_names.iter().map(|id| id.as_ref().map(WatchId::as_str)).collect();
     let around = steps::Around { watches: &watch_ids, steps: &step_ids, crew };
     let read: Vec<_> = tables.iter().enumerate().map(|(index, table)| steps::read(table, index, &around)).collect();
-    read.into_iter().collect()
+    let mut steps: Vec<Step> = read.into_iter().collect::<Option<_>>()?;
+    // What only contains a rollback stands in nobody's way: by itself it waits for nothing, and nothing waits for it.
+    let contained: BTreeSet<_> = steps.iter().flat_map(|step| &step.rollback).flat_map(|r| r.contain.clone()).collect();
+    let mut above = None;
+    for (step, table) in steps.iter_mut().zip(tables) {
+        let contains = contained.contains(&step.id);
+        if table.field("after").is_none() {
+            step.after = above.clone().filter(|_| !contains).into_iter().collect();
+        }
+        if !contains {
+            above = Some(step.id.clone());
+        }
+    }
+    Some(steps)
 }
 
 /// The id of a step or watch, before the rest of it is read: gates and `after` may name what turns out to be wrong, and

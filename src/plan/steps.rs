@@ -1,42 +1,35 @@
 //! `[[step]]`: what is done, how much is asked before it, and what it waits for. Start at [`read`].
 
+use super::command;
 use super::parse::unknown_id;
+use super::people;
+use super::preview;
 use super::table::{Table, Value};
-use super::units::is_identifier;
-use super::{Class, Crew, Gate, Io, Stdin, Step, Template, Verified, Verify, Worse};
+use super::{Class, Crew, Gate, Rollback, Step, Verified, Verify, Worse};
 use crate::name::{StepId, WatchId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 const KEYS: &[&str] = &[
-    "id",
-    "title",
-    "class",
-    "run",
-    "env",
-    "cwd",
-    "stdin",
-    "sealed",
-    "files",
     "gates",
     "after",
     "checks",
     "lapse",
     "expected",
-    "timeout",
     "verify",
-    "io",
-    "input",
+    "rollback",
+    "preview",
     "point_of_no_return",
     "expects_loss",
     "run_on_clear",
+    "readback",
     "require_touch",
     "touches",
     "undo",
     "half_way",
     "remains_in",
 ];
-const REFUSED: &[&str] = &["rollback", "preview", "readback", "until", "manual", "each", "on", "rehearse", "probe"];
+const REFUSED: &[&str] = &["until", "manual", "each", "on", "rehearse", "probe"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {
@@ -49,27 +42,17 @@ pub(super) struct Around<'p> {
 }
 
 pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Option<Step> {
-    let table = value.table("a step", KEYS, REFUSED)?;
+    let table = value.table("a step", &[&["id", "title", "class"], command::KEYS, KEYS].concat(), REFUSED)?;
     let id: Option<StepId> = table.require("id", "expected id = \"a-short-name\"").and_then(|id| id.name());
-    let run = match value.field("manual") {
+    let command = match value.field("manual") {
         Some(_) => None, // refused by its name already; asking for `run` as well would mislead
-        None => table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run()),
+        None => command::read(&table),
     };
     let classes = [Class::Routine, Class::Critical, Class::Irreversible].map(|class| (class.word(), class));
     let class = table.get("class").map_or(Some(Class::Routine), |class| class.choice(&classes));
     let checks = class.and_then(|class| read_checks(&table, class, around.crew));
     let point_of_no_return = table.boolean("point_of_no_return").unwrap_or(false);
-    refuse_automatic_rollback(value, point_of_no_return);
-    if let Some(input) = table.get("input").filter(|input| input.peek() != Some("none")) {
-        input.cx.refuse(input.span(), "`input` other than \"none\" in a step");
-    }
-    let files = table.get("files").map_or_else(
-        || Some(vec![]),
-        |files| {
-            let items: Vec<_> = files.items("paths")?.iter().map(|file| file.template(false)).collect();
-            items.into_iter().collect()
-        },
-    );
+    let rollback = table.get("rollback").map(|rollback| read_rollback(&rollback, point_of_no_return, index, around));
     let expects_loss = table.get("expects_loss").map_or_else(
         || Some(vec![]),
         |topics| {
@@ -77,23 +60,25 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
             items.into_iter().collect()
         },
     );
+    let readback = people::read_back(&table, checks);
     let gates = table.get("gates").map_or_else(|| Some(vec![]), |gates| read_gates(&gates, around.watches));
     let after = read_after(&table, index, around.steps);
-    let env = table.get("env").map_or_else(|| Some(BTreeMap::new()), |env| read_env(&env));
 
     let title = table.words("title").or_else(|| Some(id.as_ref()?.to_string()));
     Some(Step {
         class: class?,
         checks: checks?,
-        cwd: table.template("cwd"),
-        stdin: table.get("stdin").and_then(|stdin| read_stdin(&stdin)),
-        sealed: table.boolean("sealed").unwrap_or(false),
         expected: table.duration("expected"),
-        timeout: table.duration("timeout"),
+        rollback: rollback.map_or(Some(None), |rollback| rollback.map(Some))?,
         verify: table.get("verify").and_then(|verify| read_verify(&verify, around.watches)),
-        io: table.get("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)])).unwrap_or(Io::Pty),
+        preview: match table.get("preview") {
+            Some(given) => Some(preview::read(&given)?),
+            None => None,
+        },
         lapse: table.duration("lapse"),
         point_of_no_return,
+        adhoc: false,
+        deviations: vec![],
         run_on_clear: table.boolean("run_on_clear").unwrap_or(false),
         require_touch: table.boolean("require_touch").unwrap_or(false),
         touches: table.words("touches"),
@@ -102,10 +87,9 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         remains_in: table.words("remains_in"),
         id: id?,
         title: title?,
-        run: run?,
-        env: env?,
+        command: command?,
         expects_loss: expects_loss?,
-        files: files?,
+        readback: readback?,
         gates: gates?,
         after: after?,
     })
@@ -157,12 +141,37 @@ fn shadows(able: usize) -> String {
     }
 }
 
-/// Undoing by itself what cannot be undone is wrong in any version, so it is told beside the refusal of `rollback`.
-fn refuse_automatic_rollback(value: &Value<'_>, point_of_no_return: bool) {
-    let automatic = value.field("rollback").and_then(|rollback| rollback.field("automatic"));
-    if let Some(automatic) = automatic.filter(|automatic| point_of_no_return && automatic.is_true()) {
+/// `rollback = { run = […], automatic = true, verify = {…}, contain = ["a step"] }`, with every key of a command.
+fn read_rollback(value: &Value<'_>, point_of_no_return: bool, index: usize, around: &Around<'_>) -> Option<Rollback> {
+    let keys = [command::KEYS, &["automatic", "verify", "contain"]].concat();
+    let table = value.table("a rollback", &keys, &[])?;
+    if let Some(automatic) = table.get("automatic").filter(|automatic| point_of_no_return && automatic.is_true()) {
         automatic.wrong::<()>("an automatic rollback on a point of no return", "nothing can be undone after this step");
     }
+    let known: Vec<&str> = around.steps.iter().copied().flatten().collect();
+    let contain = table.get("contain").map_or_else(
+        || Some(vec![]),
+        |steps| {
+            let known_step = |item: Value<'_>| {
+                let id: StepId = item.name()?;
+                if !known.contains(&id.as_str()) {
+                    let label = unknown_id(item.cx, id.as_str(), &known);
+                    return item.wrong(format!("there is no step {:?}", id.as_str()), label);
+                }
+                if around.steps.get(index).copied().flatten() == Some(id.as_str()) {
+                    return item.wrong("a step cannot contain its own rollback", "expected another step");
+                }
+                Some(id)
+            };
+            steps.items("step ids")?.into_iter().map(known_step).collect()
+        },
+    );
+    Some(Rollback {
+        automatic: table.boolean("automatic").unwrap_or(false),
+        verify: table.get("verify").and_then(|verify| read_verify(&verify, around.watches)),
+        command: command::read(&table)?,
+        contain: contain?,
+    })
 }
 
 fn read_gates(value: &Value<'_>, watches: &[&str]) -> Option<Vec<Gate>> {
@@ -257,36 +266,4 @@ fn read_after(table: &Table<'_>, index: usize, steps: &[Option<&str>]) -> Option
         item.wrong(format!("there is no step {:?}", id.as_str()), unknown_id(item.cx, id.as_str(), &known))
     });
     after.collect::<Vec<_>>().into_iter().collect()
-}
-
-fn read_stdin(value: &Value<'_>) -> Option<Stdin> {
-    if !value.is_table() {
-        return value.template(true).map(Stdin::Text);
-    }
-    let table = value.table("a standard input", &["file"], &[])?;
-    table.require("file", "expected file = \"a path\"")?.template(false).map(Stdin::File)
-}
-
-fn read_env(value: &Value<'_>) -> Option<BTreeMap<String, Template>> {
-    let entries = value.entries()?.into_iter().map(|(span, name, value)| {
-        if !is_identifier(name) {
-            let message = format!("a variable cannot be called `{name}`");
-            value.cx.problem(span, message, "expected letters, digits and _");
-            return None;
-        }
-        let template = value.secret_template()?;
-        if !template.secrets().is_empty() && decides_what_runs(name) {
-            let message = format!("`{name}` cannot be a secret");
-            value.cx.problem(value.span(), message, "it decides what runs, and people must see that");
-        }
-        Some((name.to_owned(), template))
-    });
-    entries.collect::<Vec<_>>().into_iter().collect()
-}
-
-/// Variables by which something else runs than the command line says.
-fn decides_what_runs(name: &str) -> bool {
-    ["PATH", "HOME", "ENV", "BASH_ENV", "SHELL", "IFS"].contains(&name)
-        || name.starts_with("LD_")
-        || name.starts_with("DYLD_")
 }

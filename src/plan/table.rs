@@ -7,6 +7,7 @@ use super::units::{is_identifier, nearest, parse_bytes, parse_duration};
 use super::{Expected, Run, Template};
 use crate::name::is_hidden;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 use toml::Spanned;
@@ -29,11 +30,18 @@ pub(super) struct Context<'a> {
     problems: RefCell<Vec<Problem>>,
     params: RefCell<Vec<String>>,
     secrets: RefCell<Vec<String>>,
+    used: RefCell<Vec<String>>,
 }
 
 impl<'a> Context<'a> {
     pub fn new(text: &'a str) -> Self {
-        Self { text, problems: RefCell::default(), params: RefCell::default(), secrets: RefCell::default() }
+        Self {
+            text,
+            problems: RefCell::default(),
+            params: RefCell::default(),
+            secrets: RefCell::default(),
+            used: RefCell::default(),
+        }
     }
     pub fn problem(&self, span: Span, message: impl Into<String>, label: impl Into<String>) {
         self.push(span, message.into(), label.into(), None);
@@ -70,8 +78,20 @@ impl<'a> Context<'a> {
     pub fn declare(&self, param: &str) {
         self.params.borrow_mut().push(param.to_owned());
     }
+    /// The declared parameters.
+    pub fn declared(&self) -> Vec<String> {
+        self.params.borrow().clone()
+    }
     pub fn declare_secret(&self, key: &str) {
         self.secrets.borrow_mut().push(key.to_owned());
+    }
+    /// How often a parameter stood in a text so far.
+    pub fn used(&self) -> usize {
+        self.used.borrow().len()
+    }
+    /// The parameters that stood in a text since.
+    pub fn used_since(&self, count: usize) -> BTreeSet<String> {
+        self.used.borrow().iter().skip(count).cloned().collect()
     }
     pub fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
@@ -502,6 +522,7 @@ impl<'a> Value<'a> {
         }
         let params = self.cx.params.borrow();
         if params.iter().any(|param| param == name) {
+            self.cx.used.borrow_mut().push(name.to_owned());
             return;
         }
         let label = match self.cx.nearest(name, params.iter().map(String::as_str)) {
@@ -516,7 +537,7 @@ impl<'a> Value<'a> {
         let message = format!("a secret in `{}`", self.key);
         let help = "let the command read it from a variable: env = { KEY = \"{{ secret.KEY }}\" }; everything else stands \
                     in the transcript, and a command line in `ps`";
-        self.cx.problem_with_help(span, message, "secrets are for values in a step's `env` alone", help);
+        self.cx.problem_with_help(span, message, "secrets are for a step's `env` and for `webhook` alone", help);
     }
 
     fn secret(&self, span: Span, key: &str) {

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 
 /// A text with parameters in it, checked when the plan was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(String);
+pub struct Template {
+    text: String,
+    /// Nothing in it is filled in: braces are braces.
+    literal: bool,
+}
 
 /// Why a template could not be filled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,11 +34,15 @@ impl Template {
     /// Checks the syntax.
     pub fn new(text: &str) -> Result<Self, String> {
         engine().template_from_str(text).map_err(|error| error.to_string())?;
-        Ok(Self(text.to_owned()))
+        Ok(Self { text: text.to_owned(), literal: false })
+    }
+    /// A text that stands for itself, as somebody typed it.
+    pub fn literal(text: &str) -> Self {
+        Self { text: text.to_owned(), literal: true }
     }
     /// As it stands in the plan.
     pub fn text(&self) -> &str {
-        &self.0
+        &self.text
     }
     /// The parameters it names.
     pub fn names(&self) -> Vec<String> {
@@ -47,8 +55,11 @@ impl Template {
         self.undeclared().iter().filter_map(|name| secret_key(name)).map(str::to_owned).collect()
     }
     fn undeclared(&self) -> Vec<String> {
+        if self.literal {
+            return vec![];
+        }
         let engine = engine();
-        let Ok(template) = engine.template_from_str(&self.0) else {
+        let Ok(template) = engine.template_from_str(&self.text) else {
             return vec![];
         }; // checked by `new`
         let mut names: Vec<_> = template.undeclared_variables(true).into_iter().collect();
@@ -64,14 +75,19 @@ impl Template {
         self.render_with(params, self.secrets().into_iter().map(|key| (key.clone(), secret(&key))).collect())
     }
     fn render_with(&self, params: &Params, secrets: BTreeMap<String, String>) -> Result<String, RenderError> {
-        let error = |why: String| RenderError { text: self.0.clone(), why };
+        if self.literal {
+            return Ok(self.text.clone());
+        }
+        let error = |why: String| RenderError { text: self.text.clone(), why };
         if let Some(missing) = self.names().into_iter().find(|name| !params.contains_key(name)) {
-            return Err(error(format!("parameter {missing:?} has no value; give it with --param {missing}=VALUE")));
+            return Err(error(format!(
+                "parameter {missing:?} has no value; the lead gives it one with `set {missing}=VALUE` (or --param {missing}=VALUE at the start)"
+            )));
         }
         let secret = minijinja::Value::from(secrets);
         let values = params.iter().map(|(name, value)| (name.as_str(), minijinja::Value::from(value.as_str())));
         let values: BTreeMap<_, _> = values.chain([("secret", secret)]).collect();
-        engine().render_str(&self.0, values).map_err(|e| error(e.to_string()))
+        engine().render_str(&self.text, values).map_err(|e| error(e.to_string()))
     }
 }
 

@@ -47,9 +47,9 @@ fn standard_input_is_a_text_or_a_file() {
         Plan::parse("plan.toml", &text).map(|plan| plan.steps[0].clone()).map_err(|error| error.to_string())
     };
     let template = |text: &str| Template::new(text).unwrap();
-    assert_eq!(step("stdin = \"yes\\n\"").unwrap().stdin, Some(Stdin::Text(template("yes\n"))));
-    assert_eq!(step("stdin = { file = \"a.sql\" }").unwrap().stdin, Some(Stdin::File(template("a.sql"))));
-    assert!(step("sealed = true").unwrap().sealed && !step("").unwrap().sealed);
+    assert_eq!(step("stdin = \"yes\\n\"").unwrap().command.stdin, Some(Stdin::Text(template("yes\n"))));
+    assert_eq!(step("stdin = { file = \"a.sql\" }").unwrap().command.stdin, Some(Stdin::File(template("a.sql"))));
+    assert!(step("sealed = true").unwrap().command.sealed && !step("").unwrap().command.sealed);
     for (line, says) in [
         ("stdin = {}", "has no `file`"),
         ("stdin = { path = \"a\" }", "unknown key `path`"),
@@ -89,7 +89,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(plan.steps[1].after, [StepId::new("s").unwrap()]);
     assert_eq!(plan.steps[2].after, [StepId::new("s").unwrap()]);
     assert_eq!(plan.steps[0].after, []);
-    assert_eq!((plan.steps[0].title.as_str(), plan.steps[0].io), ("s", Io::Pty));
+    assert_eq!((plan.steps[0].title.as_str(), plan.steps[0].command.io), ("s", Io::Pty));
 }
 
 #[test]
@@ -256,13 +256,7 @@ fn what_a_step_is_verified_with_is_read_whole_or_refused() {
 #[test]
 fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
     let step = |key: &str, value: &str| (key.to_owned(), format!("{HEAD}{STEP}{key} = {value}\n"));
-    let top = |key: &str, line: &str| (key.to_owned(), HEAD.replacen("[crew]", &format!("{line}\n[crew]"), 1));
-    let crew = |key: &str, line: &str| (key.to_owned(), format!("{HEAD}{line}\n"));
-    let tail = |key: &str, lines: &str| (key.to_owned(), format!("{HEAD}{lines}\n"));
     let mut cases = vec![
-        step("rollback", "{ run = [\"x\"] }"),
-        step("preview", "{ run = [\"x\"] }"),
-        step("readback", "[\"i\"]"),
         step("until", "\"w\""),
         step("manual", "\"press the button\""),
         step("each", "{ file = \"f\", first = 1, then = 2 }"),
@@ -271,10 +265,6 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         step("probe", "[\"x\"]"),
         step("input", "\"lead\""),
         step("input", "\"hidden-only\""),
-        top("poll", "poll = true"),
-        crew("seat", "[[crew.seat]]\nname = \"n\"\nwho = [\"x\"]"),
-        tail("checklist", "[[checklist]]\nid = \"c\"\nask = \"?\""),
-        tail("notify", "[[notify]]\non = [\"closed\"]"),
     ];
     cases.push(("lakefs".to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"lakefs\"\nwhatever = 1\n")));
     for (name, text) in cases {
@@ -287,6 +277,31 @@ fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
         assert!(text[problem.span.clone()].contains(name) || name == "input", "{name}: {problem:?}");
     }
     parsed(&format!("{HEAD}{STEP}input = \"none\"\n"));
+}
+
+#[test]
+fn a_rollback_is_a_command_with_what_must_follow_it() {
+    let steps = |rollback: &str| {
+        format!(
+            "{HEAD}{WATCH}[[step]]\nid = \"a\"\nrun = \"x\"\nrollback = {rollback}\n[[step]]\nid = \"pause\"\nrun = \"x\"\n[[step]]\nid = \"z\"\nrun = \"x\"\n"
+        )
+    };
+    let plan = parsed(&steps("{ run = [\"u\"], timeout = \"5s\", automatic = true, contain = [\"pause\"] }"));
+    let rollback = plan.steps[0].rollback.as_ref().unwrap();
+    assert!(rollback.automatic && rollback.command.timeout == Some(Duration::from_secs(5)));
+    assert_eq!(rollback.contain, [StepId::new("pause").unwrap()]);
+    // What only contains a rollback stands in nobody's way: it waits for nothing, and nothing waits for it.
+    assert!(plan.steps[1].after.is_empty());
+    assert_eq!(plan.steps[2].after, [StepId::new("a").unwrap()]);
+    for (rollback, says) in [
+        ("{ automatic = true }", "run"),
+        ("{ run = [\"u\"], contain = [\"pausee\"] }", "there is no step \"pausee\""),
+        ("{ run = [\"u\"], contain = [\"a\"] }", "a step cannot contain its own rollback"),
+        ("{ run = [\"u\"], gates = [\"w\"] }", "unknown key `gates` in a rollback"),
+    ] {
+        let found = messages(&steps(rollback));
+        assert!(found.iter().any(|message| message.contains(says)), "{rollback}: {found:?}");
+    }
 }
 
 #[test]
@@ -378,7 +393,7 @@ fn braces_that_are_meant_are_written_in_quotes() {
     let plan = parsed(&format!(
         "{HEAD}[[step]]\nid = \"s\"\nrun = '''docker ps --format '{{{{ \"{{{{\" }}}}.Names}}}}' '''\n"
     ));
-    let argv = plan.steps[0].run.argv(&Params::new()).unwrap();
+    let argv = plan.steps[0].command.run.argv(&Params::new()).unwrap();
     assert_eq!(argv[3], "docker ps --format '{{.Names}}' ");
 }
 
@@ -488,5 +503,44 @@ proptest! {
             text.splice(at..end, put.chars());
         }
         survives(&text.into_iter().collect::<String>());
+    }
+}
+
+#[test]
+fn seats_a_checklist_and_a_poll_go_together() {
+    let with = |crew: &str, rest: &str| format!("{HEAD}{crew}\n{rest}\n");
+    const SEAT: &str = "[[crew.seat]]\nname = \"status page\"\nwho = [\"s\", \"b\"]\n";
+    const ITEM: &str = "[[checklist]]\nid = \"restored\"\nask = \"By whom?\"\nanswer = \"text\"\n";
+    let plan = parsed(&with(SEAT, &format!("{ITEM}seat = \"status page\"\n")));
+    assert!(plan.poll && plan.checklist[0].answer == Asked::Text);
+    let names = |names: Vec<&Principal>| names.into_iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(plan.principals()), ["a", "b", "c", "s"], "a seat's holder needs a link");
+    assert_eq!(names(plan.crew()), ["a", "b", "c", "s"], "and a line in allowed_signers");
+    assert!(!parsed(HEAD).poll && parsed(&with("", ITEM)).poll && parsed(&with(SEAT, "")).poll);
+    let polled = |word: &str, rest: &str| HEAD.replacen("[crew]", &format!("poll = {word}\n[crew]"), 1) + rest;
+    assert!(parsed(&polled("true", "")).poll && !parsed(&polled("false", "")).poll);
+    for (text, says) in [
+        (polled("false", ITEM), "a plan with a checklist is polled"),
+        (polled("false", SEAT), "a plan with seats is polled"),
+        (polled("\"yes\"", ""), "`poll` has the wrong type"),
+        (with(SEAT, &format!("{ITEM}seat = \"status\"\n")), "there is no seat \"status\""),
+        (with("", &format!("{ITEM}seat = \"any\"\n")), "there is no seat \"any\""),
+        (with(&format!("{SEAT}{SEAT}"), ""), "two [[crew.seat]] tables have the name \"status page\""),
+        (with("", &format!("{ITEM}{ITEM}")), "two checklist tables have the id \"restored\""),
+        (with("", &ITEM.replace("text", "maybe")), "`answer` cannot be \"maybe\""),
+        (with("", "[[checklist]]\nid = \"x\"\nask = \"?\"\n"), "a checklist item has no `answer`"),
+        (
+            with("", "[[checklist]]\nid = \"x y\"\nask = \"?\"\nanswer = \"yes\"\n"),
+            "a checklist id may not contain ' '",
+        ),
+        (with("[[crew.seat]]\nname = \"x\"\n", ""), "a seat has no `who`"),
+        (with("[[crew.seat]]\nname = \"x\"\nwho = []\n", ""), "nobody may take the seat"),
+        (with("[[crew.seat]]\nname = \"x\"\nwho = [\"hub\"]\n", ""), "\"hub\" is what the hub signs as"),
+        (
+            with(&format!("[[crew.seat]]\nname = \"{}\"\nwho = [\"s\"]\n", "x".repeat(33)), ""),
+            "the seat's name is too long",
+        ),
+    ] {
+        assert_eq!(messages(&text), [says], "{text}");
     }
 }

@@ -81,11 +81,7 @@ impl Evidence {
                 }
             };
             let Some(session) = &mut session else {
-                let opened = Session::open(&line, head.hash).map_err(ReportError::from)?;
-                if opened.plan.step(step).is_none() {
-                    return Err(EvidenceError::NoSuchStep(step.clone()));
-                }
-                session = Some(opened);
+                session = Some(Session::open(&line, head.hash).map_err(ReportError::from)?);
                 continue;
             };
             let proof = signing::verify_line(session, &line)
@@ -104,6 +100,10 @@ impl Evidence {
             if begun && over && matches!(line.event, Event::CheckpointSigned { .. }) {
                 break; // its whole life, and the hub's signature over it
             }
+        }
+        // A step may have been typed long after the session opened.
+        if session.is_none_or(|session| session.plan.step(step).is_none()) {
+            return Err(EvidenceError::NoSuchStep(step.clone()));
         }
         match evidence.found.is_empty() {
             true => Err(EvidenceError::Nothing(step.clone())),

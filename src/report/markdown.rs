@@ -1,9 +1,12 @@
 //! The report as Markdown: what is written beside the transcript when a session closes.
 
+use super::before;
 use super::text::{code, fence, inline, quoted};
-use super::{Attempt, Report, ReportError, StepReport, Tail};
+use super::{Attempt, Exception, Kind, NotTold, Ran, Report, ReportError, StepReport, Tail};
+use super::{deviations, preview};
 use crate::clock::{At, human};
-use crate::event::{Compared, Outcome, Settled};
+use crate::event::{CommandSeen, Compared, Outcome, Settled};
+use crate::plan::Occasion;
 use crate::session::vouching;
 use crate::transcript::verify::Verdict;
 use std::fmt::Write as _;
@@ -40,11 +43,14 @@ pub fn markdown(report: &Report) -> String {
     let mut out = String::new();
     // Writing to a `String` cannot fail.
     let _ = header(&mut out, report)
+        .and_then(|()| deviations::section(&mut out, report))
         .and_then(|()| crew(&mut out, report))
+        .and_then(|()| before::markdown(&mut out, &report.before))
         .and_then(|()| steps(&mut out, report))
         .and_then(|()| stops(&mut out, report))
         .and_then(|()| watches(&mut out, report))
         .and_then(|()| ways_back(&mut out, report))
+        .and_then(|()| told(&mut out, report))
         .and_then(|()| words(&mut out, report));
     out
 }
@@ -56,6 +62,7 @@ fn moment(at: At) -> String {
 
 fn header(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(out, "# Release report: {}\n", inline(&report.plan_name))?;
+    exceptions(out, report)?;
     match &report.verdict {
         Verdict::Intact { .. } => {}
         verdict => writeln!(
@@ -102,6 +109,42 @@ fn header(out: &mut String, report: &Report) -> std::fmt::Result {
         row("Output", inline(&output.to_string()))?;
     }
     writeln!(out, "\nTimes are UTC.\n")
+}
+
+/// Before anything else: what was done beside the usual way, the worst first.
+fn exceptions(out: &mut String, report: &Report) -> std::fmt::Result {
+    let rank = |exception: &&Exception| match exception.kind {
+        Kind::BreakGlass { .. } => 0,
+        Kind::Waived { .. } => 1,
+        Kind::Skipped { .. } => 2,
+    };
+    let mut all: Vec<_> = report.exceptions.iter().collect();
+    all.sort_by_key(rank);
+    for exception in &all {
+        let step = report.steps.iter().find(|step| step.id == exception.step);
+        let step = step.map_or_else(|| exception.step.to_string(), |step| format!("{:02} {}", step.number, step.id));
+        let (at, by, why) = (exception.at.clock(), inline(exception.by.as_str()), inline(&exception.why));
+        match &exception.kind {
+            Kind::BreakGlass { attempt, missing } => {
+                let s = if *missing == 1 { "" } else { "s" };
+                writeln!(
+                    out,
+                    "> **BREAK GLASS: step {step} was cleared by {by} alone** at {at}, attempt {attempt}, {missing} \
+                     cross-check{s} missing: {why}\n>"
+                )?;
+            }
+            Kind::Waived { attempt, watch, status } => writeln!(
+                out,
+                "> **Waived: gate {watch}, {}**, for attempt {attempt} of step {step}, by {by} at {at}: {why}\n>",
+                status.word()
+            )?,
+            Kind::Skipped { agreed } => {
+                let agreed = inline(agreed.as_str());
+                writeln!(out, "> **Skipped: step {step}**, by {agreed} and {by} at {at}: {why}\n>")?;
+            }
+        }
+    }
+    if all.is_empty() { Ok(()) } else { writeln!(out) }
 }
 
 fn crew(out: &mut String, report: &Report) -> std::fmt::Result {
@@ -164,17 +207,6 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
     let point = if covers.point_of_no_return { ", **point of no return**" } else { "" };
     writeln!(out, "- class {}, cross-checks needed: {}{point}", inline(&covers.class), covers.checks)?;
     writeln!(out, "- digest {}", attempt.digest)?;
-    writeln!(out, "- executable {}, SHA-256 {}", code(&covers.exe.path), covers.exe.sha256)?;
-    if covers.sealed {
-        writeln!(out, "- run from a sealed copy of it")?;
-    }
-    if let Some(file) = &covers.stdin_file {
-        writeln!(out, "- standard input {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
-    }
-    for file in &covers.files {
-        writeln!(out, "- file {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
-    }
-    writeln!(out, "- in {} on {} as {}", code(&covers.cwd), inline(&covers.host), inline(&covers.user))?;
     for (name, words) in &covers.words {
         writeln!(out, "- plan says, {}: {}", inline(&name.replace('_', " ")), inline(words))?;
     }
@@ -182,24 +214,21 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         let age = human(Duration::from_millis(gate.age_ms));
         let (status, why) = (gate.reading.status.word(), inline(&gate.reading.why));
         writeln!(out, "- gate {} was {status} when armed, read {age} before: {why}", inline(gate.watch.as_str()))?;
+        if let Some(waived) = &gate.waived {
+            let (by, status) = (who(&waived.by), waived.status.word());
+            writeln!(out, "  - **waived** by {by} when it was {status}: {}", inline(&waived.why))?;
+        }
     }
-    let command: Vec<_> = covers.argv.iter().map(|word| quoted(word)).collect();
-    if !covers.env.is_empty() {
-        // Values stay in the transcript: the digest covers them, and a report is passed on further than a transcript.
-        let names: Vec<_> = covers.env.keys().map(|name| code(name)).collect();
-        writeln!(out, "- environment: {}", names.join(", "))?;
+    command(out, &covers.command)?;
+    preview::lines(out, covers)?;
+    if let Some(rollback) = &covers.rollback {
+        let when = if rollback.automatic { "by itself" } else { "when the lead asks for it" };
+        writeln!(out, "Checked together with it, its rollback, which runs {when}:\n")?;
+        command(out, &rollback.command)?;
     }
-    if !covers.secrets.is_empty() {
-        let keys: Vec<_> = covers.secrets.keys().map(|key| code(key)).collect();
-        writeln!(out, "- secrets: {}", keys.join(", "))?;
-    }
-    if let Some(stdin) = &covers.stdin {
-        writeln!(out, "- fed {} bytes on standard input", stdin.len())?;
-    }
-    writeln!(out, "\n{}", fence(&[command.join(" ")]))?;
-    for (number, word) in covers.argv.iter().enumerate().filter(|(_, word)| word.trim_end().contains('\n')) {
-        let lines: Vec<_> = word.trim_end().split('\n').collect();
-        writeln!(out, "Argument {number} of it, line by line:\n\n{}", fence(&lines))?;
+    for (at, by, field, right) in &attempt.read_back {
+        let word = if *right { "read back" } else { "**read back wrong**" };
+        writeln!(out, "- {} {} {word}: {}", at.clock(), who(by), inline(field))?;
     }
     for check in &attempt.checks {
         let quick = if check.is_very_quick() { " (**very quick**)" } else { "" };
@@ -223,35 +252,18 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
     if let Some((at, cause)) = &attempt.voided {
         writeln!(out, "- {} voided: {}", at.clock(), inline(cause))?;
     }
-    run(out, attempt)?;
+    run(out, &attempt.run)?;
     writeln!(out)?;
-    output(out, attempt)
-}
-
-fn run(out: &mut String, attempt: &Attempt) -> std::fmt::Result {
-    if let Some(at) = attempt.intended {
-        writeln!(out, "- {} the intent to run is on disk", at.clock())?;
-    }
-    if let (Some(at), Some(process)) = (attempt.started, &attempt.process) {
-        writeln!(out, "- {} started, process {}", at.clock(), process.pid)?;
-    }
-    for (at, by, force) in &attempt.interrupted {
-        let word = if *force { "killed" } else { "interrupted" };
-        writeln!(out, "- {} {word} by {}", at.clock(), inline(by.as_str()))?;
-    }
-    if let (Some(at), Some(end)) = (attempt.ended, &attempt.end) {
-        let took = attempt.started.map(|started| format!(" after {}", human(at.since(started)))).unwrap_or_default();
-        writeln!(out, "- {} ended: **{}**{took}", at.clock(), inline(&end.to_string()))?;
-    }
-    if let (true, Some(at)) = (attempt.lost, attempt.ended) {
-        writeln!(out, "- {} **outcome unknown**: the hub died while it ran", at.clock())?;
-    }
-    if let Some((at, verdict, compared)) = &attempt.verified {
-        writeln!(out, "- {} verified: **{}**", at.clock(), verdict.word())?;
-        for Compared { watch, before, after, verdict, why, .. } in compared {
-            let (was, is) = (before.status.word(), after.status.word());
-            writeln!(out, "  - {watch}: {was} → {is}, {}: {}", verdict.word(), inline(why))?;
+    output(out, &attempt.run)?;
+    for rollback in &attempt.rollbacks {
+        let at = rollback.run.intended.unwrap_or(attempt.armed).clock();
+        match rollback.automatic {
+            true => writeln!(out, "\n**Rolled back at {at}, as the plan says**: {}\n", inline(&rollback.why))?,
+            false => writeln!(out, "\n**Rolled back at {at} by {}**: {}\n", who(&rollback.by), inline(&rollback.why))?,
         }
+        run(out, &rollback.run)?;
+        writeln!(out)?;
+        output(out, &rollback.run)?;
     }
     if let Some((outcome, said)) = &attempt.settled {
         let word = match outcome {
@@ -264,15 +276,77 @@ fn run(out: &mut String, attempt: &Attempt) -> std::fmt::Result {
     Ok(())
 }
 
-fn output(out: &mut String, attempt: &Attempt) -> std::fmt::Result {
-    match &attempt.output_tail {
-        Tail::None if attempt.output_bytes == 0 => Ok(()),
-        Tail::None => writeln!(out, "It printed {} bytes.\n", attempt.output_bytes),
-        Tail::Missing => writeln!(out, "It printed {} bytes: OUTPUT MISSING.\n", attempt.output_bytes),
-        Tail::Expired => writeln!(out, "It printed {} bytes: OUTPUT EXPIRED.\n", attempt.output_bytes),
+/// One command as it was frozen.
+fn command(out: &mut String, command: &CommandSeen) -> std::fmt::Result {
+    writeln!(out, "- executable {}, SHA-256 {}", code(&command.exe.path), command.exe.sha256)?;
+    if command.sealed {
+        writeln!(out, "- run from a sealed copy of it")?;
+    }
+    if let Some(file) = &command.stdin_file {
+        writeln!(out, "- standard input {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
+    }
+    for file in &command.files {
+        writeln!(out, "- file {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
+    }
+    writeln!(out, "- in {} on {} as {}", code(&command.cwd), inline(&command.host), inline(&command.user))?;
+    let words: Vec<_> = command.argv.iter().map(|word| quoted(word)).collect();
+    if !command.env.is_empty() {
+        // Values stay in the transcript: the digest covers them, and a report is passed on further than a transcript.
+        let names: Vec<_> = command.env.keys().map(|name| code(name)).collect();
+        writeln!(out, "- environment: {}", names.join(", "))?;
+    }
+    if !command.secrets.is_empty() {
+        let keys: Vec<_> = command.secrets.keys().map(|key| code(key)).collect();
+        writeln!(out, "- secrets: {}", keys.join(", "))?;
+    }
+    if let Some(stdin) = &command.stdin {
+        writeln!(out, "- fed {} bytes on standard input", stdin.len())?;
+    }
+    writeln!(out, "\n{}", fence(&[words.join(" ")]))?;
+    for (number, word) in command.argv.iter().enumerate().filter(|(_, word)| word.trim_end().contains('\n')) {
+        let lines: Vec<_> = word.trim_end().split('\n').collect();
+        writeln!(out, "Argument {number} of it, line by line:\n\n{}", fence(&lines))?;
+    }
+    Ok(())
+}
+
+fn run(out: &mut String, run: &Ran) -> std::fmt::Result {
+    if let Some(at) = run.intended {
+        writeln!(out, "- {} the intent to run is on disk", at.clock())?;
+    }
+    if let (Some(at), Some(process)) = (run.started, &run.process) {
+        writeln!(out, "- {} started, process {}", at.clock(), process.pid)?;
+    }
+    for (at, by, force) in &run.interrupted {
+        let word = if *force { "killed" } else { "interrupted" };
+        writeln!(out, "- {} {word} by {}", at.clock(), inline(by.as_str()))?;
+    }
+    if let (Some(at), Some(end)) = (run.ended, &run.end) {
+        let took = run.started.map(|started| format!(" after {}", human(at.since(started)))).unwrap_or_default();
+        writeln!(out, "- {} ended: **{}**{took}", at.clock(), inline(&end.to_string()))?;
+    }
+    if let (true, Some(at)) = (run.lost, run.ended) {
+        writeln!(out, "- {} **outcome unknown**: the hub died while it ran", at.clock())?;
+    }
+    if let Some((at, verdict, compared)) = &run.verified {
+        writeln!(out, "- {} verified: **{}**", at.clock(), verdict.word())?;
+        for Compared { watch, before, after, verdict, why, .. } in compared {
+            let (was, is) = (before.status.word(), after.status.word());
+            writeln!(out, "  - {watch}: {was} → {is}, {}: {}", verdict.word(), inline(why))?;
+        }
+    }
+    Ok(())
+}
+
+fn output(out: &mut String, run: &Ran) -> std::fmt::Result {
+    match &run.output_tail {
+        Tail::None if run.output_bytes == 0 => Ok(()),
+        Tail::None => writeln!(out, "It printed {} bytes.\n", run.output_bytes),
+        Tail::Missing => writeln!(out, "It printed {} bytes: OUTPUT MISSING.\n", run.output_bytes),
+        Tail::Expired => writeln!(out, "It printed {} bytes: OUTPUT EXPIRED.\n", run.output_bytes),
         Tail::Lines { lines, more } => {
             let which = if *more { format!("the last {} lines:", lines.len()) } else { "all of it:".into() };
-            writeln!(out, "It printed {} bytes; {which}\n\n{}", attempt.output_bytes, fence(lines))
+            writeln!(out, "It printed {} bytes; {which}\n\n{}", run.output_bytes, fence(lines))
         }
     }
 }
@@ -334,6 +408,36 @@ fn ways_back(out: &mut String, report: &Report) -> std::fmt::Result {
     let name = |name: &Option<String>| name.as_ref().map_or_else(|| "**none**".into(), |name| inline(name));
     for turn in &report.turns_back {
         writeln!(out, "- {} {}, before: {}: {}", turn.at.clock(), name(&turn.to), name(&turn.from), inline(&turn.why))?;
+    }
+    writeln!(out)
+}
+
+fn told(out: &mut String, report: &Report) -> std::fmt::Result {
+    if report.told.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "## Told to others\n\n| who | how | of | told | not told |\n|---|---|---|---|---|")?;
+    for place in &report.told {
+        let on: Vec<_> = place.on.iter().map(|occasion| occasion.word()).collect();
+        let failed: usize = place.failures.iter().map(|failure| failure.of.len()).sum();
+        writeln!(out, "| {} | {} | {} | {} | {failed} |", inline(&place.name), place.by, on.join(", "), place.told)?;
+    }
+    writeln!(out)?;
+    let numbers = |of: &[u64]| of.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    for place in &report.told {
+        for NotTold { at, of, tries, why } in &place.failures {
+            let (at, name, of) = (at.clock(), inline(&place.name), numbers(of));
+            writeln!(out, "- {at} **{name} was not told** of line {of} (tries: {tries}): {}", inline(why))?;
+        }
+        for (seq, occasion) in &place.open {
+            let name = inline(&place.name);
+            match occasion {
+                Occasion::Closed => {
+                    writeln!(out, "- {name} is told of the end after the last line, which is line {seq}")?
+                }
+                _ => writeln!(out, "- nothing says whether {name} was told of line {seq} ({occasion})")?,
+            }
+        }
     }
     writeln!(out)
 }

@@ -3,12 +3,18 @@
 //! [`Report::of_file`] is the usual door: it judges the chain, folds the lines that hold, and looks at the output beside
 //! them. Nothing here is decided anew; where the transcript ends or breaks, the report ends and says so.
 
+pub mod before;
+mod deviations;
 pub mod evidence;
 pub mod markdown;
+mod people;
+mod preview;
 pub mod replay;
 pub mod text;
 
+pub use before::BeforeReport;
 pub use markdown::write_beside;
+pub use people::{Exception, Kind};
 
 use crate::clock::At;
 use crate::event::{
@@ -16,6 +22,7 @@ use crate::event::{
 };
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
+use crate::plan::{Notify, Occasion, Typed};
 use crate::session::steps::Phase;
 use crate::session::{OpenError, Said, Session, Told, price, step_of, story};
 use crate::transcript::output;
@@ -96,6 +103,8 @@ pub struct Report {
     pub output: Option<OutputVerdict>,
     /// Everyone who joined, in the order in which they came.
     pub crew: Vec<Member>,
+    /// What was said before the first critical step.
+    pub before: BeforeReport,
     /// Every step of the plan.
     pub steps: Vec<StepReport>,
     /// Every watch of the plan.
@@ -104,8 +113,12 @@ pub struct Report {
     pub ways_back: Vec<WayBackReport>,
     /// Every change of the best one that stood.
     pub turns_back: Vec<TurnBack>,
+    /// Exceptions, steps left out, steps cleared by one person alone.
+    pub exceptions: Vec<Exception>,
     /// Every time the line was stopped.
     pub stops: Vec<Stop>,
+    /// Everyone outside the crew whom the plan has told.
+    pub told: Vec<PlaceReport>,
     /// Every request that was refused.
     pub refusals: Vec<Refused>,
     /// Everything that was said.
@@ -163,6 +176,8 @@ pub struct Attempt {
     /// What exactly was armed, gates as they were included.
     pub covers: Frozen,
     pub opened: BTreeMap<Principal, At>,
+    /// Fields that were typed from somebody's own runbook, and whether that was right.
+    pub read_back: Vec<(At, Principal, String, bool)>,
     pub checks: Vec<Checked>,
     pub objections: Vec<Said>,
     pub withdrawn: Vec<(At, Principal)>,
@@ -171,6 +186,17 @@ pub struct Attempt {
     pub cleared: Option<At>,
     /// Who pressed run, and when.
     pub requested: Option<(At, Principal)>,
+    /// What became of its command.
+    pub run: Ran,
+    /// What undid it, each try.
+    pub rollbacks: Vec<RolledBack>,
+    pub settled: Option<(Settled, Said)>,
+}
+
+/// A command that ran, or was meant to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[allow(missing_docs)]
+pub struct Ran {
     pub intended: Option<At>,
     pub process: Option<Process>,
     pub started: Option<At>,
@@ -183,7 +209,17 @@ pub struct Attempt {
     pub interrupted: Vec<(At, Principal, bool)>,
     pub output_bytes: u64,
     pub output_tail: Tail,
-    pub settled: Option<(Settled, Said)>,
+}
+
+/// What undid a step, or was meant to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct RolledBack {
+    pub by: Principal,
+    /// Whether the plan had it run by itself.
+    pub automatic: bool,
+    pub why: String,
+    pub run: Ran,
 }
 
 /// A yes.
@@ -205,10 +241,11 @@ impl Checked {
 }
 
 /// The last lines a command printed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Default, Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tail {
     /// Nothing was printed, or nobody looked.
+    #[default]
     None,
     /// The file was deleted by `crosscheck expire`: OUTPUT EXPIRED.
     Expired,
@@ -262,6 +299,47 @@ pub struct Stop {
     pub freed: Option<At>,
 }
 
+/// A place outside the crew that the plan has told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct PlaceReport {
+    /// Its number in the plan, from 1.
+    pub number: u32,
+    pub name: String,
+    /// `webhook` or `command`.
+    pub by: &'static str,
+    pub on: Vec<Occasion>,
+    /// Lines that it was told of.
+    pub told: u64,
+    pub failures: Vec<NotTold>,
+    /// Lines of which nothing says whether it was told.
+    pub open: Vec<(u64, Occasion)>,
+}
+
+/// Lines that somebody outside could not be told of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct NotTold {
+    pub at: At,
+    pub of: Vec<u64>,
+    pub tries: u32,
+    pub why: String,
+}
+
+impl PlaceReport {
+    fn new(number: u32, notify: &Notify) -> PlaceReport {
+        PlaceReport {
+            number,
+            name: notify.name.clone(),
+            by: notify.by.word(),
+            on: notify.on.iter().copied().collect(),
+            told: 0,
+            failures: vec![],
+            open: vec![],
+        }
+    }
+}
+
 /// A request that was refused.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)]
@@ -279,12 +357,18 @@ impl Report {
         let mut report = Report::of_source(&file)?;
         report.output = Some(verify_output(transcript)?);
         for step in &mut report.steps {
-            for attempt in step.attempts.iter_mut().filter(|attempt| attempt.output_bytes > 0) {
-                let path = output::path(transcript, &step.id, attempt.attempt, Part::Step);
-                attempt.output_tail = match tail(&path, attempt.output_bytes) {
-                    Tail::Missing if output::expired(transcript).is_some() => Tail::Expired,
-                    tail => tail,
-                };
+            for attempt in &mut step.attempts {
+                let number = attempt.attempt;
+                // Every try of a rollback printed into one file: its last lines are told once.
+                let rollback = attempt.rollbacks.last_mut().map(|rollback| (Part::Rollback, &mut rollback.run));
+                let runs = std::iter::once((Part::Step, &mut attempt.run)).chain(rollback);
+                for (part, run) in runs.filter(|(_, run)| run.output_bytes > 0) {
+                    let path = output::path(transcript, &step.id, number, part);
+                    run.output_tail = match tail(&path, run.output_bytes) {
+                        Tail::Missing if output::expired(transcript).is_some() => Tail::Expired,
+                        tail => tail,
+                    };
+                }
             }
         }
         Ok(report)
@@ -310,6 +394,9 @@ impl Report {
         }
         let Some((session, mut report)) = folded else { return Err(ReportError::Empty(verdict)) };
         report.lead = session.lead.clone();
+        for place in &mut report.told {
+            place.open = session.due_for(place.number).map(|(seq, due)| (seq, due.occasion)).collect();
+        }
         for step in &mut report.steps {
             step.phase = session.steps.get(&step.id).map_or(Phase::Planned, |state| state.phase);
         }
@@ -362,11 +449,14 @@ impl Report {
             verdict,
             output: None,
             crew: vec![],
+            before: BeforeReport::open(session),
             steps: steps.collect(),
             watches: watches.collect(),
             ways_back: ways_back.collect(),
             turns_back: vec![],
+            exceptions: vec![],
             stops: vec![],
+            told: (1..).zip(&session.plan.notify).map(|(number, notify)| PlaceReport::new(number, notify)).collect(),
             refusals: vec![],
             said: vec![],
             timeline: session.recent.iter().cloned().collect(),
@@ -380,6 +470,8 @@ impl Report {
         if let Some(text) = story(before, line) {
             self.timeline.push(Told { seq: line.seq, at, text });
         }
+        self.exceptions.extend(people::exception(line));
+        self.before.take(before, line);
         let said = |text: &str| Said { at, by: by.clone(), text: text.to_owned() };
         match &line.event {
             Event::SessionClosed { outcome, note, .. } => {
@@ -400,6 +492,21 @@ impl Report {
                         connections: 1,
                     }),
                 }
+            }
+            Event::ParamSet { name, value, .. } => {
+                self.params.insert(name.clone(), value.clone());
+            }
+            Event::StepAdded { step, run, why } => {
+                let typed = Typed { run: run.clone(), why: why.clone(), by };
+                let title = before.plan.adhoc(step.clone(), &typed).title;
+                let number = self.steps.len() + 1;
+                self.steps.push(StepReport {
+                    number,
+                    id: step.clone(),
+                    title,
+                    phase: Phase::Planned,
+                    attempts: vec![],
+                });
             }
             Event::Noted { text } => self.said.push(said(text)),
             Event::Refused { principal, request, reason } => self.refusals.push(Refused {
@@ -439,6 +546,16 @@ impl Report {
                     stop.freed = (!pulled).then_some(at);
                 }
             }
+            Event::Notified { notify, .. } => {
+                if let Some(place) = self.told.iter_mut().find(|place| place.number == *notify) {
+                    place.told += 1;
+                }
+            }
+            Event::NotifyFailed { notify, of, tries, why } => {
+                if let Some(place) = self.told.iter_mut().find(|place| place.number == *notify) {
+                    place.failures.push(NotTold { at, of: of.clone(), tries: *tries, why: why.clone() });
+                }
+            }
             event => self.take_step(line, event),
         }
     }
@@ -461,6 +578,7 @@ impl Report {
             Event::CheckOpened { .. } => {
                 attempt.opened.entry(by).or_insert(at);
             }
+            Event::ReadBack { field, right, .. } => attempt.read_back.push((at, by, field.clone(), *right)),
             Event::CrossChecked { digest, key, .. } => {
                 let opened = attempt.opened.get(&by).copied().unwrap_or(at);
                 let looked_ms = u64::try_from(at.since(opened).as_millis()).unwrap_or(u64::MAX);
@@ -471,28 +589,40 @@ impl Report {
             Event::StepVoided { cause, .. } => attempt.voided = Some((at, cause.to_string())),
             Event::StepCleared { .. } => attempt.cleared = Some(at),
             Event::RunRequested { .. } => attempt.requested = Some((at, by)),
-            Event::RunIntended { .. } => attempt.intended = Some(at),
+            Event::RunIntended { .. } => attempt.run.intended = Some(at),
+            Event::RollbackIntended { automatic, why, .. } => {
+                // A second try goes on in the file of the first one.
+                let output_bytes = attempt.rollbacks.last().map_or(0, |rollback| rollback.run.output_bytes);
+                let run = Ran { intended: Some(at), output_bytes, ..Ran::default() };
+                attempt.rollbacks.push(RolledBack { by, automatic: *automatic, why: why.clone(), run });
+            }
+            event => attempt.ran_mut().take(at, by, event),
+        }
+        if let Event::Acknowledged { outcome, why, .. } = event {
+            attempt.settled = Some((*outcome, Said { at, by: line.by.clone(), text: why.clone() }));
+        }
+    }
+}
+
+impl Ran {
+    fn take(&mut self, at: At, by: Principal, event: &Event) {
+        match event {
             Event::RunStarted { process, .. } => {
-                attempt.process = Some(process.clone());
-                attempt.started = Some(at);
+                self.process = Some(process.clone());
+                self.started = Some(at);
             }
             Event::OutputWritten { offset, length, .. } => {
-                attempt.output_bytes = attempt.output_bytes.max(offset.saturating_add(u64::from(*length)));
+                self.output_bytes = self.output_bytes.max(offset.saturating_add(u64::from(*length)));
             }
-            Event::RunInterrupted { force, .. } => attempt.interrupted.push((at, by, *force)),
-            Event::RunEnded { end, .. } => {
-                attempt.ended = Some(at);
-                attempt.end = Some(end.clone());
+            Event::RunInterrupted { force, .. } => self.interrupted.push((at, by, *force)),
+            Event::RunEnded { end, .. } | Event::RollbackEnded { end, .. } => {
+                self.ended = Some(at);
+                self.end = Some(end.clone());
             }
-            Event::VerifyEnded { verdict, compared, .. } => {
-                attempt.verified = Some((at, *verdict, compared.clone()));
-            }
+            Event::VerifyEnded { verdict, compared, .. } => self.verified = Some((at, *verdict, compared.clone())),
             Event::OutcomeUnknown { .. } => {
-                attempt.ended = Some(at);
-                attempt.lost = true;
-            }
-            Event::Acknowledged { outcome, why, .. } => {
-                attempt.settled = Some((*outcome, Said { at, by, text: why.clone() }));
+                self.ended = Some(at);
+                self.lost = true;
             }
             _ => {}
         }
@@ -500,6 +630,10 @@ impl Report {
 }
 
 impl Attempt {
+    /// What ran last: its rollback, once there is one.
+    fn ran_mut(&mut self) -> &mut Ran {
+        self.rollbacks.last_mut().map_or(&mut self.run, |rollback| &mut rollback.run)
+    }
     fn new(line: &Line, attempt: u32, covers: &Frozen) -> Attempt {
         Attempt {
             attempt,
@@ -509,22 +643,15 @@ impl Attempt {
             digest: covers.digest(),
             covers: covers.clone(),
             opened: BTreeMap::new(),
+            read_back: vec![],
             checks: vec![],
             objections: vec![],
             withdrawn: vec![],
             voided: None,
             cleared: None,
             requested: None,
-            intended: None,
-            process: None,
-            started: None,
-            ended: None,
-            end: None,
-            verified: None,
-            lost: false,
-            interrupted: vec![],
-            output_bytes: 0,
-            output_tail: Tail::None,
+            run: Ran::default(),
+            rollbacks: vec![],
             settled: None,
         }
     }

@@ -45,6 +45,8 @@ pub enum Printed {
         step: StepId,
         /// Which try.
         attempt: u32,
+        /// Which of its commands.
+        part: Part,
         /// How much it had printed.
         bytes: u64,
     },
@@ -54,6 +56,8 @@ pub enum Printed {
         step: StepId,
         /// Which try.
         attempt: u32,
+        /// Which of its commands.
+        part: Part,
         /// Where in the output they begin.
         begins: u64,
         /// The bytes.
@@ -203,17 +207,17 @@ impl Player {
         let Some(run) = self.runs[..self.runs.partition_point(|run| run.seq <= n)].last() else {
             return Ok(Printed::Nothing);
         };
-        let (step, attempt) = (run.step.clone(), run.attempt);
+        let (step, attempt, part) = (run.step.clone(), run.attempt, run.part);
         let begins = run.upto.saturating_sub(SCREEN_BYTES);
         let mut bytes = vec![0; usize::try_from(run.upto - begins).unwrap_or(0)]; // at most SCREEN_BYTES
         if bytes.is_empty() {
-            return Ok(Printed::Bytes { step, attempt, begins, bytes });
+            return Ok(Printed::Bytes { step, attempt, part, begins, bytes });
         }
         let file = File::open(output::path(&self.path, &step, attempt, run.part));
         match file.and_then(|file| file.read_exact_at(&mut bytes, begins)) {
-            Ok(()) => Ok(Printed::Bytes { step, attempt, begins, bytes }),
+            Ok(()) => Ok(Printed::Bytes { step, attempt, part, begins, bytes }),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {
-                Ok(Printed::Gone { expired: output::expired(&self.path), step, attempt, bytes: run.upto })
+                Ok(Printed::Gone { expired: output::expired(&self.path), step, attempt, part, bytes: run.upto })
             }
             Err(error) => Err(error),
         }
@@ -231,7 +235,11 @@ impl Player {
 
 fn jump(event: &Event) -> Option<Jump> {
     match event {
-        Event::StepArmed { .. } | Event::RunEnded { .. } | Event::OutcomeUnknown { .. } => Some(Jump::Step),
+        Event::StepArmed { .. }
+        | Event::RunEnded { .. }
+        | Event::RollbackIntended { .. }
+        | Event::RollbackEnded { .. }
+        | Event::OutcomeUnknown { .. } => Some(Jump::Step),
         Event::AndonPulled { .. } | Event::LineHeld { .. } => Some(Jump::Andon),
         _ => None,
     }
@@ -242,6 +250,9 @@ fn run(line: Line) -> Option<Run> {
     match line.event {
         // A new run begins with an empty screen, whatever the one before left on it.
         Event::RunIntended { step, attempt } => Some(Run { seq, step, attempt, part: Part::Step, upto: 0 }),
+        Event::RollbackIntended { step, attempt, .. } => {
+            Some(Run { seq, step, attempt, part: Part::Rollback, upto: 0 })
+        }
         Event::OutputWritten { step, attempt, part, offset, length, .. } => {
             Some(Run { seq, step, attempt, part, upto: offset.saturating_add(u64::from(length)) })
         }
@@ -304,14 +315,20 @@ mod tests {
         assert_eq!(player.screen(5).unwrap(), Printed::Nothing);
         let printed: Vec<_> =
             flight.lines().iter().filter(|n| n.line.event.kind() == "OutputWritten").map(|n| n.line.seq).collect();
-        let build = |bytes: &[u8]| Printed::Bytes { step: step("build"), attempt: 1, begins: 0, bytes: bytes.to_vec() };
+        let build = |bytes: &[u8]| Printed::Bytes {
+            step: step("build"),
+            attempt: 1,
+            part: Part::Step,
+            begins: 0,
+            bytes: bytes.to_vec(),
+        };
         assert_eq!(player.screen(printed[0] - 1).unwrap(), build(b""));
         assert_eq!(player.screen(printed[0]).unwrap(), build(b"reading v41\r\n```\n# not a heading\n"));
         assert!(
             matches!(player.screen(printed[1]).unwrap(), Printed::Bytes { bytes, .. } if bytes.ends_with(b"done\x1b[0m\n"))
         );
         std::fs::remove_file(transcript.path().with_extension("out").join("drop-3-step")).unwrap();
-        let gone = Printed::Gone { expired: None, step: step("drop"), attempt: 3, bytes: 73 };
+        let gone = Printed::Gone { expired: None, step: step("drop"), attempt: 3, part: Part::Step, bytes: 73 };
         assert_eq!(player.screen(player.len()).unwrap(), gone);
     }
 

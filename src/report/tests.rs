@@ -50,12 +50,12 @@ fn output_that_is_gone_is_said_to_be_and_why() {
     let (transcript, _) = fly_to(folder.path(), "t");
     fs::remove_dir_all(transcript.path().with_extension("out")).unwrap();
     let report = Report::of_file(transcript.path()).unwrap();
-    assert_eq!(report.steps[0].attempts[0].output_tail, Tail::Missing);
+    assert_eq!(report.steps[0].attempts[0].run.output_tail, Tail::Missing);
     assert!(markdown(&report).contains("OUTPUT MISSING") && !markdown(&report).contains("OUTPUT EXPIRED"));
     fs::create_dir(transcript.path().with_extension("out")).unwrap();
     fs::write(transcript.path().with_extension("out").join("expired"), "2026-11-21T10:00:00.000000Z\n").unwrap();
     let report = Report::of_file(transcript.path()).unwrap();
-    assert_eq!(report.steps[0].attempts[0].output_tail, Tail::Expired);
+    assert_eq!(report.steps[0].attempts[0].run.output_tail, Tail::Expired);
     assert!(markdown(&report).contains("OUTPUT EXPIRED") && !markdown(&report).contains("OUTPUT MISSING"));
 }
 

@@ -15,7 +15,7 @@ pub use fetch::{FetchError, fetch};
 pub use redact::{Needles, Redactor, WAIT};
 
 use crate::hash::Hash;
-use crate::plan::{Params, RenderError, Step};
+use crate::plan::{Command, Params, RenderError, Template};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::{Zeroize, Zeroizing};
@@ -81,25 +81,30 @@ pub fn commitment(salt: &str, key: &str, value: &Value) -> Hash {
     Hash::of_parts([salt.as_bytes(), key.as_bytes(), b"=", value.expose().as_bytes()])
 }
 
+/// A text with secrets in it, filled in.
+pub fn filled(template: &Template, params: &Params, values: &Values) -> Result<Zeroizing<String>, RenderError> {
+    // No text of a plan holds a NUL: it marks where a value belongs, and only this copy of it is made.
+    let skeleton = template.fill(params, |key| format!("\0{key}\0"))?;
+    let mut text = Zeroizing::new(String::with_capacity(skeleton.len() + values.len() * BYTES_MAX));
+    for (index, part) in skeleton.split('\0').enumerate() {
+        match values.get(part).filter(|_| index % 2 == 1) {
+            Some(value) => text.push_str(value.expose()),
+            None => text.push_str(part),
+        }
+    }
+    Ok(text)
+}
+
 /// Variables whose values hold secrets.
 #[derive(Default)]
 pub struct SecretEnv(BTreeMap<String, Zeroizing<String>>);
 
 impl SecretEnv {
-    /// The step's variables that name a secret, filled in.
-    pub fn fill(step: &Step, params: &Params, values: &Values) -> Result<Self, RenderError> {
+    /// The command's variables that name a secret, filled in.
+    pub fn fill(command: &Command, params: &Params, values: &Values) -> Result<Self, RenderError> {
         let mut env = BTreeMap::new();
-        for (name, template) in step.env.iter().filter(|(_, template)| !template.secrets().is_empty()) {
-            // No text of a plan holds a NUL: it marks where a value belongs, and only this copy of it is made.
-            let skeleton = template.fill(params, |key| format!("\0{key}\0"))?;
-            let mut text = Zeroizing::new(String::with_capacity(skeleton.len() + values.len() * BYTES_MAX));
-            for (index, part) in skeleton.split('\0').enumerate() {
-                match values.get(part).filter(|_| index % 2 == 1) {
-                    Some(value) => text.push_str(value.expose()),
-                    None => text.push_str(part),
-                }
-            }
-            env.insert(name.clone(), text);
+        for (name, template) in command.env.iter().filter(|(_, template)| !template.secrets().is_empty()) {
+            env.insert(name.clone(), filled(template, params, values)?);
         }
         Ok(Self(env))
     }

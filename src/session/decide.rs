@@ -3,7 +3,9 @@
 use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
-use super::{REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, twin};
+use super::{
+    REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, arming, before, glass, readback, rollback, skip, twin, waive,
+};
 use crate::clock::At;
 use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled};
 use crate::hash::Hash;
@@ -33,7 +35,9 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         if length > TEXT_CHARS_MAX {
             return Err(Refusal::TooLong(length));
         }
-        if text.trim().is_empty() && !matches!(request, Request::Close { .. } | Request::Andon { .. }) {
+        let optional =
+            matches!(request, Request::Close { .. } | Request::Andon { .. } | Request::Available { fit: true, .. });
+        if text.trim().is_empty() && !optional {
             return Err(Refusal::NoReason);
         }
     }
@@ -43,8 +47,47 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
     if role == Role::Observer && !open_to_observers {
         return Err(Refusal::Observer { who: who.clone() });
     }
+    let open_to_seats = matches!(
+        request,
+        Request::Seat { .. }
+            | Request::Answer { .. }
+            | Request::Available { .. }
+            | Request::Go { .. }
+            | Request::NoGo { .. }
+            | Request::Ack { .. }
+            | Request::Settle { .. }
+            | Request::Say { .. }
+    );
+    if role == Role::Seat && !open_to_observers && !open_to_seats {
+        return Err(Refusal::SeatOnly { who: who.clone() });
+    }
     match request {
-        Request::Arm { step, covers } => arm(session, at, who, step, covers.as_deref()),
+        Request::Waive { .. } => waive::decide(session, at, author, request),
+        Request::Skip { .. } => skip::decide(session, at, author, request),
+        Request::BreakGlass { step, attempt, .. } => {
+            lead_only(session, who)?;
+            let armed = open_attempt(session, step, *attempt)?;
+            let Some(planned) = session.plan.step(step) else { return Err(Refusal::NoSuchStep { step: step.clone() }) };
+            gates_hold(session, planned, at)?;
+            glass::decide(session, at, author, request, (armed, state_of(session, step)?.phase))
+        }
+        Request::Arm { step, covers } => {
+            lead_only(session, who)?;
+            let state = state_of(session, step)?;
+            let Some(step) = session.plan.step(step) else { return Err(Refusal::NoSuchStep { step: step.clone() }) };
+            arm(session, at, who, (step, state), covers.as_deref())
+        }
+        Request::Set { name, value, why } => arming::set(session, who, (name, value, why)),
+        Request::Edit { step, run, why } => arming::edit(session, who, (step, run, why)),
+        Request::AdHoc { run, why, covers } => {
+            let step = arming::adhoc(session, who, run, why)?;
+            let mut events = arm(session, at, who, (&step, &StepState::default()), covers.as_deref())?;
+            if !events.is_empty() {
+                let (run, why) = (run.trim().to_owned(), why.trim().to_owned());
+                events.insert(0, Event::StepAdded { step: step.id, run, why });
+            }
+            Ok(events)
+        }
         Request::Disarm { step, attempt } => {
             lead_only(session, who)?;
             open_attempt(session, step, *attempt)?;
@@ -59,6 +102,10 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
                 true => vec![],
                 false => vec![Event::CheckOpened { step: step.clone(), attempt: *attempt }],
             })
+        }
+        Request::ReadBack { step, attempt, field, value } => {
+            let armed = open_attempt(session, step, *attempt)?;
+            readback::decide(session, who, armed, (step, *attempt), (field, value))
         }
         Request::Check { step, attempt, digest } => check(session, at, author, request, (step, *attempt, *digest)),
         Request::Object { step, attempt, digest, why } => {
@@ -96,15 +143,21 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         }
         Request::Interrupt { step, force } => {
             let state = state_of(session, step)?;
-            let alive = state.phase.is_live()
-                || (state.phase == Phase::Unknown && state.run.as_ref().is_some_and(|run| run.still_running));
+            let alive = state.phase.is_live() || (state.phase == Phase::Unknown && state.still_running());
             match alive {
                 true => Ok(vec![Event::RunInterrupted { step: step.clone(), attempt: state.attempt, force: *force }]),
                 false => Err(Refusal::NotRunning { step: step.clone() }),
             }
         }
+        Request::Rollback { step, attempt } => {
+            lead_only(session, who)?;
+            rollback::ask(session, step, *attempt)
+        }
         Request::Ack { step, why } => {
-            if matches!(state_of(session, step)?.phase, Phase::Unknown | Phase::Degraded | Phase::Undecided) {
+            // Whoever takes note of these says how the step counts; one that failed or was undone is not done.
+            if !matches!(state_of(session, step)?.phase, Phase::Failed | Phase::RolledBack)
+                && state_of(session, step)?.phase.owes_acknowledgement()
+            {
                 return Err(Refusal::SayWhich { step: step.clone() });
             }
             settle(session, at, author, request, (step, Settled::Failed, why))
@@ -121,6 +174,15 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             Ok(events)
         }
         Request::Release => release(session, at, author, request, role),
+        Request::Poll => {
+            lead_only(session, who)?;
+            before::call(session, at, who)
+        }
+        Request::Go { poll, board } => before::answer_poll(session, at, author, *poll, Ok(*board)),
+        Request::NoGo { poll, why } => before::answer_poll(session, at, author, *poll, Err(why)),
+        Request::Seat { seat } => before::seat(session, at, who, seat),
+        Request::Answer { item, answer } => before::answer(session, at, who, item, answer),
+        Request::Available { fit, until, why } => before::available(session, at, who, *fit, *until, why),
         Request::Handover { to } => handover(session, who, to),
         Request::Say { text } => Ok(vec![Event::Noted { text: text.clone() }]),
         Request::Mark { text } => Ok(vec![Event::Marked { text: text.clone() }]),
@@ -129,7 +191,7 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             lead_only(session, who)?;
             let (cols, rows) = ((*cols).clamp(20, 500), (*rows).clamp(4, 300));
             Ok(match session.live_step() {
-                Some((_, state)) if state.run.as_ref().is_some_and(|run| run.size != (cols, rows)) => {
+                Some((_, state)) if state.latest_run().is_some_and(|run| run.size != (cols, rows)) => {
                     vec![Event::Resized { cols, rows }]
                 }
                 _ => vec![],
@@ -158,6 +220,22 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
     }
 }
 
+/// What a refused request leaves in the transcript, and by whom. Most leave that they were refused; a wrong read-back is a
+/// fact of its own, which counts however many there were of late.
+pub(crate) fn on_record(
+    session: &Session,
+    at: At,
+    who: &Principal,
+    request: &Request,
+    refusal: &Refusal,
+) -> Option<(Principal, Event)> {
+    let wrong = readback::wrong(request, refusal).map(|event| (who.clone(), event));
+    wrong.or_else(|| {
+        let event = refused(session, at, who, request.describe(), refusal.to_string());
+        event.map(|event| (Principal::hub(), event))
+    })
+}
+
 /// The event that keeps a refusal in the transcript; none where this principal has had too many of late.
 pub(crate) fn refused(session: &Session, at: At, who: &Principal, request: String, reason: String) -> Option<Event> {
     let (since, count) = session.refusals.get(who).copied().unwrap_or((at, 0));
@@ -169,13 +247,14 @@ fn arm(
     session: &Session,
     at: At,
     who: &Principal,
-    id: &StepId,
+    (step, state): (&Step, &StepState),
     covers: Option<&Covers>,
 ) -> Result<Vec<Event>, Refusal> {
     lead_only(session, who)?;
-    let state = state_of(session, id)?;
-    let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
-    line_free(session)?;
+    let id = &step.id;
+    if !session.arms_under_hold(who, step) {
+        line_free(session)?;
+    }
     if !matches!(state.phase, Phase::Planned | Phase::SettledFailed) {
         return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted: "planned" });
     }
@@ -189,13 +268,19 @@ fn arm(
             return Err(Refusal::After { step: id.clone(), after: after.clone(), phase });
         }
     }
+    arming::may_be_armed(session, step)?;
     gates_hold(session, step, at)?;
+    before::holds(session, id, covers.map_or(step.checks, |covers| covers.checks.max(step.checks)))?;
     let Some(covers) = covers else { return Ok(vec![]) };
     let attempt = state.attempt + 1;
     if covers.step != *id
         || covers.attempt != attempt
         || covers.plan != session.plan.digest
         || covers.checks < step.checks
+        || !waive::same(session, step, covers, at)
+        || !step.readback.iter().eq(covers.readback.iter().map(|field| &field.name))
+        || covers.deviations != step.deviations
+        || covers.params.iter().any(|(name, value)| session.params.get(name) != Some(value))
     {
         return Err(Refusal::CannotFreeze("the session moved on while the step was frozen; arm it again".into()));
     }
@@ -257,9 +342,14 @@ fn check(
     if !armed.opened.contains_key(who) {
         return Err(Refusal::NotOpened { step: id.clone() });
     }
+    readback::done(armed, who)?;
     line_free(session)?;
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
     gates_hold(session, step, at)?;
+    before::holds(session, id, armed.covers.covers().checks)?;
+    if armed.missing() <= 1 {
+        waive::checked_by_another(armed, armed.checks.keys().chain([who]))?;
+    }
     let signed = accept(session, at, author, request)?;
     let key = author.key.clone();
     let mut events = vec![Event::CrossChecked { step: id.clone(), attempt, digest: armed.digest(), key, signed }];
@@ -289,10 +379,13 @@ fn run(session: &Session, at: At, id: &StepId, attempt: u32) -> Result<Vec<Event
         Phase::Armed => return Err(Refusal::Quorum { missing: armed.missing() }),
         phase => return Err(Refusal::Phase { step: id.clone(), phase, wanted: "cleared" }),
     }
-    line_free(session)?;
+    if !(armed.glass && session.line.pulled.is_empty()) {
+        line_free(session)?;
+    }
     nothing_pending(session)?;
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
     gates_hold(session, step, at)?;
+    before::holds(session, id, armed.covers.covers().checks)?;
     Ok(vec![Event::RunRequested { step: id.clone(), attempt }])
 }
 
@@ -309,17 +402,17 @@ fn settle(
     if *who == session.lead || state.armed.as_ref().is_some_and(|armed| armed.by == *who) {
         return Err(Refusal::LeadMayNot { who: who.clone() });
     }
-    if !session.is_shadow(who) {
-        return Err(Refusal::ShadowOnly { who: who.clone() });
+    if !session.may_acknowledge(who) {
+        return Err(Refusal::ShadowOrSeat { who: who.clone() });
     }
     if !state.phase.owes_acknowledgement() {
         return Err(Refusal::Phase {
             step: id.clone(),
             phase: state.phase,
-            wanted: "failed, degraded, undecided or unknown",
+            wanted: "failed, degraded, undecided, unknown or rolled back",
         });
     }
-    if state.run.as_ref().is_some_and(|run| run.still_running) {
+    if state.still_running() {
         return Err(Refusal::StillRunning { step: id.clone() });
     }
     let signed = accept(session, at, author, request)?;
@@ -334,8 +427,12 @@ fn release(session: &Session, at: At, author: &Author, request: &Request, role: 
             None => Refusal::NotStopped,
         });
     }
-    if role == Role::Observer && !session.line.pulled.contains_key(who) {
-        return Err(Refusal::Observer { who: who.clone() });
+    if !session.line.pulled.contains_key(who) {
+        match role {
+            Role::Observer => return Err(Refusal::Observer { who: who.clone() }),
+            Role::Seat => return Err(Refusal::SeatOnly { who: who.clone() }),
+            Role::Lead | Role::Shadow => {}
+        }
     }
     let mut released = session.line.released.clone();
     let again = !released.insert(who.clone());
@@ -358,8 +455,7 @@ fn handover(session: &Session, who: &Principal, to: &Principal) -> Result<Vec<Ev
     if *who != session.lead && who != to {
         return Err(Refusal::NotYours { lead: session.lead.clone(), to: to.clone() });
     }
-    let may_run = |state: &StepState| state.run.as_ref().is_some_and(|run| run.still_running);
-    let lost = session.owing_step().filter(|(_, state)| may_run(state));
+    let lost = session.owing_step().filter(|(_, state)| state.still_running());
     if let Some((step, state)) = session.live_step().or(lost)
         && state.armed.as_ref().is_some_and(|armed| armed.checks.contains_key(to))
     {
@@ -392,7 +488,13 @@ fn close(session: &Session, note: &str) -> Result<Vec<Event>, Refusal> {
     if let Some((step, state)) = session.owing_step() {
         return Err(Refusal::Owed { step: step.id.clone(), phase: state.phase });
     }
-    let complete = session.steps.values().all(|state| state.phase.is_done());
+    rollback::contained(session)?;
+    // What was typed and never ran is nothing that is left to do.
+    let unrun = |(id, state): &(&StepId, &StepState)| {
+        (state.phase.is_open() || state.phase == Phase::Planned) && session.plan.step(id).is_some_and(|step| step.adhoc)
+    };
+    let left = |(id, state): &(&StepId, &StepState)| !state.phase.is_done() && session.is_wanted(id);
+    let complete = !session.steps.iter().filter(|step| !unrun(step)).any(|step| left(&step));
     let mut events: Vec<_> = void_open(session, Cause::Disarmed).into_iter().collect();
     let outcome = if complete { Outcome::Complete } else { Outcome::Partial };
     let note = note.to_owned();
@@ -404,7 +506,7 @@ fn close(session: &Session, note: &str) -> Result<Vec<Event>, Refusal> {
 }
 
 fn gates_hold(session: &Session, step: &Step, at: At) -> Result<(), Refusal> {
-    match step.gates.iter().find(|gate| !session.gate_holds(gate, at)) {
+    match step.gates.iter().find(|gate| !session.gate_passes(&step.id, gate, at)) {
         Some(gate) => Err(Refusal::Gate {
             watch: gate.watch.clone(),
             status: session.status(&gate.watch, at).word(),
@@ -424,7 +526,7 @@ fn line_free(session: &Session) -> Result<(), Refusal> {
 }
 
 /// Nothing starts while something runs, or while a word on what failed is owed.
-fn nothing_pending(session: &Session) -> Result<(), Refusal> {
+pub(super) fn nothing_pending(session: &Session) -> Result<(), Refusal> {
     if let Some((step, state)) = session.busy_step() {
         return Err(Refusal::Busy { other: step.id.clone(), phase: state.phase });
     }
@@ -434,11 +536,11 @@ fn nothing_pending(session: &Session) -> Result<(), Refusal> {
     }
 }
 
-fn lead_only(session: &Session, who: &Principal) -> Result<(), Refusal> {
+pub(super) fn lead_only(session: &Session, who: &Principal) -> Result<(), Refusal> {
     if *who == session.lead { Ok(()) } else { Err(Refusal::LeadOnly { lead: session.lead.clone() }) }
 }
 
-fn state_of<'a>(session: &'a Session, id: &StepId) -> Result<&'a StepState, Refusal> {
+pub(super) fn state_of<'a>(session: &'a Session, id: &StepId) -> Result<&'a StepState, Refusal> {
     session.steps.get(id).ok_or_else(|| Refusal::NoSuchStep { step: id.clone() })
 }
 

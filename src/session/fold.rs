@@ -1,12 +1,16 @@
 //! The fold itself: what each event makes of a session.
 
+use super::glass::Glass;
+use super::skip::HalfSkip;
 use super::steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepState};
+use super::verify::Verifying;
+use super::waive::Waiver;
 use super::{
     Checkpoint, Closing, HISTORY, Handover, KEPT, Person, REFUSAL_WINDOW, Said, Session, Told, signing, step_of, story,
     verify,
 };
 use crate::clock::At;
-use crate::event::{Attention, Event, Reading, RunEnd, Settled, Status, Verdict};
+use crate::event::{Attention, Event, Part, Reading, RunEnd, Settled, Status, Verdict, WaivedSeen};
 use crate::hash::Hash;
 use crate::name::WatchId;
 use crate::transcript::record::{Head, Line};
@@ -21,6 +25,9 @@ impl Session {
         self.checkpoint.wanted |= signing::calls_for_checkpoint(&line.event);
         self.at = line.at;
         let (at, by) = (line.at, &line.by);
+        // Asked of what begins alone: most lines are output.
+        let critical = matches!(&line.event, Event::RunIntended { step, .. } if self.is_checked(step));
+        self.before.take(line.seq, at, by, &line.event, critical);
         match &line.event {
             Event::SessionOpened { .. } => {}
             Event::Recovered { .. } => {
@@ -28,6 +35,8 @@ impl Session {
                     person.connections.clear();
                     person.gone = Some(at);
                 }
+                // After a restart nothing is undone by itself.
+                self.steps.values_mut().for_each(|state| state.by_hand |= state.run.is_some());
             }
             Event::ClockJumped { .. } => {}
             Event::SessionClosed { outcome, .. } => self.closed = Some(*outcome),
@@ -83,6 +92,11 @@ impl Session {
             Event::LeadHandedOver { to, .. } => {
                 self.lead = to.clone();
                 self.handover = None;
+                // They were given to, and with, the lead before.
+                for state in self.steps.values_mut() {
+                    state.waivers.clear();
+                    state.skip = None;
+                }
             }
             Event::Noted { text } => push(&mut self.notes, Said { at, by: by.clone(), text: text.clone() }, KEPT),
             Event::Marked { .. } => {}
@@ -115,6 +129,9 @@ impl Session {
                 state.anchor = Some(anchor.clone());
                 state.anchor_moves = false;
             }
+            Event::ParamSet { name, value, why } => self.set_param(by, name, value, why),
+            Event::StepEdited { step, run, why } => self.edit_step(by, step, run, why),
+            Event::StepAdded { step, run, why } => self.add_step(by, step, run, why),
             Event::RecoveryTurned { to, .. } => self.way_back = to.clone(),
             Event::AndonPulled { .. } => self.line.pull(by, at, Head { seq: line.seq, hash }),
             Event::AndonReleased { freed, .. } => self.line.release(by, *freed),
@@ -122,7 +139,7 @@ impl Session {
             Event::LineFreed { .. } => self.line.held = None,
             Event::Resized { cols, rows } => {
                 if let Some((_, state)) = self.steps.iter_mut().find(|(_, state)| state.phase.is_live())
-                    && let Some(run) = &mut state.run
+                    && let Some(run) = state.latest_run_mut()
                 {
                     run.size = (*cols, *rows);
                 }
@@ -134,6 +151,7 @@ impl Session {
         }
         let short = self.shadows_short();
         self.short_since = if short { self.short_since.or(Some(at)) } else { None };
+        self.tell_others(line);
     }
 
     fn apply_to_step(&mut self, line: &Line, hash: Hash, event: &Event) {
@@ -146,9 +164,15 @@ impl Session {
                 .unwrap_or_default(),
             _ => BTreeSet::new(),
         };
-        let verify = match event {
-            Event::RunIntended { step, .. } => self.plan.step(step).and_then(|step| verify::before(self, step, at)),
-            _ => None,
+        let before = match event {
+            Event::RunIntended { step, .. } => {
+                self.plan.step(step).map(|step| verify::before(self, step, at)).unwrap_or_default()
+            }
+            _ => BTreeMap::new(),
+        };
+        let verify = |part: Part| {
+            let verified = step_of(event).and_then(|id| self.plan.step(id)).and_then(|step| step.verify_of(part));
+            verified.map(|_| Verifying::default())
         };
         let Some(state) = step_of(event).and_then(|id| self.steps.get_mut(id)) else { return };
         let go = |state: &mut StepState, by: Move| {
@@ -160,7 +184,15 @@ impl Session {
             Event::StepArmed { attempt, lapses, covers, .. } => {
                 state.attempt = *attempt;
                 state.voided = None;
+                state.skip = None;
+                // One that lapsed before it was armed must not come back to life now.
+                let seen = |watch: &WatchId| {
+                    covers.covers().gates.iter().any(|gate| gate.watch == *watch && gate.waived.is_some())
+                };
+                state.waivers.retain(|watch, _| seen(watch));
                 state.run = None;
+                state.rollback = None;
+                state.by_hand = false;
                 state.armed = Some(Armed {
                     line: Head { seq: line.seq, hash },
                     at,
@@ -169,6 +201,8 @@ impl Session {
                     covers: covers.clone(),
                     opened: BTreeMap::new(),
                     checks: BTreeMap::new(),
+                    readers: BTreeMap::new(),
+                    glass: false,
                     starting: None,
                 });
                 go(state, Move::Arm);
@@ -176,6 +210,12 @@ impl Session {
             Event::CheckOpened { .. } => {
                 if let Some(armed) = &mut state.armed {
                     armed.opened.entry(by.clone()).or_insert(at);
+                    armed.seat(by);
+                }
+            }
+            Event::ReadBack { field, right, .. } => {
+                if let Some(armed) = &mut state.armed {
+                    armed.read_back(by, field, *right);
                 }
             }
             Event::CrossChecked { key, .. } => {
@@ -183,6 +223,7 @@ impl Session {
                     let opened = armed.opened.get(by).copied().unwrap_or(at);
                     let looked_ms = u64::try_from(at.since(opened).as_millis()).unwrap_or(u64::MAX);
                     armed.checks.insert(by.clone(), Check { at, key: key.clone(), looked_ms });
+                    armed.move_from_seat_of(by);
                 }
             }
             Event::Withdrawn { .. } => {
@@ -192,8 +233,26 @@ impl Session {
             }
             Event::StepVoided { cause, .. } => {
                 state.voided = Some(cause.to_string());
+                state.waivers.clear();
                 state.armed = None;
                 go(state, Move::Void);
+            }
+            Event::GateWaived { watch, status, why, .. } => {
+                let waived = WaivedSeen { by: by.clone(), status: *status, why: why.clone() };
+                state.waivers.insert(watch.clone(), Waiver { at, waived });
+            }
+            Event::SkipAgreed { why, .. } => state.skip = Some(HalfSkip { at, by: by.clone(), why: why.clone() }),
+            Event::StepSkipped { .. } => {
+                state.skip = None;
+                state.waivers.clear();
+                go(state, Move::Skip);
+            }
+            Event::BreakGlass { step, attempt, missing, why, .. } => {
+                if let Some(armed) = &mut state.armed {
+                    armed.glass = true;
+                }
+                let (step, by, why) = (step.clone(), by.clone(), why.clone());
+                self.glass.push(Glass { step, attempt: *attempt, at, by, why, missing: *missing });
             }
             Event::StepCleared { .. } => go(state, Move::Clear),
             Event::RunRequested { .. } => {
@@ -203,40 +262,29 @@ impl Session {
                 go(state, Move::Request);
             }
             Event::RunIntended { .. } => {
-                state.run = Some(RunState {
-                    intended: at,
-                    process: None,
-                    started: None,
-                    ended: None,
-                    ended_by: None,
-                    end: None,
-                    still_running: false,
-                    interrupted: None,
-                    output_bytes: 0,
-                    size: (80, 24),
-                    verify,
-                    verdict: None,
-                });
+                state.waivers.clear();
+                state.run = Some(RunState::intended(at, verify(Part::Step)));
+                state.before = before;
                 if let Some(armed) = &mut state.armed {
                     armed.starting = None;
                 }
                 go(state, Move::Intend);
             }
-            Event::RunStarted { process, cols, rows, .. } => {
-                if let Some(run) = &mut state.run {
+            Event::RunStarted { part, process, cols, rows, .. } => {
+                if let Some(run) = state.run_of_mut(*part) {
                     run.process = Some(process.clone());
                     run.started = Some(at);
                     run.size = (*cols, *rows);
                 }
                 go(state, Move::Start);
             }
-            Event::OutputWritten { offset, length, .. } => {
-                if let Some(run) = &mut state.run {
+            Event::OutputWritten { part, offset, length, .. } => {
+                if let Some(run) = state.run_of_mut(*part) {
                     run.output_bytes = offset + u64::from(*length);
                 }
             }
             Event::RunInterrupted { .. } => {
-                if let Some(run) = &mut state.run {
+                if let Some(run) = state.latest_run_mut() {
                     run.interrupted = Some(by.clone());
                 }
             }
@@ -257,8 +305,33 @@ impl Session {
                     },
                 );
             }
-            Event::OutcomeUnknown { process, still_running, .. } => {
-                if let Some(run) = &mut state.run {
+            Event::RollbackIntended { .. } => {
+                // A second try goes on in the file of the first one.
+                let output_bytes = state.rollback.as_ref().map_or(0, |run| run.output_bytes);
+                state.rollback = Some(RunState { output_bytes, ..RunState::intended(at, verify(Part::Rollback)) });
+                state.was_rolled_back = true;
+                state.by_hand |= !by.is_hub();
+                go(state, Move::RollBack);
+            }
+            Event::RollbackEnded { end, .. } => {
+                let mut verified = false;
+                if let Some(run) = &mut state.rollback {
+                    run.ended = Some(at);
+                    run.ended_by = Some(Head { seq: line.seq, hash });
+                    run.end = Some(end.clone());
+                    verified = run.verify.is_some();
+                }
+                go(
+                    state,
+                    match end {
+                        end if end.is_success() && verified => Move::RollbackToVerify,
+                        end if end.is_success() => Move::RollbackWell,
+                        _ => Move::RollbackBadly,
+                    },
+                );
+            }
+            Event::OutcomeUnknown { part, process, still_running, .. } => {
+                if let Some(run) = state.run_of_mut(*part) {
                     run.process = run.process.take().or_else(|| process.clone());
                     run.ended = Some(at);
                     run.ended_by = Some(Head { seq: line.seq, hash });
@@ -267,19 +340,19 @@ impl Session {
                 go(state, Move::Lose);
             }
             Event::ProcessGone { .. } => {
-                if let Some(run) = &mut state.run {
+                if let Some(run) = state.latest_run_mut() {
                     run.still_running = false;
                 }
             }
-            Event::VerifyStarted { until, anew, .. } => {
-                if let Some(verifying) = state.run.as_mut().and_then(|run| run.verify.as_mut()) {
+            Event::VerifyStarted { part, until, anew, .. } => {
+                if let Some(verifying) = state.run_of_mut(*part).and_then(|run| run.verify.as_mut()) {
                     verifying.after.clear();
                     verifying.span = Some((at, *until));
                     verifying.anew |= *anew;
                 }
             }
-            Event::VerifyEnded { verdict, compared, .. } => {
-                if let Some(run) = &mut state.run {
+            Event::VerifyEnded { part, verdict, compared, .. } => {
+                if let Some(run) = state.run_of_mut(*part) {
                     // What it was made of has done its work; the verdict stays.
                     run.verify = None;
                     run.verdict = Some((*verdict, compared.clone()));
@@ -310,9 +383,11 @@ impl Session {
     /// Keeps a reading for the run that is being verified. One that began before the run ended says nothing about after.
     fn sample(&mut self, watch: &WatchId, reading: &Reading, began: At, at: At) {
         let stale = self.plan.watch(watch).is_none_or(|watch| at.since(began) > watch.stale_after);
-        let Some(state) = self.steps.values_mut().find(|state| state.phase == Phase::Verifying) else { return };
-        let Some(verifying) = state.run.as_mut().and_then(|run| run.verify.as_mut()) else { return };
-        if verifying.span.is_some_and(|(from, _)| began >= from) && verifying.before.contains_key(watch) {
+        let Some(state) = self.steps.values_mut().find(|state| state.phase.is_verifying()) else { return };
+        let known = state.before.contains_key(watch);
+        let part = state.phase.part();
+        let Some(verifying) = state.run_of_mut(part).and_then(|run| run.verify.as_mut()) else { return };
+        if known && verifying.span.is_some_and(|(from, _)| began >= from) {
             let status = if stale { Status::Unknown } else { reading.status };
             let value = reading.value.filter(|_| !stale);
             verifying.after.entry(watch.clone()).or_default().push(status, value, &reading.unit);

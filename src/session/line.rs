@@ -75,6 +75,11 @@ impl Session {
         *who != self.lead && self.plan.crew.shadow.contains(who)
     }
 
+    /// Whether that person may take note of how a step ended: a shadow, or whoever holds a seat, who does not lead.
+    pub fn may_acknowledge(&self, who: &Principal) -> bool {
+        self.is_shadow(who) || (*who != self.lead && self.holds_seat(who))
+    }
+
     /// Whether allowed_signers gives that principal that key (its fingerprint) for signatures in that namespace, at that
     /// time; `false` where the session has none.
     pub fn vouches(&self, who: &Principal, key: &str, namespace: &str, at: At) -> Result<bool, Why> {
@@ -95,6 +100,7 @@ impl Session {
         match self {
             _ if *who == self.lead => Role::Lead,
             _ if self.plan.crew.shadow.contains(who) => Role::Shadow,
+            _ if self.seats_of(who).next().is_some() => Role::Seat,
             _ => Role::Observer,
         }
     }

@@ -4,7 +4,7 @@ use super::steps::{Armed, Phase, StepState};
 use super::{Session, twin};
 use crate::clock::At;
 use crate::event::Status;
-use crate::name::{Principal, WatchId};
+use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Gate, Step};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Session {
 
     /// The one step whose run is held against what was before it.
     pub fn verifying_step(&self) -> Option<(&Step, &StepState)> {
-        self.find(|state| state.phase == Phase::Verifying)
+        self.find(|state| state.phase.is_verifying())
     }
 
     /// The step that keeps every other from starting: it runs, or is being verified.
@@ -39,9 +39,15 @@ impl Session {
 
     /// The step people look at: what is armed or runs, else what owes a word, else the first that is not over.
     pub fn current_step(&self) -> Option<(&Step, &StepState)> {
-        self.find(|state| state.phase.is_open() || state.phase.is_live() || state.phase == Phase::Verifying)
+        self.find(|state| state.phase.is_open() || state.phase.is_live() || state.phase.is_verifying())
             .or_else(|| self.owing_step())
-            .or_else(|| self.find(|state| !state.phase.is_over()))
+            .or_else(|| self.next_step())
+    }
+
+    /// The first step that is not over and is wanted as things stand.
+    pub fn next_step(&self) -> Option<(&Step, &StepState)> {
+        let mut steps = self.plan.steps.iter().filter_map(|step| Some((step, self.steps.get(&step.id)?)));
+        steps.find(|(step, state)| !state.phase.is_over() && self.is_wanted(&step.id) && !self.is_idle_adhoc(&step.id))
     }
 
     fn find(&self, wanted: impl Fn(&StepState) -> bool) -> Option<(&Step, &StepState)> {
@@ -96,6 +102,12 @@ impl Session {
             && self.open_step().is_none_or(|(_, _, armed)| armed.by != *principal)
     }
 
+    /// Whether a step takes cross-checks: by what is armed, or by the plan where nothing is.
+    pub fn is_checked(&self, id: &StepId) -> bool {
+        let armed = self.steps.get(id).and_then(|state| state.armed.as_ref()).map(|armed| armed.covers.covers().checks);
+        armed.or_else(|| self.plan.step(id).map(|step| step.checks)).is_some_and(|checks| checks > 0)
+    }
+
     /// Shadows with an open connection, the lead left out.
     pub fn shadows_here(&self) -> impl Iterator<Item = &Principal> {
         self.people
@@ -108,11 +120,12 @@ impl Session {
 
     /// Whether fewer shadows are connected than the next critical step needs.
     pub(super) fn shadows_short(&self) -> bool {
-        let next = self
-            .plan
-            .steps
-            .iter()
-            .find(|step| step.checks > 0 && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done()));
+        let next = self.plan.steps.iter().find(|step| {
+            step.checks > 0
+                && !self.is_idle_adhoc(&step.id)
+                && !self.steps.get(&step.id).is_some_and(|s| s.phase.is_done() || s.phase == Phase::Skipped)
+                && self.is_wanted(&step.id)
+        });
         next.is_some_and(|step| self.shadows_here().count() < step.checks as usize)
     }
 }

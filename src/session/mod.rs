@@ -4,25 +4,38 @@
 //! anything. [`decide()`] says what a request becomes, events or a [`Refusal`], and [`observe()`] what something the hub saw
 //! becomes. None of them reads a clock, a file or a random source: time and author come stamped from outside.
 
+mod arming;
+pub mod before;
 mod decide;
 mod fold;
+pub mod glass;
 mod line;
 mod look;
+mod notify;
 mod observe;
+mod preview;
+pub mod readback;
 mod recovery;
 pub mod request;
+mod rollback;
 pub mod signing;
+pub mod skip;
 pub mod steps;
 mod story;
 #[cfg(test)]
 mod tests;
 pub(crate) mod twin;
 pub mod verify;
+pub mod waive;
 
+pub use arming::adhoc;
+pub use before::Before;
 pub use decide::decide;
-pub(crate) use decide::refused;
+pub(crate) use decide::on_record;
 pub use line::LineState;
+pub use notify::{Due, FAILURES_EVERY, Place, Telling, WAITING_MAX};
 pub use observe::{Fact, observe};
+pub use preview::Unfrozen;
 pub use recovery::{Stands, WayBack, price};
 pub use request::{Author, Refusal, Request};
 pub use story::story;
@@ -72,6 +85,9 @@ pub struct Session {
     pub allowed: Option<Arc<Allowed>>,
     /// The parameters' values.
     pub params: Params,
+    /// The same as they were when it opened.
+    #[serde(default, skip_serializing_if = "Params::is_empty")]
+    pub given: Params,
     /// The hub's machine.
     pub host: String,
     /// Who the hub runs as.
@@ -80,6 +96,9 @@ pub struct Session {
     pub folder: String,
     /// Who leads.
     pub lead: Principal,
+    /// What was said before the first critical step.
+    #[serde(default)]
+    pub before: Before,
     /// A hand-over that only one half of the two has agreed to.
     pub handover: Option<Handover>,
     /// Everyone who ever joined.
@@ -91,6 +110,9 @@ pub struct Session {
     /// The way back people were told still stands, by its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub way_back: Option<String>,
+    /// Every time the glass was broken: marked for ever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub glass: Vec<glass::Glass>,
     /// Whether anything may start.
     pub line: LineState,
     /// Since when fewer eligible shadows are connected than the next critical step needs.
@@ -111,6 +133,9 @@ pub struct Session {
     pub refusals: BTreeMap<Principal, (At, u32)>,
     /// Set once it is over.
     pub closed: Option<Outcome>,
+    /// Whom outside the crew something is still to be told, and how that went so far.
+    #[serde(default, skip_serializing_if = "Telling::is_empty")]
+    pub telling: Telling,
 }
 
 /// How far the hub has signed.
@@ -256,7 +281,7 @@ impl Session {
         else {
             return Err(OpenError::Kind(line.event.kind()));
         };
-        let plan = Arc::new(Plan::parse("plan in the transcript", plan)?);
+        let plan = Arc::new(arming::opened(Plan::parse("plan in the transcript", plan)?, params));
         let allowed = allowed_signers.as_deref().map(Allowed::parse).transpose()?.map(Arc::new);
         // The plan decides, not the line, whether keys are vouched for: a line without its signers must not read as a
         // session that never asked for them.
@@ -283,24 +308,29 @@ impl Session {
             lead: plan.crew.lead.first().cloned().unwrap_or_else(Principal::hub), // a plan without a lead does not parse
             allowed,
             params: params.clone(),
+            given: params.clone(),
             host: host.clone(),
             user: user.clone(),
             folder: folder.clone(),
+            before: Before::default(),
             handover: None,
             people: BTreeMap::new(),
             watches: plan.watches.iter().map(|watch| (watch.id.clone(), WatchState::default())).collect(),
             steps: plan.steps.iter().map(|step| (step.id.clone(), StepState::default())).collect(),
             way_back: None,
+            glass: vec![],
             line: LineState::default(),
             short_since: None,
             notes: VecDeque::new(),
             recent: VecDeque::new(),
             refusals: BTreeMap::new(),
             closed: None,
+            telling: Telling::default(),
             plan,
         };
         state.short_since = state.shadows_short().then_some(line.at);
         state.tell(line);
+        state.tell_others(line);
         Ok(state)
     }
 }
@@ -308,12 +338,19 @@ impl Session {
 /// The step an event is about.
 pub fn step_of(event: &Event) -> Option<&StepId> {
     match event {
-        Event::StepArmed { step, .. }
+        Event::StepEdited { step, .. }
+        | Event::StepAdded { step, .. }
+        | Event::StepArmed { step, .. }
         | Event::CheckOpened { step, .. }
+        | Event::ReadBack { step, .. }
         | Event::CrossChecked { step, .. }
         | Event::Objected { step, .. }
         | Event::Withdrawn { step, .. }
         | Event::StepVoided { step, .. }
+        | Event::GateWaived { step, .. }
+        | Event::SkipAgreed { step, .. }
+        | Event::StepSkipped { step, .. }
+        | Event::BreakGlass { step, .. }
         | Event::StepCleared { step, .. }
         | Event::RunRequested { step, .. }
         | Event::RunIntended { step, .. }
@@ -325,6 +362,8 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::ProcessGone { step, .. }
         | Event::VerifyStarted { step, .. }
         | Event::VerifyEnded { step, .. }
+        | Event::RollbackIntended { step, .. }
+        | Event::RollbackEnded { step, .. }
         | Event::Acknowledged { step, .. } => Some(step),
         _ => None,
     }
@@ -343,14 +382,23 @@ mod allowed_text {
     }
 }
 
-/// In a snapshot a plan is its text.
+/// In a snapshot a plan is its text, and what was changed of it.
 mod plan_text {
     use super::*;
+    use crate::plan::Changes;
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Snapshot {
+        text: String,
+        #[serde(default, skip_serializing_if = "Changes::is_empty")]
+        changes: Changes,
+    }
     pub fn serialize<S: serde::Serializer>(plan: &Arc<Plan>, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&plan.text)
+        Snapshot { text: plan.text.to_string(), changes: plan.changes.clone() }.serialize(to)
     }
     pub fn deserialize<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Arc<Plan>, D::Error> {
-        let text = String::deserialize(from)?;
-        Plan::parse("plan in the snapshot", &text).map(Arc::new).map_err(serde::de::Error::custom)
+        let Snapshot { text, changes } = Snapshot::deserialize(from)?;
+        let plan = Plan::parse("plan in the snapshot", &text).map_err(serde::de::Error::custom)?;
+        Ok(Arc::new(if changes.is_empty() { plan } else { plan.changed(changes) }))
     }
 }

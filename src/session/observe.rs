@@ -2,8 +2,8 @@
 //! crash that was survived. Pure, like the fold.
 
 use super::decide::{refused, void, void_open};
-use super::steps::{Phase, StepState};
-use super::{Closing, Session, recovery, twin, verify};
+use super::steps::{Phase, RunState};
+use super::{Closing, Session, Unfrozen, before, notify, preview, recovery, rollback, twin, verify};
 use crate::clock::At;
 use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
@@ -30,13 +30,13 @@ pub enum Fact {
     /// A watch counted what is needed of its topic from here on.
     Anchor { watch: WatchId, anchor: Anchor },
     /// Before a run, what would run was frozen once more.
-    Rechecked { step: StepId, attempt: u32, now: Result<Box<Covers>, String> },
+    Rechecked { step: StepId, attempt: u32, now: Result<Box<Covers>, Unfrozen> },
     /// The process exists.
-    Started { step: StepId, attempt: u32, process: Process, cols: u16, rows: u16 },
+    Started { step: StepId, attempt: u32, part: Part, process: Process, cols: u16, rows: u16 },
     /// The command printed something, which lies on disk.
-    Output { step: StepId, attempt: u32, offset: u64, length: u32, hash: Hash },
+    Output { step: StepId, attempt: u32, part: Part, offset: u64, length: u32, hash: Hash },
     /// The process is gone, or never was.
-    Ended { step: StepId, attempt: u32, end: RunEnd },
+    Ended { step: StepId, attempt: u32, part: Part, end: RunEnd },
     /// The wall clock stepped.
     ClockJumped { by_ms: i64 },
     /// A hub takes the session up again. `alive`: the process of a live step, if it still is; found by other means where
@@ -46,6 +46,10 @@ pub enum Fact {
     ProcessGone { step: StepId, attempt: u32 },
     /// The hub signed how far the transcript goes, as [`Session::checkpoint_due`] asked for.
     Checkpoint { signed: Signed },
+    /// Somebody outside was told of that line.
+    Told { notify: u32, of: u64, tries: u32 },
+    /// Somebody outside could not be told of those lines.
+    NotTold { notify: u32, of: Vec<u64>, tries: u32, why: String },
     /// The hub signed the end, as [`Session::close_due`] asked for.
     Close { signed: Signed },
 }
@@ -88,11 +92,12 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             false => vec![],
         },
         Fact::Rechecked { step, attempt, now } => rechecked(session, at, step, *attempt, now),
-        Fact::Started { step, attempt, process, cols, rows } => match live(session, step, *attempt) {
-            Some(state) if state.phase == Phase::Intended => {
+        Fact::Started { step, attempt, part, process, cols, rows } => match live(session, step, *attempt, *part) {
+            Some(run) if run.process.is_none() => {
                 vec![Event::RunStarted {
                     step: step.clone(),
                     attempt: *attempt,
+                    part: *part,
                     process: process.clone(),
                     cols: *cols,
                     rows: *rows,
@@ -100,25 +105,30 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             }
             _ => vec![],
         },
-        Fact::Output { step, attempt, offset, length, hash } => match live(session, step, *attempt) {
+        Fact::Output { step, attempt, part, offset, length, hash } => match live(session, step, *attempt, *part) {
             Some(_) => vec![Event::OutputWritten {
                 step: step.clone(),
                 attempt: *attempt,
-                part: Part::Step,
+                part: *part,
                 offset: *offset,
                 length: *length,
                 hash: *hash,
             }],
             None => vec![],
         },
-        Fact::Ended { step, attempt, end } => {
+        Fact::Ended { step, attempt, part, end } => {
             let unstarted = matches!(end, RunEnd::NotStarted { .. });
-            match live(session, step, *attempt) {
-                Some(state) if unstarted == (state.phase == Phase::Intended) => {
-                    let mut events = vec![Event::RunEnded { step: step.clone(), attempt: *attempt, end: end.clone() }];
-                    let verified = session.plan.step(step).filter(|_| end.is_success());
-                    events.extend(verified.and_then(|step| verify::start(step, at, *attempt, false)));
-                    events
+            match live(session, step, *attempt, *part) {
+                Some(run) if unstarted == run.process.is_none() => {
+                    let (step, attempt, end) = (step.clone(), *attempt, end.clone());
+                    let verified = session.plan.step(&step).filter(|_| end.is_success());
+                    let verify = verified.and_then(|step| verify::start(step, at, attempt, *part, false));
+                    let ended = match part {
+                        Part::Step => Event::RunEnded { step, attempt, end },
+                        Part::Rollback => Event::RollbackEnded { step, attempt, end },
+                        Part::Preview => return vec![], // no run of its own
+                    };
+                    std::iter::once(ended).chain(verify).collect()
                 }
                 _ => vec![],
             }
@@ -135,7 +145,7 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             alive.as_ref(),
         ),
         Fact::ProcessGone { step, attempt } => match session.steps.get(step) {
-            Some(state) if state.attempt == *attempt && state.run.as_ref().is_some_and(|run| run.still_running) => {
+            Some(state) if state.attempt == *attempt && state.still_running() => {
                 vec![Event::ProcessGone { step: step.clone(), attempt: *attempt }]
             }
             _ => vec![],
@@ -143,6 +153,8 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
         Fact::Checkpoint { signed } => {
             vec![Event::CheckpointSigned { size: session.seq, head: session.hash, signed: signed.clone() }]
         }
+        Fact::Told { notify, of, tries } => notify::told(session, *notify, *of, *tries),
+        Fact::NotTold { notify, of, tries, why } => notify::not_told(session, at, *notify, of, *tries, why),
         Fact::Close { signed } => match &session.closing {
             Some(Closing { outcome, note, .. }) => {
                 vec![Event::SessionClosed { outcome: *outcome, note: note.clone(), signed: Some(signed.clone()) }]
@@ -170,14 +182,17 @@ fn tick(session: &Session, at: At) -> Vec<Event> {
             events.push(void(&step.id, state.attempt, cause));
         }
     }
-    events.extend(verify::due(session, at));
+    let verified = verify::due(session, at);
+    let undone = rollback::due(session, verified.as_ref());
+    events.extend(verified.into_iter().chain(undone));
     match (&session.line.held, session.short_since) {
         (None, Some(since))
             if session.plan.on_shadow_lost == ShadowLost::Hold && at.since(since) >= session.plan.shadow_grace =>
         {
             events
                 .push(Event::LineHeld { why: "fewer shadows are connected than the next critical step needs".into() });
-            if events.iter().all(|event| !matches!(event, Event::StepVoided { .. })) {
+            let voided = events.iter().any(|event| matches!(event, Event::StepVoided { .. }));
+            if !voided && !session.is_glass_broken() {
                 events.extend(void_open(session, Cause::Andon));
             }
         }
@@ -185,6 +200,7 @@ fn tick(session: &Session, at: At) -> Vec<Event> {
         _ => {}
     }
     events.extend(recovery::turned(session, at));
+    events.extend(notify::given_up(session));
     events
 }
 
@@ -197,8 +213,7 @@ fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, a
     let starting = session.open_step().and_then(|(_, _, armed)| armed.starting.as_ref());
     let waited_for = starting.is_some_and(|starting| starting.waits_for(id, began, asked));
     // Every reading counts while a run is held against what was before it, the same ones too.
-    let verified = session.verifying_step().and_then(|(_, state)| state.run.as_ref()?.verify.as_ref());
-    let sampled = verified.is_some_and(|verifying| verifying.before.contains_key(id));
+    let sampled = session.verifying_step().is_some_and(|(_, state)| state.before.contains_key(id));
     if (unchanged && !waited_for && !sampled) || began < before.began {
         return vec![];
     }
@@ -219,6 +234,7 @@ fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, a
     if let Some((step, state, _)) = session.open_step()
         && let Some(gate) = step.gates.iter().find(|gate| gate.watch == *id)
         && !(status == Status::Ok || (status == Status::Warn && gate.allow_warn))
+        && !session.is_waived(&step.id, id, status, at)
     {
         let cause = Cause::Gate { watch: id.clone(), status, why };
         events.push(void(&step.id, state.attempt, cause));
@@ -232,7 +248,7 @@ fn turned(session: &Session, id: &WatchId, to: Status, why: String) -> Event {
 }
 
 /// The last look before the intent: gates as they are now, and every byte as it was checked.
-fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<Box<Covers>, String>) -> Vec<Event> {
+fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<Box<Covers>, Unfrozen>) -> Vec<Event> {
     let Some(step) = session.plan.step(id) else { return vec![] };
     let Some(state) = session.steps.get(id).filter(|state| state.attempt == attempt) else { return vec![] };
     let Some(armed) = &state.armed else { return vec![] };
@@ -246,14 +262,14 @@ fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<
             status: Status::Unknown,
             why: "it was not read again after run was pressed".into(),
         }),
-        (_, Err(why)) => Some(Cause::BytesChanged { what: why.clone() }),
-        (_, Ok(now)) => {
-            armed.covers.covers().difference(now).filter(|_| !twin::broken(2)).map(|what| Cause::BytesChanged { what })
-        }
+        (_, Err(why)) => Some(why.cause()),
+        (_, Ok(now)) => preview::changed(armed.covers.covers(), now).filter(|_| !twin::broken(2)),
     };
+    let checks = armed.covers.covers().checks;
+    let polled = || before::lock(session, checks).map(|why| Cause::NotGo { why });
     let gate = || gate_cause(session, step, at).filter(|_| !twin::broken(4) && !twin::broken(3));
-    let stopped = || (session.line.is_stopped() && !twin::broken(7)).then_some(Cause::Andon);
-    match cause.or_else(gate).or_else(stopped) {
+    let stopped = || (session.is_stopped_for(armed) && !twin::broken(7)).then_some(Cause::Andon);
+    match cause.or_else(gate).or_else(stopped).or_else(polled) {
         Some(cause) => vec![void(id, attempt, cause)],
         None => vec![Event::RunIntended { step: id.clone(), attempt }],
     }
@@ -268,15 +284,17 @@ fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process
     }
     // What it missed of the readings it cannot vouch for: they are taken anew.
     if let Some((step, state)) = session.verifying_step() {
-        events.extend(verify::start(step, at, state.attempt, true));
+        events.extend(verify::start(step, at, state.attempt, state.phase.part(), true));
     }
     if let Some((step, state)) = session.live_step()
         && !twin::broken(12)
     {
-        let process = state.run.as_ref().and_then(|run| run.process.clone()).or_else(|| alive.cloned());
+        let part = state.phase.part();
+        let process = state.run_of(part).and_then(|run| run.process.clone()).or_else(|| alive.cloned());
         events.push(Event::OutcomeUnknown {
             step: step.id.clone(),
             attempt: state.attempt,
+            part,
             process,
             still_running: alive.is_some(),
         });
@@ -285,11 +303,13 @@ fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process
 }
 
 fn gate_cause(session: &Session, step: &Step, at: At) -> Option<Cause> {
-    let gate = step.gates.iter().find(|gate| !session.gate_holds(gate, at))?;
+    let gate = step.gates.iter().find(|gate| !session.gate_passes(&step.id, gate, at))?;
     let (status, why) = (session.status(&gate.watch, at), session.why(&gate.watch, at));
     Some(Cause::Gate { watch: gate.watch.clone(), status, why })
 }
 
-fn live<'a>(session: &'a Session, id: &StepId, attempt: u32) -> Option<&'a StepState> {
-    session.steps.get(id).filter(|state| state.attempt == attempt && state.phase.is_live())
+/// The run of that command, where it is the one that runs or may run.
+fn live<'a>(session: &'a Session, id: &StepId, attempt: u32, part: Part) -> Option<&'a RunState> {
+    let state = session.steps.get(id).filter(|state| state.attempt == attempt && state.phase.is_live())?;
+    state.run_of(part).filter(|_| state.phase.part() == part)
 }

@@ -1,7 +1,7 @@
 //! What is signed, by whom, and what exactly the signature must say.
 //!
 //! In a session that names the hub's key in its first line, these acts count only with their author's signature:
-//! cross-check, objection, withdrawal, release of the andon, acknowledgement, vouching for the hub, and the end. A
+//! cross-check, objection, withdrawal, release of the andon, acknowledgement, waiver, skipping a step, breaking the glass, vouching for the hub, and the end. A
 //! statement names the hash of the line it answers, and that line commits to everything before it: so each of these
 //! signatures is also one over the transcript so far. The same text is built here three times over: by the client from
 //! what it has folded, by the hub before the act counts, and by whoever verifies the transcript later.
@@ -9,9 +9,9 @@
 use super::request::{Author, Refusal, Request};
 use super::{Closing, Session};
 use crate::clock::At;
-use crate::event::{Event, Outcome, Role, Settled};
+use crate::event::{Event, Outcome, Role, Settled, Status};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId};
+use crate::name::{Principal, StepId, WatchId};
 use crate::transcript::record::{Head, Line};
 use crate::trust::allowed::Why;
 use crate::trust::sshsig;
@@ -34,6 +34,12 @@ const AHEAD: Duration = Duration::from_secs(60);
 pub enum Act<'a> {
     /// A shadow's word on what is armed.
     Verdict(&'a StepId, Verdict<'a>),
+    /// An exception to a gate that reads so, for that attempt.
+    Waive(&'a StepId, u32, &'a WatchId, Status, &'a str),
+    /// Leave a step out.
+    Skip(&'a StepId, &'a str),
+    /// Clear what is armed alone.
+    Glass(&'a StepId, &'a str),
     /// Let the line go on.
     Release,
     /// How a step counts.
@@ -60,6 +66,9 @@ impl<'a> Act<'a> {
             Request::Check { step, .. } => Act::Verdict(step, Verdict::Approve),
             Request::Object { step, why, .. } => Act::Verdict(step, Verdict::Object(why)),
             Request::Withdraw { step, .. } => Act::Verdict(step, Verdict::Withdraw),
+            Request::Waive { step, attempt, watch, status, why } => Act::Waive(step, *attempt, watch, *status, why),
+            Request::Skip { step, why } => Act::Skip(step, why),
+            Request::BreakGlass { step, why, .. } => Act::Glass(step, why),
             Request::Release => Act::Release,
             Request::Ack { step, why } => Act::Acknowledge(step, Settled::Failed, why),
             Request::Settle { step, outcome, why } => Act::Acknowledge(step, *outcome, why),
@@ -75,6 +84,13 @@ impl<'a> Act<'a> {
             Event::CrossChecked { step, signed, .. } => (Act::Verdict(step, Verdict::Approve), signed.as_ref()),
             Event::Objected { step, why, signed, .. } => (Act::Verdict(step, Verdict::Object(why)), signed.as_ref()),
             Event::Withdrawn { step, signed, .. } => (Act::Verdict(step, Verdict::Withdraw), signed.as_ref()),
+            Event::GateWaived { step, attempt, watch, status, why, signed } => {
+                (Act::Waive(step, *attempt, watch, *status, why), signed.as_ref())
+            }
+            Event::SkipAgreed { step, why, signed } | Event::StepSkipped { step, why, signed, .. } => {
+                (Act::Skip(step, why), signed.as_ref())
+            }
+            Event::BreakGlass { step, why, signed, .. } => (Act::Glass(step, why), signed.as_ref()),
             Event::AndonReleased { signed, .. } => (Act::Release, signed.as_ref()),
             Event::Acknowledged { step, outcome, why, signed, .. } => {
                 (Act::Acknowledge(step, *outcome, why), signed.as_ref())
@@ -110,27 +126,64 @@ pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At
                 .field("attempt", state.attempt)
                 .field("verdict", word)
                 .field("proposer", &armed.by);
-            let env = covers.env.iter().map(|(name, value)| format!("{name}={value}\0")).collect::<String>();
-            let argv = covers.argv.iter().flat_map(|argument| [argument.as_bytes(), b"\0"]);
-            let files = covers.files.iter().map(|file| format!("{} {}\n", file.sha256, file.path)).collect::<String>();
+            let env = covers.command.env.iter().map(|(name, value)| format!("{name}={value}\0")).collect::<String>();
+            let argv = covers.command.argv.iter().flat_map(|argument| [argument.as_bytes(), b"\0"]);
+            let files =
+                covers.command.files.iter().map(|file| format!("{} {}\n", file.sha256, file.path)).collect::<String>();
             let gates = serde_json::to_vec(&covers.gates).unwrap_or_default(); // plain data
+            let rollback = covers.rollback.as_ref().map(|rollback| serde_json::to_vec(rollback).unwrap_or_default());
             end(signer(statement)
-                .field("host", &covers.host)
-                .field("user", &covers.user)
-                .field("cwd", &covers.cwd)
-                .values("argv", &covers.argv)
+                .field("host", &covers.command.host)
+                .field("user", &covers.command.user)
+                .field("cwd", &covers.command.cwd)
+                .values("argv", &covers.command.argv)
                 .hash("argv-hash", Some(Hash::of_parts(argv)))
                 .hash("env-hash", Some(Hash::of(env.as_bytes())))
-                .hash("stdin", covers.stdin.as_ref().map(|text| Hash::of(text.as_bytes())))
-                .hash("exe-hash", Some(covers.exe.sha256))
+                .hash("stdin", covers.command.stdin.as_ref().map(|text| Hash::of(text.as_bytes())))
+                .hash("exe-hash", Some(covers.command.exe.sha256))
                 .hash("state-hash", Some(Hash::of(&gates)))
                 .field("state-at", armed.at)
                 .hash("plan-hash", Some(covers.plan))
                 .hash("policy-hash", session.policy_digest())
-                .hash("files-hash", (!covers.files.is_empty()).then(|| Hash::of(files.as_bytes())))
+                .values("readback", armed.was_read_back(who, verdict == Verdict::Approve))
+                .hash("files-hash", (!covers.command.files.is_empty()).then(|| Hash::of(files.as_bytes())))
+                .hash("rollback-hash", rollback.map(|rollback| Hash::of(&rollback)))
+                .hash("preview-hash", covers.preview.as_ref().map(|preview| preview.sha256))
                 .hash("digest", Some(armed.digest()))
                 .hash("words-hash", words.map(|words| Hash::of(words.as_bytes()))))
             .field("expires", armed.lapses)
+        }
+        Act::Waive(id, attempt, watch, status, why) => {
+            let statement = begin(Purpose::Approve)
+                .hash("plan-hash", Some(session.plan.digest))
+                .field("step", id)
+                .field("attempt", attempt)
+                .field("verdict", "waive")
+                .field("gate", watch)
+                .field("status", status.word())
+                .hash("words-hash", Some(Hash::of(why.as_bytes())));
+            end(signer(statement))
+        }
+        Act::Skip(id, why) => {
+            let statement = begin(Purpose::Approve)
+                .hash("plan-hash", Some(session.plan.digest))
+                .field("step", id)
+                .field("attempt", session.steps.get(id)?.attempt)
+                .field("verdict", "skip")
+                .hash("words-hash", Some(Hash::of(why.as_bytes())));
+            end(signer(statement))
+        }
+        Act::Glass(id, why) => {
+            let state = session.steps.get(id)?;
+            let armed = state.armed.as_ref()?;
+            let statement = answers(begin(Purpose::Approve), armed.line)
+                .field("step", id)
+                .field("attempt", state.attempt)
+                .field("verdict", "break-glass")
+                .field("missing", armed.missing())
+                .hash("digest", Some(armed.digest()))
+                .hash("words-hash", Some(Hash::of(why.as_bytes())));
+            end(signer(statement))
         }
         Act::Release => {
             let statement = answers(begin(Purpose::Approve), session.line.latest?).field("verdict", "release");
@@ -142,7 +195,7 @@ pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At
                 Settled::Done => "settled-done",
                 Settled::Failed => "settled-failed",
             };
-            let statement = answers(begin(Purpose::Approve), state.run.as_ref()?.ended_by?)
+            let statement = answers(begin(Purpose::Approve), state.latest_run()?.ended_by?)
                 .field("step", id)
                 .field("attempt", state.attempt)
                 .field("verdict", word)
@@ -205,6 +258,8 @@ pub(super) fn calls_for_checkpoint(event: &Event) -> bool {
         Event::StepArmed { .. }
             | Event::RunIntended { .. }
             | Event::RunEnded { .. }
+            | Event::RollbackIntended { .. }
+            | Event::RollbackEnded { .. }
             | Event::OutcomeUnknown { .. }
             | Event::Recovered { .. }
             | Event::CloseCalled { .. }
@@ -249,14 +304,17 @@ fn check(
             let armed_by = session.steps.get(id).and_then(|state| state.armed.as_ref()).map(|armed| &armed.by);
             session.is_shadow(who) && armed_by != Some(who)
         }
-        Act::Acknowledge(..) => session.is_shadow(who),
+        Act::Acknowledge(..) => session.may_acknowledge(who),
+        Act::Waive(..) => session.is_shadow(who),
+        Act::Skip(..) => *who == session.lead || session.is_shadow(who),
+        Act::Glass(..) => session.may_break_glass(who),
         Act::Vouch => *who == session.lead,
         Act::Release | Act::Close => true,
     };
     if !entitled {
         return Err(SigningError::NotTheirs { who: who.clone() });
     }
-    let approves = matches!(act, Act::Verdict(..) | Act::Release | Act::Acknowledge(..));
+    let approves = !matches!(act, Act::Vouch | Act::Close);
     if approves && session.must_be_vouched(who) {
         session.vouches(who, key, Purpose::Approve.namespace(), now)?;
     }
@@ -267,7 +325,7 @@ fn check(
     if found != key {
         return Err(SigningError::Key { who: who.to_string(), expected: key.to_owned(), found });
     }
-    if let Act::Verdict(id, Verdict::Approve) = act
+    if let Act::Verdict(id, Verdict::Approve) | Act::Glass(id, _) = act
         && let Some(armed) = session.steps.get(id).and_then(|state| state.armed.as_ref())
         && armed.covers.covers().require_touch
         && !proof.touched()

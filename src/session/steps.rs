@@ -1,10 +1,13 @@
 //! The life of a step, as one table.
 
-use super::verify::Verifying;
+use super::readback::Reader;
+use super::skip::HalfSkip;
+use super::verify::{Sampled, Verifying};
+use super::waive::Waiver;
 use crate::clock::At;
-use crate::event::{Compared, Frozen, Process, RunEnd, Settled, Verdict};
+use crate::event::{Compared, Frozen, Part, Process, RunEnd, Settled, Verdict};
 use crate::hash::Hash;
-use crate::name::Principal;
+use crate::name::{Principal, WatchId};
 use crate::transcript::record::Head;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,10 +40,20 @@ pub enum Phase {
     Undecided,
     /// The hub died in between.
     Unknown,
+    /// The intent to undo it is on disk; its rollback's process may exist.
+    RollingBack,
+    /// Its rollback ended with exit 0; whether that brought back what was before is looked at.
+    VerifyingRollback,
+    /// Undone.
+    RolledBack,
+    /// Its rollback ended badly, or did not bring back what was before.
+    RollbackFailed,
     /// Somebody says its effect is there.
     SettledDone,
     /// Somebody says its effect is not there; it may be armed again.
     SettledFailed,
+    /// Left out; never done.
+    Skipped,
 }
 
 /// What moves a step.
@@ -74,20 +87,30 @@ pub enum Move {
     EndBadly,
     /// `OutcomeUnknown`
     Lose,
+    /// `RollbackIntended`
+    RollBack,
+    /// `RollbackEnded` with exit 0, and nothing to verify
+    RollbackWell,
+    /// `RollbackEnded` with exit 0, and something to verify
+    RollbackToVerify,
+    /// `RollbackEnded` otherwise, also without a process
+    RollbackBadly,
     /// `Acknowledged` as done
     SettleDone,
     /// `Acknowledged` as failed
     SettleFailed,
+    /// `StepSkipped`
+    Skip,
 }
 
 use Move::*;
 use Phase::*;
 
-/// Every transition there is. A test fails where a row is never taken, or where a step moves outside it. Rollback
-/// adds its rows here.
+/// Every transition there is. A test fails where a row is never taken, or where a step moves outside it.
 pub const TABLE: &[(Phase, Move, Phase)] = &[
     (Planned, Arm, Armed),
     (SettledFailed, Arm, Armed),
+    (Planned, Skip, Skipped),
     (Armed, Clear, Cleared),
     (Armed, Void, Planned),
     (Cleared, Void, Planned),
@@ -112,6 +135,22 @@ pub const TABLE: &[(Phase, Move, Phase)] = &[
     (Undecided, SettleFailed, SettledFailed),
     (Unknown, SettleDone, SettledDone),
     (Unknown, SettleFailed, SettledFailed),
+    (Failed, RollBack, RollingBack),
+    (Degraded, RollBack, RollingBack),
+    (Undecided, RollBack, RollingBack),
+    (Unknown, RollBack, RollingBack),
+    (RollbackFailed, RollBack, RollingBack),
+    (RollingBack, RollbackWell, RolledBack),
+    (RollingBack, RollbackToVerify, VerifyingRollback),
+    (RollingBack, RollbackBadly, RollbackFailed),
+    (RollingBack, Lose, Unknown),
+    (VerifyingRollback, VerifyWell, RolledBack),
+    (VerifyingRollback, VerifyWorse, RollbackFailed),
+    (VerifyingRollback, VerifyUnclear, RollbackFailed),
+    (RolledBack, SettleDone, SettledDone),
+    (RolledBack, SettleFailed, SettledFailed),
+    (RollbackFailed, SettleDone, SettledDone),
+    (RollbackFailed, SettleFailed, SettledFailed),
 ];
 
 impl Phase {
@@ -125,15 +164,27 @@ impl Phase {
     }
     /// A process exists or may exist.
     pub fn is_live(self) -> bool {
-        matches!(self, Intended | Running)
+        matches!(self, Intended | Running | RollingBack)
+    }
+    /// What a command did is held against what was before it.
+    pub fn is_verifying(self) -> bool {
+        matches!(self, Verifying | VerifyingRollback)
+    }
+    /// Which of its commands runs, may run, or is being verified.
+    pub fn part(self) -> Part {
+        if matches!(self, RollingBack | VerifyingRollback) { Part::Rollback } else { Part::Step }
+    }
+    /// It may be undone from here, where the plan says how.
+    pub fn may_roll_back(self) -> bool {
+        self.next(RollBack).is_some()
     }
     /// Somebody has to take note before anything else starts.
     pub fn owes_acknowledgement(self) -> bool {
-        matches!(self, Failed | Degraded | Undecided | Unknown)
+        matches!(self, Failed | Degraded | Undecided | Unknown | RolledBack | RollbackFailed)
     }
     /// What comes after it may begin.
     pub fn is_over(self) -> bool {
-        matches!(self, Done | SettledDone | SettledFailed)
+        matches!(self, Done | SettledDone | SettledFailed | Skipped)
     }
     /// Its effect is there.
     pub fn is_done(self) -> bool {
@@ -154,8 +205,13 @@ impl Phase {
             Degraded => "degraded",
             Undecided => "undecided",
             Unknown => "unknown",
+            RollingBack => "rolling back",
+            VerifyingRollback => "verifying rollback",
+            RolledBack => "rolled back",
+            RollbackFailed => "rollback failed",
             SettledDone => "settled: done",
             SettledFailed => "settled: not done",
+            Skipped => "skipped",
         }
     }
 }
@@ -172,14 +228,73 @@ pub struct StepState {
     pub armed: Option<Armed>,
     /// The latest run, from `RunIntended`.
     pub run: Option<RunState>,
+    /// What its watches said when that run was intended: what it and its rollback are held against.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub before: BTreeMap<WatchId, Sampled>,
+    /// The latest rollback of that run, from `RollbackIntended`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RunState>,
+    /// Whether the plan may still have it undone by itself: not once a person or a crash came in between.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_hand: bool,
+    /// Whether any attempt of it was undone: what the plan says must follow is owed before the session ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_rolled_back: bool,
     /// How somebody settled it.
     pub settled: Option<Note>,
     /// Why the last attempt was voided.
     pub voided: Option<String>,
+    /// Exceptions to its gates, for its next attempt or the one that is open.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waivers: BTreeMap<crate::name::WatchId, Waiver>,
+    /// Who said that it be left out, and waits for a second person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<HalfSkip>,
 }
 impl Default for StepState {
     fn default() -> Self {
-        Self { phase: Phase::Planned, attempt: 0, armed: None, run: None, settled: None, voided: None }
+        Self {
+            phase: Phase::Planned,
+            attempt: 0,
+            armed: None,
+            run: None,
+            before: BTreeMap::new(),
+            rollback: None,
+            by_hand: false,
+            was_rolled_back: false,
+            settled: None,
+            voided: None,
+            waivers: BTreeMap::new(),
+            skip: None,
+        }
+    }
+}
+impl StepState {
+    /// The latest run of one of its commands.
+    pub fn run_of(&self, part: Part) -> Option<&RunState> {
+        match part {
+            Part::Step => self.run.as_ref(),
+            Part::Rollback => self.rollback.as_ref(),
+            Part::Preview => None, // it is over before anything is armed, or runs
+        }
+    }
+    pub(super) fn run_of_mut(&mut self, part: Part) -> Option<&mut RunState> {
+        match part {
+            Part::Step => self.run.as_mut(),
+            Part::Rollback => self.rollback.as_mut(),
+            Part::Preview => None,
+        }
+    }
+    /// What runs, or was started last.
+    pub fn latest_run(&self) -> Option<&RunState> {
+        self.rollback.as_ref().or(self.run.as_ref())
+    }
+    pub(super) fn latest_run_mut(&mut self) -> Option<&mut RunState> {
+        self.rollback.as_mut().or(self.run.as_mut())
+    }
+    /// Whether a process of it outlived the hub that started it.
+    pub fn still_running(&self) -> bool {
+        self.latest_run().is_some_and(|run| run.still_running)
     }
 }
 
@@ -201,6 +316,12 @@ pub struct Armed {
     pub opened: BTreeMap<Principal, At>,
     /// Who said yes.
     pub checks: BTreeMap<Principal, Check>,
+    /// Who has to type what before their yes counts, and how far they are; nobody where nothing is read back.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub readers: BTreeMap<Principal, Reader>,
+    /// Cleared by breaking the glass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub glass: bool,
     /// Set while starting: number of the `RunRequested` line, and gates whose new reading has not come yet.
     pub starting: Option<Starting>,
 }
@@ -224,13 +345,32 @@ pub struct Starting {
     /// Its time.
     pub at: At,
     /// Gates not read anew yet.
-    pub pending: BTreeSet<crate::name::WatchId>,
+    pub pending: BTreeSet<WatchId>,
 }
 impl Starting {
     /// Whether that reading is one it waits for: asked for by the request, or begun after it. The second kind matters
     /// where a periodic reading overtakes a slow one that was asked for, which is then too old to count.
-    pub fn waits_for(&self, watch: &crate::name::WatchId, began: At, asked: Option<u64>) -> bool {
+    pub fn waits_for(&self, watch: &WatchId, began: At, asked: Option<u64>) -> bool {
         self.pending.contains(watch) && (asked == Some(self.seq) || began > self.at)
+    }
+}
+
+impl RunState {
+    pub(super) fn intended(at: At, verify: Option<Verifying>) -> RunState {
+        RunState {
+            intended: at,
+            process: None,
+            started: None,
+            ended: None,
+            ended_by: None,
+            end: None,
+            still_running: false,
+            interrupted: None,
+            output_bytes: 0,
+            size: (80, 24),
+            verify,
+            verdict: None,
+        }
     }
 }
 
@@ -246,7 +386,7 @@ pub struct Check {
     pub looked_ms: u64,
 }
 
-/// One run of a step.
+/// One run of one of a step's commands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunState {
@@ -270,7 +410,7 @@ pub struct RunState {
     pub output_bytes: u64,
     /// Columns and rows of its terminal.
     pub size: (u16, u16),
-    /// What it is held against, where the plan says so.
+    /// Readings since it ended, where the plan has it held against what was before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verifying>,
     /// What that came to.

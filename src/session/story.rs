@@ -1,8 +1,9 @@
 //! The session in short sentences: the events pane, plain mode and the report tell the same story.
 
-use super::{Session, recovery, step_of, twin};
+use super::readback::TRIES;
+use super::{Session, before, recovery, step_of, twin};
 use crate::clock::human;
-use crate::event::{Attention, Event, Outcome, Settled};
+use crate::event::{Attention, Event, Outcome, Part, Settled, Verdict};
 use crate::transcript::record::Line;
 use std::time::Duration;
 
@@ -46,6 +47,11 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             Attention::Away => format!("{principal} is away"),
             _ => return None,
         },
+        Event::SeatTaken { .. }
+        | Event::ChecklistAnswered { .. }
+        | Event::AvailabilityStated { .. }
+        | Event::PollCalled { .. }
+        | Event::PollAnswered { .. } => shown(&before::story(session, line.seq, line.at, by, &line.event)?),
         Event::HandoverAgreed { to } => format!("{by} agrees that {to} shall lead"),
         Event::LeadHandedOver { from, to } => format!("{from} handed the lead to {to}"),
         Event::Noted { text } => format!("{by} says: {}", shown(text)),
@@ -59,10 +65,36 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("watch {watch} counts from here what is needed of {}", shown(&anchor.topic))
         }
         Event::RecoveryTurned { from, to, why } => shown(&recovery::turn(session, from.as_deref(), to.as_deref(), why)),
+        Event::ParamSet { name, value, why } => {
+            let default = session.plan.params.get(name).and_then(|param| param.default.as_ref());
+            let word = match default {
+                Some(default) if default != value => format!(", DEVIATION from the plan's {default:?}"),
+                _ => String::new(),
+            };
+            format!("{by} set {} to {}{}", shown(name), shown(&format!("{value:?}{word}")), quoted(why))
+        }
+        Event::StepEdited { run, why, .. } => match run.is_empty() {
+            true => format!("{by} gave {step} the plan's command again{}", quoted(why)),
+            false => format!("{by} typed another command for {step}, DEVIATION: {}{}", shown(run), quoted(why)),
+        },
+        Event::StepAdded { run, why, .. } => {
+            let word = if session.plan.steps.iter().any(|step| !step.adhoc) { ", DEVIATION" } else { "" };
+            format!("{by} typed a command{word}: {step}: {}{}", shown(run), quoted(why))
+        }
         Event::StepArmed { covers, attempt, .. } => {
-            format!("{by} armed {step} (attempt {attempt}, digest {})", covers.digest().short())
+            let word = if covers.covers().deviations.is_empty() { "" } else { ", DEVIATES from the plan" };
+            format!("{by} armed {step} (attempt {attempt}, digest {}){word}", covers.digest().short())
         }
         Event::CheckOpened { .. } => format!("{by} opened the check of {step}"),
+        Event::ReadBack { field, right: true, .. } => format!("{by} read back {} of {step}", shown(field)),
+        Event::ReadBack { field, right: false, .. } => {
+            let before = session.open_step().and_then(|(_, _, armed)| armed.readers.get(by)).map_or(0, |it| it.wrong);
+            let out = match before + 1 >= TRIES {
+                true => format!(" for the third time: {by} cannot check this attempt any more"),
+                false => String::new(),
+            };
+            format!("{by} read back {} of {step} WRONG{out}", shown(field))
+        }
         Event::CrossChecked { digest, .. } => {
             let opened = session.open_step().and_then(|(_, _, armed)| armed.opened.get(by));
             let looked = opened.map_or(Duration::ZERO, |opened| line.at.since(*opened));
@@ -71,10 +103,26 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::Objected { why, .. } => format!("{by} objected to {step}{}", quoted(why)),
         Event::Withdrawn { .. } => format!("{by} withdrew the check of {step}"),
         Event::StepVoided { cause, .. } => format!("{step} is not armed any more: {}", shown(&cause.to_string())),
+        Event::GateWaived { watch, status, why, .. } => {
+            format!(
+                "WAIVED: {by} waived gate {watch} ({}) for the next attempt of {step}{}",
+                status.word(),
+                quoted(why)
+            )
+        }
+        Event::SkipAgreed { why, .. } => format!("{by} agrees to skip {step}{}", quoted(why)),
+        Event::StepSkipped { agreed, why, .. } => format!("{step} is SKIPPED, by {agreed} and {by}{}", quoted(why)),
+        Event::BreakGlass { missing, why, .. } => {
+            let s = if *missing == 1 { "" } else { "s" };
+            format!("BREAK GLASS: {by} cleared {step} alone, {missing} cross-check{s} missing{}", quoted(why))
+        }
         Event::StepCleared { .. } => format!("{step} is cleared"),
         Event::RunRequested { .. } => format!("{by} pressed run on {step}; gates and bytes are read again"),
         Event::RunIntended { .. } => format!("{step} will run"),
-        Event::RunStarted { process, .. } => format!("{step} runs, process {}", process.pid),
+        Event::RunStarted { part: Part::Step, process, .. } => format!("{step} runs, process {}", process.pid),
+        Event::RunStarted { part, process, .. } => {
+            format!("the {} of {step} runs, process {}", part.word(), process.pid)
+        }
         Event::RunInterrupted { force, .. } => {
             format!("{by} had {step} {}", if *force { "killed" } else { "interrupted" })
         }
@@ -88,22 +136,41 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             };
             format!("{step} {word}: {}", shown(&end.to_string()))
         }
-        Event::OutcomeUnknown { still_running, .. } => {
+        Event::RollbackIntended { automatic, why, .. } => match automatic {
+            true => format!("ROLLBACK of {step}, as the plan says: {}", shown(why)),
+            false => format!("ROLLBACK of {step} by {by}: {}", shown(why)),
+        },
+        Event::RollbackEnded { end, .. } => {
+            let verified =
+                step_of(&line.event).and_then(|id| session.plan.step(id)).and_then(|s| s.verify_of(Part::Rollback));
+            match (end.is_success(), verified) {
+                (true, None) => format!("{step} is rolled back: {}", shown(&end.to_string())),
+                (true, Some(_)) => format!("the rollback of {step} ended: {}", shown(&end.to_string())),
+                (false, _) => format!("the ROLLBACK of {step} FAILED: {}", shown(&end.to_string())),
+            }
+        }
+        Event::OutcomeUnknown { part, still_running, .. } => {
             format!(
-                "{step} is unknown: the hub died while it ran{}",
+                "{step} is unknown: the hub died while {} ran{}",
+                if part.is_step() { "it" } else { "its rollback" },
                 if *still_running { "; its process is still alive" } else { "" }
             )
         }
         Event::ProcessGone { .. } => format!("the process of {step} is gone"),
-        Event::VerifyStarted { until, anew, .. } => {
+        Event::VerifyStarted { part, until, anew, .. } => {
             let anew = if *anew { ", anew: the hub was away" } else { "" };
-            format!("{step} is held against what was before, until {}{anew}", until.clock())
+            let what = if part.is_step() { step } else { format!("the rollback of {step}") };
+            format!("{what} is held against what was before, until {}{anew}", until.clock())
         }
-        Event::VerifyEnded { verdict, compared, .. } => {
+        Event::VerifyEnded { part, verdict, compared, .. } => {
             let telling = compared.iter().filter(|compared| compared.verdict == *verdict);
             let words: Vec<_> = telling.map(|it| format!("{}: {}", it.watch, shown(&it.why))).collect();
             let words = if words.is_empty() { String::new() } else { format!(" ({})", words.join("; ")) };
-            format!("{step} verified: {}{words}", verdict.word())
+            match (part, verdict) {
+                (Part::Step, _) => format!("{step} verified: {}{words}", verdict.word()),
+                (_, Verdict::Better | Verdict::Same) => format!("{step} is rolled back: {}{words}", verdict.word()),
+                _ => format!("the ROLLBACK of {step} did not bring back what was before: {}{words}", verdict.word()),
+            }
         }
         Event::Acknowledged { outcome, why, .. } => {
             let word = match outcome {
@@ -117,6 +184,16 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::AndonReleased { freed: false, .. } => format!("{by} released the line; not everyone has yet"),
         Event::LineHeld { why } => format!("the line is held: {}", shown(why)),
         Event::LineFreed { why } => format!("the line is free: {}", shown(why)),
+        Event::Notified { notify, of, .. } => {
+            // Told every time it would double the story; what people need to know is that it works again.
+            session.telling.places.get(notify)?.failing.as_ref()?;
+            format!("{} can be told again: line {of}", shown(session.place_name(*notify)))
+        }
+        Event::NotifyFailed { notify, of, why, .. } => {
+            let lines = of.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            let s = if of.len() == 1 { "" } else { "s" };
+            format!("NOT TOLD: {} of line{s} {lines}: {}", shown(session.place_name(*notify)), shown(why))
+        }
     })
 }
 

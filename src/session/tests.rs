@@ -2,11 +2,14 @@
 
 use super::request::{Author, Refusal, Request};
 use super::steps::Phase;
-use super::{Fact, Session, decide, observe};
+use super::{Fact, Session, decide, observe, on_record};
 use crate::clock::At;
-use crate::event::{Covers, Event, FileSeen, Process, Reading, Role, RunEnd, Settled, Status};
+use crate::event::{
+    CommandSeen, Covers, Event, FileSeen, Part, Process, Reading, Role, RollbackSeen, RunEnd, Settled, Status,
+};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
+use crate::plan::Plan;
 use crate::transcript::record::{FORMAT, Line};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,7 +38,35 @@ id = "clean"
 run = ["./clean"]
 "#;
 
+mod arming;
+mod before;
+mod exceptions;
+mod notify;
+mod readback;
+mod rollback;
 mod verify;
+
+/// A plan up to the end of its first step, an irreversible one that may be given more keys.
+const DROP: &str = r#"
+crosscheck = 1
+name = "test"
+environment = "test"
+[crew]
+lead = ["ana"]
+shadow = ["bo", "cy", "dan"]
+[[watch]]
+id = "api"
+kind = "tcp"
+address = "127.0.0.1:1"
+stale_after = "20s"
+[[step]]
+id = "drop"
+class = "irreversible"
+run = ["./drop"]
+gates = ["api"]
+"#;
+/// A step after it that waits for nothing.
+const CLEAN: &str = "[[step]]\nid = \"clean\"\nrun = [\"./clean\"]\nafter = []\n";
 
 struct Desk {
     session: Session,
@@ -56,7 +87,7 @@ fn opened(plan: &str, allowed_signers: Option<&str>, allowed_signers_digest: Opt
         environment: "test".into(),
         plan: plan.into(),
         plan_digest: Hash::of(plan.as_bytes()),
-        params: BTreeMap::new(),
+        params: Plan::parse("plan", plan).ok().and_then(|plan| plan.params(&BTreeMap::new()).ok()).unwrap_or_default(),
         host: "h".into(),
         user: "u".into(),
         folder: "/".into(),
@@ -108,9 +139,10 @@ impl Desk {
         let asked = self.session.open_step().and_then(|(_, _, armed)| armed.starting.as_ref()).map(|s| s.seq);
         self.see(Fact::Reading { watch: WatchId::new("api").unwrap(), reading, began: self.now, asked })
     }
-    fn wait(&mut self, seconds: u64) {
+    fn wait(&mut self, seconds: u64) -> Vec<&'static str> {
         self.now = self.now.after(Duration::from_secs(seconds));
-        self.see(Fact::Tick);
+        let ticked = observe(&self.session, self.now, &Fact::Tick);
+        self.fold(&Principal::hub(), ticked)
     }
     fn ask(&mut self, name: &str, request: Request) -> Result<Vec<&'static str>, Refusal> {
         self.ask_with_key(name, name, request)
@@ -118,8 +150,15 @@ impl Desk {
     fn ask_with_key(&mut self, name: &str, key: &str, request: Request) -> Result<Vec<&'static str>, Refusal> {
         self.see(Fact::Tick);
         let author = Author::new(who(name), key);
-        let events = decide(&self.session, self.now, &author, &request)?;
-        Ok(self.fold(&who(name), events))
+        match decide(&self.session, self.now, &author, &request) {
+            Ok(events) => Ok(self.fold(&who(name), events)),
+            Err(refusal) => {
+                if let Some((by, event)) = on_record(&self.session, self.now, &who(name), &request, &refusal) {
+                    self.fold(&by, vec![event]);
+                }
+                Err(refusal)
+            }
+        }
     }
     fn arm(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {
         let covers = self.covers("one");
@@ -134,25 +173,20 @@ impl Desk {
             title: "drop".into(),
             class: "irreversible".into(),
             checks: 2,
-            argv: vec!["./drop".into()],
-            exe,
-            interpreter: None,
-            env: BTreeMap::new(),
-            secrets: BTreeMap::new(),
-            cwd: "/".into(),
-            folder: None,
-            stdin: None,
-            stdin_file: None,
-            sealed: false,
-            io: "pty".into(),
-            timeout_ms: None,
-            files: vec![],
-            host: "h".into(),
-            user: "u".into(),
+            rollback: self.session.plan.steps[0].rollback.as_ref().map(|rollback| RollbackSeen {
+                command: CommandSeen::bare(["./undrop"], exe.clone()),
+                automatic: rollback.automatic,
+                contain: rollback.contain.clone(),
+            }),
+            command: CommandSeen::bare(["./drop"], exe),
+            preview: None,
+            deviations: vec![],
+            params: BTreeMap::new(),
             plan: self.session.plan.digest,
             gates: vec![],
             words: BTreeMap::new(),
             point_of_no_return: false,
+            readback: vec![],
             require_touch: false,
         }
     }
@@ -191,11 +225,17 @@ impl Desk {
     }
     fn spawned(&mut self) {
         let process = Process { pid: 1, start_time: 1, boot_id: "b".into() };
-        let started = Fact::Started { step: drop_step(), attempt: self.state().1, process, cols: 80, rows: 24 };
+        let started =
+            Fact::Started { step: drop_step(), attempt: self.state().1, part: Part::Step, process, cols: 80, rows: 24 };
         assert_eq!(self.see(started), ["RunStarted"]);
     }
     fn end(&mut self, code: i32) {
-        self.see(Fact::Ended { step: drop_step(), attempt: self.state().1, end: RunEnd::Exited { code } });
+        self.see(Fact::Ended {
+            step: drop_step(),
+            attempt: self.state().1,
+            part: Part::Step,
+            end: RunEnd::Exited { code },
+        });
     }
     fn recover(&mut self, alive: bool) -> Vec<&'static str> {
         let alive = alive.then(|| Process { pid: 1, start_time: 1, boot_id: "b".into() });

@@ -10,7 +10,7 @@
 use super::Session;
 use crate::baseline::{Baseline, median};
 use crate::clock::At;
-use crate::event::{Compared, Event, Side, Status, Verdict};
+use crate::event::{Compared, Event, Part, Side, Status, Verdict};
 use crate::name::WatchId;
 use crate::plan::{Step, Worse};
 use serde::{Deserialize, Serialize};
@@ -29,11 +29,9 @@ const SPREADS: f64 = 3.0 * 1.4826;
 const FLOOR_MS: f64 = 5.0;
 
 /// A run that is being verified, or will be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verifying {
-    /// What the watches said when the run was intended.
-    pub before: BTreeMap<WatchId, Sampled>,
     /// Readings since it ended, by watch.
     pub after: BTreeMap<WatchId, Sampled>,
     /// Set by `VerifyStarted`: from when on readings count, and until when it is looked.
@@ -84,9 +82,8 @@ impl Sampled {
     }
 }
 
-/// What a step's watches say now; taken when its run is intended.
-pub(super) fn before(session: &Session, step: &Step, at: At) -> Option<Verifying> {
-    let verify = step.verify.as_ref()?;
+/// What a step's watches say now, those of its rollback included; taken when its run is intended.
+pub(super) fn before(session: &Session, step: &Step, at: At) -> BTreeMap<WatchId, Sampled> {
     let sampled = |id: &WatchId| {
         let state = session.watches.get(id);
         let unit = state.and_then(|state| state.reading.as_ref()).map(|reading| reading.unit.clone());
@@ -94,31 +91,32 @@ pub(super) fn before(session: &Session, step: &Step, at: At) -> Option<Verifying
         let values = history.filter(|(taken, _)| at.since(*taken) <= BEFORE).map(|(_, value)| *value).collect();
         Sampled { statuses: vec![session.status(id, at)], values, unit: unit.unwrap_or_default() }
     };
-    let before = verify.watches.iter().map(|watched| (watched.watch.clone(), sampled(&watched.watch))).collect();
-    Some(Verifying { before, after: BTreeMap::new(), span: None, anew: false })
+    let verified = Part::ALL.into_iter().filter_map(|part| step.verify_of(part)).flat_map(|verify| &verify.watches);
+    verified.map(|watched| (watched.watch.clone(), sampled(&watched.watch))).collect()
 }
 
 /// The start of verifying a run that just ended well, where the plan asks for it.
-pub(super) fn start(step: &Step, at: At, attempt: u32, anew: bool) -> Option<Event> {
-    let verify = step.verify.as_ref()?;
-    Some(Event::VerifyStarted { step: step.id.clone(), attempt, until: at.after(verify.time), anew })
+pub(super) fn start(step: &Step, at: At, attempt: u32, part: Part, anew: bool) -> Option<Event> {
+    let verify = step.verify_of(part)?;
+    Some(Event::VerifyStarted { step: step.id.clone(), attempt, part, until: at.after(verify.time), anew })
 }
 
 /// What is due at that time on the run that is being verified: its start, where a crash cut that off, or its verdict.
 pub(super) fn due(session: &Session, at: At) -> Option<Event> {
     let (step, state) = session.verifying_step()?;
-    let verifying = state.run.as_ref()?.verify.as_ref()?;
+    let part = state.phase.part();
+    let verifying = state.run_of(part)?.verify.as_ref()?;
     let Some((_, until)) = verifying.span else {
-        return start(step, at, state.attempt, true);
+        return start(step, at, state.attempt, part, true);
     };
     let compared: Vec<Compared> = step
-        .verify
-        .iter()
+        .verify_of(part)
+        .into_iter()
         .flat_map(|verify| &verify.watches)
         .map(|watched| {
             let kind = session.plan.watch(&watched.watch).map(|watch| &watch.kind);
             let worse = watched.worse.or_else(|| kind.and_then(|kind| kind.worse())).unwrap_or(Worse::Status);
-            let mut compared = compare(&watched.watch, verifying, worse);
+            let mut compared = compare(&watched.watch, state.before.get(&watched.watch), verifying, worse);
             // Read well at first, and not any more.
             if compared.verdict != Verdict::Worse && session.status(&watched.watch, at) == Status::Unknown {
                 (compared.verdict, compared.why) = (Verdict::CannotTell, session.why(&watched.watch, at));
@@ -135,7 +133,7 @@ pub(super) fn due(session: &Session, at: At) -> Option<Event> {
         return None;
     }
     let verdict = overall(&compared, verifying.anew);
-    Some(Event::VerifyEnded { step: step.id.clone(), attempt: state.attempt, verdict, compared })
+    Some(Event::VerifyEnded { step: step.id.clone(), attempt: state.attempt, part, verdict, compared })
 }
 
 /// The worst of all counts; what cannot be told outranks what is well.
@@ -149,9 +147,9 @@ fn overall(compared: &[Compared], anew: bool) -> Verdict {
     }
 }
 
-fn compare(watch: &WatchId, verifying: &Verifying, worse: Worse) -> Compared {
+fn compare(watch: &WatchId, before: Option<&Sampled>, verifying: &Verifying, worse: Worse) -> Compared {
     let nothing = Sampled::default();
-    let before = verifying.before.get(watch).unwrap_or(&nothing);
+    let before = before.unwrap_or(&nothing);
     let after = verifying.after.get(watch).unwrap_or(&nothing);
     let (was, is) = (before.counts().unwrap_or(Status::Unknown), after.counts().unwrap_or(Status::Unknown));
     let side = |status: Status, sampled: &Sampled| Side {
@@ -219,13 +217,8 @@ mod tests {
 
     fn verdict(before: Sampled, after: Sampled) -> (Verdict, String) {
         let id = WatchId::new("web").unwrap();
-        let verifying = Verifying {
-            before: BTreeMap::from([(id.clone(), before)]),
-            after: BTreeMap::from([(id.clone(), after)]),
-            span: None,
-            anew: false,
-        };
-        let compared = compare(&id, &verifying, Worse::Up);
+        let verifying = Verifying { after: BTreeMap::from([(id.clone(), after)]), span: None, anew: false };
+        let compared = compare(&id, Some(&before), &verifying, Worse::Up);
         (compared.verdict, compared.why)
     }
 

@@ -18,8 +18,9 @@ use crate::clock::At;
 use crate::event::Event;
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
+use crate::session::glass::Glass;
 use crate::session::signing::{self, Act, Verdict as Word};
-use crate::session::{Session, step_of};
+use crate::session::{Session, glass, skip, step_of, waive};
 use crate::trust::sshsig;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -153,6 +154,8 @@ pub struct Audit {
     pub checkpoints: u64,
     /// The lead who vouched for the hub's key.
     pub vouched: Option<Principal>,
+    /// Every time the lead cleared a step alone.
+    pub broken_glass: Vec<Glass>,
     /// Every person's signature, in order.
     pub acts: Vec<SignedAct>,
 }
@@ -174,6 +177,7 @@ pub fn audit<S: Source>(reader: Reader<S>, held: &[Head], output: Option<&Output
         signed_to: auditor.signed_to,
         checkpoints: auditor.checkpoints,
         vouched: session.and_then(|session| session.vouched.clone()),
+        broken_glass: session.map(|session| session.glass.clone()).unwrap_or_default(),
         acts: auditor.acts,
     }
 }
@@ -236,9 +240,15 @@ impl Auditor {
                     let broken = |why: String| Proof::Broken { at: line.seq, why };
                     let proof = signing::verify_line(session, &line)
                         .map_err(|error| broken(format!("this {} does not count: {error}", line.event.kind())))?;
-                    if let Event::RunIntended { step, .. } = &line.event {
-                        quorum(session, step).map_err(broken)?;
+                    match &line.event {
+                        Event::RunIntended { step, .. } => quorum(session, step).and_then(|()| polled(session, step)),
+                        Event::StepSkipped { step, agreed, .. } => {
+                            skip::holds(session, &line.by, step, agreed, line.at)
+                        }
+                        Event::BreakGlass { step, .. } => glass::holds(session, &line.by, step),
+                        _ => Ok(()),
                     }
+                    .map_err(broken)?;
                     self.acts.extend(proof.and_then(|proof| signed_act(&line, &proof)));
                     match &line.event {
                         Event::CheckpointSigned { size, .. } => {
@@ -320,10 +330,34 @@ fn quorum(session: &Session, step: &StepId) -> Result<(), String> {
         .filter(|(who, check)| **who != armed.by && !lead_keys.contains(&&check.key))
         .map(|(_, check)| &check.key)
         .collect();
+    // The plan allowed it, and its line was held against that; what else the glass does not replace.
+    if armed.glass {
+        return Ok(());
+    }
+    if let Err(refusal) = waive::checked_by_another(armed, armed.checks.keys()) {
+        return Err(format!("step {step} runs, though {refusal}"));
+    }
+    if let Some((who, _)) =
+        armed.checks.iter().find(|(who, _)| !armed.owes_read_back(who).is_empty() || armed.is_out(who))
+    {
+        return Err(format!("step {step} runs on the check of {who}, who had not read back what they had to"));
+    }
+    let planned_fields = session.plan.step(step).map_or(&[][..], |step| &step.readback);
+    if !planned_fields.iter().eq(armed.covers.covers().readback.iter().map(|field| &field.name)) {
+        return Err(format!("step {step} was armed with other fields to read back than the plan has"));
+    }
     let needed = planned.max(armed.covers.covers().checks);
     match u32::try_from(keys.len()).unwrap_or(u32::MAX) >= needed {
         true => Ok(()),
         false => Err(format!("step {step} runs with {} of {needed} cross-checks", keys.len())),
+    }
+}
+
+/// The first critical step runs only while the poll is go, by who was there and what was said.
+fn polled(session: &Session, step: &StepId) -> Result<(), String> {
+    match session.poll_locks().first().filter(|_| session.is_checked(step)) {
+        Some(lock) => Err(format!("step {step} runs though the poll is not go: {lock}")),
+        None => Ok(()),
     }
 }
 
@@ -340,6 +374,9 @@ fn signed_act(line: &Line, proof: &sshsig::Signed) -> Option<SignedAct> {
             Act::Verdict(_, Word::Approve) => "approve",
             Act::Verdict(_, Word::Object(_)) => "object",
             Act::Verdict(_, Word::Withdraw) => "withdraw",
+            Act::Waive(..) => "waive",
+            Act::Skip(..) => "skip",
+            Act::Glass(..) => "break-glass",
             Act::Release => "release",
             Act::Acknowledge(..) => "settled",
             Act::Vouch => "vouch",

@@ -2,7 +2,9 @@
 
 use super::output::OutputPiece;
 use crate::clock::At;
-use crate::event::{Covers, Event, FileSeen, GateSeen, Part, Process, Reading, Role, RunEnd, Settled, Status};
+use crate::event::{
+    CommandSeen, Covers, Event, FileSeen, GateSeen, Part, Process, Reading, Role, RunEnd, Settled, Status,
+};
 use crate::hash::Hash;
 use crate::hub::sequencer::{Numbered, Sequencer};
 use crate::name::{Principal, StepId, WatchId};
@@ -85,7 +87,8 @@ impl Pilot<'_> {
     fn print(&mut self, id: &str, attempt: u32, offset: u64, text: &str) {
         let bytes = Bytes::copy_from_slice(text.as_bytes());
         let length = text.len() as u32;
-        let fact = Fact::Output { step: step(id), attempt, offset, length, hash: (self.hash)(&bytes) };
+        let fact =
+            Fact::Output { step: step(id), attempt, part: Part::Step, offset, length, hash: (self.hash)(&bytes) };
         let lines = self.sequencer.observe(self.at, &fact).unwrap();
         self.batches.push((lines, vec![OutputPiece { step: step(id), attempt, part: Part::Step, offset, bytes }]));
     }
@@ -102,6 +105,7 @@ impl Pilot<'_> {
             watch: gate.watch.clone(),
             reading: session.watches[&gate.watch].reading.clone().unwrap(),
             age_ms: session.age(&gate.watch, self.at).unwrap().as_millis() as u64,
+            waived: None,
         });
         Box::new(Covers {
             step: step(id),
@@ -109,25 +113,22 @@ impl Pilot<'_> {
             title: planned.title.clone(),
             class: if planned.checks == 0 { "routine" } else { "critical" }.into(),
             checks: planned.checks,
-            argv: vec![format!("/srv/plans/{id}"), "--index".into(), "old; rm -rf `x`\n".into()],
-            exe,
-            interpreter: None,
-            env: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
-            secrets: [].into(),
-            cwd: "/srv/plans".into(),
-            folder: None,
-            stdin: None,
-            stdin_file: None,
-            sealed: false,
-            io: "pty".into(),
-            timeout_ms: None,
-            files: vec![],
-            host: "ops-1".into(),
-            user: "release".into(),
+            rollback: None,
+            command: CommandSeen {
+                env: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
+                cwd: "/srv/plans".into(),
+                host: "ops-1".into(),
+                user: "release".into(),
+                ..CommandSeen::bare([&format!("/srv/plans/{id}"), "--index", "old; rm -rf `x`\n"], exe)
+            },
+            preview: None,
+            deviations: vec![],
+            params: Params::new(),
             plan: session.plan.digest,
             gates: gates.collect(),
             words: [("undo".to_owned(), "restore from backup".to_owned())].into(),
             point_of_no_return: false,
+            readback: vec![],
             require_touch: false,
         })
     }
@@ -150,11 +151,11 @@ impl Pilot<'_> {
         let now = Ok(self.covers(id, attempt));
         self.fact(Fact::Rechecked { step: step(id), attempt, now });
         let process = Process { pid: 4711, start_time: 99, boot_id: "b00t".into() };
-        self.fact(Fact::Started { step: step(id), attempt, process, cols: 80, rows: 24 });
+        self.fact(Fact::Started { step: step(id), attempt, part: Part::Step, process, cols: 80, rows: 24 });
         self.wait(500);
     }
     fn end(&mut self, id: &str, attempt: u32, code: i32) {
-        self.fact(Fact::Ended { step: step(id), attempt, end: RunEnd::Exited { code } });
+        self.fact(Fact::Ended { step: step(id), attempt, part: Part::Step, end: RunEnd::Exited { code } });
     }
 }
 

@@ -50,8 +50,9 @@ pub fn path(transcript: &Path, step: &StepId, attempt: u32, part: Part) -> PathB
 }
 
 /// The file in which a command of a transcript notes its process before it starts.
-pub fn note(transcript: &Path, step: &StepId, attempt: u32) -> PathBuf {
-    folder(transcript).join(format!("{step}-{attempt}.pid"))
+pub fn note(transcript: &Path, step: &StepId, attempt: u32, part: Part) -> PathBuf {
+    let part = if part == Part::Step { String::new() } else { format!("-{}", part.word()) };
+    folder(transcript).join(format!("{step}-{attempt}{part}.pid"))
 }
 
 /// `<step>-<attempt>-<part>`; a step's id holds nothing that means something in a path, and `salt` has no dash.
@@ -109,8 +110,9 @@ pub(super) fn expire(transcript: &Path, now: At, dry_run: bool) -> Result<Vec<(P
 /// A salt, an output file, or a note of a process.
 fn is_ours(name: &str) -> bool {
     let of_run = |name: &str| name.rsplit_once('-').is_some_and(|(_, attempt)| attempt.parse::<u32>().is_ok());
-    let run = name.strip_suffix(".pid").or_else(|| name.strip_suffix(&format!("-{}", Part::Step.word())));
-    SALTS.contains(&name) || run.is_some_and(of_run)
+    let run = name.strip_suffix(".pid").unwrap_or(name);
+    let mut parts = Part::ALL.iter().map(|part| run.strip_suffix(part.word())?.strip_suffix('-'));
+    SALTS.contains(&name) || parts.any(|run| run.is_some_and(of_run)) || (run != name && of_run(run))
 }
 
 /// Writes a small file whole or not at all, readable by its owner alone; durable on return.
@@ -203,7 +205,15 @@ impl Outputs {
                 }
                 let path = self.folder.join(&name);
                 let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-                let opened = file.and_then(|file| file.metadata().map(|data| (file, data.len()))).map_err(failed)?;
+                // What lies behind the first piece that this hub writes is of a hub that died before a line told of it.
+                let cut = |file: std::fs::File| {
+                    let length = file.metadata()?.len();
+                    if length > piece.offset {
+                        file.set_len(piece.offset)?;
+                    }
+                    Ok((file, length.min(piece.offset)))
+                };
+                let opened = file.and_then(cut).map_err(failed)?;
                 is_new |= opened.1 == 0;
                 self.open.insert(name.clone(), opened);
             }

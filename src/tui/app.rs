@@ -1,9 +1,9 @@
 //! What only this screen knows: focus, scroll, the open overlay, typed text, and what of a panel was really seen.
 
 use crate::clock::At;
-use crate::event::{Attention, Settled};
+use crate::event::{Attention, Settled, Status};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId};
+use crate::name::{ItemId, Principal, StepId, WatchId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tui_input::Input;
@@ -69,6 +69,8 @@ pub enum Overlay {
     Help(u16),
     /// The cross-check panel.
     Panel(Box<Panel>),
+    /// What has to be in order before the first critical step.
+    Before(Box<Page>),
     /// A line of text.
     Field(Field),
     /// Leave?
@@ -85,21 +87,59 @@ pub enum Purpose {
     Mark,
     /// Confirm a run by the step's number.
     Run { step: StepId, attempt: u32, number: usize },
+    /// Confirm a rollback by the step's number.
+    Rollback { step: StepId, attempt: u32, number: usize },
     /// Interrupt by the step's id; `kill ID` forces.
     Interrupt { step: StepId },
     /// Object to what is shown.
     Object { step: StepId, attempt: u32, digest: Hash },
+    /// Read a field back, from one's own copy of the runbook.
+    ReadBack { step: StepId, attempt: u32, field: String },
     /// Settle a step; `outcome` is asked for first where nobody can tell.
     Settle { step: StepId, outcome: Option<Settled> },
+    /// Make an exception to a gate.
+    Waive { step: StepId, attempt: u32, watch: WatchId, status: Status },
+    /// Leave a step out.
+    Skip { step: StepId },
+    /// Clear what is armed alone: its id, and why.
+    BreakGlass { step: StepId, attempt: u32, digest: Hash },
     /// Hand the lead over to a typed name.
     Handover { names: Vec<Principal> },
+    /// Say no-go, and why.
+    NoGo { poll: u32 },
+    /// Answer a checklist item.
+    Answer { item: ItemId },
+    /// Say whether one is fit to fly, and until when.
+    Fit,
+    /// Take one of these seats.
+    Seat { seats: Vec<String> },
+    /// Give parameters values: `NAME=VALUE # WHY`.
+    Set,
+    /// Type another command for a step.
+    Edit { step: StepId },
+    /// Type a command that the plan does not have.
+    AdHoc,
     /// End the session by typing `close`.
     Close,
 }
 impl Purpose {
     /// Whether pasted text is welcome. What confirms an act has to be typed.
     pub fn takes_paste(&self) -> bool {
-        matches!(self, Purpose::Say | Purpose::Mark | Purpose::Object { .. } | Purpose::Settle { outcome: Some(_), .. })
+        matches!(
+            self,
+            Purpose::Say
+                | Purpose::Mark
+                | Purpose::Object { .. }
+                | Purpose::Waive { .. }
+                | Purpose::Skip { .. }
+                | Purpose::Settle { outcome: Some(_), .. }
+                | Purpose::NoGo { .. }
+                | Purpose::Answer { .. }
+                // A command or a value is read again by others before it does anything.
+                | Purpose::Set
+                | Purpose::Edit { .. }
+                | Purpose::AdHoc
+        )
     }
 }
 
@@ -112,11 +152,64 @@ pub struct Field {
     pub input: Input,
     /// What was wrong with what was sent.
     pub error: Option<String>,
+    /// How fast it is typed, where that matters.
+    pub pace: Pace,
 }
 impl Field {
     /// An empty one.
     pub fn new(purpose: Purpose) -> Self {
-        Field { purpose, input: Input::default(), error: None }
+        Field::with(purpose, "")
+    }
+    /// One that begins with this text.
+    pub fn with(purpose: Purpose, text: &str) -> Self {
+        Field { purpose, input: Input::new(text.to_owned()), error: None, pace: Pace::default() }
+    }
+}
+
+/// Tells typed keys from pasted ones where a terminal does not say so: nobody types [`Pace::KEYS`] characters in
+/// [`Pace::TIME`], and a link that stalls seldom gathers as many.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pace {
+    times: VecDeque<Duration>,
+}
+impl Pace {
+    /// So many characters
+    pub const KEYS: usize = 5;
+    /// within so long are no typing.
+    pub const TIME: Duration = Duration::from_millis(40);
+    /// One more character; whether it and those before it came too fast.
+    pub fn is_burst(&mut self, now: Duration) -> bool {
+        self.times.push_back(now);
+        while self.times.len() > Pace::KEYS {
+            self.times.pop_front();
+        }
+        self.times.len() == Pace::KEYS
+            && self.times.front().is_some_and(|first| now.saturating_sub(*first) <= Pace::TIME)
+    }
+}
+
+/// The page on what has to be in order before the first critical step.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The checklist item that is picked.
+    pub row: usize,
+    /// Lines scrolled.
+    pub scroll: usize,
+    /// The poll and the checklist that are shown: a go is for these and no others.
+    pub about: (u32, u64),
+    /// Since when these are on screen.
+    pub since: Duration,
+    /// A line typed on the page.
+    pub field: Option<Field>,
+}
+impl Page {
+    /// Freshly opened.
+    pub fn new(about: (u32, u64), now: Duration) -> Self {
+        Page { row: 0, scroll: 0, about, since: now, field: None }
+    }
+    /// Whether an answer may be taken: what it is about has been on screen for long enough.
+    pub fn answers_alive(&self, now: Duration) -> bool {
+        now.saturating_sub(self.since) >= GRACE
     }
 }
 
@@ -295,6 +388,8 @@ pub struct App {
     pub rung: Option<(StepId, u32)>,
     /// Whether the bell was rung for the andon that is pulled.
     pub rung_andon: bool,
+    /// The poll the bell was rung for.
+    pub rung_poll: u32,
     /// Number of the newest thing said that was on screen.
     pub chat_read: usize,
     /// Whether a replay plays.
@@ -329,6 +424,7 @@ impl App {
         match &self.overlay {
             Overlay::Field(field) => Some(field),
             Overlay::Panel(panel) => panel.field.as_ref(),
+            Overlay::Before(page) => page.field.as_ref(),
             _ => None,
         }
     }

@@ -20,7 +20,7 @@ use super::panes::{command, crew, plan, watches};
 use super::text::{fit, pad, wrap};
 use super::theme::{Ink, Theme};
 use super::update::Drawn;
-use super::{facts, panel, recovery};
+use super::{before, deviations, facts, panel, recovery};
 use crate::client::view::{Link, View};
 use crate::clock::human;
 use crate::name::shown;
@@ -62,6 +62,13 @@ pub fn draw(buf: &mut Buffer, app: &App, view: &View, theme: &Theme, glyphs: Gly
                 height => Rect { y: area.y + 1, height: height - 2, ..area },
             };
             drawn.panel = panel::draw(&look, buf, over);
+        }
+        Overlay::Before(page) => {
+            let over = match area.height {
+                0..5 => area,
+                height => Rect { y: area.y + 1, height: height - 2, ..area },
+            };
+            before::draw(&look, buf, over, page);
         }
         Overlay::Help(scroll) => help(&look, buf, area, *scroll),
         Overlay::Quit => quit(&look, buf, area),
@@ -156,6 +163,9 @@ fn status(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         parts.push((1, vec![look.span(of, Ink::Text), look.span(word, ink)]));
     } else {
         parts.push((1, vec![look.span("every step is over", Ink::Done)]));
+    }
+    if let Some(mark) = super::exceptions::mark(session) {
+        parts.push((0, vec![look.span(format!(" {mark} "), Ink::Fail)]));
     }
     let covered = narrow || area.height < 30 || look.app.panel().is_some();
     if let Some((text, ink)) = recovery::short(session, look.at()).filter(|_| covered) {
@@ -265,6 +275,7 @@ fn message(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
         ];
         all.push(Line::from(cut(spans, width)));
     }
+    all.extend(before::wanted(look).map(|line| Line::from(cut(line.spans, width))));
     if let Some(toast) = look.app.toasts.back() {
         let (word, ink) = if toast.bad { ("! ", Ink::Warn) } else { ("· ", Ink::Dim) };
         all.extend(wrap(&[look.span(word, ink), look.span(&toast.text, Ink::Text)], width, 2).into_iter().take(2));
@@ -284,6 +295,9 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
         Purpose::Run { step, number, .. } => {
             (format!("RUN {number:02} {step}"), format!("type {number:02} and Enter; Esc does not run"))
         }
+        Purpose::Rollback { step, number, .. } => {
+            (format!("ROLL BACK {number:02} {step}"), format!("type {number:02} and Enter; Esc leaves it as it is"))
+        }
         Purpose::Interrupt { step } => (
             format!("INTERRUPT {}", number(step)),
             format!("type {step} to interrupt, kill {step} to force; Esc leaves it"),
@@ -291,6 +305,10 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
         Purpose::Object { step, .. } => {
             (format!("NO to {}, because", number(step)), "Enter sends, Esc goes back".into())
         }
+        Purpose::ReadBack { field, .. } => (
+            format!("READ BACK {}", shown(field)),
+            "from YOUR copy of the runbook; paste is off; Enter sends, Esc goes back".into(),
+        ),
         Purpose::Settle { step, outcome: None } => (
             format!("{} counts as", number(step)),
             "d done: its effect is there   f not done: it may be armed again".into(),
@@ -302,10 +320,45 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
             };
             (format!("{} counts as {word}, because", number(step)), "Enter sends, Esc closes".into())
         }
+        Purpose::Waive { step, watch, status, .. } => (
+            format!("WAIVE gate {watch} ({}) for {}, because", status.word(), number(step)),
+            "for the next attempt only; everyone who checks it sees this; Enter sends, Esc closes".into(),
+        ),
+        Purpose::Skip { step } => (
+            format!("SKIP {} {step}, because", number(step)),
+            "it takes the lead and one shadow, and never counts as done; Enter sends, Esc closes".into(),
+        ),
+        Purpose::BreakGlass { step, .. } => (
+            format!("BREAK GLASS for {} {step}", number(step)),
+            format!("type {step} and why nobody else can check it; it is marked for ever; Esc leaves it"),
+        ),
         Purpose::Handover { names } => {
             let names: Vec<_> = names.iter().map(|name| name.short()).collect();
             ("hand over to".into(), format!("type {} and Enter", names.join(" or ")))
         }
+        Purpose::NoGo { .. } => ("NO-GO, because".into(), "Enter sends to everyone, Esc says nothing".into()),
+        Purpose::Answer { item } => {
+            let asked = look.session().plan.item(item).map_or("an answer", |item| item.answer.word());
+            let hint = match asked {
+                "yes" => "yes, or no and why; Enter answers, Esc closes",
+                "time" => "16:30, 2026-11-21 or both (UTC); Enter answers, Esc closes",
+                _ => "Enter answers, Esc closes",
+            };
+            (item.to_string(), hint.to_owned())
+        }
+        Purpose::Fit => {
+            ("FIT TO FLY".into(), "Enter alone: fit; or: until 16:30, for 2h, unfit WHY; Esc closes".into())
+        }
+        Purpose::Seat { seats } => ("take the seat".into(), format!("type {} and Enter", seats.join(" or "))),
+        Purpose::Set => (
+            "set".into(),
+            format!("NAME=VALUE, and # WHY where the plan says otherwise: {}", deviations::parameters(look.session())),
+        ),
+        Purpose::Edit { step } => (
+            format!("EDIT {}", number(step)),
+            "COMMAND # WHY; # WHY alone gives the plan's back; a deviation, cross-checked".into(),
+        ),
+        Purpose::AdHoc => ("AD HOC".into(), "COMMAND # WHY; it is armed, and cross-checked like any other".into()),
         Purpose::Close => ("END THE SESSION".into(), "type close (and a note) and Enter; Esc keeps it open".into()),
     };
     let what = fit(&what, width / 2);
@@ -372,8 +425,10 @@ fn footer(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let mut left = vec![Span::raw(" ")];
     let here = keymap::table(place).iter().filter(|entry| !entry.short.is_empty() && entry.verb != Verb::Andon);
     // What can be done now comes first; what cannot is listed in the help with its reason.
+    let here = here.filter(|entry| entry.verb != Verb::Before || look.session().plan.poll);
     let usable = |entry: &&keymap::Entry| {
-        place != Place::Main || keymap::allowed(entry.verb, look.app, look.view, look.at()).is_ok()
+        !matches!(place, Place::Main | Place::Before)
+            || keymap::allowed(entry.verb, look.app, look.view, look.at()).is_ok()
     };
     let (can, cannot): (Vec<&keymap::Entry>, Vec<&keymap::Entry>) = here.partition(usable);
     let help = can.iter().find(|entry| entry.verb == Verb::Help).copied();
@@ -390,11 +445,11 @@ fn footer(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         }
     };
     // The panel names its own keys, locked ones as such.
-    let own = look.app.panel().is_some() && area.height >= 10;
+    let own = (look.app.panel().is_some() || place == Place::Before) && area.height >= 10;
     for entry in rest.filter(|_| !own) {
         push(&mut left, entry, true);
     }
-    for entry in cannot.iter().take(3) {
+    for entry in cannot.iter().filter(|_| !own).take(3) {
         push(&mut left, entry, false);
     }
     if let Some(help) = help {

@@ -4,9 +4,9 @@ use super::app::{Now, Panel};
 use super::theme::Ink;
 use crate::client::view::{Link, View};
 use crate::clock::{At, age, human};
-use crate::event::{Covers, Role, Status};
+use crate::event::{CommandSeen, Part, Role, Status};
 use crate::name::{Principal, StepId, WatchId, shown};
-use crate::plan::{Class, Stdin, Step, WatchKind};
+use crate::plan::{Class, Command, Step, WatchKind};
 use crate::session::Session;
 use crate::session::steps::{Armed, Phase, StepState};
 use std::time::Duration;
@@ -44,8 +44,13 @@ pub fn phase(phase: Phase) -> (&'static str, &'static str, Ink) {
         Phase::Degraded => ("✗", "DEGRADED", Ink::Fail),
         Phase::Undecided => ("?", "UNDECIDED", Ink::Unknown),
         Phase::Unknown => ("?", "UNKNOWN", Ink::Unknown),
+        Phase::RollingBack => ("◀", "ROLLING BACK", Ink::Running),
+        Phase::VerifyingRollback => ("◁", "VERIFYING ROLLBACK", Ink::Running),
+        Phase::RolledBack => ("↩", "ROLLED BACK", Ink::Hold),
+        Phase::RollbackFailed => ("✗", "ROLLBACK FAILED", Ink::Fail),
         Phase::SettledDone => ("✓", "settled done", Ink::Done),
         Phase::SettledFailed => ("✗", "settled not done", Ink::Skipped),
+        Phase::Skipped => ("–", "SKIPPED", Ink::Skipped),
     }
 }
 
@@ -78,11 +83,12 @@ pub fn watch_age(session: &Session, id: &WatchId, at: At) -> String {
 }
 
 /// PASS or HOLD, and its ink: how a gate stands for its step at that time.
-pub fn gate(session: &Session, gate: &crate::plan::Gate, at: At) -> (&'static str, &'static str, Ink) {
+pub fn gate(session: &Session, step: &StepId, gate: &crate::plan::Gate, at: At) -> (&'static str, &'static str, Ink) {
     let (_, word, ink) = watch(session, &gate.watch, at);
     match (session.gate_holds(gate, at), session.status(&gate.watch, at)) {
         (true, Status::Ok) => ("✓", "PASS", Ink::Pass),
         (true, _) => ("!", "PASS", Ink::Warn),
+        (false, status) if session.is_waived(step, &gate.watch, status, at) => ("!", "WAIVED", Ink::Warn),
         (false, Status::Unknown) => ("?", word, ink),
         (false, _) => ("✗", "HOLD", Ink::Hold),
     }
@@ -101,34 +107,23 @@ pub fn is_backup(kind: &WatchKind) -> bool {
 /// The argument vector that a step would run or did run, and whether it is frozen. Where a parameter is missing the
 /// template is shown as it stands, marked as not frozen.
 pub fn argv(session: &Session, step: &Step) -> (Vec<String>, bool) {
-    if let Some(armed) = session.steps.get(&step.id).and_then(|state| state.armed.as_ref()) {
-        return (armed.covers.covers().argv.clone(), true);
+    if let Some((state, armed)) = session.steps.get(&step.id).and_then(|state| Some((state, state.armed.as_ref()?))) {
+        let covers = armed.covers.covers();
+        // While a step is being undone, that is what runs.
+        let command = covers.command_of(state.phase.part()).unwrap_or(&covers.command);
+        return (command.argv.clone(), true);
     }
-    let argv = step.run.argv(&session.params).unwrap_or_else(|_| match &step.run {
+    let argv = step.command.run.argv(&session.params).unwrap_or_else(|_| match &step.command.run {
         crate::plan::Run::Argv(words) => words.iter().map(|word| word.text().to_owned()).collect(),
         crate::plan::Run::Shell(text) => vec!["sh".into(), "-eu".into(), "-c".into(), text.text().to_owned()],
     });
     (argv, false)
 }
 
-/// Names and values of the parameters that a step's command, environment and input use.
+/// Names and values of the parameters that decide what a step does.
 pub fn params_used(session: &Session, step: &Step) -> Vec<(String, String)> {
-    let mut names: Vec<String> = match &step.run {
-        crate::plan::Run::Argv(words) => words.iter().flat_map(|word| word.names()).collect(),
-        crate::plan::Run::Shell(text) => text.names(),
-    };
-    names.extend(
-        step.env
-            .values()
-            .chain(step.stdin.iter().map(Stdin::template))
-            .chain(&step.cwd)
-            .chain(&step.files)
-            .flat_map(|t| t.names()),
-    );
-    names.sort();
-    names.dedup();
     let value = |name: &String| session.params.get(name).cloned().unwrap_or_else(|| "(no value yet)".into());
-    names.iter().map(|name| (name.clone(), value(name))).collect()
+    step.params().iter().map(|name| (name.clone(), value(name))).collect()
 }
 
 /// `PROD-…` environments are drawn louder.
@@ -143,6 +138,7 @@ pub fn role_word(session: &Session, who: &Principal) -> (&'static str, Ink) {
     match session.role(who) {
         Role::Lead => ("LEAD", Ink::Lead),
         Role::Shadow => ("SHADOW", Ink::Shadow),
+        Role::Seat => ("SEAT", Ink::Shadow),
         Role::Observer => ("OBSERVER", Ink::Observer),
     }
 }
@@ -158,7 +154,7 @@ pub fn class(class: Class) -> (&'static str, Ink) {
 
 /// Shadows who could still check what is armed: those who have the panel open first, then those who are here.
 pub fn awaited(session: &Session, armed: &Armed) -> Vec<String> {
-    let open = |who: &&Principal| !armed.checks.contains_key(*who) && session.may_check(who);
+    let open = |who: &&Principal| !armed.checks.contains_key(*who) && session.may_check(who) && !armed.is_out(who);
     let mut names: Vec<&Principal> = armed.opened.keys().filter(open).collect();
     let here: Vec<&Principal> = session.shadows_here().filter(open).filter(|who| !names.contains(who)).collect();
     names.extend(here);
@@ -189,6 +185,7 @@ pub fn locks(session: &Session, at: At) -> Vec<String> {
         missing.push(format!("{} is not over", numbered(session, after)));
     }
     missing.extend(gate_locks(session, step, at));
+    missing.extend(poll_lock(session, step).filter(|_| !state.phase.is_live()));
     match (state.phase, &state.armed) {
         (Phase::Armed, Some(armed)) if armed.missing() > 0 => {
             let names = awaited(session, armed);
@@ -213,18 +210,28 @@ pub fn line_locks(session: &Session) -> Vec<String> {
         let who: Vec<_> = session.line.pulled.keys().map(Principal::short).collect();
         locks.push(format!("andon pulled by {}", who.join(", ")));
     }
-    if let Some(why) = &session.line.held {
+    if let Some(why) = session.line.held.as_ref().filter(|_| !session.is_glass_broken()) {
         locks.push(format!("line held: {}", shown(why)));
     }
     locks
 }
 
+/// Why the poll keeps a step locked, by what is most in the way; none where it does not.
+pub fn poll_lock(session: &Session, step: &Step) -> Option<String> {
+    let locks = if session.is_checked(&step.id) { session.poll_locks() } else { vec![] };
+    let first = shorten(session, locks.first()?);
+    Some(match locks.len() - 1 {
+        0 => format!("LOCKED until the poll is go: {}", shown(&first)),
+        more => format!("LOCKED until the poll is go: {}, and {more} more", shown(&first)),
+    })
+}
+
 /// The gates of a step that do not hold at that time, with what they read.
 pub fn gate_locks(session: &Session, step: &Step, at: At) -> Vec<String> {
-    let failing = step.gates.iter().filter(|gate| !session.gate_holds(gate, at));
+    let failing = step.gates.iter().filter(|gate| !session.gate_passes(&step.id, gate, at));
     failing
         .map(|failing| {
-            let (_, word, _) = gate(session, failing, at);
+            let (_, word, _) = gate(session, &step.id, failing, at);
             format!("gate {} {word}", failing.watch)
         })
         .collect()
@@ -244,6 +251,9 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
         let text = format!("for {}: {} (try {tries}); what is shown is that old", age(wall.since(*since)), shown(why));
         return say(Ink::Stale, "LINK LOST", text, true);
     }
+    if let Some(glass) = super::exceptions::glass(session) {
+        return say(Ink::Fail, "BREAK GLASS", glass, true);
+    }
     if let Some(why) = &session.line.held {
         return say(Ink::Hold, "LINE HELD", format!("{}. It frees itself once that is over.", shown(why)), true);
     }
@@ -256,21 +266,37 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
     }
     if let Some((step, state)) = session.owing_step() {
         let (_, word, ink) = phase(state.phase);
-        let alive = state.run.as_ref().is_some_and(|run| run.still_running);
-        let text = match alive {
-            true => format!("{}: its process is still alive; nothing starts", numbered(session, &step.id)),
-            false => format!(
-                "{} {}: nothing starts until a shadow settles it (k)",
+        let undo =
+            if state.phase.may_roll_back() && step.rollback.is_some() { ", or the lead rolls it back (R)" } else { "" };
+        let text = match (state.still_running(), session.rollback_held()) {
+            (true, _) => format!("{}: its process is still alive; nothing starts", numbered(session, &step.id)),
+            (false, Some((_, who))) => format!(
+                "{}: its AUTOMATIC ROLLBACK IS HELD by the andon of {}; it starts once the line is released, or the lead starts it (R)",
+                numbered(session, &step.id),
+                who.short()
+            ),
+            (false, None) => format!(
+                "{} {}: nothing starts until a shadow settles it (k){undo}",
                 numbered(session, &step.id),
                 verification(state, now).or_else(|| run_result(state)).unwrap_or_default()
             ),
         };
         return say(ink, word, text, false);
     }
+    if let Some((step, state)) = session.current_step().filter(|(_, state)| !state.phase.part().is_step()) {
+        let (_, word, ink) = phase(state.phase);
+        let why = verification(state, now).or_else(|| run_result(state)).unwrap_or_default();
+        return say(ink, word, format!("{} {why}", numbered(session, &step.id)), false);
+    }
+    let polled = session.poll_locks();
+    if let Some(no) = polled.first().filter(|lock| lock.starts_with("NO-GO") || lock.contains("is not fit")) {
+        let text = shown(no.strip_prefix("NO-GO ").unwrap_or(no));
+        return say(Ink::Fail, "NO-GO", format!("{} (b)", shorten(session, &text)), false);
+    }
     if let Some((step, _)) = session.current_step()
-        && let Some(held) = step.gates.iter().find(|gate| !session.gate_holds(gate, now))
+        && let Some(held) = step.gates.iter().find(|gate| !session.gate_passes(&step.id, gate, now))
     {
-        let (_, word, ink) = gate(session, held, now);
+        let (_, word, ink) = gate(session, &step.id, held, now);
         let why = shown(&session.why(&held.watch, now));
         return say(ink, word, format!("{} gate {}: {why}", numbered(session, &step.id), held.watch), false);
     }
@@ -281,6 +307,18 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
     if let Some((bad, _)) = worst.into_iter().next() {
         let (_, word, ink) = watch(session, &bad.id, now);
         return say(ink, word, format!("{}: {}", bad.id, shown(&session.why(&bad.id, now))), false);
+    }
+    if let Some(warning) = session.time_warnings(now).first() {
+        return say(Ink::Warn, "TIME", format!("{} (b)", shorten(session, warning)), false);
+    }
+    if let Some(lock) = polled.first() {
+        let more = if polled.len() > 1 { format!(", and {} more", polled.len() - 1) } else { String::new() };
+        return say(Ink::Hold, "NOT GO", format!("{}{more} (b)", shown(&shorten(session, lock))), false);
+    }
+    let untold: Vec<_> = session.untold().collect();
+    if let Some((place, why)) = untold.first() {
+        let more = if untold.len() > 1 { format!(" (and {} more)", untold.len() - 1) } else { String::new() };
+        return say(Ink::Warn, "NOT TOLD", format!("{}: {}{more}", shown(place), shown(why)), false);
     }
     no_return(session)
 }
@@ -335,23 +373,32 @@ fn andon_why(session: &Session) -> Option<String> {
     Some(shown(why))
 }
 
-/// How the latest run of a step stands: `exit 0 after 0:31`, `running 12 s`.
+/// How the latest run of a step stands, and what undid it: `exit 0 after 0:31`, `exit 1 after 2 s; rollback: exit 0 after 1 s`.
 pub fn run_result(state: &StepState) -> Option<String> {
-    let run = state.run.as_ref()?;
-    let took = run.ended.map(|ended| ended.since(run.started.unwrap_or(run.intended)));
-    let after = took.map_or_else(String::new, |took| format!(" after {}", human(took)));
-    Some(match (&run.end, state.phase) {
-        (Some(end), _) => format!("{}{after}", shown(&end.to_string())),
-        (None, Phase::Unknown | Phase::SettledDone | Phase::SettledFailed) => {
-            "outcome unknown: the hub died while it ran".into()
-        }
-        (None, _) => "runs".into(),
+    let lost = |part: Part| match state.phase {
+        Phase::Unknown | Phase::SettledDone | Phase::SettledFailed => true,
+        phase => phase.part() != part || phase.owes_acknowledgement(),
+    };
+    let result = |part: Part| {
+        let run = state.run_of(part)?;
+        let took = run.ended.map(|ended| ended.since(run.started.unwrap_or(run.intended)));
+        let after = took.map_or_else(String::new, |took| format!(" after {}", human(took)));
+        Some(match &run.end {
+            Some(end) => format!("{}{after}", shown(&end.to_string())),
+            None if lost(part) => "outcome unknown: the hub died while it ran".into(),
+            None => "runs".into(),
+        })
+    };
+    let run = result(Part::Step)?;
+    Some(match result(Part::Rollback) {
+        Some(rollback) => format!("{run}; rollback: {rollback}"),
+        None => run,
     })
 }
 
-/// How the verification of a run stands: what is left of it and what was seen so far, or what it came to.
+/// How the verification of the latest run stands: what is left of it and what was seen so far, or what it came to.
 pub fn verification(state: &StepState, now: At) -> Option<String> {
-    let run = state.run.as_ref()?;
+    let run = state.latest_run()?;
     if let Some((verdict, compared)) = &run.verdict {
         let telling = compared.iter().filter(|compared| compared.verdict == *verdict);
         let words: Vec<_> = telling.map(|it| format!("{} {}", it.watch, shown(&it.why))).collect();
@@ -362,7 +409,7 @@ pub fn verification(state: &StepState, now: At) -> Option<String> {
     }
     let verifying = run.verify.as_ref()?;
     let (_, until) = verifying.span?;
-    let seen = verifying.before.keys().map(|watch| {
+    let seen = state.before.keys().map(|watch| {
         let after = verifying.after.get(watch).map_or(&[][..], |sampled| &sampled.statuses);
         match after.last() {
             Some(status) => format!("{watch} {} ({} read)", status.word(), after.len()),
@@ -374,7 +421,7 @@ pub fn verification(state: &StepState, now: At) -> Option<String> {
 
 /// How long a step has been in what it is in, where that is worth a column.
 pub fn step_time(state: &StepState, now: At) -> Option<Duration> {
-    match (&state.run, &state.armed, state.phase) {
+    match (state.latest_run(), &state.armed, state.phase) {
         (_, Some(armed), phase) if phase.is_open() => Some(now.since(armed.at)),
         (Some(run), _, _) => Some(run.ended.unwrap_or(now).since(run.started.unwrap_or(run.intended))),
         _ => None,
@@ -382,11 +429,11 @@ pub fn step_time(state: &StepState, now: At) -> Option<Duration> {
 }
 
 /// Environment entries that differ from what every command gets.
-pub fn env_differences(covers: &Covers, step: Option<&Step>) -> Vec<(String, String)> {
-    let declared = |name: &str| step.is_some_and(|step| step.env.contains_key(name));
+pub fn env_differences(seen: &CommandSeen, planned: Option<&Command>) -> Vec<(String, String)> {
+    let declared = |name: &str| planned.is_some_and(|planned| planned.env.contains_key(name));
     let usual = ["PATH", "HOME", "USER", "LANG", "TERM", "LC_ALL", "LOGNAME", "SHELL"];
-    let differs = |name: &&String| declared(name) || !usual.contains(&name.as_str());
-    covers.env.keys().filter(differs).map(|name| (name.clone(), covers.env[name].clone())).collect()
+    let differs = |name: &String| declared(name) || !usual.contains(&name.as_str());
+    seen.env.iter().filter(|(name, _)| differs(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Everything that keeps this person from saying yes to what the panel shows; empty where `y` counts.
@@ -425,6 +472,7 @@ pub fn check_locks(panel: &Panel, view: &View, now: Now) -> Vec<String> {
     }
     locks.extend(line_locks(session));
     locks.extend(gate_locks(session, step, at));
+    locks.extend(super::read_back::lock(session, armed, &view.me));
     let unseen = panel.unseen();
     if !unseen.is_empty() {
         let list: Vec<_> = unseen.iter().map(usize::to_string).collect();

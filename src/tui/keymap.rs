@@ -2,7 +2,7 @@
 //! listed, with its reason.
 
 use super::app::{App, Overlay, Pane};
-use super::facts;
+use super::{exceptions, facts};
 use crate::client::view::{Link, View};
 use crate::clock::At;
 use crate::event::Role;
@@ -23,8 +23,15 @@ pub enum Verb {
     Withdraw,
     Interrupt,
     Settle,
+    Rollback,
+    Waive,
+    Skip,
+    BreakGlass,
     Release,
     Handover,
+    Set,
+    Edit,
+    AdHoc,
     Say,
     Mark,
     Close,
@@ -44,6 +51,7 @@ pub enum Verb {
     Back,
     Yes,
     No,
+    ReadBack,
     NextUnseen,
     Play,
     Rewind,
@@ -55,6 +63,13 @@ pub enum Verb {
     Slower,
     Faster,
     Tenth(u8),
+    Before,
+    Poll,
+    Go,
+    NoGo,
+    Seat,
+    Answer,
+    Fit,
 }
 
 /// Where a key was pressed.
@@ -64,6 +79,8 @@ pub enum Place {
     Main,
     /// The cross-check panel.
     Panel,
+    /// The page on what has to be in order before the first critical step.
+    Before,
     /// The main screen of a replay.
     Replay,
 }
@@ -95,11 +112,19 @@ pub const MAIN: &[Entry] = entries! {
     "u" Verb::Withdraw, "withdraw", "take your check back";
     "d" Verb::Disarm, "disarm", "let go of what is armed; every check on it ends";
     "k" Verb::Settle, "settle", "take note of how a failed or unknown step counts";
+    "R" Verb::Rollback, "roll back", "undo the step that ended badly, as it was checked with it; asks for the step's number";
+    "p" Verb::Set, "set", "give a parameter a value; where the plan has another one it is a deviation and needs a reason";
+    "e" Verb::Edit, "edit", "type another command for the step: a deviation, cross-checked, marked for ever";
+    "o" Verb::AdHoc, "ad hoc", "type and arm a command that the plan does not have";
     "A" Verb::Release, "release", "agree that the line goes on";
+    "w" Verb::Waive, "waive", "a shadow's exception to one gate, for the next attempt, with a reason";
+    "S" Verb::Skip, "skip", "leave a step out: the lead and one shadow, each with a reason";
+    "B" Verb::BreakGlass, "break glass", "the lead alone clears what is armed, where the plan allows it and nobody else is there";
     "i" Verb::Interrupt, "interrupt", "interrupt what runs; asks for the step's id";
     "c" Verb::Say, "chat", "say something to everyone";
     "m" Verb::Mark, "mark", "put a mark on the timeline";
     "H" Verb::Handover, "hand over", "hand the lead to somebody, or agree to take it";
+    "b" Verb::Before, "before", "seats, checklist, who is fit until when, and the go/no-go poll";
     "Q" Verb::Close, "close", "end the session; asks for the word close";
     "z" Verb::Zoom, "zoom", "let the panel fill the screen, and back";
     "1-7" Verb::Pane(1), "panel", "go to a panel; Tab and Shift-Tab go on and back";
@@ -114,11 +139,25 @@ pub const MAIN: &[Entry] = entries! {
 pub const PANEL: &[Entry] = entries! {
     "y" Verb::Yes, "check", "yes to exactly this digest";
     "n" Verb::No, "object", "no, and why";
+    "r" Verb::ReadBack, "read back", "type a field from your own copy of the runbook, where the step asks for it";
     "c" Verb::Say, "ask", "ask in the chat";
     "Tab" Verb::NextPane, "section", "next section; 1-5 go to one";
     "Space" Verb::NextUnseen, "next unseen", "to the next part that was not on screen yet";
     "Esc" Verb::Back, "later", "close the panel without an answer";
     "!" Verb::Andon, "ANDON", "stop the line";
+};
+
+/// What the page before the first critical step offers.
+pub const BEFORE: &[Entry] = entries! {
+    "g" Verb::Go, "go", "go, for everything that stands there";
+    "n" Verb::NoGo, "no-go", "no-go, and why";
+    "s" Verb::Seat, "seat", "take your seat";
+    "e" Verb::Answer, "answer", "answer the item that is picked with the arrows";
+    "f" Verb::Fit, "fit", "say whether you are fit to fly, and until when";
+    "p" Verb::Poll, "poll", "lead: call the poll; what was answered before counts no more";
+    "c" Verb::Say, "chat", "say something to everyone";
+    "Esc" Verb::Back, "close", "close the page without an answer";
+    "!" Verb::Andon, "ANDON", "stop the line; pulling it once, before, is how it is tried";
 };
 
 /// What a replay offers.
@@ -130,6 +169,7 @@ pub const REPLAY: &[Entry] = entries! {
     "- +" Verb::Faster, "speed", "slower and faster";
     "0-9" Verb::Tenth(0), "tenth", "to that tenth of the session";
     "Tab" Verb::NextPane, "panel", "next panel";
+    "b" Verb::Before, "before", "seats, checklist and poll as they stood at this moment";
     "x" Verb::Open, "panel", "what was armed at this moment";
     "z" Verb::Zoom, "zoom", "let the panel fill the screen, and back";
     "t" Verb::Theme, "theme", "next theme";
@@ -141,6 +181,7 @@ pub const REPLAY: &[Entry] = entries! {
 pub fn place(app: &App, view: &View) -> Place {
     match (&app.overlay, &view.link) {
         (Overlay::Panel(_), _) => Place::Panel,
+        (Overlay::Before(_), _) => Place::Before,
         (_, Link::Replay { .. }) => Place::Replay,
         _ => Place::Main,
     }
@@ -151,6 +192,7 @@ pub fn table(place: Place) -> &'static [Entry] {
     match place {
         Place::Main => MAIN,
         Place::Panel => PANEL,
+        Place::Before => BEFORE,
         Place::Replay => REPLAY,
     }
 }
@@ -182,6 +224,24 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
         KeyCode::Right if place == Place::Replay => return Some(Verb::Forward),
         _ => return None,
     };
+    if place == Place::Before {
+        return match character {
+            'g' => Some(Verb::Go),
+            'n' => Some(Verb::NoGo),
+            's' => Some(Verb::Seat),
+            'e' => Some(Verb::Answer),
+            'f' => Some(Verb::Fit),
+            'p' => Some(Verb::Poll),
+            'c' => Some(Verb::Say),
+            'b' => Some(Verb::Before),
+            'j' => Some(Verb::Down),
+            'k' => Some(Verb::Up),
+            'G' => Some(Verb::Bottom),
+            't' => Some(Verb::Theme),
+            '!' => Some(Verb::Andon),
+            _ => None,
+        };
+    }
     let any = match character {
         '!' if place != Place::Replay => Some(Verb::Andon),
         '?' if place != Place::Panel => Some(Verb::Help),
@@ -195,10 +255,18 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
     any.or(match (place, character) {
         (Place::Main, 'a') => Some(Verb::Arm),
         (Place::Main, 'r') => Some(Verb::Run),
+        (Place::Main | Place::Replay, 'b') => Some(Verb::Before),
         (Place::Main | Place::Replay, 'x') => Some(Verb::Open),
         (Place::Main, 'u') => Some(Verb::Withdraw),
         (Place::Main, 'd') => Some(Verb::Disarm),
         (Place::Main, 'k') => Some(Verb::Settle),
+        (Place::Main, 'R') => Some(Verb::Rollback),
+        (Place::Main, 'w') => Some(Verb::Waive),
+        (Place::Main, 'S') => Some(Verb::Skip),
+        (Place::Main, 'B') => Some(Verb::BreakGlass),
+        (Place::Main, 'p') => Some(Verb::Set),
+        (Place::Main, 'e') => Some(Verb::Edit),
+        (Place::Main, 'o') => Some(Verb::AdHoc),
         (Place::Main, 'A') => Some(Verb::Release),
         (Place::Main, 'i' | 'I') => Some(Verb::Interrupt),
         (Place::Main, 'm') => Some(Verb::Mark),
@@ -209,6 +277,7 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
         (Place::Main, c @ '1'..='7') => Some(Verb::Pane(c as u8 - b'0')),
         (Place::Panel, 'y') => Some(Verb::Yes),
         (Place::Panel, 'n') => Some(Verb::No),
+        (Place::Panel, 'r') => Some(Verb::ReadBack),
         (Place::Panel, ' ') => Some(Verb::NextUnseen),
         (Place::Panel, 'k') => Some(Verb::Up),
         (Place::Panel, c @ '1'..='5') => Some(Verb::Pane(c as u8 - b'0')),
@@ -283,7 +352,7 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
         verb,
         Verb::Up | Verb::Down | Verb::PageUp | Verb::PageDown | Verb::Top | Verb::Bottom | Verb::Back
     ) && !moves_replay(verb);
-    if act && verb != Verb::Open {
+    if act && verb != Verb::Open && verb != Verb::Before {
         match &view.link {
             Link::Replay { .. } => return Err("this is a replay".into()),
             Link::Lost { .. } => return Err("the link is lost".into()),
@@ -301,16 +370,14 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
         false => Err(format!("only the lead ({}) may", session.lead.short())),
     };
     let role = session.role(&view.me);
-    let shadow = || match role {
-        Role::Shadow => Ok(()),
-        _ => Err("only a shadow may".to_owned()),
-    };
     let open = session.open_step();
     match verb {
         Verb::Arm => {
             lead()?;
             let Some((step, state)) = arm_target(app, session) else { return Err("no step is left".into()) };
-            if let Some(lock) = facts::line_locks(session).into_iter().next() {
+            if let Some(lock) =
+                facts::line_locks(session).into_iter().next().filter(|_| !session.arms_under_hold(&view.me, step))
+            {
                 return Err(lock);
             }
             if let Some((other, state, _)) = open {
@@ -333,7 +400,11 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
             if let Some(after) = step.after.iter().find(after) {
                 return Err(format!("{} comes first", facts::numbered(session, after)));
             }
-            facts::gate_locks(session, step, now).into_iter().next().map_or(Ok(()), Err)
+            let locks = facts::gate_locks(session, step, now).into_iter().chain(facts::poll_lock(session, step));
+            locks.into_iter().next().map_or(Ok(()), Err)
+        }
+        Verb::Poll | Verb::Go | Verb::NoGo | Verb::Seat | Verb::Answer | Verb::Fit => {
+            super::before::allowed(verb, view)
         }
         Verb::Run => {
             lead()?;
@@ -343,6 +414,25 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
                 }
                 Some(_) => Err(facts::locks(session, now).join(" · ")),
                 None => Err("nothing is cleared".into()),
+            }
+        }
+        Verb::Set | Verb::Edit | Verb::AdHoc => {
+            lead()?;
+            if let Some((other, _)) = session.busy_step() {
+                return Err(format!("{} runs", facts::numbered(session, &other.id)));
+            }
+            if let Some((other, _)) = session.owing_step() {
+                return Err(format!("{} has to be settled first", facts::numbered(session, &other.id)));
+            }
+            match (verb, arm_target(app, session)) {
+                (Verb::Set, _) if session.plan.params.is_empty() => Err("the plan has no parameters".into()),
+                (Verb::Edit, None) => Err("no step is left".into()),
+                (Verb::Edit, Some((step, state)))
+                    if !state.phase.is_open() && !matches!(state.phase, Phase::Planned | Phase::SettledFailed) =>
+                {
+                    Err(format!("{} is {}", facts::numbered(session, &step.id), state.phase.word()))
+                }
+                _ => Ok(()),
             }
         }
         Verb::Disarm => {
@@ -355,8 +445,8 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
             _ => Err("you have checked nothing that is armed".into()),
         },
         Verb::Interrupt => {
-            if role == Role::Observer {
-                return Err("observers only watch and pull the andon".into());
+            if matches!(role, Role::Observer | Role::Seat) {
+                return Err("only lead and shadows may".into());
             }
             running(session).map(|_| ()).ok_or_else(|| "nothing runs".into())
         }
@@ -365,12 +455,24 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
             if view.leads() {
                 return Err("somebody other than the lead has to".into());
             }
-            shadow()?;
-            match state.run.as_ref().is_some_and(|run| run.still_running) {
+            if !session.may_acknowledge(&view.me) {
+                return Err("only a shadow or a seat may".into());
+            }
+            match state.still_running() {
                 true => Err("its process is still alive".into()),
                 false => Ok(()),
             }
         }
+        Verb::Rollback => {
+            lead()?;
+            rollback_target(session).map(|_| ())
+        }
+        Verb::Waive => exceptions::waive(view, now).map(|_| ()),
+        Verb::Skip => match arm_target(app, session) {
+            Some(target) => exceptions::skip(view, target).map(|_| ()),
+            None => Err("no step is left".into()),
+        },
+        Verb::BreakGlass => exceptions::break_glass(view).map(|_| ()),
         Verb::Release => match session.line.pulled.is_empty() {
             true => Err("the andon is not pulled".into()),
             false if session.line.released.contains(&view.me) => Err("you have; somebody else has to, too".into()),
@@ -390,16 +492,28 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
                 _ => Ok(()),
             }
         }
+        Verb::Mark if role == Role::Seat => Err("only lead and shadows may".into()),
         Verb::Say | Verb::Mark if role == Role::Observer => Err("observers only watch and pull the andon".into()),
         _ => Ok(()),
     }
 }
 
+/// The step that could be undone now, or why none can.
+pub fn rollback_target(session: &Session) -> Result<(&Step, &StepState), String> {
+    let Some((step, state)) = session.owing_step() else { return Err("nothing ended badly".into()) };
+    match (&step.rollback, state.phase) {
+        (None, _) => Err(format!("the plan says nothing of how {} is undone", facts::numbered(session, &step.id))),
+        (_, phase) if !phase.may_roll_back() => {
+            Err(format!("{} is {}", facts::numbered(session, &step.id), phase.word()))
+        }
+        _ if state.still_running() => Err("its process is still alive".into()),
+        _ => Ok((step, state)),
+    }
+}
+
 /// What could be interrupted: what runs, or what still runs after the hub died.
 pub fn running(session: &Session) -> Option<(&Step, &StepState)> {
-    session
-        .live_step()
-        .or_else(|| session.owing_step().filter(|(_, state)| state.run.as_ref().is_some_and(|run| run.still_running)))
+    session.live_step().or_else(|| session.owing_step().filter(|(_, state)| state.still_running()))
 }
 
 /// The pane of a number.
@@ -417,7 +531,7 @@ mod tests {
 
     #[test]
     fn enter_means_nothing_and_answers_live_on_the_panel_only() {
-        for place in [Place::Main, Place::Panel, Place::Replay] {
+        for place in [Place::Main, Place::Panel, Place::Before, Place::Replay] {
             assert_eq!(verb(place, KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE)), None);
         }
         assert_eq!(verb(Place::Main, key('y')), None);
@@ -431,7 +545,7 @@ mod tests {
 
     #[test]
     fn every_listed_single_key_does_what_it_says() {
-        for place in [Place::Main, Place::Panel, Place::Replay] {
+        for place in [Place::Main, Place::Panel, Place::Before, Place::Replay] {
             for entry in table(place).iter().filter(|entry| entry.key.chars().count() == 1) {
                 let c = entry.key.chars().next().unwrap_or(' ');
                 assert_eq!(verb(place, key(c)), Some(entry.verb), "{place:?} {c}");

@@ -6,13 +6,18 @@
 //! refused by the hub again. Start at [`run()`].
 
 pub mod app;
+mod before;
 mod board;
 mod canvas;
+pub mod deviations;
 pub mod draw;
+mod exceptions;
 pub mod facts;
 pub mod keymap;
 mod panel;
 mod panes;
+mod preview;
+mod read_back;
 mod recovery;
 mod run;
 pub mod terminal;

@@ -5,16 +5,19 @@
 
 use super::app::{Overlay, Panel, SECTIONS, Seen, Shown};
 use super::canvas::{Look, cut, lines, row, rule};
+use super::deviations;
 use super::facts;
 use super::panes::{command, plan};
+use super::preview;
 use super::recovery;
 use super::text::{pad, pad_left, sparkline, wrap};
 use super::theme::Ink;
 use crate::clock::human;
-use crate::event::{Covers, FileSeen};
+use crate::event::{CommandSeen, Covers, FileSeen};
 use crate::hash::Hash;
 use crate::name::{escaped, shown};
-use crate::plan::Step;
+use crate::plan::{Command, Step};
+use crate::session::readback::masked_covers;
 use crate::session::steps::Armed;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -36,7 +39,8 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, screen: Rect) -> Option<(u32, Has
     if armed.digest() != panel.digest {
         return None; // another one since; the next event re-opens the panel on it
     }
-    let covers = armed.covers.covers();
+    let hidden = look.hidden(&step.id);
+    let covers = &masked_covers(armed.covers.covers(), &hidden);
     let width = screen.width.min(110);
     let text_width = usize::from(width.saturating_sub(4)).max(1);
     let sections = sections(look, step, armed, covers, text_width);
@@ -52,8 +56,14 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, screen: Rect) -> Option<(u32, Has
     let below = u16::try_from(bottom.len()).unwrap_or(u16::MAX).min(inner.height.saturating_sub(1));
     lines(buf, Rect { y: inner.bottom() - below, height: below, ..inner }, &bottom);
     let room = Rect { height: inner.height - below, ..inner };
-    let shown =
+    let mut shown =
         if fits { page(look, buf, room, panel, &sections) } else { paged(look, buf, room, panel, step, &sections) };
+    // What is hidden until it is read back was not seen.
+    if !hidden.is_empty() {
+        for section in &mut shown[..2] {
+            section.to = section.from;
+        }
+    }
     Some((panel.attempt, panel.digest, shown))
 }
 
@@ -143,7 +153,7 @@ fn paged(
         pinned.extend(command);
         let held = step.gates.iter().find(|gate| !look.session().gate_holds(gate, look.at()));
         if let Some(gate) = held {
-            let (sign, word, ink) = facts::gate(look.session(), gate, look.at());
+            let (sign, word, ink) = facts::gate(look.session(), &step.id, gate, look.at());
             let why = look.session().why(&gate.watch, look.at());
             let spans =
                 vec![look.span(format!("{sign} {word} "), ink), look.span(format!("{}: {why}", gate.watch), Ink::Text)];
@@ -189,7 +199,7 @@ fn sections(
     let mut sections = [
         what_runs(look, step, armed, covers, width),
         files(look, step, covers, width),
-        gates(look, step, width),
+        gates(look, step, covers, width),
         blast(look, step, covers, width),
         crew(look, armed, covers, width),
     ];
@@ -208,45 +218,19 @@ fn named(look: &Look<'_>, name: &str, text: Vec<Span<'static>>, width: usize) ->
 }
 
 fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width: usize) -> Vec<Line<'static>> {
-    let text = |text: String| vec![look.span(text, Ink::Text)];
-    let mut all = command::command_lines(look, step, width);
-    for (name, value) in facts::env_differences(covers, Some(step)) {
-        let spans = vec![
-            look.span(format!("{}=", escaped(&name)), Ink::Text),
-            look.span(super::text::quoted(&value), Ink::Param),
-        ];
-        all.extend(named(look, "env", spans, width));
-    }
-    for (key, hash) in &covers.secrets {
-        let words = format!("{}  fetched by the hub, not shown; salted sha256 {}", escaped(key), hash.short());
-        all.extend(named(look, "secret", text(words), width));
-    }
-    let file =
-        |file: &FileSeen| format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
-    all.extend(named(look, "in", text(escaped(&covers.cwd)), width));
-    all.extend(named(look, "executes", text(file(&covers.exe)), width));
-    if covers.sealed {
-        all.extend(named(look, "", text("from a sealed copy of these bytes".to_owned()), width));
-    }
-    if let Some(interpreter) = &covers.interpreter {
-        all.extend(named(look, "by", text(file(interpreter)), width));
-    }
-    if let Some(stdin) = &covers.stdin {
-        for (index, line) in stdin.lines().enumerate() {
-            all.extend(named(look, if index == 0 { "stdin" } else { "" }, text(escaped(line)), width));
-        }
-    }
-    if let Some(from) = &covers.stdin_file {
-        all.extend(named(look, "stdin", text(format!("from {}; below, as a file", file(from))), width));
-    }
-    let limit = covers.timeout_ms.map_or_else(
-        || "no time limit".to_owned(),
-        |ms| format!("ended after {}", human(std::time::Duration::from_millis(ms))),
-    );
+    let mut all = deviations::lines(look, &covers.deviations, width);
+    all.extend(command::command_lines(look, step, width));
+    all.extend(command_facts(look, &covers.command, &step.command, width));
     let host = vec![
         look.span(format!("{} · ", facts::environment(look.session()).0), facts::environment(look.session()).1),
         look.span(
-            format!("{} as {} · {} · {limit}", escaped(&covers.host), escaped(&covers.user), shown(&covers.io)),
+            format!(
+                "{} as {} · {} · {}",
+                escaped(&covers.command.host),
+                escaped(&covers.command.user),
+                shown(&covers.command.io),
+                limit(&covers.command)
+            ),
             Ink::Text,
         ),
     ];
@@ -255,10 +239,75 @@ fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width
     all
 }
 
+/// All that decides what a command does, its words apart.
+fn command_facts(look: &Look<'_>, seen: &CommandSeen, planned: &Command, width: usize) -> Vec<Line<'static>> {
+    let text = |text: String| vec![look.span(text, Ink::Text)];
+    let mut all = vec![];
+    for (name, value) in facts::env_differences(seen, Some(planned)) {
+        let spans = vec![
+            look.span(format!("{}=", escaped(&name)), Ink::Text),
+            look.span(super::text::quoted(&value), Ink::Param),
+        ];
+        all.extend(named(look, "env", spans, width));
+    }
+    for (key, hash) in &seen.secrets {
+        let words = format!("{}  fetched by the hub, not shown; salted sha256 {}", escaped(key), hash.short());
+        all.extend(named(look, "secret", text(words), width));
+    }
+    let file =
+        |file: &FileSeen| format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
+    all.extend(named(look, "in", text(escaped(&seen.cwd)), width));
+    all.extend(named(look, "executes", text(file(&seen.exe)), width));
+    if seen.sealed {
+        all.extend(named(look, "", text("from a sealed copy of these bytes".to_owned()), width));
+    }
+    if let Some(interpreter) = &seen.interpreter {
+        all.extend(named(look, "by", text(file(interpreter)), width));
+    }
+    if let Some(stdin) = &seen.stdin {
+        for (index, line) in stdin.lines().enumerate() {
+            all.extend(named(look, if index == 0 { "stdin" } else { "" }, text(escaped(line)), width));
+        }
+    }
+    if let Some(from) = &seen.stdin_file {
+        all.extend(named(look, "stdin", text(format!("from {}; below, as a file", file(from))), width));
+    }
+    all
+}
+
+fn limit(seen: &CommandSeen) -> String {
+    match seen.timeout_ms {
+        Some(ms) => format!("ended after {}", human(std::time::Duration::from_millis(ms))),
+        None => "no time limit".to_owned(),
+    }
+}
+
+/// What undoes the step: checked with it, so shown with it.
+fn rollback(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
+    let (Some(seen), Some(planned)) = (&covers.rollback, &step.rollback) else { return vec![] };
+    let when = match seen.automatic {
+        true => look.span("runs BY ITSELF if the step fails or makes something worse", Ink::Hold),
+        false => look.span("runs when the lead asks for it after the step ended badly", Ink::Text),
+    };
+    let mut all = named(look, "rollback", vec![when], width);
+    let values: Vec<String> = facts::params_used(look.session(), step).into_iter().map(|(_, value)| value).collect();
+    let words = super::text::command_line(&seen.command.argv);
+    let spans = super::text::marked(&words, &values, look.ink(Ink::Text), look.ink(Ink::Param));
+    all.extend(wrap(&spans, width, 2));
+    all.extend(command_facts(look, &seen.command, &planned.command, width));
+    all.extend(named(look, "ends", vec![look.span(limit(&seen.command), Ink::Text)], width));
+    for contain in &seen.contain {
+        let text = format!("{} has to be done before the session ends", facts::numbered(look.session(), contain));
+        all.extend(named(look, "after it", vec![look.span(text, Ink::Text)], width));
+    }
+    all
+}
+
 fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
     let session = look.session();
     let mut all = vec![];
     let rev = plan::rev(&session.plan.digest);
+    let hidden = look.hidden(&step.id);
     let same = covers.plan == session.plan.digest;
     let (word, ink) = if same { ("as armed", Ink::Text) } else { ("ANOTHER PLAN THAN ARMED", Ink::Fail) };
     let spans = vec![
@@ -268,6 +317,15 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
     all.extend(named(look, "plan", spans, width));
     for (name, value) in facts::params_used(session, step) {
         let default = session.plan.params.get(&name).and_then(|param| param.default.clone());
+        if hidden.contains_key(&name) {
+            all.extend(named(
+                look,
+                &shown(&name),
+                vec![look.span("hidden until you have read back", Ink::Hold)],
+                width,
+            ));
+            continue;
+        }
         let mut spans = vec![look.span(super::text::quoted(&value), Ink::Param)];
         match default {
             Some(default) if default == value => spans.push(look.span("  the plan's default", Ink::Dim)),
@@ -275,11 +333,12 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
                 spans.push(look.span("  CHANGED", Ink::Changed));
                 spans.push(look.span(format!(", plan says {}", super::text::quoted(&default)), Ink::Text));
             }
-            None => spans.push(look.span("  given when the session opened", Ink::Dim)),
+            None => spans.push(look.span(deviations::origin(session, &name), Ink::Dim)),
         }
         all.extend(named(look, &shown(&name), spans, width));
     }
-    for file in covers.stdin_file.iter().chain(&covers.files) {
+    let all_files = covers.commands().flat_map(|(_, command)| command.stdin_file.iter().chain(&command.files));
+    for file in all_files {
         let head = format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
         all.extend(named(look, "file", vec![look.span(head, Ink::Strong)], width));
         let Some(text) = &file.text else {
@@ -301,12 +360,12 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
     all
 }
 
-fn gates(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
+fn gates(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
     let session = look.session();
     let at = look.at();
     let mut all = vec![];
     for gate in &step.gates {
-        let (sign, word, ink) = facts::gate(session, gate, at);
+        let (sign, word, ink) = facts::gate(session, &step.id, gate, at);
         let age = facts::watch_age(session, &gate.watch, at);
         let history: Vec<f64> = session
             .watches
@@ -328,19 +387,27 @@ fn gates(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
         spans.push(look.span(format!("  {}", session.why(&gate.watch, at)), Ink::Text));
         // One row per gate, so that a reading that changes its words does not change what was seen.
         all.push(Line::from(cut(spans, width)));
+        // An exception is read whole: it is what a check of this agrees to.
+        if let Some(waived) =
+            covers.gates.iter().find(|seen| seen.watch == gate.watch).and_then(|seen| seen.waived.as_ref())
+        {
+            let head = format!("  WAIVED by {} when it was {}: ", waived.by.short(), waived.status.word());
+            all.extend(wrap(&[look.span(head, Ink::Warn), look.span(&waived.why, Ink::Text)], width, 4));
+        }
     }
     all
 }
 
 fn blast(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
-    let mut all = vec![];
+    let mut all = preview::lines(look, covers, width);
     let order = ["touches", "undo", "half_way", "remains_in"];
     let mut words: Vec<_> = covers.words.iter().collect();
     words.sort_by_key(|(name, _)| order.iter().position(|known| known == name).unwrap_or(order.len()));
     for (name, words) in words {
         all.extend(named(look, &shown(&name.replace('_', "-")), vec![look.span(escaped(words), Ink::Text)], width));
     }
-    if covers.words.is_empty() {
+    all.extend(rollback(look, step, covers, width));
+    if covers.words.is_empty() && covers.rollback.is_none() {
         let text = "the plan says nothing on what it touches or how it is undone";
         all.extend(wrap(&[look.span(text, Ink::Hold)], width, 0));
     }
@@ -388,7 +455,9 @@ fn crew(look: &Look<'_>, armed: &Armed, covers: &Covers, width: usize) -> Vec<Li
             (None, None, true) => look.span("here, has not opened it", Ink::Dim),
             (None, None, false) => look.span("not here", Ink::Stale),
         };
-        all.push(Line::from(cut(vec![name, what], width)));
+        let mut row = vec![name, what];
+        row.extend(super::read_back::of(look, armed, who));
+        all.push(Line::from(cut(row, width)));
     }
     all
 }
@@ -413,14 +482,19 @@ fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
         ])),
     }
     let mut keys = vec![];
+    let reads = look.session().open_step().is_some_and(|(step, ..)| !look.hidden(&step.id).is_empty());
     for (key, word) in [
         ("y", if locked { "check (locked)" } else { "check" }),
+        (if reads { "r" } else { "" }, "read back"),
         ("n", "object + why"),
         ("c", "ask"),
         ("Tab/1-5", "section"),
         ("Space", "next unseen"),
         ("Esc", "later"),
-    ] {
+    ]
+    .into_iter()
+    .filter(|(key, _)| !key.is_empty())
+    {
         let ink = if key == "y" && locked { Ink::Dim } else { Ink::Key };
         keys.push(look.span(format!("{key} "), ink));
         keys.push(look.span(format!("{word}   "), if key == "y" && locked { Ink::Dim } else { Ink::Text }));

@@ -6,7 +6,7 @@ use super::theme::{Theme, dusk};
 use super::update::{Action, Drawn, Event as Happened, update};
 use crate::client::view::{Link, View};
 use crate::clock::At;
-use crate::event::{Covers, Event, FileSeen, GateSeen, Process, Reading, Role, RunEnd, Status};
+use crate::event::{CommandSeen, Covers, Event, FileSeen, GateSeen, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
 use crate::hub::sequencer::Sequencer;
 use crate::name::{Principal, StepId, WatchId};
@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod before;
 mod hostile;
 mod properties;
 mod screens;
@@ -155,6 +156,11 @@ impl Flight {
             let key = key(name);
             flight.saw(Fact::Joined { principal: who(name), role, key, connection: connection as u64 });
         }
+        // Given otherwise than the plan has it, it needs a reason before anything that uses it is armed.
+        if flight.session().plan.params.contains_key("index") {
+            let set = Request::set("index=orders_v40 # v41 is read again").unwrap();
+            assert_eq!(flight.ask("dana", set), None);
+        }
         flight
     }
     /// Reads every watch but the old one.
@@ -208,30 +214,28 @@ impl Flight {
             title: step.title.clone(),
             class: step.class.word().into(),
             checks: step.checks,
-            argv: step.run.argv(&session.params).unwrap(),
-            exe: seen("/usr/bin/psql", None),
-            interpreter: None,
-            env: BTreeMap::from([
-                ("PATH".into(), "/usr/bin".into()),
-                ("PGOPTIONS".into(), "-c lock_timeout=2s".into()),
-            ]),
-            secrets: BTreeMap::new(),
-            cwd: "/srv/plan".into(),
-            folder: None,
-            stdin: None,
-            stdin_file: None,
-            sealed: false,
-            io: "pty".into(),
-            timeout_ms: Some(60_000),
-            files: match id {
-                "swap" => vec![seen(
-                    "/srv/plan/swap.json",
-                    Some("{\n  \"alias\": \"orders\",\n  \"to\": \"orders_v42\"\n}\n"),
-                )],
-                _ => vec![],
+            rollback: None,
+            command: CommandSeen {
+                env: BTreeMap::from([
+                    ("PATH".into(), "/usr/bin".into()),
+                    ("PGOPTIONS".into(), "-c lock_timeout=2s".into()),
+                ]),
+                cwd: "/srv/plan".into(),
+                timeout_ms: Some(60_000),
+                files: match id {
+                    "swap" => vec![seen(
+                        "/srv/plan/swap.json",
+                        Some("{\n  \"alias\": \"orders\",\n  \"to\": \"orders_v42\"\n}\n"),
+                    )],
+                    _ => vec![],
+                },
+                host: "bastion-1".into(),
+                user: "release".into(),
+                ..CommandSeen::bare(step.command.run.argv(&session.params).unwrap(), seen("/usr/bin/psql", None))
             },
-            host: "bastion-1".into(),
-            user: "release".into(),
+            preview: None,
+            deviations: step.deviations.clone(),
+            params: BTreeMap::new(),
             plan: session.plan.digest,
             gates: step
                 .gates
@@ -240,10 +244,12 @@ impl Flight {
                     watch: gate.watch.clone(),
                     reading: session.watches[&gate.watch].reading.clone().unwrap(),
                     age_ms: 0,
+                    waived: None,
                 })
                 .collect(),
             words: words.iter().filter_map(|(k, v)| Some(((*k).to_owned(), v.as_ref()?.clone()))).collect(),
             point_of_no_return: step.point_of_no_return,
+            readback: crate::event::FieldSeen::all(step.fields(&session.params).unwrap()),
             require_touch: step.require_touch,
         };
         change(&mut covers);
@@ -276,7 +282,7 @@ impl Flight {
         }
         self.saw(Fact::Rechecked { step: id.clone(), attempt, now: Ok(Box::new(covers)) });
         let process = Process { pid: 4711, start_time: 1, boot_id: "b".into() };
-        self.saw(Fact::Started { step: id, attempt, process, cols: 80, rows: 24 });
+        self.saw(Fact::Started { step: id, attempt, part: Part::Step, process, cols: 80, rows: 24 });
     }
     pub fn end(&mut self, code: i32) {
         let (id, attempt) = {
@@ -285,7 +291,7 @@ impl Flight {
         };
         self.pass(4);
         self.fresh();
-        self.saw(Fact::Ended { step: id, attempt, end: RunEnd::Exited { code } });
+        self.saw(Fact::Ended { step: id, attempt, part: Part::Step, end: RunEnd::Exited { code } });
     }
     /// Two steps done, the irreversible one armed, checked by one of two, the other one reading.
     pub fn armed() -> Flight {
@@ -316,6 +322,7 @@ impl Flight {
             screen: Some(Arc::new(crate::protocol::Screen {
                 step: step("swap"),
                 attempt: 1,
+                part: Part::Step,
                 number: 1,
                 cols: 80,
                 rows: 24,

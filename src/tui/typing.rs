@@ -6,6 +6,7 @@ use crate::client::view::{Link, View};
 use crate::event::Settled;
 use crate::name::{Principal, shown};
 use crate::session::Request;
+use crate::session::before::until;
 use crate::session::request::TEXT_CHARS_MAX;
 use crate::session::steps::Phase;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -16,6 +17,7 @@ pub(super) fn paste(app: &mut App, text: &str, now: Now) {
     let field = match &mut app.overlay {
         Overlay::Field(field) => Some(field),
         Overlay::Panel(panel) => panel.field.as_mut(),
+        Overlay::Before(page) => page.field.as_mut(),
         _ => None,
     };
     match field {
@@ -23,6 +25,9 @@ pub(super) fn paste(app: &mut App, text: &str, now: Now) {
             for c in shown(text).chars() {
                 insert(&mut field.input, c);
             }
+        }
+        Some(Field { purpose: Purpose::ReadBack { .. }, error, .. }) => {
+            *error = Some("paste is refused: type it from your own copy of the runbook".into());
         }
         Some(_) => app.toast("pasted text is not taken here: type it", true, now.mono),
         None => app.toast("pasted text is dropped: c opens the chat", true, now.mono),
@@ -36,11 +41,14 @@ fn insert(input: &mut Input, c: char) {
 }
 
 /// A key while a line is typed.
-pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, actions: &mut Vec<Action>) {
-    let on_panel = matches!(app.overlay, Overlay::Panel(_));
+pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mut Vec<Action>) {
     let field = match &mut app.overlay {
         Overlay::Field(field) => field,
         Overlay::Panel(panel) => match &mut panel.field {
+            Some(field) => field,
+            None => return,
+        },
+        Overlay::Before(page) => match &mut page.field {
             Some(field) => field,
             None => return,
         },
@@ -59,16 +67,16 @@ pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, actions: &mut Vec<A
     }
     let edit = match key.code {
         KeyCode::Esc => {
-            close_field(app, on_panel);
+            close_field(app);
             return;
         }
         KeyCode::Char('c') if control => {
-            close_field(app, on_panel);
+            close_field(app);
             return;
         }
-        KeyCode::Enter => match submit(field, view) {
+        KeyCode::Enter => match submit(field, view, now) {
             Ok(request) => {
-                close_field(app, on_panel);
+                close_field(app);
                 actions.push(Action::Ask(request));
                 return;
             }
@@ -83,6 +91,11 @@ pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, actions: &mut Vec<A
         KeyCode::Char('e') if control => InputRequest::GoToEnd,
         KeyCode::Char(c) if !control => {
             field.error = None;
+            if matches!(field.purpose, Purpose::ReadBack { .. }) && field.pace.is_burst(now.mono) {
+                field.input.reset();
+                field.error = Some("that came faster than anybody types: not taken; type it from your own copy".into());
+                return;
+            }
             insert(&mut field.input, c);
             return;
         }
@@ -97,15 +110,16 @@ pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, actions: &mut Vec<A
     field.input.handle(edit);
 }
 
-fn close_field(app: &mut App, on_panel: bool) {
+fn close_field(app: &mut App) {
     match &mut app.overlay {
-        Overlay::Panel(panel) if on_panel => panel.field = None,
+        Overlay::Panel(panel) => panel.field = None,
+        Overlay::Before(page) => page.field = None,
         overlay => *overlay = Overlay::None,
     }
 }
 
 /// The request that a typed line becomes, or what is wrong with it.
-fn submit(field: &Field, view: &View) -> Result<Request, String> {
+fn submit(field: &Field, view: &View, now: Now) -> Result<Request, String> {
     if !matches!(view.link, Link::Live { .. }) {
         return Err("not sent: the link is lost".into()); // the text stays until it is back
     }
@@ -121,6 +135,10 @@ fn submit(field: &Field, view: &View) -> Result<Request, String> {
             Ok(typed) if *number > 0 && typed == *number => Request::Run { step: step.clone(), attempt: *attempt },
             _ => return Err(format!("that is not {number:02}")),
         },
+        Purpose::Rollback { step, attempt, number } => match text.parse::<usize>() {
+            Ok(typed) if *number > 0 && typed == *number => Request::Rollback { step: step.clone(), attempt: *attempt },
+            _ => return Err(format!("that is not {number:02}")),
+        },
         Purpose::Interrupt { step } => match text.strip_prefix("kill ") {
             Some(id) if id.trim() == step.as_str() => Request::Interrupt { step: step.clone(), force: true },
             None if text == step.as_str() => Request::Interrupt { step: step.clone(), force: false },
@@ -132,14 +150,38 @@ fn submit(field: &Field, view: &View) -> Result<Request, String> {
             digest: *digest,
             why: needed("say why: the lead has to know what to change")?,
         },
+        Purpose::ReadBack { step, attempt, field } => Request::ReadBack {
+            step: step.clone(),
+            attempt: *attempt,
+            field: field.clone(),
+            value: needed("type it from your own copy of the runbook; Esc goes back")?,
+        },
         Purpose::Settle { step, outcome } => {
             let why = needed("say how you know")?;
             let phase = view.session.steps.get(step).map(|state| state.phase);
             match (outcome, phase) {
                 (None, _) => return Err("first d or f".into()),
-                (Some(Settled::Failed), Some(Phase::Failed)) => Request::Ack { step: step.clone(), why },
+                (Some(Settled::Failed), Some(Phase::Failed | Phase::RolledBack)) => {
+                    Request::Ack { step: step.clone(), why }
+                }
                 (Some(outcome), _) => Request::Settle { step: step.clone(), outcome: *outcome, why },
             }
+        }
+        Purpose::Waive { step, attempt, watch, status } => Request::Waive {
+            step: step.clone(),
+            attempt: *attempt,
+            watch: watch.clone(),
+            status: *status,
+            why: needed("say why this gate need not hold")?,
+        },
+        Purpose::Skip { step } => Request::Skip { step: step.clone(), why: needed("say why it is left out")? },
+        Purpose::BreakGlass { step, attempt, digest } => {
+            let (id, why) = text.split_once(' ').unwrap_or((text.as_str(), ""));
+            if id != step.as_str() || why.trim().is_empty() {
+                return Err(format!("type {step} and then why nobody else can check it"));
+            }
+            let (confirm, why) = (id.to_owned(), why.trim().to_owned());
+            Request::BreakGlass { step: step.clone(), attempt: *attempt, digest: *digest, confirm, why }
         }
         Purpose::Handover { names } => {
             let mut fitting = names.iter().filter(|name| name.as_str() == text || name.short() == text);
@@ -152,6 +194,24 @@ fn submit(field: &Field, view: &View) -> Result<Request, String> {
                 }
             }
         }
+        Purpose::NoGo { poll } => Request::NoGo { poll: *poll, why: needed("say why: everyone has to know")? },
+        Purpose::Answer { item } => {
+            Request::Answer { item: item.clone(), answer: needed("nothing typed; Esc closes")? }
+        }
+        Purpose::Fit => match text.strip_prefix("unfit") {
+            Some(why) => Request::Available { fit: false, until: None, why: why.trim().to_owned() },
+            None => {
+                let until = until(&text, view.now(now.wall))?;
+                Request::Available { fit: true, until, why: String::new() }
+            }
+        },
+        Purpose::Seat { seats } => match seats.iter().find(|seat| **seat == text) {
+            Some(seat) => Request::Seat { seat: seat.clone() },
+            None => return Err(format!("type one of: {}", seats.join(", "))),
+        },
+        Purpose::Set => Request::set(&needed("nothing typed; Esc closes")?)?,
+        Purpose::Edit { step } => Request::edit(step.clone(), &needed("nothing typed; Esc closes")?)?,
+        Purpose::AdHoc => Request::adhoc(&needed("nothing typed; Esc closes")?),
         Purpose::Close => match text.strip_prefix("close") {
             Some(note) if note.is_empty() || note.starts_with(' ') => Request::Close { note: note.trim().into() },
             _ => return Err("that is not the word close".into()),

@@ -2,9 +2,10 @@
 //! business, and every rule about when an answer counts can be tested here without a terminal.
 
 use super::app::{AWAY_AFTER, App, Field, Now, Overlay, Pane, Panel, Purpose, SECTIONS, Shown};
-use super::facts;
 use super::keymap::{self, Verb};
+use super::read_back;
 use super::typing;
+use super::{before, exceptions, facts};
 use crate::client::view::{Link, View};
 use crate::event::{Attention, Role};
 use crate::hash::Hash;
@@ -140,6 +141,19 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
         actions.push(Action::Bell);
     }
     app.rung_andon = pulled;
+    let poll = session.before.number();
+    if live && session.is_polled() && poll > app.rung_poll {
+        app.rung_poll = poll;
+        if session.asked().contains(&&view.me) && !view.leads() {
+            actions.push(Action::Bell);
+        }
+    }
+    if let Overlay::Before(page) = &mut app.overlay
+        && page.about != before::about(session)
+    {
+        // Another poll, or another answer: what is pressed now was meant for what stood there before.
+        (page.about, page.since) = (before::about(session), now.mono);
+    }
     if let Some(selected) = &app.selected
         && session.plan.step(selected).is_none()
     {
@@ -181,10 +195,15 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
                 }
                 _ => Some((format!("{} is {}, not cleared", facts::numbered(session, step), word(step)), true)),
             },
+            Purpose::Rollback { step, attempt, .. } => match keymap::rollback_target(session) {
+                Ok((target, state)) if target.id == *step && state.attempt == *attempt => None,
+                _ => Some((format!("{} is {} now", facts::numbered(session, step), word(step)), false)),
+            },
             Purpose::Interrupt { step } => match keymap::running(session) {
                 Some((running, _)) if running.id == *step => None,
                 _ => Some((format!("{} does not run any more", facts::numbered(session, step)), false)),
             },
+            purpose if exceptions::is_over(purpose, session) => Some(("that is over meanwhile".to_owned(), false)),
             Purpose::Settle { step, .. } => match session.owing_step() {
                 Some((owing, _)) if owing.id == *step => None,
                 _ => Some((format!("{} is {} now", facts::numbered(session, step), word(step)), false)),
@@ -220,7 +239,7 @@ fn tell_hub(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) {
         && cols > 0
         && rows > 0
         && let Some((step, state)) = view.session.live_step()
-        && state.run.as_ref().is_some_and(|run| run.size != (cols.clamp(20, 500), rows.clamp(4, 300)))
+        && state.latest_run().is_some_and(|run| run.size != (cols.clamp(20, 500), rows.clamp(4, 300)))
     {
         let told = Some((step.id.clone(), state.attempt, cols, rows));
         if app.output_told != told {
@@ -247,7 +266,7 @@ fn key_pressed(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mu
         return andon(app, view, now, actions);
     }
     if typing {
-        return typing::key(app, key, view, actions);
+        return typing::key(app, key, view, now, actions);
     }
     match &mut app.overlay {
         Overlay::Help(scroll) => match verb {
@@ -267,6 +286,7 @@ fn key_pressed(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mu
             _ => app.overlay = Overlay::None,
         },
         Overlay::Panel(_) => panel_key(app, verb, view, now, actions),
+        Overlay::Before(_) => before::key(app, verb, view, now, actions),
         Overlay::None | Overlay::Field(_) => {
             if let Some(verb) = verb {
                 do_verb(app, verb, view, now, actions);
@@ -337,6 +357,10 @@ fn panel_key(app: &mut App, verb: Option<Verb>, view: &View, now: Now, actions: 
                 false => app.toast("only a shadow may object, and only live", true, now.mono),
             }
         }
+        Some(Verb::ReadBack) => match read_back::next(panel, view) {
+            Ok(purpose) => panel.field = Some(Field::new(purpose)),
+            Err(why) => app.toast(format!("read back: {why}"), true, now.mono),
+        },
         Some(Verb::Say) => match keymap::allowed(Verb::Say, &App::default(), view, at) {
             Ok(()) => panel.field = Some(Field::new(Purpose::Say)),
             Err(why) => app.toast(why, true, now.mono),
@@ -376,8 +400,24 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
         let short = entry.map_or("that", |entry| entry.short);
         return app.toast(format!("{short}: {why}"), true, now.mono);
     }
+    // What has no value yet is asked for first.
+    if verb == Verb::Arm
+        && let Some((step, _)) = keymap::arm_target(app, session)
+        && let Some(name) = session.params_missing(step).first()
+    {
+        app.overlay = Overlay::Field(Field::with(Purpose::Set, &format!("{name}=")));
+        return;
+    }
+    let edited = keymap::arm_target(app, session).map(|(step, _)| step.id.clone());
     let mut ask = |purpose| app.overlay = Overlay::Field(Field::new(purpose));
     match verb {
+        Verb::Set => ask(Purpose::Set),
+        Verb::Edit => {
+            if let Some(step) = edited {
+                ask(Purpose::Edit { step });
+            }
+        }
+        Verb::AdHoc => ask(Purpose::AdHoc),
         Verb::Arm => {
             if let Some((step, _)) = keymap::arm_target(app, session) {
                 actions.push(Action::Ask(Request::Arm { step: step.id.clone(), covers: None }));
@@ -401,6 +441,7 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
                 app.overlay = Overlay::Panel(Box::new(panel));
             }
         }
+        Verb::Before => before::open(app, view, now),
         Verb::Disarm => {
             if let Some((step, state, _)) = session.open_step() {
                 actions.push(Action::Ask(Request::Disarm { step: step.id.clone(), attempt: state.attempt }));
@@ -419,6 +460,23 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
         Verb::Settle => {
             if let Some((step, _)) = session.owing_step() {
                 ask(Purpose::Settle { step: step.id.clone(), outcome: None });
+            }
+        }
+        Verb::Rollback => {
+            if let Ok((step, state)) = keymap::rollback_target(session) {
+                let number = session.plan.number(&step.id).unwrap_or(0);
+                ask(Purpose::Rollback { step: step.id.clone(), attempt: state.attempt, number });
+            }
+        }
+        Verb::Waive | Verb::Skip | Verb::BreakGlass => {
+            let purpose = match (verb, keymap::arm_target(app, session)) {
+                (Verb::Waive, _) => exceptions::waive(view, at),
+                (Verb::Skip, Some(target)) => exceptions::skip(view, target),
+                (Verb::BreakGlass, _) => exceptions::break_glass(view),
+                _ => return,
+            };
+            if let Ok(purpose) = purpose {
+                app.overlay = Overlay::Field(Field::new(purpose));
             }
         }
         Verb::Release => actions.push(Action::Ask(Request::Release)),
@@ -453,7 +511,8 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
             app.scroll.remove(&app.focus);
         }
         Verb::Andon => andon(app, view, now, actions),
-        Verb::Yes | Verb::No | Verb::NextUnseen => {}
+        Verb::Yes | Verb::No | Verb::ReadBack | Verb::NextUnseen => {}
+        Verb::Go | Verb::NoGo | Verb::Seat | Verb::Answer | Verb::Fit | Verb::Poll => {}
         verb => actions.extend(replay(app, verb).map(Action::Replay)),
     }
 }

@@ -1,13 +1,16 @@
 //! Tests of the built program and of the parts it works with, in one binary: linking takes longer than most of them run.
 
+mod arming;
 mod backups;
 mod bad_input;
+mod before;
 mod compare;
 mod crash;
 mod demo;
 mod doctor;
 mod elsewhere;
 mod evidence;
+mod exceptions;
 mod fanout;
 mod handshake;
 mod hostile;
@@ -17,16 +20,19 @@ mod keys;
 #[cfg(feature = "kafka")]
 mod lag;
 mod limits;
+mod notify;
 mod outage;
 mod parts;
 mod plain;
 mod quorum;
+mod readback;
 #[cfg(feature = "kafka")]
 mod real;
 mod reconnect;
 mod refusals;
 #[cfg(feature = "kafka")]
 mod retention;
+mod rollback;
 mod secrets;
 mod signers;
 mod statements;

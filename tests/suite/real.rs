@@ -88,6 +88,8 @@ fn an_unused_index_is_dropped_on_a_real_database() {
     for shadow in &shadows {
         shadow.expect(&format!("dbname={}", database.name));
         shadow.expect("argument 6: -c");
+        shadow.expect("argument 7: DROP INDEX <index>");
+        shadow.ok("readback index orders_customer_old_idx");
         shadow.expect("argument 7: DROP INDEX orders_customer_old_idx");
         shadow.expect("AFTER THIS NOTHING CAN BE UNDONE");
         assert_eq!(indexes(&database), "1");

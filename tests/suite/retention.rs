@@ -1,10 +1,12 @@
 //! `kafka-retention` on a real broker that really deletes: by time, on request, and while no hub looks.
 
+use crate::support::brokers::Brokers;
 use crate::support::kafka::Topic;
 use crate::support::log::Log;
 use crate::support::program::Stage;
 use crate::support::real::part;
 use crate::support::wait::{PATIENCE, poll};
+use crosscheck::clock::{At, wall};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -206,4 +208,52 @@ fn what_a_group_reads_next_is_held_against_the_time_it_stays() {
     let read = reading(&stage, "unread", |reading| !says(reading, "reads next"));
     assert!(is("ok", "first needed record stays at least 6 d 23 h")(&read), "{read}");
     assert_eq!(needed(&stage, "unread").len(), 1, "the group went on, what is needed did not");
+}
+
+/// An ok reading that begins from now on.
+fn ok_soon(ok_since: &impl Fn(At) -> Option<At>) -> Option<At> {
+    let now = wall();
+    poll(PATIENCE, || ok_since(now))
+}
+
+/// Any broker of several may be gone: what is left has the records and the configuration. A client that only asks for
+/// configurations goes on asking the one that it took for the controller, which is any of them, and learns better by a new
+/// connection or after minutes: so it is first made to have one to each.
+#[test]
+fn no_single_dead_broker_keeps_the_window_unknown() {
+    let Some(mut brokers) = Brokers::start(3, "") else { return };
+    let topic = Topic::copied(&brokers.addresses(), 2, 3);
+    topic.produce(20);
+    let stage = Stage::new(&format!(
+        "crosscheck = 1\nname = \"Retention\"\nenvironment = \"test\"\n[crew]\nlead = [\"lead@example.org\"]\n\
+         [[watch]]\nid = \"window\"\nkind = \"kafka-retention\"\nbrokers = \"{}\"\ntopic = \"{}\"\nevery = \"1s\"\n\
+         needed_from = \"low\"\nmust_cover = \"1h\"\n",
+        brokers.addresses(),
+        topic.name
+    ));
+    let _hub = stage.serve(&[]);
+    let time = |value: &Value| At::try_from(value.as_str().unwrap_or_default().to_owned()).expect("a time");
+    let ok_since = |since: At| {
+        let taken = stage.events("ReadingTaken");
+        let began = |taken: Value| (taken["reading"]["status"] == "ok").then(|| time(&taken["began"]));
+        taken.into_iter().filter_map(began).find(|began| *began >= since)
+    };
+    ok_soon(&ok_since).expect("it is read");
+    (0..3).for_each(|index| brokers.kill(index));
+    (0..3).for_each(|index| brokers.launch(index));
+    (0..3).for_each(|index| brokers.until_serving(index));
+    for index in 0..3 {
+        ok_soon(&ok_since).expect("all three are there");
+        brokers.kill(index);
+        let killed = wall();
+        // By then the others have noticed, and have shared its partitions out among them.
+        let settled = At::from_micros(killed.micros() + 12_000_000);
+        let again = poll(PATIENCE, || ok_since(settled));
+        let latest = || stage.events("ReadingTaken").pop();
+        let late = again.unwrap_or_else(|| panic!("without broker {index}: {:?}", latest())).since(killed);
+        println!("retention: without broker {index} it is read {late:?} after");
+        assert!(late < Duration::from_secs(25), "without broker {index} it was ok again only after {late:?}");
+        brokers.launch(index);
+        brokers.until_serving(index);
+    }
 }

@@ -204,11 +204,11 @@ async fn a_secret_that_its_command_prints_in_every_way_is_nowhere() {
         holds_none(who, printed.as_bytes());
     }
     let covers = &stage.events("StepArmed")[0]["covers"];
-    assert_eq!(covers["env"]["TOKEN"], "secret:KEY");
-    assert_eq!(covers["env"]["AUTH"], "Basic user:secret:KEY");
+    assert_eq!(covers["command"]["env"]["TOKEN"], "secret:KEY");
+    assert_eq!(covers["command"]["env"]["AUTH"], "Basic user:secret:KEY");
     let salt = std::fs::read_to_string(out.with_file_name("secret-salt")).unwrap();
     let committed = crosscheck::hash::Hash::of(format!("{salt}KEY={VALUE}").as_bytes());
-    assert_eq!(covers["secrets"]["KEY"], committed.to_string());
+    assert_eq!(covers["command"]["secrets"]["KEY"], committed.to_string());
     let _ = writeln!(std::io::stderr(), "set J: {count} secrets printed, {} files, {} forms", all.len(), FORMS.len());
 }
 

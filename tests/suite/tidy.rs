@@ -18,14 +18,14 @@ const MAY_USE: &[(&str, &str)] = &[
     ("identity", "hash trust"),
     ("link", "name hash"),
     ("tls", "hash protocol"),
-    ("plan", "name hash"),
+    ("plan", "name hash event"), // of the facts only how a step differs from its plan
     ("secret", "name hash clock plan"),
     ("event", "trust name hash clock record"), // the text of a frozen step is that of a line
     ("record", "name hash clock event"),
     ("session", "trust name hash clock baseline plan event record protocol"), // of the protocol only its limits: what fits in a message
     ("transcript", "trust name hash clock plan event session record"),
     ("protocol", "trust name hash clock event session record"),
-    ("exec", "name hash plan secret event"),
+    ("exec", "name hash clock plan secret event"), // of the clock only how a time is said
     ("monitor", "baseline trust name hash clock plan event transcript"), // what a flight elsewhere proves, what an agent holds
     (
         "hub",

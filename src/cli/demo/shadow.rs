@@ -234,18 +234,18 @@ fn red_gate(view: &View, step: &Step) -> Option<crate::name::WatchId> {
 /// What can be told from the digest's own text, as this client folded it: that it is the plan's command and nothing else.
 fn examined(view: &View, step: &Step, armed: &Armed) -> Result<String, String> {
     let covers = armed.covers.covers();
-    let planned = step.run.argv(&view.session.params).map_err(|error| error.to_string())?;
-    if covers.argv != planned {
+    let planned = step.command.run.argv(&view.session.params).map_err(|error| error.to_string())?;
+    if covers.command.argv != planned {
         return Err("its arguments are not the plan's".to_owned());
     }
     if covers.plan != view.session.plan.digest {
         return Err("it was armed from another plan".to_owned());
     }
     let other = |file: &&FileSeen| file.text.as_ref().is_some_and(|text| Hash::of(text.as_bytes()) != file.sha256);
-    if let Some(file) = covers.files.iter().find(other) {
+    if let Some(file) = covers.command.files.iter().find(other) {
         return Err(format!("the text shown of {} is not the file that was hashed", file.path));
     }
-    let files = covers.files.len();
+    let files = covers.command.files.len();
     let files = format!("{files} file{}", if files == 1 { "" } else { "s" });
     Ok(format!("the command is the plan's, {files} read and hashed, {} gates hold", step.gates.len()))
 }

@@ -82,7 +82,7 @@ async fn signers(plan: &Plan, folder: &Path) -> Finding {
     };
     let now = crate::clock::wall();
     let namespace = Purpose::Join.namespace();
-    let people: Vec<_> = plan.crew.lead.iter().chain(&plan.crew.shadow).collect();
+    let people = plan.crew();
     let whose = |key: &crate::trust::key::PublicKey| {
         let print = key.fingerprint();
         people.iter().find(|who| allowed.is_signer_with(who, &print, namespace, now).is_ok())
@@ -138,8 +138,8 @@ fn frozen(plan: &Plan, step: &Step, params: &Params, folder: &Path) -> Finding {
     let what = format!("step {}", step.id);
     // Only that there is one counts: the values are not fetched.
     let secrets: BTreeMap<String, Hash> = step.secrets().into_iter().map(|key| (key, Hash::ZERO)).collect();
-    match freeze(plan, step, params, folder, 1, vec![], secrets) {
-        Ok(covers) => Finding::fine(what, format!("would run {} in {}", covers.exe.path, covers.cwd)),
+    match freeze(plan, step, params, folder, 1, vec![], &secrets) {
+        Ok(covers) => Finding::fine(what, format!("would run {} in {}", covers.command.exe.path, covers.command.cwd)),
         Err(FreezeError::Render { what: part, source }) => {
             Finding::unknown(what, format!("{part}: {}", source.why), "")
         }
@@ -154,7 +154,7 @@ fn frozen(plan: &Plan, step: &Step, params: &Params, folder: &Path) -> Finding {
 
 /// Whether sudo lets a step's command through without asking for a password.
 async fn sudo(step: &Step, params: &Params, folder: &Path) -> Option<Finding> {
-    let argv = step.run.argv(params).ok()?;
+    let argv = step.command.run.argv(params).ok()?;
     if Path::new(argv.first()?).file_name()? != "sudo" {
         return None;
     }

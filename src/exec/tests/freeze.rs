@@ -3,8 +3,8 @@
 use super::*;
 use crate::exec::freeze::base_environment;
 
-fn refused(step: &Step, folder: &Path) -> String {
-    frozen(step, folder).map(|covers| covers.exe.path).unwrap_err().to_string()
+fn refused(command: &Command, folder: &Path) -> String {
+    frozen(command, folder).map(|covers| covers.exe.path).unwrap_err().to_string()
 }
 
 #[test]
@@ -15,14 +15,15 @@ fn everything_that_decides_is_in_it() {
     write(&dir, "work/drop-old.sql", "drop index old;\n", 0o644);
     write(&dir, "work/data", "1", 0o644);
     write(&dir, "outside", "2", 0o644);
-    let mut step = step(Io::Pipe, &["tool", "--name={{ index }}", "--data=data", "drop-old.sql", "../outside", "work"]);
-    step.cwd = Some(template("work"));
-    step.env.insert("PATH".into(), template("bin:/usr/bin:/bin"));
-    step.env.insert("INDEX".into(), template("{{ index }}"));
-    step.files = vec![template("drop-{{ index }}.sql")];
-    step.stdin = Some(Stdin::Text(template("yes\n")));
-    step.timeout = Some(Duration::from_secs(2));
-    let covers = frozen(&step, &dir).unwrap();
+    let mut command =
+        command(Io::Pipe, &["tool", "--name={{ index }}", "--data=data", "drop-old.sql", "../outside", "work"]);
+    command.cwd = Some(template("work"));
+    command.env.insert("PATH".into(), template("bin:/usr/bin:/bin"));
+    command.env.insert("INDEX".into(), template("{{ index }}"));
+    command.files = vec![template("drop-{{ index }}.sql")];
+    command.stdin = Some(Stdin::Text(template("yes\n")));
+    command.timeout = Some(Duration::from_secs(2));
+    let covers = frozen(&command, &dir).unwrap();
     assert_eq!(covers.argv, ["tool", "--name=old", "--data=data", "drop-old.sql", "../outside", "work"]);
     assert_eq!(Path::new(&covers.cwd), dir.join("work"));
     assert_eq!(Path::new(&covers.exe.path), dir.join("work/bin/tool"));
@@ -34,7 +35,7 @@ fn everything_that_decides_is_in_it() {
     assert!(covers.files.len() == 3, "env itself is the third: {:?}", covers.files);
     assert_eq!(covers.stdin.as_deref(), Some("yes\n"));
     assert_eq!((covers.timeout_ms, covers.io.as_str(), covers.env["TERM"].as_str()), (Some(2000), "pipe", "dumb"));
-    assert_eq!(covers.words, BTreeMap::from([("touches".to_owned(), "index old".to_owned())]));
+    assert_eq!(whole(&command, &dir).unwrap().words, BTreeMap::from([("touches".to_owned(), "index old".to_owned())]));
     let names: Vec<_> = covers.env.keys().map(String::as_str).collect();
     assert_eq!(names, ["HOME", "INDEX", "LANG", "PATH", "TERM", "USER"]);
     assert!(covers.user.starts_with(&format!("{}:", nix::unistd::geteuid())), "{}", covers.user);
@@ -48,9 +49,9 @@ fn a_change_of_anything_speaks() {
     write(dir, "arg", "1", 0o644);
     write(dir, "named", "1", 0o644);
     std::fs::copy("/bin/sh", dir.join("sh")).unwrap();
-    let step = Step { files: vec![template("named")], ..step(Io::Pipe, &["./tool", "arg"]) };
-    let before = frozen(&step, dir).unwrap();
-    assert_eq!(before.difference(&frozen(&step, dir).unwrap()), None);
+    let command = Command { files: vec![template("named")], ..command(Io::Pipe, &["./tool", "arg"]) };
+    let before = frozen(&command, dir).unwrap();
+    assert_eq!(before.difference(&frozen(&command, dir).unwrap()), None);
     let other = std::fs::read("/bin/cat").unwrap();
     let changes: [(&str, &[u8], u32, &str); 4] = [
         ("arg", b"2", 0o644, "arg changed"),
@@ -61,12 +62,12 @@ fn a_change_of_anything_speaks() {
     for (name, bytes, mode, says) in changes {
         let whole = std::fs::read(dir.join(name)).unwrap();
         write(dir, name, bytes, mode);
-        let what = before.difference(&frozen(&step, dir).unwrap()).unwrap_or_default();
+        let what = before.difference(&frozen(&command, dir).unwrap()).unwrap_or_default();
         assert!(what.contains(says), "{name}: {what:?}");
         write(dir, name, whole, mode);
     }
     std::fs::remove_file(dir.join("arg")).unwrap();
-    assert!(before.difference(&frozen(&step, dir).unwrap()).is_some());
+    assert!(before.difference(&frozen(&command, dir).unwrap()).is_some());
 }
 
 #[test]
@@ -90,45 +91,48 @@ fn refusals_name_the_thing_and_what_to_do() {
     write(dir, "script", "#!/bin/sh\n", 0o755);
     write(dir, "options", "#!/usr/bin/env -S sh -e\n", 0o755);
     write(dir, "twice", format!("#!{}/script\n", dir.display()), 0o755);
-    let sealed = |name: &str| Step { sealed: true, ..step(Io::Pipe, &[name]) };
-    let true_ = || step(Io::Pipe, &["true"]);
-    let cases: Vec<(Step, &[&str])> = vec![
-        (step(Io::Pipe, &["no-such-tool"]), &["no-such-tool", "PATH", "install"]),
-        (step(Io::Pipe, &["./nothing"]), &["nothing", "does not exist"]),
-        (step(Io::Pipe, &["./plain"]), &["plain", "chmod +x"]),
-        (step(Io::Pipe, &["./no-first-line"]), &["no-first-line", "#!", "name its interpreter"]),
-        (step(Io::Pipe, &["./lost"]), &["lost", "/nowhere/perl"]),
-        (step(Io::Pipe, &["./lost-env"]), &["lost-env", "no-such-language"]),
-        (step(Io::Pipe, &["./loop"]), &["loop", "deep"]),
-        (step(Io::Pipe, &["/"]), &["not a regular file"]),
-        (step(Io::Pipe, &[""]), &["no command"]),
-        (step(Io::Pipe, &[]), &["no command"]),
-        (step(Io::Pipe, &["true", "{{ nope }}"]), &["nope", "--param"]),
-        (step(Io::Pipe, &["true", "a\u{202e}b"]), &["argument 1", "\\u{202e}"]),
-        (Step { cwd: Some(template("gone")), ..true_() }, &["gone", "create it"]),
-        (Step { cwd: Some(template("plain")), ..true_() }, &["plain", "not a folder"]),
-        (Step { files: vec![template("gone.sql")], ..true_() }, &["gone.sql", "No such file"]),
-        (Step { files: vec![template(".")], ..true_() }, &["not a regular file"]),
-        (Step { stdin: Some(Stdin::Text(template("a\u{1b}[2J"))), ..true_() }, &["stdin", "\\u{1b}", "character 2"]),
-        (step(Io::Pipe, &["true", "a\u{a0}b"]), &["argument 1", "\\u{a0}", "looks like a blank"]),
+    let sealed = |name: &str| Command { sealed: true, ..command(Io::Pipe, &[name]) };
+    let true_ = || command(Io::Pipe, &["true"]);
+    let cases: Vec<(Command, &[&str])> = vec![
+        (command(Io::Pipe, &["no-such-tool"]), &["no-such-tool", "PATH", "install"]),
+        (command(Io::Pipe, &["./nothing"]), &["nothing", "does not exist"]),
+        (command(Io::Pipe, &["./plain"]), &["plain", "chmod +x"]),
+        (command(Io::Pipe, &["./no-first-line"]), &["no-first-line", "#!", "name its interpreter"]),
+        (command(Io::Pipe, &["./lost"]), &["lost", "/nowhere/perl"]),
+        (command(Io::Pipe, &["./lost-env"]), &["lost-env", "no-such-language"]),
+        (command(Io::Pipe, &["./loop"]), &["loop", "deep"]),
+        (command(Io::Pipe, &["/"]), &["not a regular file"]),
+        (command(Io::Pipe, &[""]), &["no command"]),
+        (command(Io::Pipe, &[]), &["no command"]),
+        (command(Io::Pipe, &["true", "{{ nope }}"]), &["nope", "--param"]),
+        (command(Io::Pipe, &["true", "a\u{202e}b"]), &["argument 1", "\\u{202e}"]),
+        (Command { cwd: Some(template("gone")), ..true_() }, &["gone", "create it"]),
+        (Command { cwd: Some(template("plain")), ..true_() }, &["plain", "not a folder"]),
+        (Command { files: vec![template("gone.sql")], ..true_() }, &["gone.sql", "No such file"]),
+        (Command { files: vec![template(".")], ..true_() }, &["not a regular file"]),
+        (Command { stdin: Some(Stdin::Text(template("a\u{1b}[2J"))), ..true_() }, &["stdin", "\\u{1b}", "character 2"]),
+        (command(Io::Pipe, &["true", "a\u{a0}b"]), &["argument 1", "\\u{a0}", "looks like a blank"]),
         (sealed("true"), &["true", "no script", "leave `sealed` out"]),
         (sealed("./options"), &["options", "env", "name the interpreter itself"]),
         (sealed("./twice"), &["twice", "interpreted by a script"]),
-        (Step { stdin: Some(Stdin::File(template("gone"))), ..true_() }, &["standard input", "gone", "No such file"]),
-        (Step { stdin: Some(Stdin::File(template("."))), ..true_() }, &["standard input", "not a regular file"]),
-        (Step { env: [("A".into(), template("\u{200b}"))].into(), ..true_() }, &["variable A", "\\u{200b}"]),
-        (Step { env: [("A=B".into(), template(""))].into(), ..true_() }, &["A=B", "rename"]),
         (
-            Step {
+            Command { stdin: Some(Stdin::File(template("gone"))), ..true_() },
+            &["standard input", "gone", "No such file"],
+        ),
+        (Command { stdin: Some(Stdin::File(template("."))), ..true_() }, &["standard input", "not a regular file"]),
+        (Command { env: [("A".into(), template("\u{200b}"))].into(), ..true_() }, &["variable A", "\\u{200b}"]),
+        (Command { env: [("A=B".into(), template(""))].into(), ..true_() }, &["A=B", "rename"]),
+        (
+            Command {
                 stdin: Some(Stdin::Text(template(&format!("a\n{}\n", "x".repeat(4096))))),
-                ..step(Io::Pty, &["true"])
+                ..command(Io::Pty, &["true"])
             },
             &["line 2", "4096", "pipe"],
         ),
     ];
-    for (step, says) in cases {
-        let error = refused(&step, dir);
-        assert!(says.iter().all(|text| error.contains(text)), "{:?}: {error}", step.run);
+    for (command, says) in cases {
+        let error = refused(&command, dir);
+        assert!(says.iter().all(|text| error.contains(text)), "{:?}: {error}", command.run);
         assert!(!error.chars().any(crate::name::is_hidden), "{error:?}");
     }
     // A line end in a shell text is no hidden character.
@@ -142,8 +146,8 @@ fn a_hidden_character_in_a_file_s_name_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "a\u{200b}b", "", 0o644);
     std::os::unix::fs::symlink("a\u{200b}b", folder.path().join("link")).unwrap();
-    let step = Step { files: vec![template("link")], ..step(Io::Pipe, &["true"]) };
-    let error = refused(&step, folder.path());
+    let command = Command { files: vec![template("link")], ..command(Io::Pipe, &["true"]) };
+    let error = refused(&command, folder.path());
     assert!(error.contains("a\\u{200b}b"), "{error}");
     // In the name of the folder it runs in, or of what is executed, just as well.
     let cwd = folder.path().join("c\u{ad}d");
@@ -151,10 +155,10 @@ fn a_hidden_character_in_a_file_s_name_is_refused() {
     let error = refused(&step_in("c\u{ad}d"), folder.path());
     assert!(error.contains("path of the working folder") && error.contains("c\\u{ad}d"), "{error}");
     std::os::unix::fs::symlink(cwd.join("tool"), folder.path().join("tool")).unwrap();
-    let error = refused(&super::step(Io::Pipe, &["./tool"]), folder.path());
+    let error = refused(&super::command(Io::Pipe, &["./tool"]), folder.path());
     assert!(error.contains("path of the program") && error.contains("c\\u{ad}d"), "{error}");
 }
 
-fn step_in(cwd: &str) -> Step {
-    Step { cwd: Some(template(cwd)), ..step(Io::Pipe, &["true"]) }
+fn step_in(cwd: &str) -> Command {
+    Command { cwd: Some(template(cwd)), ..command(Io::Pipe, &["true"]) }
 }

@@ -5,9 +5,9 @@ mod opened;
 mod run;
 
 use super::freeze::{FreezeError, freeze};
-use crate::event::Covers;
+use crate::event::{CommandSeen, Covers};
 use crate::hash::Hash;
-use crate::plan::{Class, Crew, Io, Observers, Params, Plan, Run, ShadowLost, Stdin, Step, Template};
+use crate::plan::{Class, Command, Crew, Io, Observers, Params, Plan, Run, ShadowLost, Stdin, Step, Template};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -17,29 +17,45 @@ fn template(text: &str) -> Template {
     Template::new(text).unwrap()
 }
 
-/// A step that runs these words and asks for nothing else.
-fn step(io: Io, argv: &[&str]) -> Step {
-    Step {
-        id: "drop".parse().unwrap(),
-        title: "Drop the old index".into(),
-        class: Class::Critical,
-        checks: 1,
+/// A command of these words that asks for nothing else.
+fn command(io: Io, argv: &[&str]) -> Command {
+    Command {
         run: Run::Argv(argv.iter().map(|word| template(word)).collect()),
         env: BTreeMap::new(),
         cwd: None,
         stdin: None,
         sealed: false,
         files: vec![],
+        timeout: None,
+        io,
+    }
+}
+
+fn shell(io: Io, text: &str) -> Command {
+    Command { run: Run::Shell(template(text)), ..command(io, &[]) }
+}
+
+/// A step around it.
+fn step(command: &Command) -> Step {
+    Step {
+        id: "drop".parse().unwrap(),
+        title: "Drop the old index".into(),
+        class: Class::Critical,
+        checks: 1,
+        command: command.clone(),
         gates: vec![],
         after: vec![],
         expected: None,
-        timeout: None,
         verify: None,
-        io,
+        rollback: None,
+        preview: None,
+        adhoc: false,
+        deviations: vec![],
         lapse: None,
         point_of_no_return: false,
         expects_loss: vec![],
         run_on_clear: false,
+        readback: vec![],
         require_touch: false,
         touches: Some("index old".into()),
         undo: None,
@@ -48,32 +64,39 @@ fn step(io: Io, argv: &[&str]) -> Step {
     }
 }
 
-fn shell(io: Io, text: &str) -> Step {
-    Step { run: Run::Shell(template(text)), ..step(io, &[]) }
-}
-
 fn params() -> Params {
     Params::from([("index".to_owned(), "old".to_owned())])
 }
 
-fn frozen(step: &Step, folder: &Path) -> Result<Covers, FreezeError> {
+fn frozen(command: &Command, folder: &Path) -> Result<CommandSeen, FreezeError> {
+    whole(command, folder).map(|covers| covers.command)
+}
+
+fn whole(command: &Command, folder: &Path) -> Result<Covers, FreezeError> {
     let plan = Plan {
         text: "".into(),
         digest: Hash::of(b"plan"),
         name: "release".into(),
         environment: "test".into(),
         expected: None,
-        crew: Crew { allowed_signers: None, lead: vec![], shadow: vec![], observer: Observers::None },
+        crew: Crew { allowed_signers: None, lead: vec![], shadow: vec![], observer: Observers::None, seats: vec![] },
+        checklist: vec![],
+        poll: false,
         params: BTreeMap::new(),
         secrets: BTreeMap::new(),
         recovery: vec![],
         watches: vec![],
         steps: vec![],
+        notify: vec![],
+        params_of_secrets: Default::default(),
+        params_of_watches: BTreeMap::new(),
+        changes: Default::default(),
         lapse: Duration::from_secs(300),
         on_shadow_lost: ShadowLost::Hold,
+        break_glass: vec![],
         shadow_grace: Duration::from_secs(90),
     };
-    freeze(&plan, step, &params(), folder, 1, vec![], BTreeMap::new())
+    freeze(&plan, &step(command), &params(), folder, 1, vec![], &BTreeMap::new())
 }
 
 /// Writes a file with these permissions.

@@ -18,11 +18,11 @@ fn shell_at(folder: &Path, name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// Opens the step, does that, and starts it.
-async fn between(step: &Step, folder: &Path, change: impl FnOnce()) -> Result<(String, RunEnd), StartError> {
-    let covers = frozen(step, folder).unwrap();
+/// Opens the command, does that, and starts it.
+async fn between(command: &Command, folder: &Path, change: impl FnOnce()) -> Result<(String, RunEnd), StartError> {
+    let covers = frozen(command, folder).unwrap();
     let params = params();
-    let opened = open(&covers, step, &params)?;
+    let opened = open(&covers, command, &params)?;
     change();
     Ok(Watched::opened(opened)?.end().await)
 }
@@ -36,8 +36,8 @@ async fn a_binary_runs_from_the_descriptor_it_was_hashed_from() {
     let evil = std::fs::read("/bin/false").unwrap();
     for io in [Io::Pty, Io::Pipe] {
         shell_at(&dir, "tool");
-        let step = step(io, &["./tool", "-c", "echo $0; cat /proc/$$/environ | tr '\\0' '\\n' | grep -c ="]);
-        let (text, end) = between(&step, &dir, || swap(&dir, "tool", &evil, 0o755)).await.unwrap();
+        let command = command(io, &["./tool", "-c", "echo $0; cat /proc/$$/environ | tr '\\0' '\\n' | grep -c ="]);
+        let (text, end) = between(&command, &dir, || swap(&dir, "tool", &evil, 0o755)).await.unwrap();
         assert_eq!(
             (text.as_str(), end),
             ("./tool\n5\n", DONE),
@@ -45,7 +45,7 @@ async fn a_binary_runs_from_the_descriptor_it_was_hashed_from() {
         );
         // Gone altogether: the same.
         shell_at(&dir, "tool");
-        let (text, end) = between(&step, &dir, || std::fs::remove_file(dir.join("tool")).unwrap()).await.unwrap();
+        let (text, end) = between(&command, &dir, || std::fs::remove_file(dir.join("tool")).unwrap()).await.unwrap();
         assert_eq!((text.as_str(), end), ("./tool\n5\n", DONE));
     }
 }
@@ -56,23 +56,23 @@ async fn a_working_folder_is_the_one_that_was_opened() {
     let dir = folder.path().canonicalize().unwrap();
     write(&dir, "work/which", "the checked one\n", 0o644);
     write(&dir, "other/which", "another one\n", 0o644);
-    let step = Step { cwd: Some(template("work")), ..step(Io::Pipe, &["cat", "which"]) };
+    let command = Command { cwd: Some(template("work")), ..command(Io::Pipe, &["cat", "which"]) };
     let exchange = || {
         std::fs::rename(dir.join("work"), dir.join("moved")).unwrap();
         std::fs::rename(dir.join("other"), dir.join("work")).unwrap();
     };
-    let covers = frozen(&step, &dir).unwrap();
-    let (text, end) = between(&step, &dir, exchange).await.unwrap();
+    let covers = frozen(&command, &dir).unwrap();
+    let (text, end) = between(&command, &dir, exchange).await.unwrap();
     assert_eq!((text.as_str(), end), ("the checked one\n", DONE));
     // Exchanged before the last look it is noticed, although its path is the same.
-    let what = open(&covers, &step, &params()).map(|_| ()).unwrap_err().to_string();
+    let what = open(&covers, &command, &params()).map(|_| ()).unwrap_err().to_string();
     assert!(what.contains("work is another folder"), "{what}");
-    assert!(covers.difference(&frozen(&step, &dir).unwrap()).unwrap().contains("another folder of that name"));
+    assert!(covers.difference(&frozen(&command, &dir).unwrap()).unwrap().contains("another folder of that name"));
     // So is one that was removed and made again.
-    let covers = frozen(&step, &dir).unwrap();
+    let covers = frozen(&command, &dir).unwrap();
     std::fs::remove_dir_all(dir.join("work")).unwrap();
     write(&dir, "work/which", "another one\n", 0o644);
-    let what = open(&covers, &step, &params()).map(|_| ()).unwrap_err().to_string();
+    let what = open(&covers, &command, &params()).map(|_| ()).unwrap_err().to_string();
     assert!(what.contains("work is another folder"), "{what}");
 }
 
@@ -90,9 +90,9 @@ async fn a_sealed_script_runs_from_its_copy_and_its_interpreter_from_its_descrip
             format!("{first}\necho checked $1; cat $0 | wc -l; (echo evil >> $0) 2>/dev/null || echo sealed\n"),
             0o755,
         );
-        let mut step = Step { sealed: true, ..step(Io::Pipe, &["./script", "a b"]) };
-        step.env.insert("PATH".into(), template(&format!("{}:/usr/bin:/bin", dir.display())));
-        let (text, end) = between(&step, &dir, || {
+        let mut command = Command { sealed: true, ..command(Io::Pipe, &["./script", "a b"]) };
+        command.env.insert("PATH".into(), template(&format!("{}:/usr/bin:/bin", dir.display())));
+        let (text, end) = between(&command, &dir, || {
             swap(&dir, "script", "#!/bin/sh\necho evil\n", 0o755);
             swap(&dir, "mysh", "#!/bin/sh\necho evil\n", 0o755);
         })
@@ -102,8 +102,8 @@ async fn a_sealed_script_runs_from_its_copy_and_its_interpreter_from_its_descrip
     }
     // Options of the first line arrive: -e ends it at the first failure.
     write(&dir, "script", "#!/bin/sh -e\nfalse\necho went on\n", 0o755);
-    let step = Step { sealed: true, ..step(Io::Pipe, &["./script"]) };
-    assert_eq!(between(&step, &dir, || {}).await.unwrap(), (String::new(), RunEnd::Exited { code: 1 }));
+    let command = Command { sealed: true, ..command(Io::Pipe, &["./script"]) };
+    assert_eq!(between(&command, &dir, || {}).await.unwrap(), (String::new(), RunEnd::Exited { code: 1 }));
 }
 
 #[tokio::test]
@@ -112,16 +112,16 @@ async fn a_file_on_standard_input_is_a_copy_of_what_was_hashed() {
     let dir = folder.path().canonicalize().unwrap();
     for io in [Io::Pty, Io::Pipe] {
         write(&dir, "drop.sql", "drop index old;\n", 0o644);
-        let mut step = shell(io, "cat; test -t 0 || echo no terminal; (: </dev/tty) 2>/dev/null && echo tty; true");
-        step.stdin = Some(Stdin::File(template("drop.sql")));
-        let covers = frozen(&step, &dir).unwrap();
+        let mut command = shell(io, "cat; test -t 0 || echo no terminal; (: </dev/tty) 2>/dev/null && echo tty; true");
+        command.stdin = Some(Stdin::File(template("drop.sql")));
+        let covers = frozen(&command, &dir).unwrap();
         assert_eq!(covers.stdin_file.as_ref().unwrap().text.as_deref(), Some("drop index old;\n"));
         // Written into, not only exchanged: the file itself has other bytes then.
         let write_into = || std::fs::write(dir.join("drop.sql"), "drop index new;\n").unwrap();
-        let (text, end) = between(&step, &dir, write_into).await.unwrap();
+        let (text, end) = between(&command, &dir, write_into).await.unwrap();
         let tty = if io == Io::Pty { "tty\n" } else { "" };
         assert_eq!((text, end), (format!("drop index old;\nno terminal\n{tty}"), DONE));
-        let what = open(&covers, &step, &params()).map(|_| ()).unwrap_err().to_string();
+        let what = open(&covers, &command, &params()).map(|_| ()).unwrap_err().to_string();
         assert!(what.contains("drop.sql changed"), "{what}");
     }
 }
@@ -141,18 +141,18 @@ async fn a_name_that_leads_elsewhere_stops_the_run() {
     write(&dir, "script", format!("#!{}/sh\n", dir.display()), 0o755);
     write(&dir, "x/tool", "#!/bin/sh\n", 0o755);
     write(&dir, "early/empty", "", 0o644);
-    let mut step = step(Io::Pipe, &["./script", "arg"]);
-    step.files = vec![template("named")];
-    let mut by_path = super::step(Io::Pipe, &["tool"]);
+    let mut command = command(Io::Pipe, &["./script", "arg"]);
+    command.files = vec![template("named")];
+    let mut by_path = super::command(Io::Pipe, &["tool"]);
     by_path.env.insert("PATH".into(), template("early:x"));
     for (wanted, names) in [("/b", "named"), ("/b", "arg"), ("sh-b", "sh")] {
         link("a", "named");
         link("a", "arg");
         link("sh-a", "sh");
-        let covers = frozen(&step, &dir).unwrap();
-        assert!(open(&covers, &step, &params()).is_ok());
+        let covers = frozen(&command, &dir).unwrap();
+        assert!(open(&covers, &command, &params()).is_ok());
         link(wanted.trim_start_matches('/'), names);
-        let what = open(&covers, &step, &params()).map(|_| ()).unwrap_err();
+        let what = open(&covers, &command, &params()).map(|_| ()).unwrap_err();
         assert!(matches!(what, StartError::Changed { .. }) && what.to_string().contains(wanted), "{names}: {what}");
     }
     let covers = frozen(&by_path, &dir).unwrap();

@@ -20,23 +20,23 @@ pub struct Watched {
     end: Option<RunEnd>,
 }
 impl Watched {
-    /// Of a step that names no files.
-    fn start(covers: &Covers) -> Result<Self, StartError> {
-        Self::opened(open(covers, &step(Io::Pipe, &["true"]), &params())?)
+    /// Of a command that names no files.
+    fn start(covers: &CommandSeen) -> Result<Self, StartError> {
+        Self::opened(open(covers, &command(Io::Pipe, &["true"]), &params())?)
     }
     pub fn opened(opened: Opened<'_>) -> Result<Self, StartError> {
         Self::given(opened, &Given::default())
     }
-    fn start_given(covers: &Covers, given: &Given) -> Result<Self, StartError> {
-        Self::given(open(covers, &step(Io::Pipe, &["true"]), &params())?, given)
+    fn start_given(covers: &CommandSeen, given: &Given) -> Result<Self, StartError> {
+        Self::given(open(covers, &command(Io::Pipe, &["true"]), &params())?, given)
     }
     fn given(opened: Opened<'_>, given: &Given) -> Result<Self, StartError> {
         let (sender, reports) = tokio::sync::mpsc::channel(4);
         let running = start(opened, SIZE, sender, None, given)?;
         Ok(Self { running, reports, output: vec![], chunks: vec![], end: None })
     }
-    fn step(step: &Step) -> Self {
-        let covers = frozen(step, &std::env::temp_dir()).unwrap();
+    fn command(command: &Command) -> Self {
+        let covers = frozen(command, &std::env::temp_dir()).unwrap();
         Self::start(&covers).unwrap()
     }
     /// Whether there was another report.
@@ -69,8 +69,8 @@ impl Watched {
     }
 }
 
-async fn run(step: Step) -> (String, RunEnd) {
-    Watched::step(&step).end().await
+async fn run(command: Command) -> (String, RunEnd) {
+    Watched::command(&command).end().await
 }
 
 const BOTH: [Io; 2] = [Io::Pty, Io::Pipe];
@@ -81,7 +81,7 @@ async fn ends_are_told_apart() {
         assert_eq!(run(shell(io, "echo out; echo err >&2")).await, ("out\nerr\n".into(), RunEnd::Exited { code: 0 }));
         assert_eq!(run(shell(io, "exit 7")).await.1, RunEnd::Exited { code: 7 });
         assert_eq!(run(shell(io, "kill -SEGV $$")).await.1, RunEnd::Signalled { signal: 11, asked: false });
-        assert_eq!(run(step(io, &["false"])).await, (String::new(), RunEnd::Exited { code: 1 }));
+        assert_eq!(run(command(io, &["false"])).await, (String::new(), RunEnd::Exited { code: 1 }));
     }
 }
 
@@ -97,10 +97,10 @@ async fn a_pty_is_a_terminal_and_a_pipe_is_none() {
 async fn environment_arguments_and_folder_are_the_frozen_ones() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().canonicalize().unwrap();
-    let mut step =
+    let mut command =
         shell(Io::Pipe, "pwd; env | cut -d= -f1 | grep -v -e PWD -e _ -e SHLVL | sort | tr '\\n' ' '; echo $A");
-    step.env.insert("A".into(), template("b c"));
-    let (text, _) = Watched::start(&frozen(&step, &dir).unwrap()).unwrap().end().await;
+    command.env.insert("A".into(), template("b c"));
+    let (text, _) = Watched::start(&frozen(&command, &dir).unwrap()).unwrap().end().await;
     assert_eq!(text, format!("{}\nA HOME LANG PATH TERM USER b c\n", dir.display()));
 }
 
@@ -109,7 +109,7 @@ async fn a_script_found_by_a_link_sees_the_link_s_name() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "real/wrapper", "#!/bin/sh\nbasename $0\n", 0o755);
     std::os::unix::fs::symlink("real/wrapper", folder.path().join("psql")).unwrap();
-    let covers = frozen(&step(Io::Pipe, &["./psql"]), folder.path()).unwrap();
+    let covers = frozen(&command(Io::Pipe, &["./psql"]), folder.path()).unwrap();
     assert!(covers.exe.path.ends_with("real/wrapper"));
     assert_eq!(Watched::start(&covers).unwrap().end().await.0, "psql\n");
     // Turned elsewhere between the check and the run it does not start.
@@ -123,9 +123,9 @@ async fn a_script_found_by_a_link_sees_the_link_s_name() {
 async fn input_is_fed_and_ends() {
     for (text, echoed) in [("a\nb\n", "a\nb\n"), ("no line end", "no line end"), ("", "")] {
         for io in BOTH {
-            let mut step = shell(io, "stty -echo 2>/dev/null || true; cat; echo '|'");
-            step.stdin = Some(Stdin::Text(template(text)));
-            let (out, end) = run(step).await;
+            let mut command = shell(io, "stty -echo 2>/dev/null || true; cat; echo '|'");
+            command.stdin = Some(Stdin::Text(template(text)));
+            let (out, end) = run(command).await;
             assert!(out.ends_with(&format!("{echoed}|\n")), "{io:?} {text:?}: {out:?}");
             assert_eq!(end, RunEnd::Exited { code: 0 });
         }
@@ -133,13 +133,13 @@ async fn input_is_fed_and_ends() {
     // More than any buffer holds, to one that reads it and to one that does not.
     for io in BOTH {
         let text = "x".repeat(999) + "\n";
-        let mut step = shell(io, "wc -l");
-        step.stdin = Some(Stdin::Text(template(&text.repeat(300))));
-        let (out, end) = run(step.clone()).await;
+        let mut command = shell(io, "wc -l");
+        command.stdin = Some(Stdin::Text(template(&text.repeat(300))));
+        let (out, end) = run(command.clone()).await;
         assert!(out.ends_with("300\n"), "{io:?} {:?}", &out[out.len().saturating_sub(80)..]);
         assert_eq!(end, RunEnd::Exited { code: 0 });
-        step.run = Run::Shell(template("exit 3"));
-        assert_eq!(run(step).await.1, RunEnd::Exited { code: 3 });
+        command.run = Run::Shell(template("exit 3"));
+        assert_eq!(run(command).await.1, RunEnd::Exited { code: 3 });
     }
 }
 
@@ -147,12 +147,12 @@ async fn input_is_fed_and_ends() {
 async fn what_is_left_in_the_background_does_not_hold_the_end() {
     for io in BOTH {
         let begin = std::time::Instant::now();
-        let mut watched = Watched::step(&shell(io, "trap '' HUP; sleep 30 & echo $!"));
+        let mut watched = Watched::command(&shell(io, "trap '' HUP; sleep 30 & echo $!"));
         let (text, end) = watched.end().await;
         assert_eq!(end, RunEnd::Exited { code: 0 });
         assert!(begin.elapsed() < Duration::from_secs(15), "{io:?}: {:?}", begin.elapsed());
         kill(&text);
-        let mut watched = Watched::step(&shell(io, "trap '' HUP; (trap '' PIPE; yes 2>/dev/null) & echo $!"));
+        let mut watched = Watched::command(&shell(io, "trap '' HUP; (trap '' PIPE; yes 2>/dev/null) & echo $!"));
         let (text, end) = watched.end().await;
         assert_eq!(end, RunEnd::Exited { code: 0 });
         assert!(begin.elapsed() < Duration::from_secs(30), "{io:?}: {:?}", begin.elapsed());
@@ -179,21 +179,21 @@ async fn a_closed_output_is_not_the_end() {
 async fn a_timeout_asks_and_then_kills() {
     for io in BOTH {
         let timeout = Some(Duration::from_millis(100));
-        let polite = Step { timeout, ..shell(io, "trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done") };
+        let polite = Command { timeout, ..shell(io, "trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done") };
         let (text, end) = run(polite).await;
         assert!(text.ends_with("bye\n"), "{io:?}: {text:?}"); // the shell may say that its sleep was ended, too
         assert_eq!(end, RunEnd::TimedOut { after_ms: 100 });
     }
-    let deaf = Step { timeout: Some(Duration::from_millis(50)), ..shell(Io::Pipe, "trap '' TERM; sleep 30") };
+    let deaf = Command { timeout: Some(Duration::from_millis(50)), ..shell(Io::Pipe, "trap '' TERM; sleep 30") };
     assert_eq!(run(deaf).await.1, RunEnd::TimedOut { after_ms: 50 });
-    let quick = Step { timeout: Some(Duration::from_secs(3600)), ..step(Io::Pipe, &["true"]) };
+    let quick = Command { timeout: Some(Duration::from_secs(3600)), ..command(Io::Pipe, &["true"]) };
     assert_eq!(run(quick).await.1, RunEnd::Exited { code: 0 });
 }
 
 #[tokio::test]
 async fn an_interrupt_reaches_the_foreground_and_force_reaches_all() {
     for io in BOTH {
-        let mut watched = Watched::step(&shell(io, "echo ready; exec sleep 30"));
+        let mut watched = Watched::command(&shell(io, "echo ready; exec sleep 30"));
         watched.until("ready").await;
         assert!(is_alive(&watched.running.process));
         watched.running.interrupt(false).unwrap();
@@ -201,13 +201,13 @@ async fn an_interrupt_reaches_the_foreground_and_force_reaches_all() {
         assert!(!is_alive(&watched.running.process));
         assert!(watched.running.interrupt(true).is_err());
 
-        let mut watched = Watched::step(&shell(io, "trap '' INT; sh -c 'echo $$; exec sleep 30'"));
+        let mut watched = Watched::command(&shell(io, "trap '' INT; sh -c 'echo $$; exec sleep 30'"));
         watched.until("\n").await;
         watched.running.interrupt(false).unwrap();
         watched.running.interrupt(true).unwrap();
         assert_eq!(watched.end().await.1, RunEnd::Signalled { signal: 9, asked: true });
 
-        let mut watched = Watched::step(&shell(io, "trap 'exit 130' INT; echo ready; while :; do sleep 0.05; done"));
+        let mut watched = Watched::command(&shell(io, "trap 'exit 130' INT; echo ready; while :; do sleep 0.05; done"));
         watched.until("ready").await;
         watched.running.interrupt(false).unwrap();
         assert_eq!(watched.end().await.1, RunEnd::Exited { code: 130 });
@@ -217,7 +217,7 @@ async fn an_interrupt_reaches_the_foreground_and_force_reaches_all() {
 #[tokio::test]
 async fn eight_megabytes_arrive_whole_and_in_order() {
     for io in BOTH {
-        let mut watched = Watched::step(&shell(io, "seq -f '%079.0f' 100000"));
+        let mut watched = Watched::command(&shell(io, "seq -f '%079.0f' 100000"));
         let (text, end) = watched.end().await;
         assert_eq!((text.len(), end), (8_000_000, RunEnd::Exited { code: 0 }));
         assert!(text.lines().zip(1..).all(|(line, number)| line.parse() == Ok(number)), "{io:?}: out of order");
@@ -260,7 +260,7 @@ async fn chunks_are_cut_between_characters_and_other_bytes_pass_as_they_are() {
 #[tokio::test]
 async fn queries_are_answered_by_nobody() {
     let text = r"stty -echo -icanon min 0 time 3; printf '\033[c\033[>c\033[5n\033[6n\033P$qm\033\\\033]52;c;?\007'; dd bs=99 count=1 2>/dev/null | wc -c";
-    let mut watched = Watched::step(&shell(Io::Pty, text));
+    let mut watched = Watched::command(&shell(Io::Pty, text));
     let mut screen = crate::exec::Screen::new(SIZE);
     while watched.next().await {
         screen.feed(&watched.output); // as the hub does, while the command waits for its answer
@@ -271,7 +271,7 @@ async fn queries_are_answered_by_nobody() {
 #[tokio::test]
 async fn a_new_size_reaches_the_command() {
     let text = "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done";
-    let mut watched = Watched::step(&shell(Io::Pty, text));
+    let mut watched = Watched::command(&shell(Io::Pty, text));
     watched.until("ready").await;
     watched.running.resize(Size { cols: 132, rows: 43 }).unwrap();
     assert_eq!(watched.end().await.0, "ready\n43 132\n");
@@ -282,7 +282,7 @@ async fn a_new_size_reaches_the_command() {
 async fn it_leads_a_session_and_nothing_is_ignored() {
     for io in BOTH {
         let text = "cut -d' ' -f1,5,6 /proc/$$/stat; grep -e SigIgn -e SigBlk /proc/self/status";
-        let mut watched = Watched::step(&shell(io, text));
+        let mut watched = Watched::command(&shell(io, text));
         let (text, _) = watched.end().await;
         let pid = watched.running.process.pid;
         assert!(text.starts_with(&format!("{pid} {pid} {pid}\n")), "{text}");
@@ -302,14 +302,14 @@ async fn what_cannot_start_says_so_and_leaves_no_process() {
     let dir = folder.path().canonicalize().unwrap();
     write(&dir, "work/tool", "#!/bin/sh\n", 0o755);
     write(&dir, "binary", b"\x7fELF and then nonsense", 0o755);
-    let mut step_ = step(Io::Pty, &["./tool"]);
+    let mut step_ = command(Io::Pty, &["./tool"]);
     step_.cwd = Some(template("work"));
     let covers = frozen(&step_, &dir).unwrap();
-    let error = |covers: &Covers| Watched::start(covers).map(|_| ()).unwrap_err();
+    let error = |covers: &CommandSeen| Watched::start(covers).map(|_| ()).unwrap_err();
 
-    let nonsense = error(&frozen(&step(Io::Pipe, &["./binary"]), &dir).unwrap()).to_string();
+    let nonsense = error(&frozen(&command(Io::Pipe, &["./binary"]), &dir).unwrap()).to_string();
     assert!(nonsense.contains("binary") && nonsense.contains("no binary for this machine"), "{nonsense}");
-    assert!(matches!(error(&Covers { io: "socket".into(), ..covers.clone() }), StartError::Io(_)));
+    assert!(matches!(error(&CommandSeen { io: "socket".into(), ..covers.clone() }), StartError::Io(_)));
     write(&dir, "work/tool", "#!/bin/sh\nexit 1\n", 0o755);
     let changed = error(&covers).to_string();
     assert!(changed.contains("tool changed") && changed.contains("arm the step again"), "{changed}");
@@ -341,11 +341,11 @@ async fn a_hub_that_stopped_listening_does_not_stop_the_command() {
 async fn a_command_can_be_found_by_its_note_while_it_lives_and_not_afterwards() {
     let dir = tempfile::tempdir().unwrap();
     let note = dir.path().join("go-1.pid");
-    let step = shell(Io::Pty, "read -r line; echo \"$line\"");
-    let covers = frozen(&step, dir.path()).unwrap();
+    let command = shell(Io::Pty, "read -r line; echo \"$line\"");
+    let covers = frozen(&command, dir.path()).unwrap();
     let (sender, mut reports) = tokio::sync::mpsc::channel(16);
     let running =
-        start(open(&covers, &step, &params()).unwrap(), SIZE, sender, Some(&note), &Given::default()).unwrap();
+        start(open(&covers, &command, &params()).unwrap(), SIZE, sender, Some(&note), &Given::default()).unwrap();
     assert_eq!(crate::exec::noted(&note), Some(running.process.clone()));
     running.interrupt(true).unwrap();
     while reports.recv().await.is_some() {}
@@ -359,18 +359,20 @@ async fn a_command_can_be_found_by_its_note_while_it_lives_and_not_afterwards() 
 
 const SECRET: &str = "hunter2 \"hunter2\"";
 
-/// A step with a secret, as the hub gives it one.
-fn secretive(step: &Step) -> (Covers, Given) {
+/// A command with a secret, as the hub gives it one.
+fn secretive(command: &Command) -> (CommandSeen, Given) {
     let value = Value::new(SECRET.as_bytes().to_vec().into()).unwrap();
-    let covers =
-        Covers { secrets: [("KEY".to_owned(), Hash::of(b"salted"))].into(), ..frozen(step, Path::new("/")).unwrap() };
-    let env = SecretEnv::fill(step, &Params::new(), &Values::from([("KEY".to_owned(), value.clone())])).unwrap();
+    let covers = CommandSeen {
+        secrets: [("KEY".to_owned(), Hash::of(b"salted"))].into(),
+        ..frozen(command, Path::new("/")).unwrap()
+    };
+    let env = SecretEnv::fill(command, &Params::new(), &Values::from([("KEY".to_owned(), value.clone())])).unwrap();
     let needles = Needles::new([("KEY", value.expose())]).unwrap().map(Arc::new);
     (covers, Given { env, needles })
 }
 
-fn with_secret(io: Io, text: &str) -> Step {
-    Step { env: [("TOKEN".to_owned(), template("t:{{ secret.KEY }}"))].into(), ..shell(io, text) }
+fn with_secret(io: Io, text: &str) -> Command {
+    Command { env: [("TOKEN".to_owned(), template("t:{{ secret.KEY }}"))].into(), ..shell(io, text) }
 }
 
 #[tokio::test]
@@ -388,9 +390,9 @@ async fn a_secret_reaches_its_command_and_no_output_of_it() {
     }
     // What is frozen as secret does not start without its values, nor the other way round.
     let (covers, given) = secretive(&with_secret(Io::Pipe, "true"));
-    let refused = |covers: &Covers, given: &Given| Watched::start_given(covers, given).map(|_| ()).unwrap_err();
+    let refused = |covers: &CommandSeen, given: &Given| Watched::start_given(covers, given).map(|_| ()).unwrap_err();
     assert!(matches!(refused(&covers, &Given::default()), StartError::Secrets));
-    assert!(matches!(refused(&Covers { secrets: BTreeMap::new(), ..covers }, &given), StartError::Secrets));
+    assert!(matches!(refused(&CommandSeen { secrets: BTreeMap::new(), ..covers }, &given), StartError::Secrets));
 }
 
 #[tokio::test]

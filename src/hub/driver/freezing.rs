@@ -1,44 +1,82 @@
 //! Reading everything that decides what a step would do, off the driver's thread.
 
 use super::Driver;
+use super::preview;
 use crate::clock::At;
-use crate::event::{Covers, GateSeen};
+use crate::event::{self, CommandSeen, Covers, GateSeen, Part, PreviewSeen};
 use crate::exec;
 use crate::hash::Hash;
-use crate::name::StepId;
+use crate::name::{Principal, StepId};
 use crate::plan::Step;
-use crate::secret::{self, Needles, SecretEnv, Values, Vault};
-use crate::session::Session;
+use crate::secret::{self, Needles, SecretEnv, Value, Values, Vault};
+use crate::session::steps::StepState;
+use crate::session::{self, Request, Session, Unfrozen};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 impl Driver {
+    /// What freezing takes before that request can be decided; none where it can be without.
+    pub(super) fn to_freeze(&self, request: &Request, who: &Principal) -> Option<Result<Freezing, String>> {
+        match request {
+            Request::Arm { step, .. } => Some(self.freezing(step, |state| state.attempt + 1, None)),
+            Request::AdHoc { run, why, .. } => {
+                let step = session::adhoc(self.sequencer.session(), who, run, why);
+                Some(step.map_err(|no| no.to_string()).and_then(|step| self.freezing_of(step, 1, None)))
+            }
+            _ => None,
+        }
+    }
+
     /// What freezing that step takes; an error where the plan has no such step, or nothing can stand for its secrets.
     pub(super) fn freezing(
         &self,
         step: &StepId,
-        attempt: impl Fn(&crate::session::steps::StepState) -> u32,
+        attempt: impl Fn(&StepState) -> u32,
+        checked: Option<event::Frozen>,
     ) -> Result<Freezing, String> {
         let session = self.sequencer.session();
-        let at = self.shared.now();
         let (Some(state), Some(step)) = (session.steps.get(step), session.plan.step(step).cloned()) else {
             return Err("the plan has no such step".to_owned());
         };
+        self.freezing_of(step, attempt(state), checked)
+    }
+
+    fn freezing_of(&self, step: Step, attempt: u32, checked: Option<event::Frozen>) -> Result<Freezing, String> {
+        let session = self.sequencer.session();
+        let at = self.shared.now();
         let salt = match step.secrets().is_empty() {
             true => String::new(),
             false => self.journal.secret_salt().map_err(|error| error.to_string())?,
         };
-        let gates = step.gates.iter().filter_map(|gate| gate_seen(session, gate, at)).collect();
+        let gates = step.gates.iter().filter_map(|gate| gate_seen(session, &step.id, gate, at)).collect();
         Ok(Freezing {
             session: (session.plan.clone(), session.params.clone()),
             folder: self.folder.clone(),
-            attempt: attempt(state),
+            attempt,
             step,
             gates,
             salt,
+            checked,
             vault: self.vault.clone(),
         })
     }
+}
+
+/// Freezes one command of a step alone, for a run of it that needs no other: what the step itself ran may be gone by now.
+pub(super) async fn frozen_part(
+    work: Result<Freezing, String>,
+    part: Part,
+) -> Result<(CommandSeen, SecretEnv), String> {
+    let frozen = off_thread(work, move |work| {
+        let command = work.step.command_of(part).ok_or_else(|| format!("the plan has no {} for it", part.word()))?;
+        let (values, commitments) = fetched(work, command.secrets())?;
+        let (_, params) = &work.session;
+        let seen = exec::freeze_command(command, params, &work.folder, &commitments).map_err(|e| e.to_string())?;
+        let env = SecretEnv::fill(command, params, &values).map_err(|error| error.to_string())?;
+        Ok((seen, env))
+    });
+    frozen.await.map_err(|why| why.to_string())
 }
 
 /// One job.
@@ -49,6 +87,8 @@ pub(super) struct Freezing {
     attempt: u32,
     gates: Vec<GateSeen>,
     salt: String,
+    /// What people checked, where it is about to run: nothing else is run to hear what it would touch.
+    checked: Option<event::Frozen>,
     vault: Arc<Vault>,
 }
 
@@ -56,66 +96,114 @@ pub(super) struct Freezing {
 pub(super) type Frozen = (Box<Covers>, SecretEnv);
 
 /// Freezes off the driver's thread: hashing a large file or asking for a secret must not hold up the session.
-pub(super) async fn frozen(work: Result<Freezing, String>) -> Result<Frozen, String> {
-    let work = work?;
-    let vault = work.vault.clone();
-    let frozen = match tokio::task::spawn_blocking(move || freeze(work)).await {
-        Ok(frozen) => frozen,
-        Err(error) => Err(format!("freezing failed: {error}")),
-    };
-    frozen.map_err(|why| vault.text(why))
+pub(super) async fn frozen(work: Result<Freezing, String>) -> Result<Frozen, Unfrozen> {
+    off_thread(work, freeze).await
 }
 
-/// Secrets first: fetching one may take a while, and the bytes shall be read as late as can be.
-fn freeze(work: Freezing) -> Result<Frozen, String> {
+async fn off_thread<T: Send + 'static>(
+    work: Result<Freezing, String>,
+    freeze: impl FnOnce(&Freezing) -> Result<T, Unfrozen> + Send + 'static,
+) -> Result<T, Unfrozen> {
+    let work = work?;
+    let vault = work.vault.clone();
+    let frozen = match tokio::task::spawn_blocking(move || freeze(&work)).await {
+        Ok(frozen) => frozen,
+        Err(error) => Err(format!("freezing failed: {error}").into()),
+    };
+    frozen.map_err(|why| why.map(|why| vault.text(why)))
+}
+
+/// Those secrets, and what stands for their values.
+fn fetched(work: &Freezing, keys: BTreeSet<String>) -> Result<(Values, BTreeMap<String, Hash>), String> {
     let (plan, params) = &work.session;
     let mut values = Values::new();
-    for key in work.step.secrets() {
+    for key in keys {
         let Some(source) = plan.secrets.get(&key) else { return Err(format!("the plan declares no secret {key}")) };
         let value = secret::fetch(&key, source, params, &work.folder).map_err(|error| error.to_string())?;
         values.insert(key, value);
     }
     work.vault.add(&values)?;
-    let commitments =
-        values.iter().map(|(key, value)| (key.clone(), secret::commitment(&work.salt, key, value))).collect();
-    let covers = exec::freeze(plan, &work.step, params, &work.folder, work.attempt, work.gates, commitments)
-        .map_err(|error| error.to_string())?;
+    let stand = |(key, value): (&String, &Value)| (key.clone(), secret::commitment(&work.salt, key, value));
+    let commitments = values.iter().map(stand).collect();
+    Ok((values, commitments))
+}
+
+/// Secrets first: fetching one may take a while, and the bytes shall be read as late as can be.
+fn freeze(work: &Freezing) -> Result<Frozen, Unfrozen> {
+    let (plan, params) = &work.session;
+    let (values, commitments) = fetched(work, work.step.secrets())?;
+    let bytes = || {
+        let gates = work.gates.clone();
+        exec::freeze(plan, &work.step, params, &work.folder, work.attempt, gates, &commitments)
+            .map_err(|error| error.to_string())
+    };
+    let covers = shown(work, bytes()?, &values)?;
+    let covers = match &work.step.preview {
+        None => covers,
+        // What was changed is not run, and what runs after it is read as late as can be.
+        Some(_) if work.checked.as_ref().is_some_and(|was| was.covers().difference_in_bytes(&covers).is_some()) => {
+            covers
+        }
+        Some(preview) => {
+            let mut said = covers.preview;
+            if let Some(said) = &mut said {
+                preview::look(preview, said, params, &values, &work.vault).map_err(Unfrozen::Preview)?;
+            }
+            let again = if work.checked.is_some() { bytes()? } else { Covers { preview: None, ..covers } };
+            let read = again.preview.map(|preview| preview.command);
+            let preview = said.map(|said| PreviewSeen { command: read.unwrap_or(said.command), ..said });
+            shown(work, Covers { preview, ..again }, &values)?
+        }
+    };
+    let env = SecretEnv::fill(&work.step.command, params, &values).map_err(|error| error.to_string())?;
+    Ok((Box::new(covers), env))
+}
+
+/// The same, if all of it may be shown to everybody.
+fn shown(work: &Freezing, covers: Covers, values: &Values) -> Result<Covers, String> {
     if let Some((what, key)) = work.vault.needles().and_then(|needles| exposed(&covers, &needles)) {
         return Err(format!(
             "{what} holds the value of secret {key}, and everybody would see it; let the command read it from `env` alone"
         ));
     }
-    if let Some((path, key)) = hashed(&covers, &values) {
+    if let Some((path, key)) = hashed(&covers, values) {
         return Err(format!(
             "{path} holds secret {key}, and its hash would stand where everybody could try guesses against it; keep the file \
              outside of the working folder, and out of `files`"
         ));
     }
-    let env = SecretEnv::fill(&work.step, params, &values).map_err(|error| error.to_string())?;
-    Ok((Box::new(covers), env))
+    Ok(covers)
 }
 
 /// A file that is a secret's value: hashes of files are not salted.
 fn hashed(covers: &Covers, values: &Values) -> Option<(String, String)> {
     values.iter().find_map(|(key, value)| {
         let hashes = ["", "\n", "\r\n"].map(|end| Hash::of_parts([value.expose().as_bytes(), end.as_bytes()]));
-        let file = covers.files.iter().find(|file| hashes.contains(&file.sha256))?;
+        let mut files = covers.commands().flat_map(|(_, command)| &command.files);
+        let file = files.find(|file| hashes.contains(&file.sha256))?;
         Some((file.path.clone(), key.clone()))
     })
 }
 
 /// A secret's value in what people are about to be shown: where, and whose.
 fn exposed(covers: &Covers, needles: &Needles) -> Option<(String, String)> {
-    let words = covers.argv.iter().enumerate().map(|(index, word)| (format!("argument {index}"), word));
-    let env = covers.env.iter().map(|(name, value)| (format!("environment variable {name}"), value));
-    let stdin = covers.stdin.iter().map(|text| ("stdin".to_owned(), text));
-    let files = covers.files.iter().filter_map(|file| Some((file.path.clone(), file.text.as_ref()?)));
-    let mut shown = words.chain(env).chain(stdin).chain(files);
-    shown.find_map(|(what, text)| Some((what, needles.find(text)?.to_owned())))
+    covers.commands().find_map(|(part, command)| {
+        let words = command.argv.iter().enumerate().map(|(index, word)| (format!("argument {index}"), word));
+        let env = command.env.iter().map(|(name, value)| (format!("environment variable {name}"), value));
+        let stdin = command.stdin.iter().map(|text| ("stdin".to_owned(), text));
+        let files = command.files.iter().filter_map(|file| Some((file.path.clone(), file.text.as_ref()?)));
+        let mut shown = words.chain(env).chain(stdin).chain(files);
+        let (what, key) = shown.find_map(|(what, text)| Some((what, needles.find(text)?.to_owned())))?;
+        Some((if part == Part::Step { what } else { format!("{what} of its {}", part.word()) }, key))
+    })
 }
 
-fn gate_seen(session: &Session, gate: &crate::plan::Gate, at: At) -> Option<GateSeen> {
-    let reading = session.watches.get(&gate.watch)?.reading.clone()?;
-    let age_ms = u64::try_from(session.age(&gate.watch, at)?.as_millis()).unwrap_or(u64::MAX);
-    Some(GateSeen { watch: gate.watch.clone(), reading, age_ms })
+fn gate_seen(session: &Session, step: &StepId, gate: &crate::plan::Gate, at: At) -> Option<GateSeen> {
+    let waived = session.waiver(step, &gate.watch, at).cloned();
+    let reading = session.watches.get(&gate.watch).and_then(|state| state.reading.clone());
+    // One that was never read passes only where it is waived, and then it has to be seen.
+    let reading = reading.or_else(|| waived.is_some().then(|| crate::event::Reading::unknown("not read yet")))?;
+    let age = session.age(&gate.watch, at).unwrap_or_default();
+    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    Some(GateSeen { watch: gate.watch.clone(), reading, age_ms, waived })
 }

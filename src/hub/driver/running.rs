@@ -3,7 +3,7 @@
 use super::super::crash::{self, Moment};
 use super::super::fanout::binary_frame;
 use super::{Driver, Input, Live};
-use crate::event::RunEnd;
+use crate::event::{Part, RunEnd};
 use crate::exec::{self, Emulator, Frame};
 use crate::name::StepId;
 use crate::protocol::Screen;
@@ -13,21 +13,28 @@ use tokio::sync::{mpsc, watch};
 
 impl Driver {
     /// Starts what was intended; what became of it.
-    pub(super) fn start(&mut self, step: &StepId, attempt: u32) -> Fact {
-        let not_started = |why: String| Fact::Ended { step: step.clone(), attempt, end: RunEnd::NotStarted { why } };
+    pub(super) fn start(&mut self, step: &StepId, attempt: u32, part: Part) -> Fact {
+        let not_started =
+            |why: String| Fact::Ended { step: step.clone(), attempt, part, end: RunEnd::NotStarted { why } };
         let session = self.sequencer.session();
-        if session.line.is_stopped() {
+        let state = session.steps.get(step);
+        let armed = state.and_then(|state| state.armed.as_ref());
+        // What undoes a step was not asked for by whoever stopped the line, and the lead may want it because of that.
+        let stopped = armed.map_or(session.line.is_stopped(), |armed| session.is_stopped_for(armed));
+        if part == Part::Step && stopped {
             return not_started("the line was stopped before it started".to_owned());
         }
-        let armed = session.steps.get(step).and_then(|state| state.armed.as_ref());
-        let (Some(armed), Some(planned)) = (armed, session.plan.step(step)) else {
+        let seen = armed.and_then(|armed| armed.covers.covers().command_of(part));
+        let planned = session.plan.step(step).and_then(|planned| planned.command_of(part));
+        let (Some(state), Some(seen), Some(planned)) = (state, seen, planned) else {
             return not_started("nothing is armed".to_owned());
         };
+        let written = state.run_of(part).map_or(0, |run| run.output_bytes);
         let (reports, mut reported) = mpsc::channel(16);
-        let note = self.journal.note(step, attempt);
+        let note = self.journal.note(step, attempt, part);
         let env = self.secret_env.take().filter(|(id, n, _)| id == step && *n == attempt);
         let given = Given { env: env.map(|(_, _, env)| env).unwrap_or_default(), needles: self.vault.needles() };
-        let running = exec::open(armed.covers.covers(), planned, &session.params).and_then(|opened| {
+        let running = exec::open(seen, planned, &session.params).and_then(|opened| {
             crash::here(Moment::Before, "exec");
             exec::start(opened, self.size, reports, note.as_deref(), &given)
         });
@@ -39,19 +46,30 @@ impl Driver {
         // The only wait between a PTY and the journal: its bytes queue here while a sync is under way.
         std::thread::spawn(move || {
             while let Some(report) = reported.blocking_recv() {
-                if inputs.blocking_send(Input::Run { step: id.clone(), attempt, report }).is_err() {
+                if inputs.blocking_send(Input::Run { step: id.clone(), attempt, part, report }).is_err() {
                     return;
                 }
             }
         });
         let process = running.process.clone();
-        let emulator = self.emulate(step, attempt);
-        self.live = Some(Live { step: step.clone(), attempt, running, emulator, written: 0 });
-        Fact::Started { step: step.clone(), attempt, process, cols: self.size.cols, rows: self.size.rows }
+        let emulator = self.emulate(step, attempt, part);
+        self.live = Some(Live { step: step.clone(), attempt, part, running, emulator, written });
+        Fact::Started { step: step.clone(), attempt, part, process, cols: self.size.cols, rows: self.size.rows }
+    }
+
+    /// Has everything watched with the parameters as they are now, where that one decides what is looked at.
+    pub(super) fn watch_anew(&mut self, param: &str) {
+        let session = self.sequencer.session();
+        if session.plan.watches_with(param).is_empty() {
+            return;
+        }
+        self.watching_since = self.shared.now();
+        let anchors = super::super::anchors(session);
+        self.monitor = self.monitor.anew(&session.plan.watches, &session.params, &self.folder, &anchors);
     }
 
     /// An emulator whose screens go to everyone; without one (no thread to be had) the command runs all the same.
-    fn emulate(&mut self, step: &StepId, attempt: u32) -> Option<Emulator> {
+    fn emulate(&mut self, step: &StepId, attempt: u32, part: Part) -> Option<Emulator> {
         let (frames, mut framed) = watch::channel::<Option<Frame>>(None);
         let (shared, step) = (self.shared.clone(), step.clone());
         self.screens += 1;
@@ -62,6 +80,7 @@ impl Driver {
                 let screen = Screen {
                     step: step.clone(),
                     attempt,
+                    part,
                     number: base + frame.number,
                     cols: frame.size.cols,
                     rows: frame.size.rows,
@@ -80,7 +99,7 @@ impl Driver {
             Some(live) if live.step == *step => live.running.interrupt(force),
             _ => {
                 let state = self.sequencer.session().steps.get(step);
-                match state.and_then(|state| state.run.as_ref()).and_then(|run| run.process.as_ref()) {
+                match state.and_then(|state| state.latest_run()).and_then(|run| run.process.as_ref()) {
                     Some(process) => exec::signal_orphan(process, force),
                     None => Ok(()),
                 }
@@ -94,7 +113,7 @@ impl Driver {
     /// The step whose process outlived an earlier hub, once it is gone.
     pub(super) fn vanished(&self) -> Option<(StepId, u32)> {
         let (step, state) = self.sequencer.session().owing_step()?;
-        let run = state.run.as_ref().filter(|run| run.still_running)?;
+        let run = state.latest_run().filter(|run| run.still_running)?;
         let gone = run.process.as_ref().is_none_or(|process| !exec::is_alive(process));
         gone.then(|| (step.id.clone(), state.attempt))
     }

@@ -19,6 +19,8 @@ pub enum Action {
     Turn { watch: WatchId, status: Status, why: usize, value: usize },
     /// The bytes of what a step runs change; version 0 is what they were at first, 9 is gone.
     Edit { step: StepId, version: u8 },
+    /// What a step's preview says changes; version 9 fails.
+    Say { step: StepId, version: u8 },
     /// The next process does not come to be.
     BreakSpawn,
     /// A process ends by itself, whether or not the hub hears of it.
@@ -60,6 +62,8 @@ pub enum Input {
     Rechecked {
         again: bool,
     },
+    /// A job to freeze a rollback once more is done.
+    Undone,
     Started,
     Output {
         bytes: u32,
@@ -78,6 +82,11 @@ pub enum Input {
     },
     Jumped {
         by_ms: i64,
+    },
+    /// The oldest durable line that is due to be told to that place of the plan: it was told, or could not be.
+    Told {
+        notify: u32,
+        fails: bool,
     },
     Tick,
 }
@@ -130,7 +139,8 @@ pub const VALUES: &[f64] = &[
 ];
 
 /// The plans that runs fly. In the first a lead may also check; in the second checks start steps; the third is all
-/// critical and lapses soon.
+/// critical and lapses soon; in the fourth people read back; the fifth waits for seats, a checklist and a poll; in the sixth parameters
+/// and commands are changed, and a preview is.
 pub const PLANS: &[&str] = &[
     r#"
 crosscheck = 1
@@ -174,6 +184,7 @@ class = "critical"
 run = ["./swap"]
 gates = ["api", { watch = "lag", allow = "warn" }]
 verify = { watches = ["api", { watch = "lag", worse = "status" }], for = "3s" }
+rollback = { run = ["./unswap"], automatic = true }
 [[step]]
 id = "drop"
 class = "irreversible"
@@ -184,6 +195,12 @@ gates = ["lag"]
 id = "clean"
 run = ["./clean"]
 run_on_clear = true
+[[notify]]
+on = ["recovered", "waiting", "running", "failed", "degraded", "unknown", "andon", "released", "acknowledged", "closed"]
+webhook = "https://chat.example.org/hook"
+[[notify]]
+on = ["opened", "recovered", "waiting", "cleared", "running", "done", "objected", "held", "freed", "handed-over"]
+run = ["./tell"]
 "#,
     r#"
 crosscheck = 1
@@ -204,12 +221,15 @@ id = "first"
 class = "critical"
 run = ["./first"]
 verify = { watches = ["api"], for = "2s" }
+rollback = { run = ["./unfirst"] }
 gates = [{ watch = "api", allow = "warn" }]
 run_on_clear = true
 [[step]]
 id = "second"
 class = "critical"
 run = ["./second"]
+verify = { watches = ["api"], for = "3s" }
+rollback = { run = ["./unsecond"] }
 [[step]]
 id = "third"
 class = "irreversible"
@@ -241,6 +261,7 @@ stale_after = "25s"
 id = "one"
 class = "critical"
 run = ["./one"]
+rollback = { run = ["./unone"], automatic = true }
 gates = ["api"]
 [[step]]
 id = "two"
@@ -252,12 +273,133 @@ id = "three"
 class = "critical"
 checks = 2
 run = ["./three"]
+verify = { watches = ["api", "lag"], for = "4s" }
+"#,
+    r#"
+crosscheck = 1
+name = "People"
+environment = "test"
+shadow_grace = "20s"
+break_glass = ["ana@example.org"]
+[crew]
+lead = ["ana@example.org", "bo@example.org"]
+shadow = ["bo@example.org", "cy@example.org", "dan@example.org"]
+[params.old]
+default = "orders_v1"
+[params.place]
+default = "eu"
+[[watch]]
+id = "api"
+kind = "tcp"
+address = "127.0.0.1:1"
+stale_after = "20s"
+[[watch]]
+id = "lag"
+kind = "tcp"
+address = "127.0.0.1:2"
+stale_after = "30s"
+[[step]]
+id = "shut"
+class = "critical"
+run = ["./shut", "{{ place }}"]
+readback = ["old", "place"]
+gates = ["api"]
+[[step]]
+id = "wipe"
+class = "irreversible"
+run = ["./wipe", "{{ old }}"]
+readback = ["old", "place"]
+gates = [{ watch = "lag", allow = "warn" }]
+[[step]]
+id = "tell"
+run = ["./tell"]
+gates = ["api"]
+"#,
+    r#"
+crosscheck = 1
+name = "Polled"
+environment = "test"
+expected = "20m"
+[crew]
+lead = ["ana@example.org", "bo@example.org"]
+shadow = ["bo@example.org", "cy@example.org", "dan@example.org"]
+observer = "link"
+[[crew.seat]]
+name = "status page"
+who = ["sue@example.org", "tom@example.org"]
+[[crew.seat]]
+name = "on call"
+who = ["cy@example.org", "sue@example.org"]
+[[checklist]]
+id = "restored"
+ask = "By whom?"
+answer = "text"
+seat = "status page"
+[[checklist]]
+id = "told"
+ask = "Are customers told?"
+answer = "yes"
+[[checklist]]
+id = "since"
+ask = "Frozen since?"
+answer = "time"
+seat = "on call"
+[[watch]]
+id = "api"
+kind = "tcp"
+address = "127.0.0.1:1"
+stale_after = "60s"
+[[step]]
+id = "prepare"
+run = ["./prepare"]
+[[step]]
+id = "swap"
+class = "critical"
+run = ["./swap"]
+gates = ["api"]
+[[step]]
+id = "drop"
+class = "critical"
+run = ["./drop"]
+after = []
+run_on_clear = true
+"#,
+    r#"
+crosscheck = 1
+name = "Changed while it is flown"
+environment = "test"
+on_shadow_lost = "warn"
+[crew]
+lead = ["ana@example.org", "bo@example.org"]
+shadow = ["bo@example.org", "cy@example.org", "dan@example.org"]
+[params.host]
+default = "db-1"
+pattern = "db-[0-9]"
+[params.table]
+[[watch]]
+id = "api"
+kind = "tcp"
+address = "{{ host }}:1"
+stale_after = "20s"
+[[step]]
+id = "load"
+run = ["./load", "{{ host }}"]
+[[step]]
+id = "look"
+run = ["./look"]
+gates = ["api"]
+[[step]]
+id = "drop"
+class = "critical"
+run = ["./drop", "{{ table }}"]
+preview = { run = ["./count"], expect = "1..9" }
+gates = ["api"]
 "#,
 ];
 
 /// Who is around. The last ones are nobody's crew; names that are no names were refused at the door.
 pub fn everyone() -> Vec<Principal> {
-    let crew = ["ana", "bo", "cy", "dan", "eva", "olga"].map(|name| format!("{name}@example.org"));
+    let crew = ["ana", "bo", "cy", "dan", "eva", "olga", "sue", "tom"].map(|name| format!("{name}@example.org"));
     let guests = ["guest-1", "аna@example.org", "שרה", "a\u{202e}na", "a\u{1b}[31m", "zoe\u{200b}"].map(str::to_owned);
     crew.iter().chain(&guests).filter_map(|name| Principal::new(name).ok()).collect()
 }

@@ -52,6 +52,9 @@ pub fn action(world: &World, rng: &mut Rng) -> Action {
         }
         inputs.push(input);
     }
+    if rng.percent(20) {
+        inputs.push(Input::Told { notify: 1 + rng.below(3) as u32, fails: rng.percent(30) });
+    }
     let crash = rng.percent(3).then(|| match rng.below(5) {
         0 => Crash::BeforeAppend { after_inputs: rng.below(4) },
         1 => Crash::Torn { lines: rng.below(8), bytes: rng.below(200) },
@@ -77,6 +80,7 @@ fn around(world: &World, rng: &mut Rng) -> Action {
             };
             Action::Turn { watch, status, why: rng.below(HOSTILE.len()), value: rng.below(VALUES.len()) }
         }
+        4 if rng.percent(30) => Action::Say { step, version: *rng.of(&[0, 0, 1, 2, 9]).unwrap_or(&0) },
         4 => Action::Edit { step, version: if rng.percent(50) { 0 } else { *rng.of(&[1, 2, 9]).unwrap_or(&1) } },
         5 => match rng.percent(40) {
             true => Action::BreakSpawn,
@@ -127,6 +131,9 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
     if !jobs.freezes.is_empty() {
         return Input::Froze;
     }
+    if !jobs.rollbacks.is_empty() {
+        return Input::Undone;
+    }
     if let Some((watch, ..)) = rng.of(&jobs.asked) {
         return Input::Asked { watch: watch.clone() };
     }
@@ -140,9 +147,14 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
         return ask(&who[rng.below(who.len())], Request::Release);
     }
     if let Some((step, state)) = session.owing_step() {
+        let may_undo = step.rollback.is_some() && state.phase.may_roll_back();
         let (step, attempt) = (step.id.clone(), state.attempt);
-        if state.run.as_ref().is_some_and(|run| run.still_running) {
+        if state.still_running() {
             return Input::Gone { step, attempt };
+        }
+        if may_undo && rng.percent(65) {
+            // Time lets the plan do it by itself.
+            return if rng.percent(50) { Input::Tick } else { ask(&session.lead, Request::Rollback { step, attempt }) };
         }
         let outcome = if rng.percent(50) { Settled::Done } else { Settled::Failed };
         return ask(&shadow, Request::Settle { step, outcome, why: text(rng) });
@@ -151,8 +163,8 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
         let end = rng.percent(40).then(|| end(rng));
         return Input::Reaped { step: step.id.clone(), attempt: state.attempt, end };
     }
-    if let Some((step, _)) = session.verifying_step() {
-        let watches: Vec<_> = step.verify.iter().flat_map(|verify| &verify.watches).collect();
+    if let Some((step, state)) = session.verifying_step() {
+        let watches: Vec<_> = step.verify_of(state.phase.part()).into_iter().flat_map(|v| &v.watches).collect();
         return match rng.of(&watches).filter(|_| rng.percent(70)) {
             Some(watched) => Input::Read { watch: watched.watch.clone(), took_ms: rng.below(300) as u64 },
             None => Input::Tick,
@@ -166,8 +178,19 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
         return Input::Read { watch: watch.id.clone(), took_ms: rng.below(300) as u64 };
     }
     let lead = &session.lead;
+    if session.is_polled() && session.open_step().is_none() && rng.percent(80) && !session.poll_locks().is_empty() {
+        return toward_go(world, rng);
+    }
     let Some((step, state, armed)) = session.open_step() else {
-        let next = session.plan.steps.iter().find(|step| !session.steps[&step.id].phase.is_done());
+        let next = session.plan.steps.iter().find(|step| {
+            let phase = session.steps[&step.id].phase;
+            !phase.is_done() && phase != Phase::Skipped
+        });
+        // What has no value yet is given one, by whoever wants to get on.
+        let missing = next.and_then(|step| session.params_missing(step).into_iter().next());
+        if let Some(name) = missing {
+            return ask(lead, Request::Set { name, value: "t1".into(), why: String::new() });
+        }
         return match next {
             Some(step) => ask(lead, Request::Arm { step: step.id.clone(), covers: None }),
             None if rng.percent(10) => ask(lead, Request::Close { note: String::new() }),
@@ -177,11 +200,60 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
     let (step, attempt) = (step.id.clone(), state.attempt);
     match state.phase {
         Phase::Cleared => ask(lead, Request::Run { step, attempt }),
+        Phase::Armed if armed.opened.contains_key(&shadow) && !armed.owes_read_back(&shadow).is_empty() => {
+            let Some(field) = rng.of(&armed.owes_read_back(&shadow)).copied() else { return Input::Tick };
+            let value = if rng.percent(85) { field.value.clone() } else { text(rng) };
+            ask(&shadow, Request::ReadBack { step, attempt, field: field.name.clone(), value })
+        }
         Phase::Armed if armed.opened.contains_key(&shadow) => {
             ask(&shadow, Request::Check { step, attempt, digest: Hash::ZERO })
         }
         Phase::Armed => ask(&shadow, Request::OpenCheck { step, attempt }),
         _ => Input::Tick,
+    }
+}
+
+/// What brings the poll nearer to go.
+fn toward_go(world: &World, rng: &mut Rng) -> Input {
+    let session = world.session();
+    let before = &session.before;
+    let empty =
+        |seat: &&crate::plan::Seat| before.seats.get(&seat.name).is_none_or(|taken| !session.is_here(&taken.by));
+    if let Some(seat) = session.plan.crew.seats.iter().find(empty) {
+        let Some(who) = rng.of(&seat.who).cloned() else { return Input::Tick };
+        return ask(&who, Request::Seat { seat: seat.name.clone() });
+    }
+    let open = |item: &&crate::plan::Item| {
+        before.answers.get(&item.id).is_none_or(|said| item.answer == crate::plan::Asked::Yes && said.answer != "yes")
+    };
+    if let Some(item) = session.plan.checklist.iter().find(open) {
+        let holder = item.seat.as_ref().and_then(|seat| before.seats.get(seat)).map(|taken| taken.by.clone());
+        let (who, answer) = (holder.unwrap_or_else(|| any_shadow(world, rng)), answer(item, rng, 90));
+        return ask(&who, Request::Answer { item: item.id.clone(), answer });
+    }
+    let unfit = before.availability.iter().find(|(_, said)| !said.fit);
+    if let Some((who, _)) = unfit {
+        return ask(who, Request::Available { fit: true, until: None, why: String::new() });
+    }
+    let poll = before.number();
+    let no = before.poll.iter().flat_map(|poll| &poll.answers).any(|(_, word)| !word.go);
+    if poll == 0 || (no && rng.percent(40)) {
+        return ask(&session.lead, Request::Poll);
+    }
+    let asked: Vec<_> = session.asked().into_iter().filter(|who| !before.says_go(who)).cloned().collect();
+    match rng.of(&asked) {
+        Some(who) => ask(who, Request::Go { poll, board: before.board }),
+        None => Input::Join { who: any_shadow(world, rng) },
+    }
+}
+
+fn answer(item: &crate::plan::Item, rng: &mut Rng, well: u64) -> String {
+    match (item.answer, rng.percent(well)) {
+        (crate::plan::Asked::Yes, true) => "yes".into(),
+        (crate::plan::Asked::Yes, false) => "no, nobody".into(),
+        (crate::plan::Asked::Time, true) => format!("{:02}:00", rng.below(24)),
+        (crate::plan::Asked::Text, true) => format!("by {}", rng.below(5)),
+        _ => text(rng),
     }
 }
 
@@ -199,7 +271,14 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
     let digest = if rng.percent(70) { Hash::ZERO } else { Hash::of(&[rng.below(3) as u8]) };
     let watches: Vec<_> = world.gates.keys().cloned().collect();
     let watch = rng.of(&watches).cloned();
-    let request = match rng.below(40) {
+    if world.session().plan.params.contains_key("host") && rng.percent(12) {
+        let request = changed(world, rng, step);
+        return ask(if rng.percent(80) { &session.lead } else { who }, request);
+    }
+    let before = &session.before;
+    let (poll, board) = (before.number(), before.board);
+    let item = rng.of(&session.plan.checklist).cloned();
+    let request = match rng.below(56) {
         0 | 1 => return Input::Join { who: who.clone() },
         2 | 3 => return Input::Leave { who: who.clone(), why: rng.below(HOSTILE.len()) },
         4..8 => match watch {
@@ -214,6 +293,7 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         9 => return Input::Output { bytes: rng.below(16_384) as u32 },
         10 => return Input::Gone { step, attempt },
         11 => return Input::Started,
+        12 if rng.percent(50) => return Input::Undone,
         12 => return Input::Rechecked { again: true },
         13 => Request::Disarm { step, attempt },
         14 => Request::Object { step, attempt, digest, why: text(rng) },
@@ -221,6 +301,7 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         16 | 17 => Request::Run { step, attempt },
         18 => Request::Interrupt { step, force: rng.percent(50) },
         19 => Request::Ack { step, why: text(rng) },
+        20 if rng.percent(30) => Request::Rollback { step, attempt },
         20 => Request::Settle { step, outcome: Settled::Done, why: text(rng) },
         21 => Request::Andon { why: text(rng) },
         22..25 => Request::Release,
@@ -240,6 +321,39 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         33 | 34 => Request::OpenCheck { step, attempt },
         35 | 36 => Request::Check { step, attempt, digest },
         37 => Request::Arm { step, covers: None },
+        40..43 => {
+            // What a shadow sees; now and then something else.
+            let Some(watch) = watch else { return Input::Tick };
+            let status = if rng.percent(85) { session.status(&watch, world.now) } else { Status::Fail };
+            let Some((step, state)) = session.current_step() else { return Input::Tick };
+            let attempt = state.attempt + u32::from(rng.percent(90));
+            return ask(
+                &any_shadow(world, rng),
+                Request::Waive { step: step.id.clone(), attempt, watch, status, why: text(rng) },
+            );
+        }
+        43 | 44 if rng.percent(30) => {
+            let request = Request::Skip { step: any_step(world, rng), why: text(rng) };
+            return ask(if rng.percent(50) { &session.lead } else { who }, request);
+        }
+        45 => {
+            // The other half, so that steps are skipped.
+            let half = session.plan.steps.iter().find(|step| session.half_skip(&step.id, world.now).is_some());
+            let Some(step) = half.map(|step| step.id.clone()) else { return Input::Tick };
+            let lead = session.half_skip(&step, world.now).is_some_and(|half| half.by == session.lead);
+            let other = if lead { any_shadow(world, rng) } else { session.lead.clone() };
+            return ask(&other, Request::Skip { step, why: text(rng) });
+        }
+        46 => {
+            let confirm = if rng.percent(80) { step.to_string() } else { text(rng) };
+            let digest = session.open_step().map_or(digest, |(_, _, armed)| armed.digest());
+            return ask(&session.lead, Request::BreakGlass { step, attempt, digest, confirm, why: text(rng) });
+        }
+        39 => {
+            let fields = ["old", "place", "\u{1b}[31m"];
+            let (field, value) = (fields[rng.below(3)].to_owned(), ["eu", "orders_v1", "x"][rng.below(3)].to_owned());
+            Request::ReadBack { step, attempt, field, value }
+        }
         38 => {
             // The lead tries to check their own step, having looked at it.
             let request = match rng.percent(50) {
@@ -248,9 +362,47 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
             };
             return ask(&session.lead, request);
         }
+        47 if session.plan.poll => Request::NoGo { poll, why: text(rng) },
+        48 if session.plan.poll && rng.percent(30) => Request::Poll,
+        49 => Request::Go { poll: poll.saturating_sub(u32::from(rng.percent(20))), board },
+        50 => Request::Go { poll, board: if rng.percent(50) { board } else { board / 2 } },
+        51 | 52 if item.is_some() => match item {
+            // Now and then an answer changes when everybody has said go.
+            Some(item) => {
+                let holder = item.seat.as_ref().and_then(|seat| before.seats.get(seat)).map(|taken| taken.by.clone());
+                let answer = answer(&item, rng, 60);
+                let who = holder.filter(|_| rng.percent(80)).unwrap_or_else(|| who.clone());
+                return ask(&who, Request::Answer { item: item.id, answer });
+            }
+            None => Request::Release,
+        },
+        53 if session.plan.poll => {
+            Request::Seat { seat: if rng.percent(50) { "on call" } else { "status page" }.into() }
+        }
+        54 => {
+            let until =
+                rng.percent(50).then(|| world.now.after(std::time::Duration::from_secs(rng.below(3000) as u64)));
+            Request::Available { fit: rng.percent(70), until, why: text(rng) }
+        }
         _ => return Input::Tick,
     };
     ask(if rng.percent(35) { &session.lead } else { who }, request)
+}
+
+/// Something that is not in the plan.
+fn changed(world: &World, rng: &mut Rng, step: StepId) -> Request {
+    let why = if rng.percent(80) { text(rng) } else { String::new() };
+    let run = (*rng.of(&["./other", "./drop {{ host }}", "echo a | b", "", "x\u{202e}y"]).unwrap_or(&"")).to_owned();
+    match rng.below(6) {
+        0..3 => {
+            let name = (*rng.of(&["host", "host", "table", "none"]).unwrap_or(&"host")).to_owned();
+            let value = (*rng.of(&["db-1", "db-2", "db-3", "prod", HOSTILE[3]]).unwrap_or(&"db-1")).to_owned();
+            Request::Set { name, value, why }
+        }
+        3 | 4 => Request::Edit { step, run, why },
+        _ if world.session().plan.changes.added.len() > 3 => Request::Edit { step, run, why },
+        _ => Request::AdHoc { run, why, covers: None },
+    }
 }
 
 fn text(rng: &mut Rng) -> String {

@@ -2,10 +2,10 @@
 //! (spawned, said, published). Nothing here asks `session` what it thinks.
 
 use crate::clock::At;
-use crate::event::{Covers, Event, Status};
+use crate::event::{Covers, Event, Part, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
-use crate::plan::{Plan, Step};
+use crate::plan::{Gate, Plan, Step, Typed};
 use crate::session::step_of;
 use crate::transcript::record::Line;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +44,7 @@ pub struct Output {
 pub struct Spawn {
     pub step: StepId,
     pub attempt: u32,
+    pub part: Part,
     /// What really ran.
     pub ran: Covers,
     /// How many lines were durable at that moment.
@@ -55,6 +56,8 @@ pub struct Spawn {
 #[derive(Debug)]
 pub struct Evidence {
     pub plan: Arc<Plan>,
+    /// Steps that were typed while it was flown.
+    pub typed: BTreeMap<StepId, Step>,
     /// The durable bytes, line by line.
     pub bytes: Vec<bytes::Bytes>,
     /// The same, read.
@@ -65,6 +68,8 @@ pub struct Evidence {
     pub granted: BTreeMap<u64, Hash>,
     /// Sentences that some terminal shows as they are: story and refusals.
     pub told: Vec<String>,
+    /// What a hub that took the session up again last knew was still to be told: the place in the plan, the line.
+    pub owed: BTreeSet<(u32, u64)>,
     /// Differences between clients (and the hub) that stand at the same number.
     pub unequal: Vec<String>,
 }
@@ -84,7 +89,33 @@ impl Evidence {
         new.lines.clone().map(|index| (index, &self.lines[index]))
     }
     pub fn step(&self, id: &StepId) -> Result<&Step, String> {
-        self.plan.step(id).ok_or_else(|| format!("the plan has no step {id}"))
+        self.plan.step(id).or_else(|| self.typed.get(id)).ok_or_else(|| format!("the plan has no step {id}"))
+    }
+    /// Takes in what was typed in these lines.
+    pub fn typed(&mut self, lines: Range<usize>) {
+        for line in &self.lines[lines] {
+            if let Event::StepAdded { step, run, why } = &line.event {
+                let typed = Typed { run: run.clone(), why: why.clone(), by: line.by.clone() };
+                self.typed.insert(step.clone(), self.plan.adhoc(step.clone(), &typed));
+            }
+        }
+    }
+    /// How many checks what was armed in that line needs by the plan's text alone: what differs from it needs one.
+    pub fn wanted(&self, armed: usize, id: &StepId) -> Result<u32, String> {
+        let step = self.step(id)?;
+        let Event::StepArmed { covers, .. } = &self.lines[armed].event else { return Err("not armed".into()) };
+        let covers = covers.covers();
+        let defaults = self.plan.params.iter().filter_map(|(name, param)| Some((name.clone(), param.default.clone()?)));
+        let mut params: BTreeMap<_, _> = defaults.collect();
+        let open = |name: &String| self.plan.params.get(name).is_some_and(|param| param.default.is_none());
+        params.extend(covers.params.iter().filter(|(name, _)| open(name)).map(|(n, v)| (n.clone(), v.clone())));
+        // What the plan's command needs and this one was not given is one more difference.
+        let planned = step.command.run.argv(&params).ok();
+        let differs = step.adhoc || planned.as_ref() != Some(&covers.command.argv);
+        match differs && covers.deviations.iter().all(|deviation| deviation.why().trim().is_empty()) {
+            true => Err(format!("{id} differs from the plan, and nothing says so: {:?}", covers.command.argv)),
+            false => Ok(step.checks.max(u32::from(differs))),
+        }
     }
     /// Index of the last line before `before` that satisfies it.
     pub fn last(&self, before: usize, wanted: impl Fn(&Line) -> bool) -> Option<usize> {
@@ -169,19 +200,51 @@ impl Evidence {
     pub fn reads(&self, before: usize, watch: &WatchId, at: At) -> Status {
         let limit = self.plan.watch(watch).map_or(Duration::ZERO, |watch| watch.stale_after);
         let latest = self.lines[..before].iter().rev().find_map(|line| match &line.event {
-            Event::ReadingTaken { watch: w, reading, began, .. } if w == watch => Some((reading.status, *began)),
+            Event::ReadingTaken { watch: w, reading, began, .. } if w == watch => Some(Some((reading.status, *began))),
+            // From here on it looks at something else.
+            Event::ParamSet { name, .. } if self.plan.watches_with(name).contains(watch) => Some(None),
             _ => None,
         });
-        match latest {
+        match latest.flatten() {
             Some((status, began)) if at.micros() - began.micros() <= micros(limit) => status,
             _ => Status::Unknown,
         }
     }
-    /// Gates of that step that do not hold just before that index at that time.
-    pub fn bad_gates(&self, before: usize, step: &Step, at: At) -> Vec<String> {
+    /// The status that somebody excused a gate of that attempt for; of what a lead gave, or gave to another lead, nothing.
+    pub fn waived(&self, before: usize, step: &StepId, attempt: u32, watch: &WatchId) -> Option<(usize, Status)> {
+        let handed = self.last(before, |line| matches!(line.event, Event::LeadHandedOver { .. }));
+        self.lines[..before].iter().enumerate().rev().find_map(|(index, line)| match &line.event {
+            Event::GateWaived { step: s, attempt: a, watch: w, status, .. }
+                if s == step && *a == attempt && w == watch =>
+            {
+                let second = line.by != self.lead(index) && self.plan.crew.shadow.contains(&line.by);
+                (second && handed.is_none_or(|handed| handed < index)).then_some((index, *status))
+            }
+            _ => None,
+        })
+    }
+    /// Whether a gate of that attempt may read that: allowed, or excused.
+    pub fn passes(&self, before: usize, (step, attempt): (&Step, u32), gate: &Gate, status: Status) -> bool {
+        let excused = |seen: Status| match (seen, status) {
+            (Status::Unknown, status) => status == Status::Unknown,
+            (_, Status::Unknown) => false,
+            (seen, status) => status <= seen,
+        };
+        allowed(gate.allow_warn, status)
+            || self.waived(before, &step.id, attempt, &gate.watch).is_some_and(|(_, seen)| excused(seen))
+    }
+    /// Whether the glass was broken for that attempt, by the lead who armed it and whom the plan lets.
+    pub fn glass(&self, before: usize, step: &StepId, attempt: u32) -> bool {
+        let Some(broken) = self.of(before, "BreakGlass", step, attempt) else { return false };
+        let by = &self.lines[broken].by;
+        let armed = self.armed(broken, step, attempt).is_ok_and(|armed| self.lines[armed].by == *by);
+        armed && *by == self.lead(broken) && self.plan.break_glass.contains(by)
+    }
+    /// Gates of that attempt that do not pass just before that index at that time.
+    pub fn bad_gates(&self, before: usize, step: &Step, attempt: u32, at: At) -> Vec<String> {
         let gates = step.gates.iter().map(|gate| (gate, self.reads(before, &gate.watch, at)));
         gates
-            .filter(|(gate, status)| !allowed(gate.allow_warn, *status))
+            .filter(|(gate, status)| !self.passes(before, (step, attempt), gate, *status))
             .map(|(g, s)| format!("{} is {s:?}", g.watch))
             .collect()
     }
@@ -221,6 +284,66 @@ impl Evidence {
             && pull.released.len() >= 2
             && if owed.is_empty() { shadow } else { owed.iter().all(|who| pull.released.contains(*who)) }
     }
+    /// Why the poll is not go just before that index; none where it is, is over, or the plan has none.
+    pub fn no_go(&self, before: usize) -> Option<String> {
+        let critical = |line: &Line| match &line.event {
+            Event::RunIntended { step, .. } => self.step(step).is_ok_and(|step| step.checks > 0),
+            _ => false,
+        };
+        if !self.plan.poll || self.last(before, critical).is_some() {
+            return None;
+        }
+        let Some(called) = self.last(before, |line| matches!(line.event, Event::PollCalled { .. })) else {
+            return Some("it was not called".into());
+        };
+        let board = self.last(before, |line| matches!(line.event, Event::ChecklistAnswered { .. })).unwrap_or(0);
+        let (here, _) = self.presence(before);
+        let mut asked = BTreeSet::from([self.lead(before)]);
+        asked.extend(here.keys().filter(|who| self.plan.crew.shadow.contains(who)).cloned());
+        let holder = |seat: &str, before: usize| {
+            let took = self.last(before, |line| matches!(&line.event, Event::SeatTaken { seat: s } if s == seat))?;
+            Some(self.lines[took].by.clone())
+        };
+        for seat in &self.plan.crew.seats {
+            match holder(&seat.name, before).filter(|who| seat.who.contains(who) && here.contains_key(who)) {
+                Some(who) => asked.insert(who),
+                None => return Some(format!("nobody is in the seat {}", seat.name)),
+            };
+        }
+        for item in &self.plan.checklist {
+            let of = |line: &Line| matches!(&line.event, Event::ChecklistAnswered { item: i, .. } if *i == item.id);
+            let Some(index) = self.last(before, of) else { return Some(format!("{} is not answered", item.id)) };
+            let by = Some(self.lines[index].by.clone());
+            let owned = item.seat.as_ref().is_none_or(|seat| holder(seat, index) == by);
+            let Event::ChecklistAnswered { answer, .. } = &self.lines[index].event else { continue };
+            if !owned || (item.answer == crate::plan::Asked::Yes && !answer.starts_with("yes")) {
+                return Some(format!("{} is answered {answer:?} by {by:?}", item.id));
+            }
+        }
+        let last_word = |who: &Principal| {
+            let of = |line: &Line| matches!(line.event, Event::PollAnswered { .. }) && line.by == *who;
+            let index = self.last(before, of).filter(|index| *index > called)?;
+            match &self.lines[index].event {
+                Event::PollAnswered { go, .. } => Some((index, *go)),
+                _ => None,
+            }
+        };
+        let no = self.lines[called..before].iter().find(|line| last_word(&line.by).is_some_and(|(_, go)| !go));
+        if let Some(no) = no {
+            return Some(format!("{} says no-go", no.by));
+        }
+        for who in &asked {
+            let unfit = |line: &Line| line.by == *who && matches!(line.event, Event::AvailabilityStated { .. });
+            let said = self.last(before, unfit).map(|index| &self.lines[index].event);
+            if matches!(said, Some(Event::AvailabilityStated { fit: false, .. })) {
+                return Some(format!("{who} is not fit"));
+            }
+            if !last_word(who).is_some_and(|(index, go)| go && index > board) {
+                return Some(format!("{who} has not said go"));
+            }
+        }
+        None
+    }
     /// Why the hub holds the line just before that index.
     pub fn held(&self, before: usize) -> bool {
         let last = self.last(before, |line| matches!(line.event, Event::LineHeld { .. } | Event::LineFreed { .. }));
@@ -249,10 +372,13 @@ pub fn attempt_of(event: &Event) -> Option<u32> {
     match event {
         Event::StepArmed { attempt, .. }
         | Event::CheckOpened { attempt, .. }
+        | Event::ReadBack { attempt, .. }
         | Event::CrossChecked { attempt, .. }
         | Event::Objected { attempt, .. }
         | Event::Withdrawn { attempt, .. }
         | Event::StepVoided { attempt, .. }
+        | Event::GateWaived { attempt, .. }
+        | Event::BreakGlass { attempt, .. }
         | Event::StepCleared { attempt, .. }
         | Event::RunRequested { attempt, .. }
         | Event::RunIntended { attempt, .. }
@@ -260,6 +386,10 @@ pub fn attempt_of(event: &Event) -> Option<u32> {
         | Event::OutputWritten { attempt, .. }
         | Event::RunInterrupted { attempt, .. }
         | Event::RunEnded { attempt, .. }
+        | Event::RollbackIntended { attempt, .. }
+        | Event::RollbackEnded { attempt, .. }
+        | Event::VerifyStarted { attempt, .. }
+        | Event::VerifyEnded { attempt, .. }
         | Event::OutcomeUnknown { attempt, .. }
         | Event::ProcessGone { attempt, .. }
         | Event::Acknowledged { attempt, .. } => Some(*attempt),

@@ -1,18 +1,19 @@
 //! The twelve invariants of ARCHITECTURE.md, each computed from [`Evidence`] alone and checked after every batch.
 
-use super::evidence::{Evidence, Kind, New, allowed, attempt_of};
-use crate::event::{Cause, Event, Settled, Status, Verdict};
+use super::evidence::{Evidence, Kind, New, Spawn, attempt_of};
+use crate::event::{Cause, Event, Part, RunEnd, Settled, Status, Verdict};
 use crate::hash::Hash;
-use crate::name::{Principal, is_hidden};
+use crate::name::{Principal, StepId, is_hidden};
+use crate::plan::{Gate, Occasion};
 use crate::session::step_of;
 use crate::transcript::record::Line;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 type Check = fn(&Evidence, &New) -> Result<(), String>;
 
 /// All of them, by number.
 pub const ALL: [(u8, &str, Check); 12] = [
-    (1, "no critical command starts without its quorum", invariant_01_quorum),
+    (1, "no critical command starts without its quorum, nor before the poll is go", invariant_01_quorum),
     (2, "what starts is byte for byte what was cross-checked", invariant_02_same_bytes),
     (3, "a cross-check is spent once; a gate's turn voids", invariant_03_spent_once),
     (4, "gates are read again between run and intent", invariant_04_gates_again),
@@ -31,9 +32,17 @@ fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String>
 }
 
 /// Each `RunIntended` stands on checks of enough people with different names and different keys, all of them shadows,
-/// none of them (nor their key) the lead who armed it or leads now.
+/// none of them (nor their key) the lead who armed it or leads now. And nothing critical is armed, cleared, requested or
+/// intended while the poll is not go.
 pub fn invariant_01_quorum(e: &Evidence, new: &New) -> Result<(), String> {
     for (index, line) in e.new_lines(new) {
+        if let ("StepArmed" | "CrossChecked" | "StepCleared" | "RunRequested" | "RunIntended", Some(step)) =
+            (line.event.kind(), step_of(&line.event))
+            && e.step(step)?.checks > 0
+            && let Some(why) = e.no_go(index)
+        {
+            return Err(format!("{} of {step} though the poll was not go: {why}", line.event.kind()));
+        }
         let Event::RunIntended { step, attempt } = &line.event else { continue };
         let armed = e.armed(index, step, *attempt)?;
         let (mut people, mut keys) = (BTreeSet::<&Principal>::new(), BTreeSet::new());
@@ -58,12 +67,51 @@ pub fn invariant_01_quorum(e: &Evidence, new: &New) -> Result<(), String> {
                 _ => {}
             }
         }
-        let wanted = e.step(step)?.checks as usize;
+        if e.glass(index, step, *attempt) {
+            continue; // nobody stands for it but the lead, as the plan allows, and as everyone was told
+        }
+        invariant_01_read_back(e, index, (step, *attempt, armed), &people)?;
+        for gate in &e.step(step)?.gates {
+            if let Some((given, _)) = e.waived(index, step, *attempt, &gate.watch) {
+                let by = &e.lines[given].by;
+                let others = people.iter().any(|who| *who != by);
+                ensure(people.is_empty() || others, || format!("{by} waived {} and is all who checked", gate.watch))?;
+            }
+        }
+        let wanted = e.wanted(armed, step)? as usize;
         ensure(people.len() >= wanted && keys.len() >= people.len(), || {
             format!("{step} needs {wanted} checks and was intended with {people:?}, keys {keys:?}")
         })?;
     }
     Ok(())
+}
+
+/// Who clears a step has read back its fields between them before each checked, and none of them was wrong three times.
+fn invariant_01_read_back(
+    e: &Evidence,
+    index: usize,
+    (step, attempt, armed): (&StepId, u32, usize),
+    people: &BTreeSet<&Principal>,
+) -> Result<(), String> {
+    let fields: BTreeSet<&String> = e.step(step)?.readback.iter().collect();
+    let (mut typed, mut wrong) = (BTreeSet::<(&Principal, &String)>::new(), BTreeMap::<&Principal, u32>::new());
+    for line in &e.lines[armed..index] {
+        match &line.event {
+            Event::ReadBack { step: s, attempt: a, field, right } if s == step && *a == attempt => match right {
+                true => _ = typed.insert((&line.by, field)),
+                false => *wrong.entry(&line.by).or_default() += 1,
+            },
+            Event::CrossChecked { step: s, .. } if s == step && !fields.is_empty() => {
+                let read = typed.iter().any(|(who, _)| **who == line.by);
+                ensure(read, || format!("{} checked {step} and had read back nothing", line.by))?;
+                ensure(wrong.get(&line.by).is_none_or(|times| *times < 3), || format!("{} was wrong thrice", line.by))?;
+            }
+            _ => {}
+        }
+    }
+    let all: BTreeSet<&String> =
+        typed.iter().filter(|(who, _)| people.contains(who)).map(|(_, field)| *field).collect();
+    ensure(people.is_empty() || all.is_superset(&fields), || format!("{step}: {all:?} of {fields:?} were read back"))
 }
 
 /// Each process is what the line of its `StepArmed` says, whose text hashes to the digest that was checked.
@@ -87,6 +135,13 @@ pub fn invariant_02_same_bytes(e: &Evidence, new: &New) -> Result<(), String> {
         let Event::StepArmed { covers, .. } = &e.lines[armed].event else { continue };
         let (mut checked, mut ran) = (covers.covers().clone(), spawn.ran.clone());
         (checked.gates, ran.gates) = (vec![], vec![]);
+        if spawn.part == Part::Rollback {
+            let (checked, ran) = (checked.rollback, ran.rollback);
+            ensure(checked.is_some() && checked == ran, || {
+                format!("the rollback of {} was armed as {checked:?} and ran as {ran:?}", spawn.step)
+            })?;
+            continue;
+        }
         ensure(checked == ran, || format!("{} was armed as {checked:?} and ran as {ran:?}", spawn.step))?;
         ensure(ran.plan == Hash::of(e.plan.text.as_bytes()), || "another plan".into())?;
     }
@@ -113,7 +168,7 @@ pub fn invariant_03_spent_once(e: &Evidence, new: &New) -> Result<(), String> {
             }
             Event::StepVoided { step, cause: Cause::Gate { watch, .. }, attempt } => {
                 let gate = e.step(step)?.gates.iter().find(|gate| gate.watch == *watch).ok_or("no gate of its")?;
-                let fresh = allowed(gate.allow_warn, e.reads(index, watch, line.at));
+                let fresh = e.passes(index, (e.step(step)?, *attempt), gate, e.reads(index, watch, line.at));
                 let requested = e.of(index, "RunRequested", step, *attempt);
                 ensure(!fresh || requested.is_some(), || format!("{watch} is as it must be, and yet voids {step}"))?;
             }
@@ -126,7 +181,9 @@ pub fn invariant_03_spent_once(e: &Evidence, new: &New) -> Result<(), String> {
                         _ => None,
                     };
                     let Some((watch, status)) = turn else { continue };
-                    let bad = e.step(step)?.gates.iter().any(|g| g.watch == *watch && !allowed(g.allow_warn, status));
+                    let planned = e.step(step)?;
+                    let stands = |g: &Gate| e.passes(index, (planned, *attempt), g, status);
+                    let bad = planned.gates.iter().any(|g| g.watch == *watch && !stands(g));
                     ensure(!bad, || format!("{watch} was {status:?} since {step} was armed, and it was intended"))?;
                 }
             }
@@ -135,8 +192,8 @@ pub fn invariant_03_spent_once(e: &Evidence, new: &New) -> Result<(), String> {
     }
     for output in e.outputs[new.outputs.clone()].iter().filter(|output| !output.cut && !output.lines.is_empty()) {
         let turned = output.lines.clone().any(|i| matches!(e.lines[i].event, Event::GateTurned { .. }));
-        if let Some((step, ..)) = e.open_before(output.lines.end).filter(|_| turned) {
-            let bad = e.bad_gates(output.lines.end, e.step(step)?, e.lines[output.lines.end - 1].at);
+        if let Some((step, attempt, _)) = e.open_before(output.lines.end).filter(|_| turned) {
+            let bad = e.bad_gates(output.lines.end, e.step(step)?, attempt, e.lines[output.lines.end - 1].at);
             ensure(bad.is_empty(), || format!("{step} is still armed, though {bad:?}"))?;
         }
     }
@@ -156,7 +213,7 @@ pub fn invariant_04_gates_again(e: &Evidence, new: &New) -> Result<(), String> {
             });
             ensure(anew, || format!("{} was not read again before {step} was intended", gate.watch))?;
         }
-        let bad = e.bad_gates(index, e.step(step)?, line.at);
+        let bad = e.bad_gates(index, e.step(step)?, *attempt, line.at);
         ensure(bad.is_empty(), || format!("{step} was intended, though {bad:?}"))?;
     }
     Ok(())
@@ -166,30 +223,103 @@ pub fn invariant_04_gates_again(e: &Evidence, new: &New) -> Result<(), String> {
 pub fn invariant_05_intent_first(e: &Evidence, new: &New) -> Result<(), String> {
     for spawn in &e.spawns[new.spawns.clone()] {
         let durable = spawn.durable.min(e.lines.len());
-        let intent = e.of(durable, "RunIntended", &spawn.step, spawn.attempt);
+        let intent = e.of(durable, intent_of(spawn.part), &spawn.step, spawn.attempt);
         ensure(intent.is_some(), || format!("{} attempt {} runs without a durable intent", spawn.step, spawn.attempt))?;
     }
     Ok(())
 }
 
-/// One clearance: at most one request, one intent, one process; and each of them after a clearance that was not voided.
+/// The kind that says a command of that part was intended.
+fn intent_of(part: Part) -> &'static str {
+    match part {
+        Part::Step => "RunIntended",
+        Part::Rollback => "RollbackIntended",
+        Part::Preview => "StepArmed",
+    }
+}
+
+/// A step is left out by the lead and one shadow, who both said so, and nothing happens to it any more.
+fn invariant_06_skipped_by_two(e: &Evidence, index: usize, line: &Line) -> Result<(), String> {
+    if let Event::StepSkipped { step, agreed, .. } = &line.event {
+        let lead = e.lead(index);
+        let shadow = |who: &Principal| *who != lead && e.plan.crew.shadow.contains(who);
+        let two = (line.by == lead && shadow(agreed)) || (*agreed == lead && shadow(&line.by));
+        ensure(two, || format!("{step} was skipped by {agreed} and {}, and {lead} leads", line.by))?;
+        let half =
+            |line: &Line| matches!(&line.event, Event::SkipAgreed { step: s, .. } if s == step && line.by == *agreed);
+        ensure(e.last(index, half).is_some(), || format!("{agreed} never agreed to skip {step}"))?;
+    } else if let Some(step) = step_of(&line.event) {
+        let skipped = e.last(index, |line| matches!(&line.event, Event::StepSkipped { step: s, .. } if s == step));
+        ensure(skipped.is_none(), || format!("{} of {step}, which was skipped", line.event.kind()))?;
+    }
+    Ok(())
+}
+
+/// One clearance: at most one request, one intent, one process; and each of them after a clearance that was not voided. A
+/// rollback follows a run of its attempt that ended badly and nobody has settled, one process for each intent; the plan
+/// starts it by itself once, after an exit code or a turn to the worse, never after a restart.
 pub fn invariant_06_runs_once(e: &Evidence, new: &New) -> Result<(), String> {
     for (index, line) in e.new_lines(new) {
-        if !matches!(line.event, Event::RunRequested { .. } | Event::RunIntended { .. } | Event::RunStarted { .. }) {
+        invariant_06_skipped_by_two(e, index, line)?;
+        if let Event::RollbackIntended { step, attempt, automatic, .. } = &line.event {
+            rolls_back_rightly(e, index, step, *attempt, *automatic)?;
+        }
+        let of_step = matches!(line.event, Event::RunStarted { part: Part::Step, .. });
+        if !of_step && !matches!(line.event, Event::RunRequested { .. } | Event::RunIntended { .. }) {
             continue;
         }
         let (Some(step), Some(attempt)) = (step_of(&line.event), attempt_of(&line.event)) else { continue };
-        let times = e.count(index + 1, line.event.kind(), step, attempt);
+        let same = |other: &&Line| {
+            let rollback = matches!(other.event, Event::RunStarted { part: Part::Rollback, .. });
+            other.event.kind() == line.event.kind() && !rollback && about(other) == about(line)
+        };
+        let times = e.lines[..=index].iter().filter(same).count();
         ensure(times == 1, || format!("{} of {step} attempt {attempt} stands {times} times", line.event.kind()))?;
         let cleared = e.of(index, "StepCleared", step, attempt).is_some();
         let voided = e.of(index, "StepVoided", step, attempt).is_some();
         ensure(cleared && !voided, || format!("{} of {step}: cleared {cleared}, voided {voided}", line.event.kind()))?;
     }
     for spawn in &e.spawns[new.spawns.clone()] {
-        let times = e.spawns.iter().filter(|s| s.step == spawn.step && s.attempt == spawn.attempt).count();
-        ensure(times == 1, || format!("{} attempt {} was spawned {times} times", spawn.step, spawn.attempt))?;
+        let same = |s: &&Spawn| (&s.step, s.attempt, s.part) == (&spawn.step, spawn.attempt, spawn.part);
+        let times = e.spawns.iter().filter(same).count();
+        let most = e.count(e.lines.len(), intent_of(spawn.part), &spawn.step, spawn.attempt);
+        let most = if spawn.part == Part::Step { 1 } else { most };
+        ensure(times <= most, || format!("{} attempt {} was spawned {times} times", spawn.step, spawn.attempt))?;
     }
     Ok(())
+}
+
+fn about(line: &Line) -> (Option<&StepId>, Option<u32>) {
+    (step_of(&line.event), attempt_of(&line.event))
+}
+
+fn rolls_back_rightly(e: &Evidence, index: usize, step: &StepId, attempt: u32, automatic: bool) -> Result<(), String> {
+    let intent = e.of(index, "RunIntended", step, attempt).ok_or_else(|| format!("{step} is undone and never ran"))?;
+    let since = &e.lines[intent..index];
+    let settled = since.iter().any(|line| matches!(line.event, Event::Acknowledged { .. }));
+    ensure(!settled && e.step(step)?.rollback.is_some(), || format!("{step} is undone once it is settled"))?;
+    let last = since.iter().rfind(|line| {
+        let kind = line.event.kind();
+        matches!(kind, "RunEnded" | "VerifyEnded" | "RollbackEnded" | "OutcomeUnknown" | "RollbackIntended")
+    });
+    let ended_badly = match last.map(|line| &line.event) {
+        Some(Event::RunEnded { end, .. } | Event::RollbackEnded { end, .. }) => !end.is_success(),
+        Some(Event::VerifyEnded { verdict, .. }) => !matches!(verdict, Verdict::Better | Verdict::Same),
+        Some(Event::OutcomeUnknown { .. }) => true,
+        _ => false,
+    };
+    ensure(ended_badly, || format!("{step} is undone after {last:?}"))?;
+    if !automatic {
+        return Ok(());
+    }
+    let away = since.iter().any(|line| matches!(line.event, Event::Recovered { .. } | Event::RollbackIntended { .. }));
+    let called_for = match last.map(|line| &line.event) {
+        Some(Event::RunEnded { end: RunEnd::Exited { code }, .. }) => *code != 0,
+        Some(Event::VerifyEnded { verdict, part: Part::Step, .. }) => *verdict == Verdict::Worse,
+        _ => false,
+    };
+    let asked = e.step(step)?.rollback.as_ref().is_some_and(|rollback| rollback.automatic);
+    ensure(called_for && asked && !away, || format!("{step} is undone by itself after {last:?}"))
 }
 
 /// No `RunIntended` (nor a check, a clearance, a request) while the line is stopped by the rule of release; and lines say
@@ -202,7 +332,16 @@ pub fn invariant_07_andon(e: &Evidence, new: &New) -> Result<(), String> {
             | Event::StepCleared { .. }
             | Event::StepArmed { .. } => {
                 ensure(e.pulled(index).is_none(), || format!("{} while the andon is pulled", line.event.kind()))?;
-                ensure(!e.held(index), || format!("{} while the line is held", line.event.kind()))?;
+                // Arming, and going on once the glass is broken, is what a lead may do then whom the plan lets.
+                let (step, attempt) = (step_of(&line.event), attempt_of(&line.event));
+                let glass = match &line.event {
+                    Event::StepArmed { .. } => e.plan.break_glass.contains(&line.by),
+                    _ => step.zip(attempt).is_some_and(|(step, attempt)| e.glass(index, step, attempt)),
+                };
+                ensure(glass || !e.held(index), || format!("{} while the line is held", line.event.kind()))?;
+            }
+            Event::RollbackIntended { automatic: true, .. } => {
+                ensure(e.pulled(index).is_none(), || "undone by itself while the andon is pulled".into())?;
             }
             Event::AndonReleased { freed, .. } => {
                 let pulled = e.pulled(index + 1);
@@ -212,11 +351,14 @@ pub fn invariant_07_andon(e: &Evidence, new: &New) -> Result<(), String> {
         }
     }
     for output in e.outputs[new.outputs.clone()].iter().filter(|output| !output.cut) {
-        let stopped = output
-            .lines
-            .clone()
-            .any(|i| matches!(e.lines[i].event, Event::AndonPulled { .. } | Event::LineHeld { .. }));
-        ensure(!stopped || e.open_before(output.lines.end).is_none(), || "something is armed past an andon".into())?;
+        let stops = |i: &usize| matches!(e.lines[*i].event, Event::AndonPulled { .. } | Event::LineHeld { .. });
+        let Some(stopped) = output.lines.clone().rfind(stops) else { continue };
+        let pulled = e.pulled(output.lines.end).is_some();
+        // Under the hub's own hold a lead who may break the glass goes on, and may arm anew.
+        let open = e.open_before(output.lines.end).filter(|(step, attempt, armed)| {
+            pulled || (*armed < stopped && !e.glass(output.lines.end, step, *attempt))
+        });
+        ensure(open.is_none(), || "something is armed past an andon".into())?;
     }
     Ok(())
 }
@@ -245,17 +387,19 @@ pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), Stri
             (kind, step_of(&line.event))
         {
             let step = e.step(step)?;
-            let unknown = step.gates.iter().find(|gate| e.reads(index, &gate.watch, line.at) == Status::Unknown);
+            let attempt = attempt_of(&line.event).unwrap_or(0);
+            let waived = |gate: &&Gate| e.passes(index, (step, attempt), gate, Status::Unknown);
+            let unknown =
+                step.gates.iter().find(|gate| e.reads(index, &gate.watch, line.at) == Status::Unknown && !waived(gate));
             ensure(unknown.is_none(), || format!("{kind} of {}, though {unknown:?} is unknown", step.id))?;
         }
-        if let Event::VerifyEnded { step, attempt, verdict: Verdict::Better | Verdict::Same, .. } = &line.event {
-            let run = e.lines[..index].iter().rposition(
-                |line| matches!(&line.event, Event::RunEnded { step: s, attempt: a, .. } if s == step && a == attempt),
-            );
+        if let Event::VerifyEnded { step, attempt, part, verdict: Verdict::Better | Verdict::Same, .. } = &line.event {
+            let ended = if part.is_step() { "RunEnded" } else { "RollbackEnded" };
+            let run = e.of(index, ended, step, *attempt);
             let since = &e.lines[run.ok_or_else(|| format!("{step} was verified and never ended"))?..index];
             let away = since.iter().any(|line| matches!(line.event, Event::Recovered { .. }));
             ensure(!away, || format!("{step} is well though the hub was away"))?;
-            for watched in e.step(step)?.verify.iter().flat_map(|verify| &verify.watches) {
+            for watched in e.step(step)?.verify_of(*part).into_iter().flat_map(|verify| &verify.watches) {
                 let read = since
                     .iter()
                     .any(|line| matches!(&line.event, Event::ReadingTaken { watch, .. } if *watch == watched.watch));
@@ -346,12 +490,22 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
                 step_of(&line.event) == Some(step)
                     && matches!(
                         line.event,
-                        Event::RunEnded { .. } | Event::Acknowledged { .. } | Event::StepArmed { .. }
+                        Event::RunEnded { .. }
+                            | Event::VerifyStarted { .. }
+                            | Event::VerifyEnded { .. }
+                            | Event::RollbackIntended { .. }
+                            | Event::Acknowledged { .. }
+                            | Event::StepArmed { .. }
+                            | Event::StepSkipped { .. }
                     )
             });
             last.is_some_and(|last| match &e.lines[last].event {
-                Event::RunEnded { end, .. } => end.is_success(),
+                Event::RunEnded { end, .. } => end.is_success() && e.step(step).is_ok_and(|step| step.verify.is_none()),
+                Event::VerifyEnded { verdict, part: Part::Step, .. } => {
+                    matches!(verdict, Verdict::Better | Verdict::Same)
+                }
                 Event::Acknowledged { outcome, .. } => *outcome == crate::event::Settled::Done,
+                Event::StepSkipped { .. } => true,
                 _ => false,
             })
         };
@@ -367,21 +521,25 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
 
 /// After `Recovered` nothing is open and nothing is live any more: open attempts are voided, runs without an end are
 /// unknown. No process comes from an intent of an earlier life, and while one may still be alive nothing is settled or armed.
+/// Nobody outside is told of what is not on disk, nothing counts as told twice, and no restart forgets what is due.
 pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
+    told_outside(e, new)?;
     for output in e.outputs[new.outputs.clone()].iter().filter(|output| output.kind == Kind::Recover && !output.cut) {
         let end = output.lines.end;
         let open = e.open_before(end).map(|(step, ..)| step);
         ensure(open.is_none(), || format!("{open:?} is open after a restart"))?;
-        let intents = e.lines[..end].iter().enumerate().filter(|(_, line)| line.event.kind() == "RunIntended");
-        for (_, line) in intents {
+        let intents = e.lines[..end].iter().enumerate();
+        for (at, line) in intents.filter(|(_, line)| matches!(line.event.kind(), "RunIntended" | "RollbackIntended")) {
             let (Some(step), Some(attempt)) = (step_of(&line.event), attempt_of(&line.event)) else { continue };
-            let over = ["RunEnded", "OutcomeUnknown"].iter().any(|kind| e.of(end, kind, step, attempt).is_some());
+            let ended = if line.event.kind() == "RunIntended" { "RunEnded" } else { "RollbackEnded" };
+            let later = |kind| e.of(end, kind, step, attempt).is_some_and(|over| over > at);
+            let over = later(ended) || later("OutcomeUnknown");
             ensure(over, || format!("{step} attempt {attempt} was intended in an earlier life and is not unknown"))?;
         }
     }
     let life = |index: usize| e.outputs.iter().find(|output| output.lines.contains(&index)).map(|output| output.life);
     for spawn in &e.spawns[new.spawns.clone()] {
-        let intent = e.of(e.lines.len(), "RunIntended", &spawn.step, spawn.attempt);
+        let intent = e.of(e.lines.len(), intent_of(spawn.part), &spawn.step, spawn.attempt);
         let of = intent.and_then(life);
         ensure(of.is_none_or(|of| of == spawn.life), || {
             format!("{} was spawned in life {} from an intent of life {of:?}", spawn.step, spawn.life)
@@ -407,15 +565,54 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
             let moved = e.last(index, of).is_none_or(|before| e.last(index, purged).is_some_and(|at| at > before));
             ensure(moved, || format!("the anchor of {watch} moved, and nothing was purged"))?;
         }
-        if matches!(line.event, Event::StepArmed { .. } | Event::Acknowledged { .. }) {
+        if matches!(line.event, Event::StepArmed { .. } | Event::Acknowledged { .. } | Event::RollbackIntended { .. }) {
             let lost = e.last(index, |line| matches!(line.event, Event::OutcomeUnknown { still_running: true, .. }));
             if let Some(lost) = lost {
                 let (Some(step), Some(attempt)) = (step_of(&e.lines[lost].event), attempt_of(&e.lines[lost].event))
                 else {
                     continue;
                 };
-                let gone = e.of(index, "ProcessGone", step, attempt).is_some();
+                let gone = e.of(index, "ProcessGone", step, attempt).is_some_and(|gone| gone > lost);
                 ensure(gone, || format!("{} while the process of {step} may be alive", line.event.kind()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn told_outside(e: &Evidence, new: &New) -> Result<(), String> {
+    let of = |event: &Event| match event {
+        Event::Notified { notify, of, .. } => Some((*notify, vec![*of])),
+        Event::NotifyFailed { notify, of, .. } => Some((*notify, of.clone())),
+        _ => None,
+    };
+    let over = |before: usize, place: u32, seq: u64| {
+        let lines = e.lines[..before].iter().filter_map(|line| of(&line.event));
+        lines.filter(|(notify, of)| *notify == place && of.contains(&seq)).count()
+    };
+    for (index, line) in e.new_lines(new) {
+        for (place, seq) in
+            of(&line.event).into_iter().flat_map(|(place, of)| of.into_iter().map(move |of| (place, of)))
+        {
+            ensure(seq < line.seq, || {
+                format!("place {place} was told of line {seq}, which line {} precedes", line.seq)
+            })?;
+            ensure(over(index, place, seq) == 0, || format!("place {place} was told of line {seq} twice"))?;
+        }
+        // Kinds that are an occasion whatever came before them.
+        if !matches!(line.event, Event::Recovered { .. }) {
+            continue;
+        }
+        for (place, notify) in (1..).zip(&e.plan.notify) {
+            for due in e.lines[..index].iter().filter(|line| match &line.event {
+                Event::Recovered { .. } => notify.on.contains(&Occasion::Recovered),
+                Event::RunStarted { part: Part::Step, .. } => notify.on.contains(&Occasion::Running),
+                Event::RollbackIntended { .. } => notify.on.contains(&Occasion::RollingBack),
+                Event::OutcomeUnknown { .. } => notify.on.contains(&Occasion::Unknown),
+                _ => false,
+            }) {
+                let known = e.owed.contains(&(place, due.seq)) || over(index, place, due.seq) > 0;
+                ensure(known, || format!("line {} was to be told to place {place}, and is forgotten", due.seq))?;
             }
         }
     }

@@ -17,7 +17,7 @@ use replay::{Run, Start};
 use std::collections::BTreeMap;
 
 /// Runs of the normal test; `CROSSCHECK_RUNS` multiplies them.
-const RUNS: u64 = 300;
+const RUNS: u64 = 500;
 /// A run ends once its log is that long; by then most sessions have seen each of their steps.
 const LINES: usize = 200;
 const ACTIONS: usize = 400;
@@ -39,7 +39,7 @@ struct Flown {
 /// Draws and flies one run. Ends at the first thing broken; with `only`, at the first time that invariant is.
 fn fly(seed: u64, only: Option<u8>) -> Flown {
     let mut rng = Rng(seed);
-    let start = Start { about: String::new(), seed, plan: rng.below(3), keys: rng.below(5) as u8 };
+    let start = Start { about: String::new(), seed, plan: rng.below(actions::PLANS.len()), keys: rng.below(5) as u8 };
     let mut world = world::World::new(start.plan, start.keys);
     let (mut actions, mut broken) = (vec![], vec![]);
     while world.evidence.lines.len() < LINES && actions.len() < ACTIONS && !world.dead {
@@ -109,6 +109,16 @@ fn each_invariant_catches_its_broken_twin() {
     }
     told(format_args!("invariants: {caught} of {} broken twins caught", invariants::ALL.len()));
     assert_eq!(caught, 12);
+}
+
+/// The poll has no number of its own: that it holds what is critical is a part of the first invariant.
+#[test]
+fn a_poll_that_locks_nothing_is_caught() {
+    twin::set_broken(13);
+    let found = (0..many()).find_map(|seed| fly(seed, Some(1)).broken.into_iter().next());
+    twin::set_broken(0);
+    let (_, what) = found.expect("the twin without a poll is caught");
+    assert!(what.contains("the poll was not go"), "{what}");
 }
 
 #[test]

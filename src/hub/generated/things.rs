@@ -2,10 +2,13 @@
 
 use super::actions::{HOSTILE, VALUES};
 use super::world::World;
-use crate::event::{Anchor, Covers, FileSeen, GateSeen, Mark, Reading, Status};
+use crate::event::{
+    Anchor, CommandSeen, Covers, FieldSeen, FileSeen, GateSeen, Mark, PreviewSeen, Reading, RollbackSeen, Status,
+};
 use crate::hash::Hash;
 use crate::name::{StepId, WatchId};
-use crate::session::Session;
+use crate::plan::Step;
+use crate::session::{Session, Unfrozen};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl World {
@@ -23,12 +26,16 @@ impl World {
     }
 
     /// What would run if it ran now.
-    pub fn freeze(&self, id: &StepId, attempt: u32) -> Result<Covers, String> {
-        let plan = &self.evidence.plan;
-        let step = plan.step(id).ok_or("no such step")?;
+    pub fn freeze(&self, id: &StepId, attempt: u32) -> Result<Covers, Unfrozen> {
+        let step = self.session().plan.step(id).ok_or_else(|| "no such step".to_owned())?;
+        self.freeze_step(step, attempt)
+    }
+
+    pub fn freeze_step(&self, step: &Step, attempt: u32) -> Result<Covers, Unfrozen> {
+        let (id, session) = (&step.id, self.session());
         let version = self.versions.get(id).copied().unwrap_or(0);
         if version == 9 {
-            return Err(format!("no file{}", HOSTILE[1]));
+            return Err(format!("no file{}", HOSTILE[1]).into());
         }
         let exe = FileSeen {
             path: format!("/bin/{id}"),
@@ -36,32 +43,55 @@ impl World {
             size: 1,
             text: Some(HOSTILE[usize::from(version) % HOSTILE.len()].into()),
         };
-        let seen = |watch: &WatchId| GateSeen { watch: watch.clone(), reading: self.reading(watch), age_ms: 0 };
+        let says = self.previews.get(id).copied().unwrap_or(0);
+        let preview = step.preview.as_ref().map(|preview| {
+            let output = format!("{}\n{} rows{}\n", HOSTILE[usize::from(says) % HOSTILE.len()], 1 + says, HOSTILE[1]);
+            PreviewSeen {
+                command: CommandSeen::bare(["./count"], exe.clone()),
+                expect: preview.expect.words(&session.params).unwrap_or_default(),
+                sha256: Hash::of(output.as_bytes()),
+                value: says.to_string(),
+                output,
+            }
+        });
+        if preview.is_some() && says == 9 {
+            return Err(Unfrozen::Preview(format!("it failed{}", HOSTILE[2])));
+        }
+        let undo = |rollback: &crate::plan::Rollback| {
+            let argv = rollback.command.run.argv(&BTreeMap::new()).map_err(|error| error.to_string())?;
+            let command = CommandSeen::bare(argv, FileSeen { path: format!("/bin/un{id}"), ..exe.clone() });
+            Ok::<_, String>(RollbackSeen { command, automatic: rollback.automatic, contain: rollback.contain.clone() })
+        };
+        let rollback = step.rollback.as_ref().map(undo).transpose()?;
+        let seen = |watch: &WatchId| GateSeen {
+            watch: watch.clone(),
+            reading: self.reading(watch),
+            age_ms: 0,
+            waived: self.session().waiver(id, watch, self.now).cloned(),
+        };
         Ok(Covers {
             step: id.clone(),
             attempt,
             title: step.title.clone(),
             class: step.class.word().into(),
             checks: step.checks,
-            argv: step.run.argv(&BTreeMap::new()).map_err(|error| error.to_string())?,
-            exe,
-            interpreter: None,
-            env: BTreeMap::from([("PATH".into(), "/bin".into())]),
-            secrets: BTreeMap::new(),
-            cwd: "/".into(),
-            folder: None,
-            stdin: None,
-            stdin_file: None,
-            sealed: false,
-            io: "pty".into(),
-            timeout_ms: None,
-            files: vec![],
-            host: "host".into(),
-            user: "user".into(),
-            plan: plan.digest,
+            command: CommandSeen {
+                env: BTreeMap::from([("PATH".into(), "/bin".into())]),
+                ..CommandSeen::bare(step.command.run.argv(&session.params).map_err(|error| error.to_string())?, exe)
+            },
+            rollback,
+            preview,
+            deviations: step.deviations.clone(),
+            params: step
+                .params()
+                .into_iter()
+                .filter_map(|name| Some((name.clone(), session.params.get(&name)?.clone())))
+                .collect(),
+            plan: session.plan.digest,
             gates: step.gates.iter().map(|gate| seen(&gate.watch)).collect(),
             words: BTreeMap::new(),
             point_of_no_return: step.point_of_no_return,
+            readback: FieldSeen::all(step.fields(&self.session().params)?),
             require_touch: step.require_touch,
         })
     }

@@ -6,10 +6,11 @@ use super::clients::Clients;
 use super::evidence::{Evidence, Kind, New, Output, Spawn};
 use super::{invariants, things};
 use crate::clock::At;
-use crate::event::{Covers, Event, Process, RunEnd, Status};
+use crate::event::{Covers, Event, Part, Process, RunEnd, Status};
 use crate::hash::Hash;
 use crate::hub::sequencer::{Numbered, Sequencer};
 use crate::name::{Principal, StepId, WatchId};
+use crate::plan::{Plan, Step};
 use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Request, Session, twin};
 use crate::transcript::record::{Head, Line};
@@ -19,10 +20,12 @@ use std::time::Duration;
 /// What the hub has begun and not finished; gone with it when it dies.
 #[derive(Debug, Default)]
 pub struct Jobs {
-    pub freezes: Vec<(Principal, StepId, u32)>,
+    pub freezes: Vec<(Principal, Request, Step)>,
     /// Readings that a `RunRequested` asked for: watch, its number, when the reading began.
     pub asked: Vec<(WatchId, u64, At)>,
     pub rechecks: Vec<(StepId, u32)>,
+    /// Rollbacks whose bytes are to be looked at once more.
+    pub rollbacks: Vec<(StepId, u32)>,
     /// Facts about a spawn that the sequencer has not heard yet.
     pub starts: Vec<Fact>,
 }
@@ -32,6 +35,7 @@ pub struct Jobs {
 pub struct Proc {
     pub step: StepId,
     pub attempt: u32,
+    pub part: Part,
     pub pid: u32,
     pub interrupted: bool,
     pub end: Option<RunEnd>,
@@ -54,6 +58,8 @@ pub struct World {
     /// Set where the durable lines cannot be read back: the run is over.
     pub dead: bool,
     pub versions: BTreeMap<StepId, u8>,
+    /// What previews say.
+    pub previews: BTreeMap<StepId, u8>,
     broken_spawn: bool,
     keys: BTreeMap<Principal, String>,
     next: u64,
@@ -66,6 +72,8 @@ impl World {
     /// A session that just opened. `keys`: 0 everyone has their own, 1 two shadows share one, 2 a shadow has the lead's.
     pub fn new(plan: usize, keys: u8) -> World {
         let text = PLANS[plan % PLANS.len()];
+        let plan = Plan::parse("generated", text).expect("the plans of generated runs parse");
+        let params = plan.params(&BTreeMap::new()).expect("defaults match");
         let at = At::from_micros(1_795_219_200_000_000);
         let opened = Event::SessionOpened {
             session: "generated".into(),
@@ -73,7 +81,7 @@ impl World {
             environment: HOSTILE[1].into(),
             plan: text.into(),
             plan_digest: Hash::of(text.as_bytes()),
-            params: BTreeMap::new(),
+            params,
             host: "host".into(),
             user: "user".into(),
             folder: "/".into(),
@@ -95,6 +103,7 @@ impl World {
             gates: plan.watches.iter().map(|watch| (watch.id.clone(), (Status::Ok, 0, 0))).collect(),
             keys: people.iter().map(|who| (who.clone(), format!("SHA256:{}", shared(who.as_str())))).collect(),
             evidence: Evidence {
+                typed: BTreeMap::new(),
                 plan,
                 bytes: vec![],
                 lines: vec![],
@@ -102,6 +111,7 @@ impl World {
                 spawns: vec![],
                 granted: BTreeMap::new(),
                 told: vec![],
+                owed: Default::default(),
                 unequal: vec![],
             },
             clients: Clients::default(),
@@ -113,6 +123,7 @@ impl World {
             life: 1,
             dead: false,
             versions: BTreeMap::new(),
+            previews: BTreeMap::new(),
             broken_spawn: false,
             next: 1,
             checked: nothing,
@@ -141,6 +152,9 @@ impl World {
             }
             Action::Edit { step, version } => {
                 self.versions.insert(step.clone(), *version);
+            }
+            Action::Say { step, version } => {
+                self.previews.insert(step.clone(), *version);
             }
             Action::BreakSpawn => self.broken_spawn = true,
             Action::Die { step, attempt, end } => {
@@ -177,7 +191,7 @@ impl World {
                 decided.iter().flat_map(|(_, lines, _)| lines).map(|n| n.line.event.clone()).collect();
             for event in intents {
                 if let Event::RunIntended { step, attempt } = event {
-                    self.spawn(&step, attempt);
+                    self.spawn(&step, attempt, Part::Step);
                 }
             }
         }
@@ -253,10 +267,10 @@ impl World {
             decided.push((kind, self.ask(who, request, None), None));
         }
         if matches!(input, Input::Froze) && !self.jobs.freezes.is_empty() {
-            let (who, step, attempt) = self.jobs.freezes.remove(0);
-            if let Ok(covers) = self.freeze(&step, attempt) {
-                let arm = Request::Arm { step, covers: None };
-                decided.push((Kind::Ask, self.ask(&who, &arm, Some(covers)), None));
+            let (who, request, step) = self.jobs.freezes.remove(0);
+            let attempt = self.session().steps.get(&step.id).map_or(1, |state| state.attempt + 1);
+            if let Ok(covers) = self.freeze_step(&step, attempt) {
+                decided.push((Kind::Ask, self.ask(&who, &request, Some(covers)), None));
             }
         }
         let besides = before.and_then(|before| things::besides_presence(before, self.session().clone()));
@@ -276,23 +290,28 @@ impl World {
             *digest = armed;
         }
         let frozen = covers.is_some();
-        if let Request::Arm { covers: slot, .. } = &mut request {
+        if let Request::Arm { covers: slot, .. } | Request::AdHoc { covers: slot, .. } = &mut request {
             *slot = covers.map(Box::new);
         }
         let answer = self.sequencer.request(self.now, &author, &request).expect("events are plain data");
         if let Some(refusal) = &answer.refusal {
             self.evidence.told.push(refusal.to_string());
-        } else if let Request::Arm { step, .. } = &request
-            && !frozen
-        {
-            let attempt = self.session().steps[step].attempt + 1;
-            self.jobs.freezes.push((who.clone(), step.clone(), attempt));
+        } else if let (Some(step), false) = (self.to_freeze(who, &request), frozen) {
+            self.jobs.freezes.push((who.clone(), request, step));
         } else if let Request::Check { digest, .. } = request
             && let Some(checked) = answer.lines.iter().find(|n| matches!(n.line.event, Event::CrossChecked { .. }))
         {
             self.evidence.granted.insert(checked.line.seq, digest);
         }
         answer.lines
+    }
+
+    fn to_freeze(&self, who: &Principal, request: &Request) -> Option<Step> {
+        match request {
+            Request::Arm { step, .. } => self.session().plan.step(step).cloned(),
+            Request::AdHoc { run, why, .. } => crate::session::adhoc(self.session(), who, run, why).ok(),
+            _ => None,
+        }
     }
 
     fn facts(&mut self, input: &Input) -> Vec<Fact> {
@@ -331,26 +350,46 @@ impl World {
                 let fact = Fact::Rechecked { step, attempt, now };
                 if *again { vec![fact.clone(), fact] } else { vec![fact] }
             }
+            Input::Undone => {
+                if self.jobs.rollbacks.is_empty() {
+                    return vec![];
+                }
+                let (step, attempt) = self.jobs.rollbacks.remove(0);
+                self.undo(&step, attempt);
+                vec![]
+            }
             Input::Started if self.jobs.starts.is_empty() => vec![],
             Input::Started => vec![self.jobs.starts.remove(0)],
             Input::Output { bytes } => {
                 let Some(proc) = self.procs.iter_mut().rev().find(|proc| proc.end.is_none()) else { return vec![] };
                 let offset = proc.printed;
                 proc.printed += u64::from(*bytes);
-                let (step, attempt) = (proc.step.clone(), proc.attempt);
-                vec![Fact::Output { step, attempt, offset, length: *bytes, hash: Hash::ZERO }]
+                let (step, attempt, part) = (proc.step.clone(), proc.attempt, proc.part);
+                vec![Fact::Output { step, attempt, part, offset, length: *bytes, hash: Hash::ZERO }]
             }
             Input::Reaped { step, attempt, end } => {
-                let mut procs = self.procs.iter_mut();
+                // The latest of them: a rollback comes after the run it undoes.
+                let mut procs = self.procs.iter_mut().rev();
                 let Some(proc) = procs.find(|p| p.step == *step && p.attempt == *attempt) else { return vec![] };
                 proc.end = proc.end.take().or_else(|| end.clone());
-                let end = proc.end.clone();
-                end.map(|end| Fact::Ended { step: step.clone(), attempt: *attempt, end }).into_iter().collect()
+                let (part, end) = (proc.part, proc.end.clone());
+                end.map(|end| Fact::Ended { step: step.clone(), attempt: *attempt, part, end }).into_iter().collect()
             }
             Input::Gone { step, attempt } => {
                 let alive = |p: &Proc| p.step == *step && p.attempt == *attempt && p.end.is_none();
                 let gone = !self.procs.iter().any(alive);
                 gone.then(|| Fact::ProcessGone { step: step.clone(), attempt: *attempt }).into_iter().collect()
+            }
+            Input::Told { notify, fails } => {
+                // As the hub does: nothing is told of what is not on disk.
+                let durable = self.evidence.lines.len() as u64;
+                let due = self.session().due_for(*notify).map(|(seq, _)| seq).find(|seq| *seq <= durable);
+                let Some(of) = due else { return vec![] };
+                let (notify, tries, why) = (*notify, 1, HOSTILE[1].to_owned());
+                match fails {
+                    true => vec![Fact::NotTold { notify, of: vec![of], tries, why }],
+                    false => vec![Fact::Told { notify, of, tries }],
+                }
             }
             Input::Jumped { by_ms } => vec![Fact::ClockJumped { by_ms: *by_ms }],
             Input::Tick => vec![Fact::Tick],
@@ -374,6 +413,7 @@ impl World {
             }
             left -= lines.len().min(left);
             let lines = from..self.evidence.lines.len();
+            self.evidence.typed(lines.clone());
             self.evidence.outputs.push(Output { lines, kind, cut, life: self.life, besides });
             if cut {
                 return;
@@ -384,20 +424,21 @@ impl World {
     fn effect(&mut self, seq: u64, event: &Event) {
         match event {
             Event::RunRequested { step, .. } => {
-                let gates = self.evidence.plan.step(step).map(|step| step.gates.clone()).unwrap_or_default();
+                let gates = self.evidence.step(step).map(|step| step.gates.clone()).unwrap_or_default();
                 self.jobs.asked.extend(gates.into_iter().map(|gate| (gate.watch, seq, self.now)));
             }
             Event::RunIntended { .. } if twin::broken(5) => {}
             Event::RunIntended { step, attempt } => {
                 let (step, attempt) = (step.clone(), *attempt);
-                let why = match (self.session().line.is_stopped(), self.broken_spawn) {
+                let why = match (self.is_stopped_for(&step), self.broken_spawn) {
                     (true, _) => "the line was stopped",
                     (_, true) => "no such file",
-                    _ => return self.spawn(&step, attempt),
+                    _ => return self.spawn(&step, attempt, Part::Step),
                 };
                 self.broken_spawn = false;
-                self.jobs.starts.push(Fact::Ended { step, attempt, end: RunEnd::NotStarted { why: why.into() } });
+                self.not_started(step, attempt, Part::Step, why.to_owned());
             }
+            Event::RollbackIntended { step, attempt, .. } => self.jobs.rollbacks.push((step.clone(), *attempt)),
             Event::RunInterrupted { step, attempt, force } => {
                 let mut procs = self.procs.iter_mut();
                 if let Some(proc) = procs.find(|p| p.step == *step && p.attempt == *attempt && p.end.is_none()) {
@@ -411,16 +452,46 @@ impl World {
         }
     }
 
-    fn spawn(&mut self, step: &StepId, attempt: u32) {
+    fn is_stopped_for(&self, step: &StepId) -> bool {
+        let armed = self.session().steps.get(step).and_then(|state| state.armed.as_ref());
+        armed.map_or(self.session().line.is_stopped(), |armed| self.session().is_stopped_for(armed))
+    }
+
+    fn not_started(&mut self, step: StepId, attempt: u32, part: Part, why: String) {
+        self.jobs.starts.push(Fact::Ended { step, attempt, part, end: RunEnd::NotStarted { why } });
+    }
+
+    /// The intent to undo a step is durable: its bytes are looked at once more, then its process is.
+    fn undo(&mut self, step: &StepId, attempt: u32) {
+        let state = &self.session().steps[step];
+        let checked = state.armed.as_ref().and_then(|armed| armed.covers.covers().rollback.clone());
+        let stopped = !self.session().line.pulled.is_empty() && !state.by_hand;
+        let changed = match (self.freeze(step, attempt), checked) {
+            (Ok(now), Some(checked)) => now.rollback.and_then(|now| checked.command.difference(&now.command)),
+            (Err(why), _) => Some(why.to_string()),
+            (Ok(_), None) => Some("nothing was checked".to_owned()),
+        };
+        let why = match (stopped, self.broken_spawn, changed) {
+            (true, ..) => "the line was stopped".to_owned(),
+            (_, true, _) => "no such file".to_owned(),
+            (_, _, Some(what)) if !twin::broken(2) => what,
+            _ => return self.spawn(step, attempt, Part::Rollback),
+        };
+        self.broken_spawn = false;
+        self.not_started(step.clone(), attempt, Part::Rollback, why);
+    }
+
+    fn spawn(&mut self, step: &StepId, attempt: u32, part: Part) {
         let Ok(ran) = self.freeze(step, attempt) else { return };
         let durable = self.evidence.lines.len();
+        let printed = self.session().steps[step].run_of(part).map_or(0, |run| run.output_bytes);
         self.next += 1;
         let pid = u32::try_from(self.next).unwrap_or(u32::MAX);
         let step = step.clone();
-        self.evidence.spawns.push(Spawn { step: step.clone(), attempt, ran, durable, life: self.life });
-        self.procs.push(Proc { step: step.clone(), attempt, pid, interrupted: false, end: None, printed: 0 });
+        self.evidence.spawns.push(Spawn { step: step.clone(), attempt, part, ran, durable, life: self.life });
+        self.procs.push(Proc { step: step.clone(), attempt, part, pid, interrupted: false, end: None, printed });
         let process = Process { pid, start_time: self.next, boot_id: "boot".into() };
-        self.jobs.starts.push(Fact::Started { step, attempt, process, cols: 80, rows: 24 });
+        self.jobs.starts.push(Fact::Started { step, attempt, part, process, cols: 80, rows: 24 });
     }
 
     /// A starting step whose gates are all read anew is frozen once more.
@@ -452,12 +523,17 @@ impl World {
         self.clients.lose_hub();
         // Recorded or not: a command leaves its number where the next hub looks, before it does anything.
         let alive = session.live_step().and_then(|(step, state)| {
-            let ours = |p: &&Proc| p.step == step.id && p.attempt == state.attempt && p.end.is_none();
-            let recorded = state.run.as_ref().and_then(|run| run.process.clone());
+            let part = state.phase.part();
+            let ours = |p: &&Proc| p.step == step.id && p.attempt == state.attempt && p.part == part && p.end.is_none();
+            let recorded = state.run_of(part).and_then(|run| run.process.clone());
             let found = |p: &Proc| Process { pid: p.pid, start_time: 0, boot_id: "boot".into() };
             self.procs.iter().find(ours).map(|p| recorded.unwrap_or_else(|| found(p)))
         });
         self.sequencer = Sequencer::resume(session, head);
+        let places = 1..=self.evidence.plan.notify.len() as u32;
+        let session = self.sequencer.session();
+        self.evidence.owed =
+            places.flat_map(|place| session.due_for(place).map(move |(seq, _)| (place, seq))).collect();
         let note = HOSTILE[torn_bytes as usize % HOSTILE.len()].to_owned();
         let fact = Fact::Recovered { version: "0".into(), torn_bytes, note, alive };
         let lines = self.sequencer.observe(self.now, &fact).expect("events are plain data");

@@ -140,6 +140,28 @@ async fn whatever_hangs_ends_by_the_limit() {
     }
 }
 
+/// A name server that says nothing: the page was never asked, so it is not the one that is silent.
+#[tokio::test]
+async fn a_name_that_nobody_answers_for_is_told_apart_from_a_silent_page() {
+    use reqwest::dns::{Name, Resolve, Resolving};
+    struct Silent;
+    impl Resolve for Silent {
+        fn resolve(&self, name: Name) -> Resolving {
+            Box::pin(async move {
+                let _asked = web::Asked::begin(name.as_str());
+                std::future::pending().await
+            })
+        }
+    }
+    let client = || reqwest::Client::builder().dns_resolver(Silent).no_proxy().build().unwrap();
+    let url = "http://unanswered.invalid/";
+    let reading = Http::with(client(), &page(url), &Params::new()).unwrap().read(Duration::from_millis(200)).await;
+    assert_eq!((reading.status, reading.value), (Status::Unknown, None));
+    assert_eq!(reading.why, "no answer: nobody says within 0.2 s where the name unanswered.invalid leads");
+    // Once nobody waits for it any more it is not held against the next one.
+    assert!(read(page(url)).await.why.starts_with("no answer: the name unanswered.invalid does not resolve: "));
+}
+
 #[tokio::test]
 async fn a_slow_answer_fails() {
     let url = served(|mut stream| async move {

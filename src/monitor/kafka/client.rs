@@ -26,6 +26,14 @@ const EVENTS_MAX: usize = 1000;
 /// An event that the client handles by itself looks like an empty queue, so a few of these in a row mean empty.
 const EMPTY: usize = 16;
 
+/// What is complained when every broker is gone. librdkafka counts them in a way of its own ("6/6 brokers" of three).
+const NOBODY: &str = "no broker can be reached";
+
+/// Of a complaint and the one before it, the one that says more: that nobody can be reached follows every real cause.
+pub(super) fn telling(new: Option<String>, before: Option<String>) -> Option<String> {
+    new.filter(|new| before.is_none() || new != NOBODY).or(before)
+}
+
 /// Keeps the last complaint instead of printing it.
 #[derive(Default)]
 pub(super) struct Listener(Mutex<Option<String>>);
@@ -42,12 +50,14 @@ impl ClientContext for Listener {
         tracing::debug!(target: "librdkafka", facility, message);
     }
     fn error(&self, error: KafkaError, reason: &str) {
-        // "All brokers are down" follows every real cause and says less than it.
-        let last = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        let text = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => NOBODY.to_owned(),
+            _ if reason.is_empty() => short(&error),
+            _ => reason.to_owned(),
+        };
         let mut kept = self.kept();
-        if !last || kept.is_none() {
-            *kept = Some(if reason.is_empty() { error.to_string() } else { reason.to_owned() });
-        }
+        let before = kept.take();
+        *kept = telling(Some(text), before);
     }
 }
 impl ConsumerContext for Listener {}
@@ -260,9 +270,16 @@ fn known<T>(offset: i64, fact: impl Fn(u64) -> T) -> Fact<T> {
     }
 }
 
-/// The broker's words without the call's name, which says nothing to whoever reads the panel.
+/// The broker's words without the call's name, which says nothing to whoever reads the panel; and plain words for the two
+/// that an outage brings up in every row.
 pub(super) fn short(error: &KafkaError) -> String {
-    match error.rdkafka_error_code() {
+    let code = match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        error => error.rdkafka_error_code(),
+    };
+    match code {
+        Some(RDKafkaErrorCode::OperationTimedOut) => "no answer in time".to_owned(),
+        Some(RDKafkaErrorCode::BrokerTransportFailure) => "no connection".to_owned(),
         Some(code) => code.to_string(),
         None => error.to_string(),
     }

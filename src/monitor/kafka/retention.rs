@@ -115,9 +115,9 @@ impl Retention {
             },
         };
         let mut reading = self.look(&mut sources, deadline);
-        let told = sources.offsets.complaint().or(sources.log.complaint());
+        let told = client::telling(sources.offsets.complaint(), sources.log.complaint());
         self.sources = Some(sources);
-        self.complaint = told.or(self.complaint.take()).filter(|_| reading.status == Status::Unknown);
+        self.complaint = client::telling(told, self.complaint.take()).filter(|_| reading.status == Status::Unknown);
         if let Some(why) = &self.complaint {
             reading.why += &format!(" ({})", excerpt(why, 160));
         }

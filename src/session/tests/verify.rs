@@ -1,37 +1,15 @@
 //! What a run did is held against what was before it.
 
 use super::*;
-use crate::event::Verdict;
+use crate::event::{Part, Verdict};
 use crate::session::steps::Phase;
 
-const VERIFIED: &str = r#"
-crosscheck = 1
-name = "test"
-environment = "test"
-[crew]
-lead = ["ana"]
-shadow = ["bo", "cy", "dan"]
-[[watch]]
-id = "api"
-kind = "tcp"
-address = "127.0.0.1:1"
-stale_after = "20s"
-[[step]]
-id = "drop"
-class = "irreversible"
-run = ["./drop"]
-gates = ["api"]
-verify = { watches = ["api"], for = "10s" }
-[[step]]
-id = "clean"
-run = ["./clean"]
-after = []
-"#;
+const VERIFY: &str = "verify = { watches = [\"api\"], for = \"10s\" }\n";
 
 impl Desk {
     /// Everyone is here, and the service has answered in about that many milliseconds for a while.
     fn verified(usual: f64) -> Desk {
-        let mut desk = Desk::open(VERIFIED, None);
+        let mut desk = Desk::open(&format!("{DROP}{VERIFY}{CLEAN}"), None);
         for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
             desk.join(name, name, connection);
         }
@@ -55,7 +33,7 @@ impl Desk {
         self.answer(Status::Ok, ms);
         assert_eq!(self.recheck(), ["RunIntended"]);
         self.spawned();
-        self.see(Fact::Ended { step: drop_step(), attempt: 1, end: RunEnd::Exited { code: 0 } })
+        self.see(Fact::Ended { step: drop_step(), attempt: 1, part: Part::Step, end: RunEnd::Exited { code: 0 } })
     }
     fn verdict(&self) -> Option<Verdict> {
         self.session.steps["drop"].run.as_ref().and_then(|run| run.verdict.as_ref()).map(|(verdict, _)| *verdict)

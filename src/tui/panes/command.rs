@@ -3,9 +3,11 @@
 use crate::clock::human;
 use crate::exec::{Color as EmulatedColor, Screen as Emulated, Size};
 use crate::plan::Step;
+use crate::session::readback::masked;
 use crate::session::steps::{Phase, StepState};
 use crate::tui::app::Pane;
 use crate::tui::canvas::{Look, lines, row, rule};
+use crate::tui::deviations;
 use crate::tui::facts;
 use crate::tui::text::{command_line, marked, wrap};
 use crate::tui::theme::Ink;
@@ -55,7 +57,7 @@ fn title(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'static>> 
     let time = facts::step_time(state, look.at()).map_or_else(String::new, |time| format!(" {}", human(time)));
     let running = if state.phase.is_live() { "" } else { " · not running" };
     let mut spans = vec![look.span(format!("{number} · "), Ink::Text), look.span(format!("{word}{time}"), ink)];
-    if state.run.as_ref().is_none_or(|run| run.ended.is_some()) {
+    if state.latest_run().is_none_or(|run| run.ended.is_some()) {
         spans.push(look.span(running, Ink::Dim));
     }
     spans
@@ -63,8 +65,11 @@ fn title(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'static>> 
 
 /// The command line, quoted and wrapped, parameters marked.
 pub fn command_lines(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
-    let (argv, _) = facts::argv(look.session(), step);
-    let values: Vec<String> = facts::params_used(look.session(), step).into_iter().map(|(_, value)| value).collect();
+    let (mut argv, _) = facts::argv(look.session(), step);
+    let mut values: Vec<String> =
+        facts::params_used(look.session(), step).into_iter().map(|(_, value)| value).collect();
+    let hidden = look.hidden(&step.id);
+    argv.iter_mut().chain(&mut values).for_each(|text| *text = masked(text, &hidden));
     let spans = marked(&command_line(&argv), &values, look.ink(Ink::Text), look.ink(Ink::Param));
     wrap(&spans, width, 2)
 }
@@ -73,13 +78,12 @@ fn digest_line(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'sta
     match &state.armed {
         Some(armed) => {
             let covers = armed.covers.covers();
-            let text = format!("{}@{} · digest {}", covers.user, covers.host, armed.digest().short());
+            let text = format!("{}@{} · digest {}", covers.command.user, covers.command.host, armed.digest().short());
             vec![look.span(text, Ink::Dim)]
         }
         None => {
-            let missing = facts::params_used(look.session(), step).into_iter().any(|(_, v)| v == "(no value yet)");
-            let text = if missing { "not armed; a parameter has no value" } else { "not armed; as planned" };
-            vec![look.span(text, Ink::Dim)]
+            let ink = if step.deviations.is_empty() { Ink::Dim } else { Ink::Changed };
+            vec![look.span(deviations::planned(look.session(), step), ink)]
         }
     }
 }
@@ -95,15 +99,17 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
         wrap(&[look.span(format!("{word}   "), ink), look.span(text, Ink::Text)], width, 3)
     };
     if state.phase.is_live() {
-        let process = state.run.as_ref().and_then(|run| run.process.as_ref());
+        let run = state.run_of(state.phase.part());
+        let process = run.and_then(|run| run.process.as_ref());
         let pid = process.map_or_else(String::new, |process| format!("process {}, ", process.pid));
-        let bytes = state.run.as_ref().map_or(0, |run| run.output_bytes);
-        let asked = state.run.as_ref().and_then(|run| run.interrupted.as_ref());
+        let bytes = run.map_or(0, |run| run.output_bytes);
+        let asked = run.and_then(|run| run.interrupted.as_ref());
         let asked = asked.map_or_else(String::new, |who| format!(", interrupted by {}", who.short()));
         let printed = crate::tui::text::value(bytes as f64, "B"); // a rounded number of bytes is all that is shown
-        return say("RUNS", Ink::Running, format!("{pid}{printed} printed{asked}"));
+        let what = if state.phase.part().is_step() { "RUNS" } else { "ROLLING BACK" };
+        return say(what, Ink::Running, format!("{pid}{printed} printed{asked}"));
     }
-    if state.phase == Phase::Verifying {
+    if state.phase.is_verifying() {
         return say("VERIFYING", Ink::Running, facts::verification(state, at).unwrap_or_default());
     }
     if state.phase == Phase::Starting {
@@ -134,7 +140,8 @@ fn output(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)> {
     let Some(id) = id else { return size };
     let state = session.steps.get(id);
     let back = look.app.scrolled(Pane::Command);
-    let mut left = vec![look.span(format!("output of {}", facts::numbered(session, id)), Ink::Dim)];
+    let of = if screen.is_none_or(|screen| screen.part.is_step()) { "" } else { "the rollback of " };
+    let mut left = vec![look.span(format!("output of {of}{}", facts::numbered(session, id)), Ink::Dim)];
     if let Some(state) = state.filter(|state| !state.phase.is_live())
         && let Some(result) = facts::run_result(state)
     {

@@ -1,7 +1,7 @@
 //! Pane 1: the steps in order, the current one opened up, the point of no return, and the current step's gates.
 
 use crate::clock::human;
-use crate::name::shown;
+use crate::name::{escaped, shown};
 use crate::plan::Step;
 use crate::session::steps::StepState;
 use crate::tui::app::Pane;
@@ -100,6 +100,9 @@ fn step_row(
     let planned = state.phase == crate::session::steps::Phase::Planned;
     let (class, class_ink) = facts::class(step.class);
     let mut right = vec![];
+    if !step.deviations.is_empty() {
+        right.push(look.span("≠ ", Ink::Changed));
+    }
     if planned {
         right.push(look.span(class, class_ink));
         if current {
@@ -141,6 +144,12 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
     if !class.is_empty() && state.phase != crate::session::steps::Phase::Planned {
         detail("class", vec![look.span(class, ink)]);
     }
+    if let Some(lock) = facts::poll_lock(look.session(), step).filter(|_| !state.phase.is_over()) {
+        detail("poll", vec![look.span(lock, Ink::Fail)]);
+    }
+    for deviation in &step.deviations {
+        detail("differs", vec![look.span(escaped(&deviation.to_string()), Ink::Changed)]);
+    }
     if !step.gates.is_empty() {
         detail("gates", gate_summary(look, step));
     }
@@ -179,7 +188,7 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
 pub fn gate_summary(look: &Look<'_>, step: &Step) -> Vec<Span<'static>> {
     let mut counts: Vec<(&'static str, Ink, usize)> = vec![];
     for gate in &step.gates {
-        let (_, word, ink) = facts::gate(look.session(), gate, look.at());
+        let (_, word, ink) = facts::gate(look.session(), &step.id, gate, look.at());
         match counts.iter_mut().find(|(known, _, _)| *known == word) {
             Some((_, _, count)) => *count += 1,
             None => counts.push((word, ink, 1)),
@@ -201,7 +210,7 @@ fn gate_table(look: &Look<'_>, buf: &mut Buffer, area: Rect, step: &Step) {
     let head = vec![look.span(format!("gates for {number}"), Ink::Dim)];
     row(buf, area, 0, head, vec![look.span("    value   age", Ink::Dim)]);
     for (gate, y) in step.gates.iter().zip(1..) {
-        let (sign, word, ink) = facts::gate(look.session(), gate, look.at());
+        let (sign, word, ink) = facts::gate(look.session(), &step.id, gate, look.at());
         let value = facts::watch_value(look.session(), &gate.watch, look.at());
         let left =
             vec![look.span(format!("  {sign} {} ", pad(word, 5)), ink), look.span(gate.watch.as_str(), Ink::Text)];

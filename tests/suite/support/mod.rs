@@ -4,6 +4,7 @@
 pub mod brokers;
 pub mod cases;
 pub mod faulty;
+pub mod hook;
 pub mod hostile;
 #[cfg(feature = "kafka")]
 pub mod kafka;

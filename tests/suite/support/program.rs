@@ -117,6 +117,17 @@ impl Stage {
         Hub { process: Process::start("hub", self.serve_command(args)), transcripts: self.path("transcripts") }
     }
 
+    /// Starts a hub that flies no plan, in this stage's folder, and waits until it wrote its links.
+    pub fn serve_without_plan(&self, args: &[&str]) -> Hub {
+        let mut command = program(&self.home("hub"));
+        command.arg("serve").args(args).current_dir(self.path(""));
+        command.arg("--transcripts").arg(self.path("transcripts"));
+        command.arg("--links-file").arg(self.path("links.json")).stdin(Stdio::null());
+        let hub = Hub { process: Process::start("hub", command), transcripts: self.path("transcripts") };
+        self.wait_for_links();
+        hub
+    }
+
     fn serve_command(&self, args: &[&str]) -> Command {
         let mut command = program(&self.home("hub"));
         command.arg("serve").arg(self.plan()).arg("--transcripts").arg(self.path("transcripts"));

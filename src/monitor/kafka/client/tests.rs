@@ -166,3 +166,29 @@ fn a_topic_of_thousands_of_partitions_is_read_whole() {
     assert_eq!((reading.status, reading.value), (Status::Ok, Some(0.0)), "{}", reading.why);
     assert!(reading.why.starts_with("lag 0 on 3000 partitions"), "{}", reading.why);
 }
+
+#[test]
+fn why_nobody_is_there_is_not_forgotten_over_that_nobody_is() {
+    let listener = Listener::default();
+    let down = |text: &str| listener.error(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), text);
+    down("6/6 brokers are down");
+    assert_eq!(listener.kept().take().as_deref(), Some(NOBODY));
+    listener.error(KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), "b:1: Connection refused");
+    down("6/6 brokers are down");
+    let said = listener.kept().take();
+    assert_eq!(said.as_deref(), Some("b:1: Connection refused"));
+    // In the cycles after it the client says only that.
+    down("6/6 brokers are down");
+    let kept = telling(listener.kept().take(), said);
+    assert_eq!(kept.as_deref(), Some("b:1: Connection refused"));
+    assert_eq!(telling(Some("b:1: timed out".into()), kept).as_deref(), Some("b:1: timed out"), "a new cause is told");
+    assert_eq!(telling(None, None), None);
+}
+
+#[test]
+fn an_outage_is_told_in_plain_words() {
+    let words = |code| [short(&KafkaError::MetadataFetch(code)), short(&KafkaError::AdminOp(code))];
+    assert_eq!(words(RDKafkaErrorCode::OperationTimedOut), ["no answer in time"; 2]);
+    assert_eq!(words(RDKafkaErrorCode::BrokerTransportFailure), ["no connection"; 2]);
+    assert!(words(RDKafkaErrorCode::GroupAuthorizationFailed).iter().all(|said| said.contains("authoriz")));
+}

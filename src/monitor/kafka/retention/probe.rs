@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// One call's share of a cycle.
 const CALL: Duration = Duration::from_millis(2500);
+/// librdkafka counts whole milliseconds, and nothing comes back in fewer.
+const LEAST: Duration = Duration::from_millis(5);
 
 /// See the module.
 pub(super) struct Log {
@@ -26,6 +28,8 @@ pub(super) struct Log {
     admin: AdminClient<DefaultClientContext>,
     runtime: tokio::runtime::Runtime,
     complaint: Option<String>,
+    /// The configuration was asked for and did not come: the client may wait for a broker that is gone.
+    astray: bool,
 }
 
 impl Log {
@@ -61,7 +65,7 @@ impl Log {
             .map_err(text)?;
         let admin = common.create().map_err(text)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|e| e.to_string())?;
-        Ok(Log { consumer, admin, runtime, complaint: None })
+        Ok(Log { consumer, admin, runtime, complaint: None, astray: false })
     }
 
     /// Reads until every partition has answered or the time is up.
@@ -134,8 +138,14 @@ impl LogSource for Log {
     }
 
     fn config(&mut self, topic: &str, deadline: Instant) -> Result<Config, String> {
-        let time = deadline.saturating_duration_since(Instant::now()).min(CALL);
-        if time < Duration::from_millis(5) {
+        let left = || deadline.saturating_duration_since(Instant::now()).min(CALL);
+        if self.astray && left() > LEAST {
+            // It asks the broker that it took for the controller, and learns of another one in minutes; or from this. Of
+            // every topic: asked about one of them it would make that.
+            let _ = self.admin.inner().fetch_metadata(None, left() / 2);
+        }
+        let time = left();
+        if time < LEAST {
             return Err("no time left in this cycle".into());
         }
         let options = AdminOptions::new().request_timeout(Some(time)).operation_timeout(Some(time));
@@ -144,6 +154,7 @@ impl LogSource for Log {
         // The client keeps time itself; a little more than that, in case it does not.
         let patience = time + Duration::from_millis(200);
         let answer = self.runtime.block_on(async { tokio::time::timeout(patience, asked).await });
+        self.astray = !matches!(answer, Ok(Ok(_)));
         let answers = answer.map_err(|_| "timed out".to_owned())?.map_err(|error| short(&error))?;
         let resource = answers.into_iter().next().ok_or("the answer is empty")?.map_err(|code| code.to_string())?;
         let value = |name: &str| {

@@ -1,0 +1,209 @@
+//! What the lead changes of the plan while it is flown: values of parameters, a step's command, a command of its own. Each
+//! such change voids what is armed, and marks the steps that differ from the plan (see [`crate::plan::Changes`]).
+//!
+//! Nothing changes while something runs or while a word on how it ended is owed: what runs, and what may have to undo it, was
+//! checked as it stood.
+
+use super::decide::{lead_only, nothing_pending, void_open};
+use super::request::{Refusal, TEXT_CHARS_MAX};
+use super::steps::{Phase, StepState};
+use super::{Session, WatchState};
+use crate::event::{Cause, Deviation, Event, Status};
+use crate::name::{Principal, StepId, WatchId, is_hidden};
+use crate::plan::{Changes, Params, Plan, Set, Step, Typed};
+use std::sync::Arc;
+
+/// More commands than this are no exception from a plan.
+const ADDED_MAX: usize = 200;
+
+/// A parameter gets a value.
+pub(super) fn set(
+    session: &Session,
+    who: &Principal,
+    (name, value, why): (&str, &str, &str),
+) -> Result<Vec<Event>, Refusal> {
+    lead_only(session, who)?;
+    nothing_pending(session)?;
+    fits(why)?;
+    fits(value)?;
+    session.plan.params(&Params::from([(name.to_owned(), value.to_owned())])).map_err(Refusal::Param)?;
+    let default = session.plan.params.get(name).and_then(|param| param.default.as_ref());
+    let differs = default.is_some_and(|default| default != value);
+    if differs && why.trim().is_empty() {
+        let planned = default.cloned().unwrap_or_default();
+        return Err(Refusal::DeviationWhy { what: format!("{name} = {value:?}, where the plan says {planned:?}") });
+    }
+    let why = why.trim().to_owned();
+    let known = session.plan.changes.params.get(name).is_some_and(|set| !differs || set.why == why);
+    if session.params.get(name).map(String::as_str) == Some(value) && (known || !differs) {
+        return Ok(vec![]); // it has that value, for that reason
+    }
+    let mut events = vec![Event::ParamSet { name: name.to_owned(), value: value.to_owned(), why }];
+    events.extend(void_open(session, Cause::Changed { what: format!("parameter {name} was set to {value:?}") }));
+    // What these watches said was of something else: everybody is told so at once.
+    let told = |watch: &WatchId| session.watches.get(watch).and_then(|state| state.status);
+    let turned = session.plan.watches_with(name).into_iter().filter_map(|watch| {
+        let from = told(&watch).filter(|from| *from != Status::Unknown)?;
+        let why = format!("parameter {name} was set; not read since");
+        Some(Event::GateTurned { watch, from, to: Status::Unknown, why })
+    });
+    events.extend(turned);
+    Ok(events)
+}
+
+/// Another command is typed in the place of a step's own.
+pub(super) fn edit(
+    session: &Session,
+    who: &Principal,
+    (id, run, why): (&StepId, &str, &str),
+) -> Result<Vec<Event>, Refusal> {
+    lead_only(session, who)?;
+    nothing_pending(session)?;
+    let (Some(step), Some(state)) = (session.plan.step(id), session.steps.get(id)) else {
+        return Err(Refusal::NoSuchStep { step: id.clone() });
+    };
+    if !(state.phase.is_open() || matches!(state.phase, Phase::Planned | Phase::SettledFailed)) {
+        return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted: "planned" });
+    }
+    let edited = session.plan.changes.edited.get(id);
+    let (run, why) = (run.trim(), why.trim());
+    if run.is_empty() && edited.is_none() {
+        return Err(Refusal::Typed(format!("type the command: step {id} has the plan's own already")));
+    }
+    if !run.is_empty() {
+        is_typed(run)?;
+        deviates(session, step.checks, &format!("another command for step {id}"), why)?;
+    }
+    fits(why)?;
+    if edited.is_some_and(|edited| edited.run == run && edited.why == why) {
+        return Ok(vec![]);
+    }
+    let mut events = vec![Event::StepEdited { step: id.clone(), run: run.to_owned(), why: why.to_owned() }];
+    let what = match run.is_empty() {
+        true => format!("step {id} has the plan's command again"),
+        false => format!("another command was typed for step {id}"),
+    };
+    events.extend(void_open(session, Cause::Changed { what }));
+    Ok(events)
+}
+
+/// The step that a typed command would be, if it may be one: what the hub freezes before it asks again.
+///
+/// # Errors
+/// Where the lead may not type it, or nobody could check it.
+pub fn adhoc(session: &Session, who: &Principal, run: &str, why: &str) -> Result<Step, Refusal> {
+    lead_only(session, who)?;
+    let (run, why) = (run.trim(), why.trim());
+    is_typed(run)?;
+    fits(why)?;
+    if session.plan.changes.added.len() >= ADDED_MAX {
+        return Err(Refusal::Typed(format!("{ADDED_MAX} commands were typed in this session; write a plan")));
+    }
+    let typed = Typed { run: run.to_owned(), why: why.to_owned(), by: who.clone() };
+    let step = session.plan.adhoc(session.plan.next_adhoc(), &typed);
+    match step.deviations.is_empty() {
+        true => someone_checks(session, step.checks)?,
+        false => deviates(session, step.checks, "a command that the plan does not have", why)?,
+    }
+    Ok(step)
+}
+
+/// A step cannot be armed while nobody has said why it differs from the plan, or nobody could check it.
+pub(super) fn may_be_armed(session: &Session, step: &Step) -> Result<(), Refusal> {
+    let unsaid = step.deviations.iter().find(|deviation| deviation.why().is_empty());
+    match unsaid {
+        Some(deviation @ Deviation::Param { .. }) => Err(Refusal::DeviationWhy { what: deviation.to_string() }),
+        _ => someone_checks(session, step.checks),
+    }
+}
+
+fn deviates(session: &Session, checks: u32, what: &str, why: &str) -> Result<(), Refusal> {
+    if why.is_empty() {
+        return Err(Refusal::DeviationWhy { what: what.to_owned() });
+    }
+    someone_checks(session, checks.max(1))
+}
+
+fn someone_checks(session: &Session, checks: u32) -> Result<(), Refusal> {
+    let able = session.plan.able_to_check(&session.lead);
+    match able < checks as usize {
+        true => Err(Refusal::NobodyChecks { checks, able }),
+        false => Ok(()),
+    }
+}
+
+/// What is typed is shown as it is, so it may hold nothing that cannot be seen.
+fn is_typed(run: &str) -> Result<(), Refusal> {
+    if run.is_empty() {
+        return Err(Refusal::Typed("type the command".to_owned()));
+    }
+    if let Some(hidden) = run.chars().find(|c| is_hidden(*c)) {
+        return Err(Refusal::Typed(format!("the command holds the hidden character {}", hidden.escape_unicode())));
+    }
+    fits(run)
+}
+
+fn fits(text: &str) -> Result<(), Refusal> {
+    let length = text.chars().count();
+    if length > TEXT_CHARS_MAX { Err(Refusal::TooLong(length)) } else { Ok(()) }
+}
+
+impl Session {
+    /// The parameters that a step needs and that have no value yet.
+    pub fn params_missing(&self, step: &Step) -> Vec<String> {
+        step.params().into_iter().filter(|name| !self.params.contains_key(name)).collect()
+    }
+
+    /// Whether that step was typed and never ran: nobody waits for it.
+    pub(super) fn is_idle_adhoc(&self, id: &StepId) -> bool {
+        let planned = self.steps.get(id).is_some_and(|state| state.phase == Phase::Planned);
+        planned && self.plan.step(id).is_some_and(|step| step.adhoc)
+    }
+
+    fn change(&mut self, by: impl FnOnce(&mut Changes)) {
+        let mut changes = self.plan.changes.clone();
+        by(&mut changes);
+        self.plan = Arc::new(self.plan.changed(changes));
+    }
+
+    pub(super) fn set_param(&mut self, by: &Principal, name: &str, value: &str, why: &str) {
+        self.params.insert(name.to_owned(), value.to_owned());
+        let set = Set { value: value.to_owned(), why: why.to_owned(), by: Some(by.clone()) };
+        self.change(|changes| {
+            changes.params.insert(name.to_owned(), set);
+        });
+        let at = self.at;
+        // What was read of another thing says nothing about this one, nor does a reading that began before now.
+        for watch in self.plan.watches_with(name) {
+            let state = self.watches.entry(watch).or_default();
+            *state = WatchState { status: state.status, began: at, ..WatchState::default() };
+        }
+    }
+
+    pub(super) fn edit_step(&mut self, by: &Principal, step: &StepId, run: &str, why: &str) {
+        let typed = Typed { run: run.to_owned(), why: why.to_owned(), by: by.clone() };
+        self.change(|changes| {
+            match run.is_empty() {
+                true => changes.edited.remove(step),
+                false => changes.edited.insert(step.clone(), typed),
+            };
+        });
+    }
+
+    pub(super) fn add_step(&mut self, by: &Principal, step: &StepId, run: &str, why: &str) {
+        let typed = Typed { run: run.to_owned(), why: why.to_owned(), by: by.clone() };
+        self.change(|changes| changes.added.push((step.clone(), typed)));
+        self.steps.entry(step.clone()).or_insert_with(StepState::default);
+    }
+}
+
+/// What is flown of a plan that a session opens with these values.
+pub(super) fn opened(plan: Plan, params: &Params) -> Plan {
+    let given = params.iter().filter_map(|(name, value)| {
+        let default = plan.params.get(name)?.default.as_ref()?;
+        let set = Set { value: value.clone(), why: String::new(), by: None };
+        (default != value).then(|| (name.clone(), set))
+    });
+    let changes = Changes { params: given.collect(), ..Changes::default() };
+    if changes.is_empty() { plan } else { plan.changed(changes) }
+}

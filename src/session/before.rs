@@ -1,0 +1,480 @@
+//! Before the first critical step: a checklist with owners, seats that must be filled, who is fit to fly and until when, and
+//! the go/no-go poll. Silence is no-go, and so is everything that nobody can tell. Start at [`Session::poll_locks`].
+//!
+//! Nothing here is ever "set to go": whether the poll is go follows anew from what was said and from who is here. So whoever
+//! leaves, takes over, changes an answer or turns no-go takes the go away at once, and nobody has to think of doing it.
+
+use super::decide::void;
+use super::request::{Author, Refusal};
+use super::{Session, twin};
+use crate::clock::At;
+use crate::event::{Cause, Event, Role};
+use crate::name::{ItemId, Principal};
+use crate::plan::{Asked, Item, parse_duration};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Locks that one refusal names; the screens show all.
+const LOCKS_TOLD: usize = 4;
+/// Nobody is available for longer at a stretch: more is a mistyped number.
+const FIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What was said before the first critical step.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Before {
+    /// The latest answer to each checklist item.
+    pub answers: BTreeMap<ItemId, Answered>,
+    /// Number of the line with the latest of them; 0 before the first. A go counts only for what was known when it was said.
+    pub board: u64,
+    /// Who holds each seat.
+    pub seats: BTreeMap<String, Taken>,
+    /// The latest poll.
+    pub poll: Option<Poll>,
+    /// Who is fit to fly, and until when.
+    pub availability: BTreeMap<Principal, Availability>,
+    /// Who has tried the andon, and when first.
+    pub tried: BTreeMap<Principal, At>,
+    /// When the first step was begun: the plan's expected time counts from there.
+    pub started: Option<At>,
+    /// When the first critical step was begun: the poll has done its work.
+    pub over: Option<At>,
+}
+
+/// An answer to a checklist item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Answered {
+    pub by: Principal,
+    pub at: At,
+    pub answer: String,
+}
+
+/// Somebody in a seat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Taken {
+    pub by: Principal,
+    pub at: At,
+}
+
+/// A go/no-go round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Poll {
+    /// Its number, from 1.
+    pub number: u32,
+    /// When it was called.
+    pub at: At,
+    /// Everyone's latest answer.
+    pub answers: BTreeMap<Principal, Word>,
+}
+
+/// Go, or no-go and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Word {
+    /// The number of its line.
+    pub seq: u64,
+    pub at: At,
+    pub go: bool,
+    pub why: String,
+}
+
+/// What somebody said of themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Availability {
+    pub at: At,
+    pub fit: bool,
+    pub until: Option<At>,
+    pub why: String,
+}
+
+impl Before {
+    /// Folds an event in; those that are about something else change nothing.
+    pub(super) fn take(&mut self, seq: u64, at: At, by: &Principal, event: &Event, critical: bool) {
+        match event {
+            Event::SeatTaken { seat } => {
+                self.seats.insert(seat.clone(), Taken { by: by.clone(), at });
+            }
+            Event::ChecklistAnswered { item, answer } => {
+                self.answers.insert(item.clone(), Answered { by: by.clone(), at, answer: answer.clone() });
+                self.board = seq;
+            }
+            Event::PollCalled { poll } => self.poll = Some(Poll { number: *poll, at, answers: BTreeMap::new() }),
+            Event::PollAnswered { go, why, .. } => {
+                if let Some(poll) = &mut self.poll {
+                    poll.answers.insert(by.clone(), Word { seq, at, go: *go, why: why.clone() });
+                }
+            }
+            Event::AvailabilityStated { fit, until, why } => {
+                let said = Availability { at, fit: *fit, until: *until, why: why.clone() };
+                self.availability.insert(by.clone(), said);
+            }
+            Event::AndonPulled { .. } => {
+                self.tried.entry(by.clone()).or_insert(at);
+            }
+            Event::RunIntended { .. } => {
+                self.started.get_or_insert(at);
+                if critical {
+                    self.over.get_or_insert(at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The number of the latest poll; 0 before the first.
+    pub fn number(&self) -> u32 {
+        self.poll.as_ref().map_or(0, |poll| poll.number)
+    }
+
+    /// The word of that person in the latest poll, where they gave one.
+    pub fn word(&self, who: &Principal) -> Option<&Word> {
+        self.poll.as_ref()?.answers.get(who)
+    }
+
+    /// Whether that person said go, knowing every answer there is.
+    pub fn says_go(&self, who: &Principal) -> bool {
+        self.word(who).is_some_and(|word| word.go && word.seq > self.board)
+    }
+}
+
+/// How an answer to an item counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// It is an answer.
+    Yes,
+    /// It is one, and says that it is not so.
+    No,
+}
+
+/// Whether that is an answer to the item, and which; what would be one otherwise.
+pub fn counts(item: &Item, answer: &str, at: At) -> Result<Counts, &'static str> {
+    let first: String = answer.trim().chars().take_while(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+    match (item.answer, first.as_str()) {
+        (Asked::Yes, "yes") => Ok(Counts::Yes),
+        (Asked::Yes, "no") => Ok(Counts::No),
+        (Asked::Yes, _) => Err("yes, or no and why"),
+        (Asked::Text, _) if answer.trim().is_empty() => Err("some words"),
+        (Asked::Text, _) => Ok(Counts::Yes),
+        (Asked::Time, _) => match At::typed(answer, at) {
+            Some(_) => Ok(Counts::Yes),
+            None => Err("a time: 16:30, 2026-11-21 or 2026-11-21 16:30, all UTC, or RFC 3339"),
+        },
+    }
+}
+
+impl Session {
+    /// Whether the first critical step still waits for a poll.
+    pub fn is_polled(&self) -> bool {
+        self.plan.poll && self.before.over.is_none() && self.closed.is_none()
+    }
+
+    /// Everything that keeps the first critical step locked, the worst first; empty where the poll is go, is over, or was
+    /// never asked for.
+    pub fn poll_locks(&self) -> Vec<String> {
+        locks(self, &self.before)
+    }
+
+    /// Whose word the poll waits for: the lead, every shadow who is here, and whoever holds a seat; each once.
+    pub fn asked(&self) -> Vec<&Principal> {
+        asked(self, &self.before)
+    }
+
+    /// The seats that person may take.
+    pub fn seats_of<'a>(&'a self, who: &'a Principal) -> impl Iterator<Item = &'a str> {
+        self.plan.crew.seats.iter().filter(move |seat| seat.who.contains(who)).map(|seat| seat.name.as_str())
+    }
+
+    /// Whether that person holds a seat.
+    pub fn holds_seat(&self, who: &Principal) -> bool {
+        self.before.seats.values().any(|taken| taken.by == *who)
+    }
+
+    /// Whether that person may answer the item: whoever holds the seat that owns it, or anyone of the crew where none does.
+    pub fn owns(&self, who: &Principal, item: &Item) -> bool {
+        match &item.seat {
+            Some(seat) => self.before.seats.get(seat).is_some_and(|taken| taken.by == *who),
+            None => self.role(who) != Role::Observer,
+        }
+    }
+
+    /// Until when it goes on, by the plan's expected time: from its first step on, or from now where none has begun.
+    pub fn expected_end(&self, at: At) -> Option<At> {
+        let end = self.before.started.unwrap_or(at).after(self.plan.expected?);
+        Some(end.max(at))
+    }
+
+    /// Whose time is too short for the plan's, in sentences; those who said no time are not among them.
+    pub fn time_warnings(&self, at: At) -> Vec<String> {
+        time_warnings(self, &self.before, at)
+    }
+
+    /// Whether somebody is connected.
+    pub fn is_here(&self, who: &Principal) -> bool {
+        self.people.get(who).is_some_and(|person| !person.connections.is_empty())
+    }
+}
+
+fn asked<'a>(session: &'a Session, before: &'a Before) -> Vec<&'a Principal> {
+    let mut seen = BTreeSet::new();
+    let seats = session.plan.crew.seats.iter().filter_map(|seat| before.seats.get(&seat.name)).map(|taken| &taken.by);
+    let all = std::iter::once(&session.lead).chain(session.shadows_here()).chain(seats);
+    all.filter(|who| seen.insert(*who)).collect()
+}
+
+fn time_warnings(session: &Session, before: &Before, at: At) -> Vec<String> {
+    let (Some(end), None) = (session.expected_end(at), session.closed) else { return vec![] };
+    let of = asked(session, before).into_iter().filter_map(|who| Some((who, before.availability.get(who)?.until?)));
+    of.filter(|(_, until)| *until < end)
+        .map(|(who, until)| {
+            format!("{who} is available until {} only, and the plan expects until {}", until.clock(), end.clock())
+        })
+        .collect()
+}
+
+fn locks(session: &Session, before: &Before) -> Vec<String> {
+    if !session.plan.poll || before.over.is_some() || twin::broken(13) {
+        return vec![];
+    }
+    let mut locks = vec![];
+    let asked = asked(session, before);
+    // A no-go stands when its giver leaves: it is taken back by a go of theirs, or by another poll.
+    for (who, word) in before.poll.iter().flat_map(|poll| &poll.answers).filter(|(_, word)| !word.go) {
+        locks.push(format!("NO-GO by {who}: {}", word.why));
+    }
+    for who in &asked {
+        if let Some(said) = before.availability.get(*who).filter(|said| !said.fit) {
+            locks.push(format!("{who} is not fit to fly: {}", said.why));
+        }
+    }
+    for seat in &session.plan.crew.seats {
+        match before.seats.get(&seat.name) {
+            None => locks.push(format!("the seat {} is empty", seat.name)),
+            Some(taken) if !session.is_here(&taken.by) => {
+                locks.push(format!("the seat {} is empty: {} is gone", seat.name, taken.by));
+            }
+            Some(_) => {}
+        }
+    }
+    for item in &session.plan.checklist {
+        let owner = item.seat.as_ref().map_or(String::new(), |seat| format!(" ({seat})"));
+        match before.answers.get(&item.id) {
+            None => locks.push(format!("{} is not answered{owner}", item.id)),
+            Some(answer) if counts(item, &answer.answer, answer.at) != Ok(Counts::Yes) => {
+                locks.push(format!("{} was answered by {}: {}", item.id, answer.by, answer.answer));
+            }
+            Some(_) => {}
+        }
+    }
+    let next = session.plan.steps.iter().find(|step| step.checks > 0);
+    let needed = next.map_or(0, |step| step.checks as usize);
+    let shadows = session.shadows_here().count();
+    if shadows < needed {
+        locks.push(format!("{} more shadow(s) have to be here", needed - shadows));
+    }
+    if before.poll.is_none() {
+        locks.push("the poll was not called".to_owned());
+        return locks;
+    }
+    let open = |who: &&&Principal| before.word(who).is_none_or(|word| word.go) && !before.says_go(who);
+    let (late, silent): (Vec<_>, Vec<_>) = asked.iter().filter(open).partition(|who| before.word(who).is_some());
+    let names = |who: Vec<&&Principal>| who.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if !silent.is_empty() {
+        locks.push(format!("no answer from {}", names(silent)));
+    }
+    if !late.is_empty() {
+        locks.push(format!("the checklist changed since the go of {}", names(late)));
+    }
+    locks
+}
+
+/// What is left of the locks in one sentence; none where there are none.
+pub(super) fn why(locks: &[String]) -> Option<String> {
+    let more = locks.len().saturating_sub(LOCKS_TOLD);
+    let told = locks.iter().take(LOCKS_TOLD).cloned().collect::<Vec<_>>().join("; ");
+    match (locks.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(told),
+        (false, more) => Some(format!("{told}; and {more} more")),
+    }
+}
+
+/// Why a step that so many people check is locked; none where the poll lets it pass.
+pub(super) fn lock(session: &Session, checks: u32) -> Option<String> {
+    if checks == 0 { None } else { why(&session.poll_locks()) }
+}
+
+/// Refuses a step that the poll holds.
+pub(super) fn holds(session: &Session, step: &crate::name::StepId, checks: u32) -> Result<(), Refusal> {
+    match lock(session, checks) {
+        Some(why) => Err(Refusal::NotGo { step: step.clone(), why }),
+        None => Ok(()),
+    }
+}
+
+/// The event, and the end of what is armed where the poll is go no more with it.
+fn with_void(session: &Session, at: At, who: &Principal, event: Event) -> Vec<Event> {
+    let mut next = session.before.clone();
+    next.take(session.seq + 1, at, who, &event, false);
+    let locked = why(&locks(session, &next));
+    let open = session.open_step().filter(|(_, _, armed)| armed.covers.covers().checks > 0);
+    let void = open.zip(locked).map(|((step, state, _), why)| void(&step.id, state.attempt, Cause::NotGo { why }));
+    std::iter::once(event).chain(void).collect()
+}
+
+/// The lead calls the poll; the one before it is forgotten.
+pub(super) fn call(session: &Session, at: At, who: &Principal) -> Result<Vec<Event>, Refusal> {
+    if !session.plan.poll {
+        return Err(Refusal::NoPoll);
+    }
+    not_over(session)?;
+    Ok(with_void(session, at, who, Event::PollCalled { poll: session.before.number() + 1 }))
+}
+
+/// Somebody's word in the poll of that number. A go names what its author had read, so that it never counts for more.
+pub(super) fn answer_poll(
+    session: &Session,
+    at: At,
+    author: &Author,
+    poll: u32,
+    word: Result<u64, &str>,
+) -> Result<Vec<Event>, Refusal> {
+    let who = &author.principal;
+    not_over(session)?;
+    let now = session.before.number();
+    if now == 0 {
+        return Err(Refusal::NotCalledYet { lead: session.lead.clone() });
+    }
+    if poll != now {
+        return Err(Refusal::OtherPoll { asked: poll, now });
+    }
+    let (go, why) = match word {
+        Ok(board) if board != session.before.board => return Err(Refusal::BoardChanged),
+        Ok(_) if !session.asked().contains(&who) => return Err(Refusal::NotAsked { who: who.clone() }),
+        Ok(_) => (true, String::new()),
+        Err(why) => (false, why.to_owned()),
+    };
+    // Said twice it is no news.
+    let same = |word: &Word| word.go == go && word.why == why;
+    if session.before.word(who).is_some_and(same) && (!go || session.before.says_go(who)) {
+        return Ok(vec![]);
+    }
+    Ok(with_void(session, at, who, Event::PollAnswered { poll, go, why }))
+}
+
+/// Somebody takes a seat, of somebody else too: it has one holder at a time.
+pub(super) fn seat(session: &Session, at: At, who: &Principal, name: &str) -> Result<Vec<Event>, Refusal> {
+    let Some(seat) = session.plan.seat(name) else {
+        let known = session.plan.crew.seats.iter().map(|seat| seat.name.clone()).collect();
+        return Err(Refusal::NoSuchSeat { seat: name.to_owned(), known });
+    };
+    if !seat.who.contains(who) {
+        return Err(Refusal::NotYourSeat { seat: seat.name.clone(), who: seat.who.clone() });
+    }
+    if session.before.seats.get(name).is_some_and(|taken| taken.by == *who) {
+        return Ok(vec![]);
+    }
+    Ok(with_void(session, at, who, Event::SeatTaken { seat: seat.name.clone() }))
+}
+
+/// Somebody answers a checklist item.
+pub(super) fn answer(
+    session: &Session,
+    at: At,
+    who: &Principal,
+    id: &ItemId,
+    answer: &str,
+) -> Result<Vec<Event>, Refusal> {
+    let Some(item) = session.plan.item(id) else { return Err(Refusal::NoSuchItem { item: id.clone() }) };
+    not_over(session)?;
+    if !session.owns(who, item) {
+        let seat = item.seat.clone().unwrap_or_default();
+        return Err(Refusal::NotYourItem { item: id.clone(), seat });
+    }
+    if let Err(wanted) = counts(item, answer, at) {
+        return Err(Refusal::NotAnAnswer { item: id.clone(), wanted });
+    }
+    let answer = answer.trim().to_owned();
+    if session.before.answers.get(id).is_some_and(|said| said.by == *who && said.answer == answer) {
+        return Ok(vec![]);
+    }
+    Ok(with_void(session, at, who, Event::ChecklistAnswered { item: id.clone(), answer }))
+}
+
+/// Somebody says whether they are fit to fly, and until when.
+pub(super) fn available(
+    session: &Session,
+    at: At,
+    who: &Principal,
+    fit: bool,
+    until: Option<At>,
+    why: &str,
+) -> Result<Vec<Event>, Refusal> {
+    if !fit && why.trim().is_empty() {
+        return Err(Refusal::NoReason);
+    }
+    if let Some(until) = until.filter(|until| *until <= at) {
+        return Err(Refusal::TimePassed { time: until });
+    }
+    Ok(with_void(session, at, who, Event::AvailabilityStated { fit, until, why: why.trim().to_owned() }))
+}
+
+/// The end of `fit until 16:30` or `fit for 2h`; none where nothing is said.
+pub fn until(rest: &str, now: At) -> Result<Option<At>, String> {
+    let usage = "fit is written: fit, fit until 16:30 (UTC), or fit for 2h";
+    match rest.split_once(char::is_whitespace) {
+        None if rest.is_empty() => Ok(None),
+        Some(("until", time)) => At::typed(time, now).map(Some).ok_or_else(|| usage.to_owned()),
+        Some(("for", time)) => {
+            let time = parse_duration(time.trim()).filter(|time| *time <= FIT_MAX);
+            time.map(|time| Some(now.after(time))).ok_or_else(|| usage.to_owned())
+        }
+        _ => Err(usage.to_owned()),
+    }
+}
+
+fn not_over(session: &Session) -> Result<(), Refusal> {
+    if session.before.over.is_some() { Err(Refusal::PollOver) } else { Ok(()) }
+}
+
+/// The story of these events, told with what the session was just before.
+pub(super) fn story(session: &Session, seq: u64, at: At, by: &Principal, event: &Event) -> Option<String> {
+    let mut next = session.before.clone();
+    next.take(seq, at, by, event, false);
+    let stands = || match why(&locks(session, &next)) {
+        Some(why) => format!("not go yet: {why}"),
+        None => "the poll is GO".to_owned(),
+    };
+    let warned = |text: String| match time_warnings(session, &next, at).join("; ") {
+        warning if warning.is_empty() => text,
+        warning => format!("{text}; WARNING: {warning}"),
+    };
+    Some(match event {
+        Event::SeatTaken { seat } => match session.before.seats.get(seat) {
+            Some(taken) => format!("{by} takes the seat {seat} over from {}", taken.by),
+            None => format!("{by} takes the seat {seat}"),
+        },
+        Event::ChecklistAnswered { item, answer } => {
+            let again = session.before.poll.iter().flat_map(|poll| poll.answers.values()).any(|word| word.go);
+            let again = if again { "; whoever said go has to say it again" } else { "" };
+            format!("{by} answers {item}: {answer}{again}")
+        }
+        Event::PollCalled { poll } => warned(format!("{by} called poll {poll}, silence is no-go; {}", stands())),
+        Event::PollAnswered { go: true, .. } => warned(format!("{by} says GO; {}", stands())),
+        Event::PollAnswered { go: false, why, .. } => format!("{by} says NO-GO: {why}"),
+        Event::AvailabilityStated { fit: false, why, .. } => format!("{by} is NOT FIT to fly: {why}"),
+        Event::AvailabilityStated { fit: true, until, .. } => match until {
+            Some(until) => warned(format!("{by} is fit to fly, until {}", until.clock())),
+            None => warned(format!("{by} is fit to fly")),
+        },
+        _ => return None,
+    })
+}
