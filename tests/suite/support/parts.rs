@@ -149,8 +149,12 @@ impl Server {
 
     /// Nessie: commits where a table lies; the new head.
     pub fn commit(&self, branch: &str, table: &str, location: &str) -> String {
-        let content = serde_json::json!({ "type": "ICEBERG_TABLE", "metadataLocation": location, "snapshotId": 1,
+        let mut content = serde_json::json!({ "type": "ICEBERG_TABLE", "metadataLocation": location, "snapshotId": 1,
             "schemaId": 0, "specId": 0, "sortOrderId": 0 });
+        // A table that is there already is named by its id too: else it would be another one of the same name.
+        if let Some((200, found)) = self.get(&format!("/api/v2/trees/{branch}/contents/{table}")) {
+            content["id"] = found["content"]["id"].clone();
+        }
         let put = serde_json::json!({ "type": "PUT", "key": { "elements": [table] }, "content": content });
         let body = serde_json::json!({ "commitMeta": { "message": location }, "operations": [put] });
         let at = self.head(branch);
