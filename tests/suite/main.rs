@@ -33,6 +33,7 @@ mod refusals;
 #[cfg(feature = "kafka")]
 mod retention;
 mod rollback;
+mod samples;
 mod secrets;
 mod signers;
 mod statements;

@@ -3,6 +3,7 @@
 #[cfg(feature = "kafka")]
 pub mod brokers;
 pub mod cases;
+pub mod crew;
 pub mod faulty;
 pub mod hook;
 pub mod hostile;
@@ -18,3 +19,5 @@ pub mod tls;
 pub mod tmux;
 pub mod wait;
 pub mod watch;
+#[cfg(feature = "kafka")]
+pub mod writer;

@@ -1,5 +1,5 @@
 //! Servers that a test starts and stops itself: OpenSearch, Project Nessie and Redis, each in a folder of its own on a free
-//! port of loopback, and a page in front of Redis. What they are made of comes from `tests/run`.
+//! port of loopback, and pages in front of them. What they are made of comes from `tests/run`.
 
 use super::real::{installed, part};
 use super::wait::{PATIENCE, poll};
@@ -109,16 +109,7 @@ impl Server {
 
     /// Sends a request: the status, and the body where it is JSON; nothing where there is no answer.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
-        let mut curl = Command::new("curl");
-        curl.args(["-sS", "--noproxy", "*", "-m", REQUEST, "-w", "\n%{http_code}", "-X", method]);
-        if !body.is_empty() {
-            let kind = if body.ends_with('\n') { "application/x-ndjson" } else { "application/json" };
-            curl.args(["-H", &format!("Content-Type: {kind}"), "--data-binary", body]);
-        }
-        let output = curl.arg(self.url(path)).output().expect("curl starts");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let (body, status) = text.rsplit_once('\n').filter(|_| output.status.success())?;
-        Some((status.parse().expect("a status"), serde_json::from_str(body).unwrap_or_default()))
+        ask(self.port, method, path, body)
     }
 
     /// Gets a page.
@@ -206,8 +197,21 @@ pub fn redis(port: u16, words: &[&str]) -> std::io::Result<Option<String>> {
     }
 }
 
-/// A web page that shows what Redis has under a key: `/price:1` is the value of `price:1`. 404 where there is none, 502 where
-/// Redis does not answer.
+/// Sends a request to a server on that port.
+fn ask(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--noproxy", "*", "-m", REQUEST, "-w", "\n%{http_code}", "-X", method]);
+    if !body.is_empty() {
+        let kind = if body.ends_with('\n') { "application/x-ndjson" } else { "application/json" };
+        curl.args(["-H", &format!("Content-Type: {kind}"), "--data-binary", body]);
+    }
+    let output = curl.arg(format!("http://127.0.0.1:{port}{path}")).output().expect("curl starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (body, status) = text.rsplit_once('\n').filter(|_| output.status.success())?;
+    Some((status.parse().expect("a status"), serde_json::from_str(body).unwrap_or_default()))
+}
+
+/// A web page in front of a real part. One request a connection, one after another.
 pub struct Page {
     /// Where it listens.
     pub address: SocketAddr,
@@ -216,8 +220,35 @@ pub struct Page {
 }
 
 impl Page {
-    /// Shows what the Redis on that port has.
+    /// Shows what a Redis on that port has: `/price:1` is the value of `price:1`. 404 where there is none, 502 where Redis does
+    /// not answer.
     pub fn of(port: u16) -> Page {
+        Page::showing(move |path| match redis(port, &["GET", path.trim_start_matches('/')]) {
+            Ok(Some(value)) => (200, value),
+            Ok(None) => (404, "no such page".to_owned()),
+            Err(error) => (502, error.to_string()),
+        })
+    }
+
+    /// Reads a table as readers of a Nessie on that port do, on the branch after `?ref=`: what is `live` has to lie where
+    /// they may read, while those who stage it may read elsewhere too.
+    pub fn reading(port: u16, table: &str) -> Page {
+        let table = table.to_owned();
+        Page::showing(move |path| {
+            let branch = path.split_once("?ref=").map_or("main", |(_, branch)| branch);
+            let found = ask(port, "GET", &format!("/api/v2/trees/{branch}/contents/{table}"), "");
+            match found.as_ref().and_then(|(_, found)| found["content"]["metadataLocation"].as_str()) {
+                None => (502, format!("no table {table} on {branch}")),
+                Some(place) if branch == "live" && !place.starts_with("file:") => {
+                    (500, format!("{place}: access denied"))
+                }
+                Some(place) => (200, place.to_owned()),
+            }
+        })
+    }
+
+    /// Answers a path with that status and body.
+    pub fn showing(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> Page {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let stop = Arc::new(AtomicBool::new(false));
@@ -227,14 +258,19 @@ impl Page {
                 if stops.load(Ordering::SeqCst) {
                     return;
                 }
-                let _ = show(&stream, port); // a client that goes away in the middle is its own business
+                let _ = show(&stream, &answer); // a client that goes away in the middle is its own business
             }
         });
         Page { address, stop, thread: Some(thread) }
     }
+
+    /// Where it is.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
 }
 
-fn show(mut stream: &TcpStream, port: u16) -> std::io::Result<()> {
+fn show(mut stream: &TcpStream, answer: &impl Fn(&str) -> (u16, String)) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut lines = BufReader::new(stream).lines();
     let first = lines.next().transpose()?.unwrap_or_default();
@@ -243,13 +279,9 @@ fn show(mut stream: &TcpStream, port: u16) -> std::io::Result<()> {
             break; // the end of the request's head; a GET has nothing else
         }
     }
-    let key = first.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
-    let (status, body) = match redis(port, &["GET", key]) {
-        Ok(Some(value)) => ("200 OK", value),
-        Ok(None) => ("404 Not Found", "no such page".to_owned()),
-        Err(error) => ("502 Bad Gateway", error.to_string()),
-    };
-    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    let (status, body) = answer(first.split(' ').nth(1).unwrap_or_default());
+    let reason = if status == 200 { "OK" } else { "No" };
+    write!(stream, "HTTP/1.1 {status} {reason}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }
 
 impl Drop for Page {

@@ -59,12 +59,23 @@ impl Database {
         self.psql(&self.name, sql)
     }
 
+    /// Where it is, as `psql` takes it.
+    pub fn address(&self) -> String {
+        format!("{} dbname={}", self.server, self.name)
+    }
+
     fn psql(&self, database: &str, sql: &str) -> String {
-        let to = format!("dbname={database} {}", self.server);
-        let output = Command::new("psql").args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", &to, "-c", sql]).output();
-        let output = output.expect("psql starts");
-        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        psql(&format!("dbname={database} {}", self.server), sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+}
+
+/// Asks a database: rows as `psql -At` prints them, or what it has against it.
+pub fn psql(to: &str, sql: &str) -> Result<String, String> {
+    let output = Command::new("psql").args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", to, "-c", sql]).output();
+    let output = output.expect("psql starts");
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
     }
 }
 
