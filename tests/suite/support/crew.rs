@@ -72,8 +72,7 @@ impl Crew {
 
     /// Everybody takes their seat, every question is answered by who owns it, and the poll is go.
     pub fn go(&self) {
-        let refused = self.lead.refused(&format!("arm {}", self.first_critical()));
-        assert!(refused.contains("is locked until the poll is go"), "{refused}");
+        self.lead.refused(&format!("arm {}", self.first_critical()));
         let mut owners = BTreeMap::new();
         for seat in &self.plan.crew.seats {
             let who = seat.who[0].to_string();
@@ -144,8 +143,9 @@ impl Crew {
         if self.plan.steps.iter().any(|known| known.id.as_str() == step && known.verify.is_some()) {
             let verified = self.event("VerifyEnded", step);
             assert!(verified["verdict"] == "same" || verified["verdict"] == "better", "{step}: {verified}");
+        } else {
+            self.lead.expect(&format!("{step} done"));
         }
-        self.lead.expect(&format!("{step} done"));
     }
 
     /// How the newest run of a step ended.

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -33,10 +33,11 @@ fn left_out<T>(why: &str) -> Option<T> {
     None
 }
 
-/// A name that no other run of the tests uses on the same server.
+/// A name that no other run of the tests uses on the same server, nor another test of this one.
 pub fn unique(name: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
     let since = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("it is later than 1970");
-    format!("{name}_{}_{}", std::process::id(), since.as_millis())
+    format!("{name}_{}_{}_{}", std::process::id(), since.as_millis(), NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
 /// A database that goes when it goes out of scope.
