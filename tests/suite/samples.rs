@@ -16,7 +16,7 @@ fn customers(search: &Server) {
         "mappings": { "properties": { "name": { "type": "text" } } } });
     search.ok("PUT", "/customers_v41", &index.to_string());
     let line = |n: usize| {
-        let name = if n % 2 == 0 { "Smith" } else { "Jones" };
+        let name = if n.is_multiple_of(2) { "Smith" } else { "Jones" };
         format!("{{\"index\":{{\"_id\":\"{n}\"}}}}\n{{\"name\":\"{name} {n}\"}}\n")
     };
     search.ok("POST", "/customers_v41/_bulk?refresh=true", &(0..500).map(line).collect::<String>());
