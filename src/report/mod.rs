@@ -18,11 +18,12 @@ pub use people::{Exception, Kind};
 
 use crate::clock::At;
 use crate::event::{
-    Compared, Event, Frozen, Outcome, Part, Process, Role, RunEnd, Settled, Status, Verdict as RunVerdict,
+    Compared, Event, Frozen, Outcome, Part, Process, Role, RunEnd, Settled, Status, Verdict as RunVerdict, WaitEnd,
 };
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Notify, Occasion, Typed};
+use crate::session::drift::Drift;
 use crate::session::steps::Phase;
 use crate::session::{OpenError, Said, Session, Told, price, step_of, story};
 use crate::transcript::output;
@@ -73,6 +74,9 @@ pub struct Report {
     pub plan_name: String,
     /// Where it happened.
     pub environment: String,
+    /// How long the plan expects the whole to take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_ms: Option<u64>,
     /// The plan's digest.
     pub plan_digest: Hash,
     /// SHA-256 of the allowed_signers file, where the plan names one.
@@ -160,7 +164,21 @@ pub struct StepReport {
     pub id: StepId,
     pub title: String,
     pub phase: Phase,
+    /// How long the plan expects it to take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_ms: Option<u64>,
     pub attempts: Vec<Attempt>,
+}
+
+impl StepReport {
+    /// How long it took: all its runs together, each to the end of its wait and its verification; nothing where none ended.
+    pub fn took(&self) -> Option<Duration> {
+        self.attempts.iter().filter_map(Attempt::took).reduce(|sum, took| sum.saturating_add(took))
+    }
+    /// What that is against what the plan expects.
+    pub fn drift(&self) -> Option<Drift> {
+        Some(Drift::between(self.took()?, Duration::from_millis(self.expected_ms?)))
+    }
 }
 
 /// One try of a step.
@@ -202,11 +220,26 @@ pub struct Ran {
     pub started: Option<At>,
     pub ended: Option<At>,
     pub end: Option<RunEnd>,
+    /// Every probe of it that ended: when, how, and the beginning of what it printed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<(At, RunEnd, String)>,
+    /// Who did it, where no command did, and what they said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<Said>,
+    /// Each wait for its watch: since when, and how it ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<WaitReport>,
     /// How things stood afterwards, held against before.
     pub verified: Option<(At, RunVerdict, Vec<Compared>)>,
-    /// The hub died in between.
+    /// The hub died in between, or the link to its host was lost.
     pub lost: bool,
+    /// How the link ended, where that was what was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_lost: Option<RunEnd>,
     pub interrupted: Vec<(At, Principal, bool)>,
+    /// What was typed to it; without text where its terminal hid it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub typed: Vec<(At, Principal, u32, Option<String>)>,
     pub output_bytes: u64,
     pub output_tail: Tail,
 }
@@ -220,6 +253,20 @@ pub struct RolledBack {
     pub automatic: bool,
     pub why: String,
     pub run: Ran,
+}
+
+/// A wait for a watch to read ok.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct WaitReport {
+    pub at: At,
+    pub watch: WatchId,
+    /// Until when at most.
+    pub until: Option<At>,
+    /// Begun again by a hub that was away.
+    pub anew: bool,
+    /// When, by whom where somebody gave it up, how, and what the watch said.
+    pub ended: Option<(At, Principal, WaitEnd, String)>,
 }
 
 /// A yes.
@@ -418,6 +465,7 @@ impl Report {
             id: step.id.clone(),
             title: step.title.clone(),
             phase: Phase::Planned,
+            expected_ms: step.expected.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             attempts: vec![],
         });
         let watches = session.plan.watches.iter().map(|watch| WatchReport {
@@ -434,6 +482,7 @@ impl Report {
         Report {
             plan_name: session.plan.name.clone(),
             environment: session.plan.environment.clone(),
+            expected_ms: session.plan.expected.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             plan_digest: session.plan.digest,
             allowed_signers: session.allowed.as_ref().map(|allowed| allowed.digest()),
             params: session.params.clone(),
@@ -504,6 +553,7 @@ impl Report {
                     number,
                     id: step.clone(),
                     title,
+                    expected_ms: None,
                     phase: Phase::Planned,
                     attempts: vec![],
                 });
@@ -611,17 +661,35 @@ impl Ran {
                 self.process = Some(process.clone());
                 self.started = Some(at);
             }
-            Event::OutputWritten { offset, length, .. } => {
+            Event::OutputWritten { part: Part::Step | Part::Rollback, offset, length, .. } => {
                 self.output_bytes = self.output_bytes.max(offset.saturating_add(u64::from(*length)));
             }
+            Event::InputWritten { chars, text, .. } => self.typed.push((at, by, *chars, text.clone())),
             Event::RunInterrupted { force, .. } => self.interrupted.push((at, by, *force)),
             Event::RunEnded { end, .. } | Event::RollbackEnded { end, .. } => {
                 self.ended = Some(at);
                 self.end = Some(end.clone());
             }
-            Event::VerifyEnded { verdict, compared, .. } => self.verified = Some((at, *verdict, compared.clone())),
-            Event::OutcomeUnknown { .. } => {
+            Event::ProbeEnded { end, says, .. } => self.probes.push((at, end.clone(), says.clone())),
+            Event::DoneByHand { by, note, .. } => {
                 self.ended = Some(at);
+                self.by_hand = Some(Said { at, by: by.clone(), text: note.clone() });
+            }
+            Event::WaitStarted { watch, until, anew, .. } => {
+                self.waits.push(WaitReport { at, watch: watch.clone(), until: *until, anew: *anew, ended: None });
+            }
+            Event::WaitEnded { end, why, .. } => {
+                self.ended.get_or_insert(at);
+                if let Some(wait) = self.waits.last_mut() {
+                    wait.ended = Some((at, by, *end, why.clone()));
+                }
+            }
+            Event::VerifyEnded { verdict, compared, .. } => {
+                self.verified = Some((at, *verdict, compared.clone()));
+            }
+            Event::OutcomeUnknown { end, .. } => {
+                self.ended = Some(at);
+                self.link_lost = end.clone();
                 self.lost = true;
             }
             _ => {}
@@ -633,6 +701,12 @@ impl Attempt {
     /// What ran last: its rollback, once there is one.
     fn ran_mut(&mut self) -> &mut Ran {
         self.rollbacks.last_mut().map_or(&mut self.run, |rollback| &mut rollback.run)
+    }
+    fn took(&self) -> Option<Duration> {
+        let waited = self.run.waits.last().and_then(|wait| wait.ended.as_ref()).map(|(at, ..)| *at);
+        let verified = self.run.verified.as_ref().map(|(at, ..)| *at);
+        let over = [self.run.ended, waited, verified].into_iter().flatten().max()?;
+        Some(over.since(self.run.intended?))
     }
     fn new(line: &Line, attempt: u32, covers: &Frozen) -> Attempt {
         Attempt {

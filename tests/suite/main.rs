@@ -24,12 +24,14 @@ mod notify;
 mod outage;
 mod parts;
 mod plain;
+mod probed;
 mod quorum;
 mod readback;
 #[cfg(feature = "kafka")]
 mod real;
 mod reconnect;
 mod refusals;
+mod remote;
 #[cfg(feature = "kafka")]
 mod retention;
 mod rollback;
@@ -42,6 +44,8 @@ mod support;
 mod tidy;
 mod tmux;
 mod toctou;
+mod typed;
 mod verified;
+mod waiting;
 mod watch;
 mod wire;
