@@ -138,14 +138,40 @@ impl Crew {
     /// Flies a step to its good end.
     pub fn fly(&self, step: &str) {
         self.start(step);
-        let done = self.ended(step);
-        assert_eq!(done["code"], 0, "{step}: {done}\n{}", self.lead.printed());
-        if self.plan.steps.iter().any(|known| known.id.as_str() == step && known.verify.is_some()) {
+        let planned = self.plan.steps.iter().find(|known| known.id.as_str() == step).expect("a step of the plan");
+        if planned.runs() {
+            let done = self.ended(step);
+            assert_eq!(done["code"], 0, "{step}: {done}\n{}", self.lead.printed());
+        }
+        if planned.until.is_some() {
+            self.has_waited(step);
+        } else if planned.verify.is_some() {
             let verified = self.event("VerifyEnded", step);
             assert!(verified["verdict"] == "same" || verified["verdict"] == "better", "{step}: {verified}");
         } else {
             self.lead.expect(&format!("{step} done"));
         }
+    }
+
+    /// A step that a person does.
+    pub fn by_hand(&self, step: &str, note: &str) {
+        self.arm(step);
+        self.clear(step);
+        self.lead.ok(&format!("run {note}"));
+        assert_eq!(self.event("DoneByHand", step)["note"], note);
+    }
+
+    /// What a step waits for came.
+    pub fn has_waited(&self, step: &str) {
+        let waited = self.event("WaitEnded", step);
+        assert_eq!(waited["end"], "met", "{step}: {waited}");
+    }
+
+    /// What the probe of a step says, asked for by a shadow.
+    pub fn probe(&self, step: &str) -> String {
+        self.dba.ok(&format!("probe {step}"));
+        let probed = self.event("ProbeEnded", step);
+        probed["says"].as_str().expect("some words").trim().to_owned()
     }
 
     /// How the newest run of a step ended.
