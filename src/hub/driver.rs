@@ -34,7 +34,7 @@ use crate::transcript::record::Head;
 use crate::trust::allowed::JOIN;
 use crate::trust::statement::{Signed, Statement};
 use bytes::Bytes;
-use freezing::{frozen, frozen_part};
+use freezing::frozen;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -657,39 +657,6 @@ impl Driver {
                 None
             }
             _ => None,
-        }
-    }
-
-    /// The intent to undo a step is on disk: its bytes are looked at once more, and its secrets fetched, before its process.
-    fn freeze_rollback(&self, step: &StepId, attempt: u32) {
-        let work = self.freezing(step, |state| state.attempt, None);
-        let (inputs, step) = (self.inputs.clone(), step.clone());
-        self.runtime.spawn(async move {
-            let now = frozen_part(work, Part::Rollback).await.map(Box::new);
-            let _ = inputs.send(Input::RollbackFrozen { step, attempt, now }).await;
-        });
-    }
-
-    /// Whether what was frozen just now is what was checked, and still wanted; the secrets of it.
-    fn still_meant(
-        &self,
-        step: &StepId,
-        attempt: u32,
-        frozen: Result<Box<(CommandSeen, SecretEnv)>, String>,
-    ) -> Result<SecretEnv, String> {
-        let state = self.sequencer.session().steps.get(step);
-        let state = state.filter(|state| state.phase == Phase::RollingBack && state.attempt == attempt);
-        // What the plan does by itself stops with the line; what the lead asked for does not.
-        if state.is_some_and(|state| !state.by_hand) && !self.sequencer.session().line.pulled.is_empty() {
-            return Err("the line was stopped before it started".to_owned());
-        }
-        let checked =
-            state.and_then(|state| state.armed.as_ref()).and_then(|armed| armed.covers.covers().rollback.as_ref());
-        let Some(checked) = checked else { return Err("nothing is being rolled back".to_owned()) };
-        let (now, env) = *frozen?;
-        match checked.command.difference(&now) {
-            Some(what) => Err(format!("what would run is not what was checked: {what}")),
-            None => Ok(env),
         }
     }
 

@@ -30,6 +30,7 @@ mod watches;
 
 pub use before::{Asked, Item, Seat};
 pub use changes::{Changes, Set, Typed};
+pub use command::Command;
 pub use lint::{Warning, lint};
 pub use notify::{Notify, NotifyBy, Occasion};
 pub use preview::{Expect, Preview};
@@ -449,57 +450,6 @@ impl Step {
     /// The keys of the secrets that their environments name, each once.
     pub fn secrets(&self) -> std::collections::BTreeSet<String> {
         self.commands().flat_map(Command::secrets).collect()
-    }
-}
-
-/// Something a plan runs, and all it is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
-    /// The words.
-    pub run: Run,
-    /// Extra environment, values may be templates, and alone of all may name secrets.
-    pub env: BTreeMap<String, Template>,
-    /// Where it runs; relative to the plan's folder. The plan's folder where none is given.
-    pub cwd: Option<Template>,
-    /// What is fed to it; nothing (`/dev/null`) where none is given and `io` is `pipe`.
-    pub stdin: Option<Stdin>,
-    /// Its script runs from a sealed copy of what was hashed.
-    pub sealed: bool,
-    /// Files hashed when armed, relative to `cwd`.
-    pub files: Vec<Template>,
-    /// When it is ended by force.
-    pub timeout: Option<Duration>,
-    /// A terminal or a pipe.
-    pub io: Io,
-    /// Whether the lead may type to it while it runs.
-    pub input: Input,
-    /// The machine it runs on, where that is another one than the hub's.
-    pub on: Option<Host>,
-}
-
-impl Command {
-    /// No command. Nothing can start it: it has no word to execute.
-    pub fn nothing() -> Command {
-        Command {
-            run: Run::Argv(vec![]),
-            env: BTreeMap::new(),
-            cwd: None,
-            stdin: None,
-            sealed: false,
-            files: vec![],
-            timeout: None,
-            io: Io::Pty,
-            input: Input::None,
-            on: None,
-        }
-    }
-    /// Whether that is what it is.
-    pub fn is_nothing(&self) -> bool {
-        matches!(&self.run, Run::Argv(words) if words.is_empty())
-    }
-    /// The keys of the secrets its environment names, each once.
-    pub fn secrets(&self) -> std::collections::BTreeSet<String> {
-        self.env.values().flat_map(Template::secrets).collect()
     }
 }
 
