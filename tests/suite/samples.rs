@@ -454,7 +454,9 @@ mod purge {
         crew.fly("close");
         assert_eq!(events.is_closed(), [true, true]);
         crew.start("drain");
-        assert!(crew.lead.refused("arm purge-raw").contains("drain is waiting"));
+        crew.lead.expect("02 drain waits for readers");
+        let refused = crew.lead.refused("arm purge-raw");
+        assert!(refused.contains("drain is waiting"), "{refused}");
         events.everything_is_read();
         crew.has_waited("drain");
         let (raw, long) = (Events::left(&events.raw), Events::left(&events.long));
