@@ -6,7 +6,7 @@
 
 use super::decide::{lead_only, nothing_pending, void_open};
 use super::request::{Refusal, TEXT_CHARS_MAX};
-use super::steps::{Phase, StepState};
+use super::steps::Phase;
 use super::{Session, WatchState};
 use crate::event::{Cause, Deviation, Event, Status};
 use crate::name::{Principal, StepId, WatchId, is_hidden};
