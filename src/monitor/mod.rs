@@ -19,6 +19,7 @@ mod http;
 mod json;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+mod nessie;
 mod pg_dump;
 mod process;
 mod prometheus;
@@ -252,6 +253,7 @@ enum Collector {
     Command(command::Command),
     Compare(compare::Compare),
     Prometheus(prometheus::Prometheus),
+    Nessie(Box<nessie::Nessie>),
     Restic(restic::Restic),
     PgDump(pg_dump::PgDump),
     Credential(credential::Credential),
@@ -303,6 +305,7 @@ impl Collector {
                 Collector::Worker(worker::Worker::start(&watch.id, move |_| process.read())?)
             }
             WatchKind::Prometheus(query) => Collector::Prometheus(prometheus::Prometheus::new(query, params, folder)?),
+            WatchKind::Nessie(nessie) => Collector::Nessie(Box::new(nessie::Nessie::new(nessie, params, folder)?)),
             WatchKind::Compare(_) => return Err("not a watch that can be read alone".into()),
             #[cfg(feature = "kafka")]
             WatchKind::KafkaLag { .. } => {
@@ -333,6 +336,7 @@ impl Collector {
                 return (taken.reading, Some(taken.began));
             }
             Collector::Prometheus(prometheus) => prometheus.read(limit).await,
+            Collector::Nessie(nessie) => nessie.read(limit).await,
             Collector::Restic(restic) => restic.read().await,
             Collector::PgDump(dump) => dump.read(limit).await,
             Collector::Credential(credential) => credential.read(limit).await,

@@ -147,7 +147,7 @@ impl Prometheus {
 }
 
 /// The token in a file.
-async fn token(path: &Path) -> Result<String, String> {
+pub(super) async fn token(path: &Path) -> Result<String, String> {
     use tokio::io::AsyncReadExt as _;
     let name = excerpt(&path.to_string_lossy(), 80);
     let error = |error: std::io::Error| format!("{name}: {error}");

@@ -122,14 +122,14 @@ error: secret `ES_KEI` is not declared
    |
    = help: declare it in [secrets]: ES_KEI = { command = ["…"] }, { env = "NAME" } or { file = "path" }
 "#
-    shows_a_refused_key: format!("{HEAD}{STEP}each = [\"x\"]\n"), r#"
-error: `each` is not in this version of crosscheck
-  --> plan.toml:10:1
-   |
-10 | each = ["x"]
-   | ^^^^ refused
-   |
-   = help: leave it out; it is refused rather than ignored, because a plan that relies on it must not fly without it
+    shows_what_is_refused: format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"lakefs\"\n{STEP}"), r#"
+error: watch kind "lakefs" is not in this version of crosscheck
+ --> plan.toml:9:8
+  |
+9 | kind = "lakefs"
+  |        ^^^^^^^^ refused
+  |
+  = help: leave it out; it is refused rather than ignored, because a plan that relies on it must not fly without it
 "#
     shows_too_few_shadows: "crosscheck = 1\nname = \"n\"\nenvironment = \"e\"\ncrew = { lead = [\"a\"], shadow = [\"a\", \"b\"] }\n[[step]]\nid = \"s\"\nclass = \"irreversible\"\nrun = \"x\"\n", r#"
 error: the step needs 2 cross-checks, but the plan names only 1 shadow beside the lead

@@ -51,6 +51,7 @@ pub use watches::formula::{Formula, FormulaError, Quantity, Relation, Sides, Sig
 pub use watches::http::Http;
 pub use watches::kafka_client::{KafkaSetting, KafkaValue};
 pub use watches::kafka_lag::KafkaLag;
+pub use watches::nessie::{Nessie, OnMove};
 pub use watches::pg_dump::PgDump;
 pub use watches::process::Process;
 pub use watches::prometheus::Prometheus;
@@ -273,6 +274,8 @@ pub enum WatchKind {
     Session(Flown),
     /// A token, certificate or key.
     Credential(Credential),
+    /// A branch or tag of Project Nessie.
+    Nessie(Box<Nessie>),
 }
 
 /// Where the SHA-256 of a file stands.
@@ -330,6 +333,7 @@ impl WatchKind {
             WatchKind::Results(_) => "results",
             WatchKind::Session(_) => "session",
             WatchKind::Credential(_) => "credential",
+            WatchKind::Nessie(_) => "nessie",
         }
     }
 

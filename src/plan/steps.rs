@@ -11,6 +11,31 @@ use crate::name::{StepId, WatchId};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+const KEYS: &[&str] = &[
+    "gates",
+    "after",
+    "checks",
+    "lapse",
+    "expected",
+    "verify",
+    "rollback",
+    "preview",
+    "rehearse",
+    "until",
+    "each",
+    "manual",
+    "probe",
+    "point_of_no_return",
+    "expects_loss",
+    "run_on_clear",
+    "readback",
+    "require_touch",
+    "touches",
+    "undo",
+    "half_way",
+    "remains_in",
+];
+
 /// What a step may refer to.
 pub(super) struct Around<'p> {
     /// The ids of all watches.

@@ -9,6 +9,7 @@ pub(super) mod http;
 pub(super) mod kafka_client;
 pub(super) mod kafka_lag;
 mod kafka_retention;
+pub(super) mod nessie;
 pub(super) mod pg_dump;
 pub(super) mod process;
 pub(super) mod prometheus;
@@ -55,6 +56,7 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("results", results::KEYS, &[]),
     ("session", session::KEYS, &[]),
     ("credential", credential::KEYS, &[]),
+    ("nessie", nessie::KEYS, &[]),
 ];
 const PROMETHEUS: &[&str] =
     &["url", "query", "warn_above", "fail_above", "warn_below", "fail_below", "unit", "token_file"];
@@ -108,6 +110,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
         "kafka-retention" => kafka_retention::read(&table),
         "compare" => compare::read(&table),
         "prometheus" => prometheus::read(&table),
+        "nessie" => nessie::read(&table),
         "process" => process::read(&table),
         _ => host(&table),
     };

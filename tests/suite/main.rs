@@ -24,6 +24,7 @@ mod lag;
 mod limits;
 mod notify;
 mod outage;
+mod parts;
 mod plain;
 mod probed;
 mod quorum;
@@ -37,6 +38,7 @@ mod remote;
 #[cfg(feature = "kafka")]
 mod retention;
 mod rollback;
+mod samples;
 mod secrets;
 mod signers;
 mod statements;

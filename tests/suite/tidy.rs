@@ -212,6 +212,7 @@ fn every_plan_in_sessions_can_be_flown() {
     for plan in plans {
         let (status, out, err) = run(home.path(), &["lint", plan.to_str().expect("a path of text")]);
         assert_eq!(status, Some(0), "{}: {out}{err}", plan.display());
+        assert!(out.trim_end().ends_with(" 0 warnings"), "{}: {out}", plan.display());
     }
 }
 

@@ -29,6 +29,7 @@ impl WatchKind {
                 let by = [&process.name, &process.pid_file].into_iter().flatten().map(of).collect::<Vec<_>>();
                 format!("{} on the hub's machine", by.join(", "))
             }
+            WatchKind::Nessie(nessie) => format!("{} at {}", of(&nessie.reference), of(&nessie.uri)),
             WatchKind::Restic(restic) => of(&restic.repository),
             WatchKind::PgDump(dump) => of(&dump.path),
             WatchKind::Results(results) => of(&results.path),

@@ -5,7 +5,7 @@ use super::wait::{PATIENCE, poll};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::time::{Duration, SystemTime};
@@ -73,6 +73,28 @@ impl Log {
         list.add_partition_offset(&self.name, partition, Offset::Offset(offset)).expect("an offset");
         let done = self.runtime.block_on(self.admin.delete_records(&list, &options())).expect("the broker answers");
         done.elements().iter().for_each(|place| place.error().expect("the records are deleted"));
+    }
+
+    /// A group has read everything: it commits where each partition ends.
+    pub fn commit_all(&self, group: &str, partitions: i32) {
+        let mut config = ClientConfig::new();
+        let config = config.set("bootstrap.servers", &self.brokers).set("group.id", group);
+        let consumer: BaseConsumer = config.create().expect("a consumer");
+        let mut places = TopicPartitionList::new();
+        for partition in 0..partitions {
+            let end = Offset::Offset(self.marks(partition).1);
+            places.add_partition_offset(&self.name, partition, end).expect("an offset");
+        }
+        consumer.commit(&places, CommitMode::Sync).expect("the commit is taken");
+    }
+
+    /// What the brokers have set for the topic.
+    pub fn setting(&self, key: &str) -> Option<String> {
+        let topic = ResourceSpecifier::Topic(&self.name);
+        let found =
+            self.runtime.block_on(self.admin.describe_configs([&topic], &options())).expect("the broker answers");
+        let found = found.into_iter().next().expect("an answer for the one topic").expect("it is described");
+        found.get(key).and_then(|entry| entry.value.clone())
     }
 
     /// The first offset there is, and the next one.

@@ -3,6 +3,7 @@
 #[cfg(feature = "kafka")]
 pub mod brokers;
 pub mod cases;
+pub mod crew;
 pub mod faulty;
 pub mod hook;
 pub mod hostile;
@@ -10,6 +11,7 @@ pub mod hostile;
 pub mod kafka;
 #[cfg(feature = "kafka")]
 pub mod log;
+pub mod parts;
 pub mod program;
 pub mod raw;
 pub mod real;
@@ -17,3 +19,5 @@ pub mod tls;
 pub mod tmux;
 pub mod wait;
 pub mod watch;
+#[cfg(feature = "kafka")]
+pub mod writer;

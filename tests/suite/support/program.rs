@@ -222,12 +222,20 @@ pub fn transcript_files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The whole lines of a transcript. What follows the last line feed is padding, or being written.
+/// The whole lines of a transcript. What follows the last line feed is padding, or being written; and the last line may be in the
+/// middle of being written with line feeds of the padding behind it.
 pub fn transcript_lines(file: &Path) -> Vec<Value> {
     let bytes = std::fs::read(file).expect("the transcript can be read");
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let lines = bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| serde_json::from_slice(line).expect("a line is JSON")).collect()
+    let mut lines = bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).peekable();
+    let mut read = vec![];
+    while let Some(line) = lines.next() {
+        match serde_json::from_slice(line) {
+            Ok(line) => read.push(line),
+            Err(error) => assert!(lines.peek().is_none() && error.is_eof(), "a line is JSON: {error}"),
+        }
+    }
+    read
 }
 
 /// A running hub. Going out of scope kills it, and with it the commands it had not seen the end of.

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -33,10 +33,11 @@ fn left_out<T>(why: &str) -> Option<T> {
     None
 }
 
-/// A name that no other run of the tests uses on the same server.
+/// A name that no other run of the tests uses on the same server, nor another test of this one.
 pub fn unique(name: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
     let since = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("it is later than 1970");
-    format!("{name}_{}_{}", std::process::id(), since.as_millis())
+    format!("{name}_{}_{}_{}", std::process::id(), since.as_millis(), NEXT.fetch_add(1, Ordering::SeqCst))
 }
 
 /// A database that goes when it goes out of scope.
@@ -59,12 +60,23 @@ impl Database {
         self.psql(&self.name, sql)
     }
 
+    /// Where it is, as `psql` takes it.
+    pub fn address(&self) -> String {
+        format!("{} dbname={}", self.server, self.name)
+    }
+
     fn psql(&self, database: &str, sql: &str) -> String {
-        let to = format!("dbname={database} {}", self.server);
-        let output = Command::new("psql").args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", &to, "-c", sql]).output();
-        let output = output.expect("psql starts");
-        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        psql(&format!("dbname={database} {}", self.server), sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+}
+
+/// Asks a database: rows as `psql -At` prints them, or what it has against it.
+pub fn psql(to: &str, sql: &str) -> Result<String, String> {
+    let output = Command::new("psql").args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", to, "-c", sql]).output();
+    let output = output.expect("psql starts");
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
     }
 }
 
