@@ -32,6 +32,7 @@ mod refusals;
 #[cfg(feature = "kafka")]
 mod retention;
 mod rollback;
+mod scenarios;
 mod secrets;
 mod signers;
 mod statements;

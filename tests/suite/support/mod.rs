@@ -4,6 +4,7 @@
 pub mod brokers;
 pub mod cases;
 pub mod faulty;
+pub mod flight;
 pub mod hook;
 pub mod hostile;
 #[cfg(feature = "kafka")]
@@ -13,6 +14,7 @@ pub mod log;
 pub mod program;
 pub mod raw;
 pub mod real;
+pub mod scenario;
 pub mod tls;
 pub mod tmux;
 pub mod wait;
