@@ -349,6 +349,8 @@ pub enum Refusal {
     Quorum { missing: u32 },
     #[error("the line is stopped ({})", shown(why))]
     LineStopped { why: String },
+    #[error("the line is held ({})", shown(why))]
+    LineHeld { why: String },
     #[error("the andon is not pulled")]
     NotStopped,
     #[error("nothing runs in step {step}")]
@@ -424,6 +426,8 @@ impl Refusal {
             Refusal::NotAsked { .. } => Some("it asks the lead, the shadows, and whoever took a seat: `seat NAME`"),
             Refusal::NotYourItem { .. } => Some("take the seat first: `seat NAME`"),
             Refusal::LineStopped { .. } => Some("say `release` once it is safe to go on"),
+            // Nobody pulled it, so nobody can release it.
+            Refusal::LineHeld { .. } => Some("it goes on by itself once that is over"),
             Refusal::Owed { .. } => Some("a shadow or a seat says `ack WHY`, or `settle ID done|failed WHY`"),
             _ => None,
         }

@@ -162,12 +162,27 @@ fn what_does_not_come_is_told_with_its_line_and_with_what_came() {
     let patience = Duration::from_secs(2);
     let flies = |text: &str| parse(text).and_then(|scenario| fly(&scenario, patience));
     for (broken, line, expected, seen) in [
-        (GOOD.replace("sees good morning", "sees good evening"), 14, "good evening", "lead@example.org says: good morning"),
+        (
+            GOOD.replace("sees good morning", "sees good evening"),
+            14,
+            "good evening",
+            "lead@example.org says: good morning",
+        ),
         (GOOD.replace("no step is armed", "two steps are armed"), 15, "two steps are armed", "error: no step is armed"),
         (GOOD.replace("file page is absent", "file page has 1 line"), 17, "page to have 1 lines", "Noted"),
-        (GOOD.replace("text~morning", "text~evening"), 22, "such a line in the transcript", "\"text\":\"good morning\""),
+        (
+            GOOD.replace("text~morning", "text~evening"),
+            22,
+            "such a line in the transcript",
+            "\"text\":\"good morning\"",
+        ),
         (GOOD.replace("\nRunIntended", "\nCloseCalled"), 26, "no such line", "CloseCalled"),
-        (GOOD.replace("about =", "verify = 'INCOMPLETE'\nabout ="), 0, "`crosscheck verify` to say INCOMPLETE", "COMPLETE"),
+        (
+            GOOD.replace("about =", "verify = 'INCOMPLETE'\nabout ="),
+            0,
+            "`crosscheck verify` to say INCOMPLETE",
+            "COMPLETE",
+        ),
     ] {
         let error = flies(&broken).expect_err(expected);
         let place = if line == 0 { "talk.toml: ".to_owned() } else { format!("talk.toml:{line}: ") };

@@ -52,7 +52,8 @@ struct Person {
 struct Flight {
     // Before the stage whose folder they use, and before the runtime that carries the networks.
     people: BTreeMap<String, Person>,
-    hub: Option<Hub>,
+    /// The last one is the one that flies. Those before it are dead, and kept: letting go of one ends its commands too.
+    hubs: Vec<Hub>,
     /// Held open: who waits reads until this is closed.
     pen: Option<File>,
     stage: Stage,
@@ -73,7 +74,7 @@ impl Flight {
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).map_err(|error| error.to_string())?;
         Ok(Flight {
             people: BTreeMap::new(),
-            hub: None,
+            hubs: vec![],
             pen: None,
             stage,
             network: None,
@@ -91,11 +92,13 @@ impl Flight {
 
     fn person(&mut self, who: &str) -> Result<&mut Person, String> {
         let known: Vec<_> = self.people.keys().cloned().collect();
-        self.people.get_mut(&principal(who)).ok_or_else(|| format!("{who} did not join; these did: {}", known.join(", ")))
+        self.people
+            .get_mut(&principal(who))
+            .ok_or_else(|| format!("{who} did not join; these did: {}", known.join(", ")))
     }
 
     fn hub(&mut self) -> Result<&mut Hub, String> {
-        self.hub.as_mut().ok_or_else(|| "no hub was started".to_owned())
+        self.hubs.last_mut().ok_or_else(|| "no hub was started".to_owned())
     }
 
     /// Who is meant: names as they were joined.
@@ -160,7 +163,11 @@ impl Flight {
                 let cut = matches!(line.act, Act::Cut(_));
                 let person = self.person(who)?;
                 let proxy = person.proxy.as_ref().ok_or("their link cannot be cut; let them join by one that can")?;
-                if cut { proxy.cut() } else { proxy.mend() }
+                if cut {
+                    proxy.cut()
+                } else {
+                    proxy.mend()
+                }
                 sees(&person.plain, if cut { "link: LOST" } else { "link: connected again" }, left)?;
             }
             Act::Types { who, verb, answer } => {
@@ -182,7 +189,9 @@ impl Flight {
                 for name in self.meant(who) {
                     let printed = self.person(&name)?.plain.printed();
                     if let Some(line) = printed.lines().find(|line| line.contains(text)) {
-                        return Err(format!("  expected nothing with {text:?} on the screen of {name}\n  seen: {line}"));
+                        return Err(format!(
+                            "  expected nothing with {text:?} on the screen of {name}\n  seen: {line}"
+                        ));
                     }
                 }
             }
@@ -245,7 +254,7 @@ impl Flight {
         let links = self.stage.path("links.json");
         let ready = poll(left, || (links.exists() || hub.has_ended()).then(|| links.exists()));
         let printed = hub.printed();
-        self.hub = Some(hub);
+        self.hubs.push(hub);
         if ready != Some(true) {
             return Err(format!("  expected a hub\n  seen: {printed}"));
         }
@@ -298,7 +307,7 @@ impl Flight {
             format!("  #{} by {}: {}", line["seq"], line["by"], text.chars().take(200).collect::<String>())
         };
         let transcript: Vec<_> = lines[from..].iter().map(short).collect();
-        let hub = self.hub.as_ref().map_or_else(String::new, Hub::printed);
+        let hub = self.hubs.last().map_or_else(String::new, Hub::printed);
         format!(
             "  expected {expected}\n  seen: the last lines of the transcript (of {}):\n{}\n--- the hub printed:\n{hub}",
             lines.len(),
@@ -319,7 +328,9 @@ impl Flight {
         for (number, pattern) in &scenario.never {
             if let Some(line) = lines.iter().find(|line| pattern.is(line)) {
                 let (file, text) = (&scenario.file, &pattern.text);
-                return Err(format!("{file}:{number}: {text}\n  expected no such line in the transcript\n  seen: {line}"));
+                return Err(format!(
+                    "{file}:{number}: {text}\n  expected no such line in the transcript\n  seen: {line}"
+                ));
             }
         }
         let file = self.stage.transcript_file();
@@ -342,7 +353,8 @@ impl Flight {
     fn missing(&self, scenario: &Scenario, number: usize, pattern: &Pattern, lines: &[Value], from: usize) -> String {
         let kind = pattern.text.split(' ').next().unwrap_or_default();
         let of_kind = lines.iter().filter(|line| line["event"].get(kind).is_some());
-        let of_kind: Vec<_> = of_kind.map(|line| format!("  #{} by {}: {}", line["seq"], line["by"], line["event"])).collect();
+        let of_kind: Vec<_> =
+            of_kind.map(|line| format!("  #{} by {}: {}", line["seq"], line["by"], line["event"])).collect();
         format!(
             "{}:{number}: {}\n  expected such a line in the transcript after its line {from}\n  seen, of this kind:\n{}",
             scenario.file,
@@ -366,7 +378,9 @@ fn answered(wanted: &Answer, given: &str) -> Result<(), String> {
         Answer::Error(words) => ("error:", words),
     };
     match words.iter().find(|words| !given.contains(words.as_str())) {
-        _ if !given.starts_with(start) => Err(format!("  expected an answer that starts with {start:?}\n  seen: {given}")),
+        _ if !given.starts_with(start) => {
+            Err(format!("  expected an answer that starts with {start:?}\n  seen: {given}"))
+        }
         Some(words) => Err(format!("  expected an answer with {words:?}\n  seen: {given}")),
         None => Ok(()),
     }

@@ -279,7 +279,10 @@ impl Scenario {
             return Err(at(line_of(text, keys.story.span().start), "nobody sees anything in this story".to_owned()));
         }
         if transcript.is_empty() {
-            return Err(at(line_of(text, keys.transcript.span().start), "it asks nothing of the transcript".to_owned()));
+            return Err(at(
+                line_of(text, keys.transcript.span().start),
+                "it asks nothing of the transcript".to_owned(),
+            ));
         }
         Ok(Scenario { file: file.to_owned(), plan, files: keys.files, story, transcript, never, verify: keys.verify })
     }
@@ -307,9 +310,7 @@ fn answer(text: &str, last: &mut Line) -> Result<(), String> {
 }
 
 fn act(line: &str) -> Result<Act, String> {
-    let unknown = || {
-        "no such line in a story; tests/scenarios/README.md has the vocabulary".to_owned()
-    };
+    let unknown = || "no such line in a story; tests/scenarios/README.md has the vocabulary".to_owned();
     let line = line.trim_end();
     let (first, rest) = line.split_once(' ').ok_or_else(unknown)?;
     match first {
