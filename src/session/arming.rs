@@ -6,7 +6,7 @@
 
 use super::decide::{lead_only, nothing_pending, void_open};
 use super::request::{Refusal, TEXT_CHARS_MAX};
-use super::steps::{Phase, StepState};
+use super::steps::Phase;
 use super::{Session, WatchState};
 use crate::event::{Cause, Deviation, Event, Status};
 use crate::name::{Principal, StepId, WatchId, is_hidden};
@@ -193,7 +193,7 @@ impl Session {
     pub(super) fn add_step(&mut self, by: &Principal, step: &StepId, run: &str, why: &str) {
         let typed = Typed { run: run.to_owned(), why: why.to_owned(), by: by.clone() };
         self.change(|changes| changes.added.push((step.clone(), typed)));
-        self.steps.entry(step.clone()).or_insert_with(StepState::default);
+        self.steps.entry(step.clone()).or_default();
     }
 }
 

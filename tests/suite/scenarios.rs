@@ -17,6 +17,9 @@ const AT_ONCE: usize = 6;
 /// Traps that the project promises to have a scenario for.
 const TRAPS: usize = 12;
 
+/// What came of a file, and how long that took.
+type Ended = (Result<Flown, String>, Duration);
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
 }
@@ -38,7 +41,7 @@ fn every_scenario_flies_as_it_is_written_and_every_row_is_taken() {
     let only = std::env::var("CROSSCHECK_SCENARIOS").unwrap_or_default();
     let files: Vec<_> = files().into_iter().filter(|path| name(path).contains(&only)).collect();
     let waiting = Mutex::new(files.iter());
-    let flown: Mutex<BTreeMap<String, (Result<Flown, String>, Duration)>> = Mutex::default();
+    let flown: Mutex<BTreeMap<String, Ended>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
