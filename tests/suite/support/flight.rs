@@ -1,7 +1,8 @@
 //! Flies a scenario file on the built program: one hub, and a process in plain mode for everybody. Start at [`fly`].
 
+use super::messages::Messages;
 use super::program::{Hub, Plain, Stage, run};
-use super::scenario::{Act, Answer, Line, Pattern, Scenario, Who, principal};
+use super::scenario::{Act, Answer, Line, Part, Pattern, Scenario, Who, principal};
 use super::wait::poll;
 use crate::reconnect::Proxy;
 use crosscheck::event::{Event, Verdict};
@@ -31,14 +32,21 @@ pub struct Flown {
     pub lines: usize,
 }
 
-/// Flies it; waits at most so long for each thing that is to be seen. The error names file and line, what was expected and
-/// what was seen.
-pub fn fly(scenario: &Scenario, patience: Duration) -> Result<Flown, String> {
-    let mut flight = Flight::prepare(scenario, patience)?;
+/// Flies it; waits at most so long for each thing that is to be seen. Nothing where it needs a real part that is not here.
+/// The error names file and line, what was expected and what was seen.
+pub fn fly(scenario: &Scenario, patience: Duration) -> Result<Option<Flown>, String> {
+    let messages = match scenario.needs {
+        Some(Part::Kafka) => match Messages::new() {
+            Some(messages) => Some(messages),
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    let mut flight = Flight::prepare(scenario, messages, patience)?;
     for (number, line) in &scenario.story {
         flight.act(line).map_err(|why| format!("{}:{number}: {}\n{why}", scenario.file, line.text))?;
     }
-    flight.end(scenario)
+    flight.end(scenario).map(Some)
 }
 
 /// Somebody who joined.
@@ -58,6 +66,7 @@ struct Flight {
     pen: Option<File>,
     stage: Stage,
     network: Option<Runtime>,
+    messages: Option<Messages>,
     /// Number of the last line that was waited for.
     seen: usize,
     patience: Duration,
@@ -65,8 +74,9 @@ struct Flight {
 }
 
 impl Flight {
-    fn prepare(scenario: &Scenario, patience: Duration) -> Result<Flight, String> {
-        let stage = Stage::new(&scenario.plan);
+    fn prepare(scenario: &Scenario, messages: Option<Messages>, patience: Duration) -> Result<Flight, String> {
+        let plan = messages.as_ref().map_or_else(|| scenario.plan.clone(), |messages| messages.named(&scenario.plan));
+        let stage = Stage::new(&plan);
         for (name, text) in &scenario.files {
             write(&stage, name, text).map_err(|why| format!("{}: {name}: {why}", scenario.file))?;
         }
@@ -78,6 +88,7 @@ impl Flight {
             pen: None,
             stage,
             network: None,
+            messages,
             seen: 0,
             patience,
             deadline: Instant::now() + FLIGHT,
@@ -99,6 +110,10 @@ impl Flight {
 
     fn hub(&mut self) -> Result<&mut Hub, String> {
         self.hubs.last_mut().ok_or_else(|| "no hub was started".to_owned())
+    }
+
+    fn messages(&self) -> Result<&Messages, String> {
+        self.messages.as_ref().ok_or_else(|| "there is no topic without `needs = \"kafka\"`".to_owned())
     }
 
     /// Who is meant: names as they were joined.
@@ -195,6 +210,8 @@ impl Flight {
                     }
                 }
             }
+            Act::Produce(count) => self.messages()?.produce(*count),
+            Act::Consume(count) => self.messages()?.consume(*count),
             Act::Write { file, text } => write(&self.stage, file, &format!("{}\n", text.replace("\\n", "\n")))?,
             Act::Remove(file) => {
                 std::fs::remove_file(self.stage.path(file)).map_err(|error| format!("  {file}: {error}"))?;

@@ -11,6 +11,7 @@ pub mod hostile;
 pub mod kafka;
 #[cfg(feature = "kafka")]
 pub mod log;
+pub mod messages;
 pub mod program;
 pub mod raw;
 pub mod real;

@@ -26,6 +26,16 @@ pub struct Scenario {
     pub never: Vec<(usize, Pattern)>,
     /// The word that `crosscheck verify` says first.
     pub verify: String,
+    /// The real part it takes.
+    pub needs: Option<Part>,
+}
+
+/// A real part, as `tests/run` brings it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// A topic on a broker, and a group that reads it.
+    Kafka,
 }
 
 /// One line of the story.
@@ -68,6 +78,10 @@ pub enum Act {
     Sees { who: Who, text: String },
     /// None of them was shown that so far.
     NeverSaw { who: Who, text: String },
+    /// So many messages are written to the topic.
+    Produce(usize),
+    /// So many are read by its group, and committed.
+    Consume(usize),
     /// A file is put in place.
     Write { file: String, text: String },
     /// A file is taken away.
@@ -217,6 +231,7 @@ struct Keys {
     never: Option<Spanned<String>>,
     #[serde(default = "complete")]
     verify: String,
+    needs: Option<Part>,
 }
 
 fn complete() -> String {
@@ -284,7 +299,8 @@ impl Scenario {
                 "it asks nothing of the transcript".to_owned(),
             ));
         }
-        Ok(Scenario { file: file.to_owned(), plan, files: keys.files, story, transcript, never, verify: keys.verify })
+        let Keys { files, verify, needs, .. } = keys;
+        Ok(Scenario { file: file.to_owned(), plan, files, story, transcript, never, verify, needs })
     }
 }
 
@@ -319,6 +335,12 @@ fn act(line: &str) -> Result<Act, String> {
         "write" => {
             let (file, text) = rest.split_once(": ").ok_or("write is written: write FILE: TEXT")?;
             return Ok(Act::Write { file: file.to_owned(), text: text.to_owned() });
+        }
+        "topic" | "group" => {
+            let verb = if first == "topic" { "gets " } else { "reads " };
+            let count = rest.strip_prefix(verb).and_then(|rest| rest.strip_suffix(" messages")?.parse().ok());
+            let count = count.ok_or("expected `topic gets N messages` or `group reads N messages`")?;
+            return Ok(if first == "topic" { Act::Produce(count) } else { Act::Consume(count) });
         }
         "remove" => return Ok(Act::Remove(rest.to_owned())),
         "move" => {
