@@ -235,7 +235,13 @@ pub enum Event {
 
     // ── runs ─────────────────────────────────────────────────────────────────────────────────────────────────────
     /// The lead pressed run.
-    RunRequested { step: StepId, attempt: u32 },
+    RunRequested {
+        step: StepId,
+        attempt: u32,
+        /// What the lead says of it, where they did it themselves.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
     /// The point of no return of one run: everything was read again and still holds.
     RunIntended { step: StepId, attempt: u32 },
     /// The process exists.
@@ -250,13 +256,24 @@ pub enum Event {
     },
     /// Bytes a command printed; they lie beside the transcript.
     OutputWritten { step: StepId, attempt: u32, part: Part, offset: u64, length: u32, hash: Hash },
+    /// The lead typed a line to the running command. `text` is left out where its terminal hid what was typed.
+    InputWritten {
+        step: StepId,
+        attempt: u32,
+        chars: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    /// The command took none of the line that was typed last, or not all of it.
+    InputLost { step: StepId, attempt: u32, why: String },
     /// The command's terminal changed its size.
     Resized { cols: u16, rows: u16 },
     /// Somebody had the running command interrupted (`force`: killed).
     RunInterrupted { step: StepId, attempt: u32, force: bool },
     /// The process is gone, or never was.
     RunEnded { step: StepId, attempt: u32, end: RunEnd },
-    /// The hub died between intent and end: nobody knows.
+    /// Nobody knows how it ended: the hub died between intent and end, or the link to the machine it runs on was lost (`end`:
+    /// how ssh ended).
     OutcomeUnknown {
         step: StepId,
         attempt: u32,
@@ -264,9 +281,36 @@ pub enum Event {
         part: Part,
         process: Option<Process>,
         still_running: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        end: Option<RunEnd>,
     },
     /// The process of an unknown run was seen to be gone.
     ProcessGone { step: StepId, attempt: u32 },
+    /// A person did what the step asks for; no command ran.
+    DoneByHand {
+        step: StepId,
+        attempt: u32,
+        by: Principal,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        note: String,
+    },
+    /// The step is done once this watch reads ok, by a reading that begins from here on. `anew`: a hub took the session up
+    /// again meanwhile.
+    WaitStarted {
+        step: StepId,
+        attempt: u32,
+        watch: WatchId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<At>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        anew: bool,
+    },
+    /// It waits no longer; `why` is what the watch said.
+    WaitEnded { step: StepId, attempt: u32, end: WaitEnd, why: String },
+    /// Somebody who has to judge a step asked for its probe.
+    ProbeIntended { step: StepId, attempt: u32 },
+    /// The probe is over; `says` is the beginning of what it printed.
+    ProbeEnded { step: StepId, attempt: u32, end: RunEnd, says: String },
     /// A run ended well; until then it is held against what was before it. `anew`: by a hub that took the session up again
     /// meanwhile.
     VerifyStarted {
@@ -384,11 +428,18 @@ kinds!(
     RunIntended,
     RunStarted,
     OutputWritten,
+    InputWritten,
+    InputLost,
     Resized,
     RunInterrupted,
     RunEnded,
     OutcomeUnknown,
     ProcessGone,
+    DoneByHand,
+    WaitStarted,
+    WaitEnded,
+    ProbeIntended,
+    ProbeEnded,
     VerifyStarted,
     VerifyEnded,
     RollbackIntended,
@@ -601,6 +652,18 @@ impl std::fmt::Display for RunEnd {
             RunEnd::NotStarted { why } => write!(f, "not started: {why}"),
         }
     }
+}
+
+/// How a wait for a watch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitEnd {
+    /// The watch read ok.
+    Met,
+    /// It did not within the time that the plan gives.
+    TimedOut,
+    /// Somebody gave it up.
+    GivenUp,
 }
 
 /// How a step counts once somebody took note of it.

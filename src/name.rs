@@ -180,16 +180,19 @@ pub enum Part {
     Rollback,
     /// What says what it would touch.
     Preview,
+    /// What informs who judges it.
+    Probe,
 }
 impl Part {
     /// Every one.
-    pub const ALL: [Part; 3] = [Part::Step, Part::Rollback, Part::Preview];
+    pub const ALL: [Part; 4] = [Part::Step, Part::Rollback, Part::Preview, Part::Probe];
     /// The word in file names and sentences.
     pub fn word(self) -> &'static str {
         match self {
             Part::Step => "step",
             Part::Rollback => "rollback",
             Part::Preview => "preview",
+            Part::Probe => "probe",
         }
     }
     pub(crate) fn is_step(&self) -> bool {

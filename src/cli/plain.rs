@@ -241,6 +241,19 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
             state.phase.word(),
             shown(&step.title)
         )?;
+        let probed = state.run.as_ref().filter(|_| state.phase.owes_acknowledgement()).and_then(session::probe::told);
+        if let Some(told) = probed {
+            writeln!(out, "  its probe: {}", shown(&told))?;
+        }
+        if let Some(waits) = session.waits_for(step, now) {
+            writeln!(out, "  {}", shown(&waits))?;
+        }
+    }
+    if let Some(drift) = session.drift(now) {
+        writeln!(out, "time: the steps so far, against what the plan expects: {drift}")?;
+    }
+    if let Some(expected) = session.plan.expected {
+        writeln!(out, "time: open for {}, {} expected", human(now.since(session.opened)), human(expected))?;
     }
     for watch in &session.plan.watches {
         let age = session.age(&watch.id, now).map_or("never".to_owned(), |age| format!("{} ago", human(age)));
@@ -328,6 +341,9 @@ fn command(command: &CommandSeen, out: &mut impl Write) -> std::io::Result<()> {
             writeln!(out, "  | {}", escaped(line))?;
         }
     }
+    if let Some(input) = &command.input {
+        writeln!(out, "typed to it while it runs: {}", shown(input))?;
+    }
     if let Some(timeout) = command.timeout_ms {
         writeln!(out, "ended by force after: {}", human(Duration::from_millis(timeout)))?;
     }
@@ -347,7 +363,18 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         shown(&covers.class)
     )?;
     deviations::lines(&covers.deviations, out)?;
-    command(&covers.command, out)?;
+    if let Some(words) = &covers.manual {
+        writeln!(out, "BY HAND, no command runs: {}", escaped(words))?;
+    } else if covers.command.is_nothing() {
+        writeln!(out, "nothing runs; it only waits")?;
+    } else {
+        command(&covers.command, out)?;
+    }
+    if let Some(probe) = &covers.probe {
+        for (index, word) in probe.argv.iter().enumerate() {
+            writeln!(out, "probe, argument {index}: {}", escaped(word))?;
+        }
+    }
     if let Some(rollback) = &covers.rollback {
         let when = match rollback.automatic {
             true => "runs BY ITSELF if the step fails or makes something worse",

@@ -7,6 +7,7 @@ use crate::hash::Hash;
 use crate::name::{ItemId, Principal, StepId, WatchId};
 use crate::session::Request;
 use crate::session::before::until;
+use crate::session::request::Typed;
 
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,13 +26,11 @@ pub enum Verb {
 
 /// The verbs, as `help` shows them.
 pub const HELP: &str = "\
-arm ID · set NAME=VALUE [# WHY] · edit ID COMMAND # WHY · adhoc COMMAND # WHY · disarm · readback NAME VALUE · check · object WHY · withdraw · run · interrupt ID · kill ID · rollback ID · ack TEXT · settle ID done|failed WHY · skip ID WHY · waive GATE WHY · break-glass ID WHY
+arm ID · set NAME=VALUE [# WHY] · edit ID COMMAND # WHY · adhoc COMMAND # WHY · disarm · readback NAME VALUE · check · object WHY · withdraw · run · type TEXT · interrupt ID · kill ID · probe ID · rollback ID · ack TEXT · settle ID done|failed WHY · skip ID WHY · waive GATE WHY · break-glass ID WHY
 poll · go · no-go WHY · seat NAME · answer ID TEXT · fit [until TIME|for TIME] · unfit WHY
 andon [WHY] · release · handover WHO · say TEXT · mark TEXT · away · here · status · close [NOTE] · quit
-readback, check, object, withdraw, run and disarm mean the one armed step";
-
-/// Verbs of the design that later versions carry out.
-const LATER: &[&str] = &["type"];
+readback, check, object, withdraw, run and disarm mean the one armed step; run [NOTE] says that a manual one is done, and
+interrupt ID gives up a wait";
 
 /// What its author read last: the armed step, the attempt, and the digest of the panel.
 pub type Read = (StepId, u32, Hash);
@@ -98,9 +97,14 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
             Request::Withdraw { step, attempt }
         }
         "run" => {
-            nothing("armed")?;
             let (step, attempt, _) = armed()?;
-            Request::Run { step, attempt }
+            match session.plan.step(&step).is_some_and(|step| step.manual.is_some()) {
+                true => Request::Did { step, attempt, note: rest.to_owned() },
+                false => {
+                    nothing("armed")?;
+                    Request::Run { step, attempt }
+                }
+            }
         }
         "waive" => {
             let usage = "waive is written: waive GATE WHY";
@@ -122,6 +126,11 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
             let (step, attempt, digest) = armed()?;
             Request::BreakGlass { step, attempt, digest, confirm: id.to_owned(), why: why.trim().to_owned() }
         }
+        "type" => {
+            let (step, state) = session.live_step().ok_or("nothing runs")?;
+            Request::Type { step: step.id.clone(), attempt: state.attempt, text: Typed(rest.to_owned()), hidden: None }
+        }
+        "probe" => Request::Probe { step: step_id(&need("the step's id")?)? },
         "interrupt" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: false },
         "kill" => Request::Interrupt { step: step_id(&need("the step's id")?)?, force: true },
         "rollback" => {
@@ -173,7 +182,6 @@ pub fn parse(line: &str, view: &View, read: Option<&Read>) -> Result<Verb, Strin
         "away" => Request::Attend { attention: Attention::Away },
         "here" => Request::Attend { attention: Attention::Here },
         "close" => Request::Close { note: rest.to_owned() },
-        later if LATER.contains(&later) => return Err(format!("`{later}` is not in this version")),
         other => return Err(format!("there is no verb {:?}; `help` lists them", crate::name::shown(other))),
     };
     Ok(Verb::Ask(request))

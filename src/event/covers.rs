@@ -21,7 +21,8 @@ pub struct Covers {
     pub class: String,
     /// Cross-checks needed.
     pub checks: u32,
-    /// What is run.
+    /// What is run; left out where no command is.
+    #[serde(default = "CommandSeen::nothing", skip_serializing_if = "CommandSeen::is_nothing")]
     pub command: CommandSeen,
     /// What undoes it: its checks hold for that as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,6 +36,12 @@ pub struct Covers {
     /// The values of the parameters that its commands name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, String>,
+    /// What tells people how things stand where nobody knows what it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<CommandSeen>,
+    /// What a person does in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manual: Option<String>,
     /// The plan.
     pub plan: Hash,
     /// The gates as they were when it was armed.
@@ -71,6 +78,11 @@ impl Covers {
             && let Some(what) = rollback.command.difference(&now.command)
         {
             return Some(format!("its rollback's {what}"));
+        }
+        if let (Some(probe), Some(now)) = (&self.probe, &now.probe)
+            && let Some(what) = probe.difference(now)
+        {
+            return Some(format!("its probe: {what}"));
         }
         let mut same = Covers { gates: self.gates.clone(), ..now.clone() };
         if let (Some(was), Some(is)) = (&self.preview, &mut same.preview) {
@@ -143,14 +155,17 @@ pub fn last_line(output: &str) -> Option<&str> {
 impl Covers {
     /// Everything that may run on the checks of it.
     pub fn commands(&self) -> impl Iterator<Item = (Part, &CommandSeen)> {
+        let step = Some((Part::Step, &self.command)).filter(|(_, command)| !command.is_nothing());
         let preview = self.preview.iter().map(|preview| (Part::Preview, &preview.command));
         let rollback = self.rollback.iter().map(|rollback| (Part::Rollback, &rollback.command));
-        std::iter::once((Part::Step, &self.command)).chain(preview).chain(rollback)
+        let probe = self.probe.iter().map(|probe| (Part::Probe, probe));
+        step.into_iter().chain(preview).chain(rollback).chain(probe)
     }
     pub(crate) fn commands_mut(&mut self) -> impl Iterator<Item = &mut CommandSeen> {
         let preview = self.preview.iter_mut().map(|preview| &mut preview.command);
         let rollback = self.rollback.iter_mut().map(|rollback| &mut rollback.command);
-        std::iter::once(&mut self.command).chain(preview).chain(rollback)
+        let step = Some(&mut self.command).filter(|command| !command.is_nothing());
+        step.into_iter().chain(preview).chain(rollback).chain(&mut self.probe)
     }
     /// One of them.
     pub fn command_of(&self, part: Part) -> Option<&CommandSeen> {
@@ -174,11 +189,28 @@ impl CommandSeen {
             stdin_file: None,
             sealed: false,
             io: "pty".into(),
+            input: None,
             timeout_ms: None,
             files: vec![],
             host: "host".into(),
             user: "user".into(),
+            remote: false,
         }
+    }
+    /// No command: what stands in a step that a person does, or that only waits. No process can come of it.
+    pub fn nothing() -> CommandSeen {
+        let exe = FileSeen { path: String::new(), sha256: Hash::ZERO, size: 0, text: None };
+        CommandSeen {
+            cwd: String::new(),
+            io: String::new(),
+            host: String::new(),
+            user: String::new(),
+            ..Self::bare([""; 0], exe)
+        }
+    }
+    /// Whether that is what it is.
+    pub fn is_nothing(&self) -> bool {
+        self.argv.is_empty() && self.exe.path.is_empty()
     }
     /// The first thing in which the two differ.
     pub fn difference(&self, now: &CommandSeen) -> Option<String> {
@@ -283,6 +315,9 @@ pub struct CommandSeen {
     pub sealed: bool,
     /// `pty` or `pipe`.
     pub io: String,
+    /// Whether the lead may type to it: `lead`, or `hidden-only`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
     /// When it is ended by force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
@@ -292,6 +327,9 @@ pub struct CommandSeen {
     pub host: String,
     /// Who it runs as.
     pub user: String,
+    /// Whether that machine is another one, reached over ssh: the end of the link is not the end of the command.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub remote: bool,
 }
 
 /// A parameter that is read back, with its value.

@@ -6,10 +6,12 @@
 
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
+use super::remote;
+use crate::clock::human;
 use crate::event::{CommandSeen, Covers, FieldSeen, FileSeen, FolderSeen, GateSeen, PreviewSeen, RollbackSeen};
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
-use crate::plan::{Command, Io, Params, Plan, Preview, RenderError, Stdin, Step};
+use crate::plan::{Command, Host, Input, Io, Params, Plan, Preview, RenderError, Run, Stdin, Step, Template};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -104,7 +106,11 @@ pub fn freeze(
     gates: Vec<GateSeen>,
     secrets: &BTreeMap<String, Hash>,
 ) -> Result<Covers, FreezeError> {
-    let mut command = freeze_command(&step.command, params, folder, secrets)?;
+    // What neither runs, nor is done by a person, nor waits, has lost its command.
+    let mut command = match step.runs() || (step.manual.is_none() && step.until.is_none()) {
+        true => freeze_command(&step.command, params, folder, secrets)?,
+        false => CommandSeen::nothing(),
+    };
     let rollback = step.rollback.as_ref().map(|rollback| {
         let command = freeze_command(&rollback.command, params, folder, secrets);
         let (automatic, contain) = (rollback.automatic, rollback.contain.clone());
@@ -117,10 +123,18 @@ pub fn freeze(
         Some(preview) => Some(freeze_preview(preview, params, folder, secrets)?),
         None => None,
     };
+    let mut probe = step.probe.as_ref().map(|probe| freeze_command(probe, params, folder, secrets)).transpose()?;
     let read_first = preview.iter_mut().map(|preview| &mut preview.command);
     let undone = rollback.iter_mut().map(|rollback| &mut rollback.command);
-    let all = std::iter::once(&mut command).chain(read_first).chain(undone);
+    let all = std::iter::once(&mut command).chain(read_first).chain(undone).chain(&mut probe);
     share_text(all.flat_map(|command| command.stdin_file.iter_mut().chain(&mut command.files)));
+    let render = |what: &str, template: &Template| {
+        template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
+    };
+    let manual = step.manual.as_ref().map(|words| render("manual", words)).transpose()?;
+    if let Some(words) = &manual {
+        visible(|| "manual".into(), words)?;
+    }
     Ok(Covers {
         rollback,
         step: step.id.clone(),
@@ -132,6 +146,8 @@ pub fn freeze(
         preview,
         deviations: step.deviations.clone(),
         params: step.params().into_iter().filter_map(|name| Some((name.clone(), params.get(&name)?.clone()))).collect(),
+        manual,
+        probe,
         plan: plan.digest,
         gates,
         words: words(step),
@@ -167,6 +183,9 @@ pub fn freeze_command(
         template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
     };
     let argv = command.run.argv(params).map_err(|source| FreezeError::Render { what: "run".into(), source })?;
+    if let Some(host) = &command.on {
+        return freeze_remote(command, host, argv, params, folder);
+    }
     let program = argv.first().filter(|word| !word.is_empty()).ok_or(FreezeError::NoCommand)?;
     for (index, word) in argv.iter().enumerate() {
         visible(|| format!("argument {index}"), word)?;
@@ -239,11 +258,46 @@ pub fn freeze_command(
             Io::Pty => "pty".to_owned(),
             Io::Pipe => "pipe".to_owned(),
         },
+        input: Some(command.input).filter(|input| *input != Input::None).map(|input| input.word().to_owned()),
         timeout_ms: command.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         files,
         host: host(),
         user: user(),
+        remote: false,
     })
+}
+
+/// What runs on another machine is, here, ssh: with the script that it is fed.
+fn freeze_remote(
+    command: &Command,
+    host: &Host,
+    argv: Vec<String>,
+    params: &Params,
+    folder: &Path,
+) -> Result<CommandSeen, FreezeError> {
+    let render = |what: &str, template: &crate::plan::Template| {
+        template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
+    };
+    if argv.first().is_none_or(String::is_empty) {
+        return Err(FreezeError::NoCommand);
+    }
+    let mut env = BTreeMap::new();
+    for (name, value) in &command.env {
+        env.insert(name.clone(), render(&format!("env.{name}"), value)?);
+    }
+    let cwd = command.cwd.as_ref().map(|cwd| render("cwd", cwd)).transpose()?;
+    let script = remote::script(&command.run, &argv, &env, cwd.as_deref());
+    visible(|| "the script".into(), &script)?;
+    let literal = |word: &String| Template::literal(word);
+    let local = Command {
+        run: Run::Argv(remote::argv(host, params, folder)?.iter().map(literal).collect()),
+        io: Io::Pipe,
+        timeout: command.timeout,
+        ..Command::nothing()
+    };
+    let seen = freeze_command(&local, params, folder, &BTreeMap::new())?;
+    let (host, user) = (host.name.clone(), host.user.clone());
+    Ok(CommandSeen { stdin: Some(script), host, user, remote: true, ..seen })
 }
 
 /// What every command gets, and nothing else: what the hub happens to carry in its own environment (agents, tokens,
@@ -454,5 +508,12 @@ fn words(step: &Step) -> BTreeMap<String, String> {
         ("half_way", &step.half_way),
         ("remains_in", &step.remains_in),
     ];
-    words.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?))).collect()
+    let words = words.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
+    // Shown with the plan's words: whoever checks has to know when the step counts as done.
+    let until = step.until.as_ref().map(|until| {
+        let within =
+            until.within.map_or_else(|| ", without a limit".to_owned(), |it| format!(", for at most {}", human(it)));
+        ("done_once".to_owned(), format!("{} reads ok{within}", until.watch))
+    });
+    words.chain(until).collect()
 }

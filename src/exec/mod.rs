@@ -15,6 +15,7 @@ mod preview;
 mod process;
 mod pty;
 mod reader;
+mod remote;
 mod screen;
 mod spawn;
 

@@ -16,7 +16,9 @@ use super::spawn::{self, Image};
 use crate::event::{CommandSeen, Process, RunEnd};
 use crate::name::escaped;
 use crate::secret::Given;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::termios::LocalFlags;
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io;
@@ -114,6 +116,33 @@ impl Running {
             false => killpg(child.foreground(), Signal::SIGINT)?,
         }
         Ok(())
+    }
+    /// Whether its terminal hides what is typed; nothing where it has none, or has ended.
+    pub fn hides_typing(&self) -> Option<bool> {
+        let child = self.shared.child();
+        let terminal = child.terminal.as_ref().filter(|_| !child.gone)?;
+        // The terminal's two ends share one set of modes.
+        let modes = nix::sys::termios::tcgetattr(terminal).ok()?;
+        Some(!modes.local_flags.contains(LocalFlags::ECHO))
+    }
+    /// Types a line and Enter. Never waits: a command that reads nothing has room for one line and no more. `hidden` is what
+    /// people were told of it: where the terminal shows by now what was to be hidden, nothing is typed.
+    pub fn type_line(&self, line: &str, hidden: bool) -> io::Result<()> {
+        if hidden && self.hides_typing() != Some(true) {
+            return Err(io::Error::other("its terminal would have shown it by then; type it again"));
+        }
+        let child = self.shared.child();
+        let Some(terminal) = child.terminal.as_ref().filter(|_| !child.gone) else {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the command has ended"));
+        };
+        fcntl(terminal, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let bytes = zeroize::Zeroizing::new(format!("{line}\r").into_bytes());
+        match nix::unistd::write(terminal, &bytes) {
+            Ok(n) if n == bytes.len() => Ok(()),
+            Ok(n) => Err(io::Error::other(format!("it took {n} of {} bytes; it reads nothing", bytes.len()))),
+            Err(nix::errno::Errno::EAGAIN) => Err(io::Error::other("it reads nothing, and no more fits")),
+            Err(error) => Err(error.into()),
+        }
     }
     /// Changes the terminal's size; does nothing behind pipes or after the end.
     pub fn resize(&self, size: Size) -> io::Result<()> {

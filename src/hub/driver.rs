@@ -8,7 +8,9 @@
 mod dying;
 mod freezing;
 mod preview;
+mod probing;
 mod running;
+mod typing;
 
 use super::crash::{self, Moment};
 use super::fanout::{Outbox, Ring, binary_frame};
@@ -24,6 +26,7 @@ use crate::monitor::{Monitor, Sample};
 use crate::name::{Principal, StepId};
 use crate::protocol::{FromHub, Refused};
 use crate::secret::{SecretEnv, Vault};
+use crate::session::request::Typed;
 use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Refusal, Request, Unfrozen, signing};
 use crate::transcript::output::OutputPiece;
@@ -31,7 +34,7 @@ use crate::transcript::record::Head;
 use crate::trust::allowed::JOIN;
 use crate::trust::statement::{Signed, Statement};
 use bytes::Bytes;
-use freezing::{frozen, frozen_part};
+use freezing::frozen;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -93,6 +96,8 @@ pub enum Input {
     RollbackFrozen { step: StepId, attempt: u32, now: Result<Box<(CommandSeen, SecretEnv)>, String> },
     /// Telling those outside of a line came to its end.
     Told { notify: u32, of: u64, outcome: notify::Outcome },
+    /// A probe is over.
+    Probed { step: StepId, attempt: u32, end: RunEnd, output: Vec<u8> },
     /// Look at the clock.
     Tick,
     /// End, the session unclosed. Where a command runs, only `force` ends the hub: the command would lose its terminal, and
@@ -172,6 +177,8 @@ pub struct Driver {
     notifier: Notifier,
     /// The secrets of the run that may be intended in this batch.
     secret_env: Option<(StepId, u32, SecretEnv)>,
+    /// Lines the lead typed that are on their way to the command, by the number of their event.
+    typed: Vec<(u64, Typed, bool)>,
     connections: u64,
     screens: u64,
     /// The size that the lead's pane asked for last.
@@ -232,6 +239,7 @@ impl Driver {
             rechecking: None,
             vault,
             secret_env: None,
+            typed: vec![],
             connections,
             screens: 0,
             size,
@@ -349,6 +357,7 @@ impl Driver {
                     batch.lines.extend(self.sequencer.observe(now, &fact)?);
                 }
             }
+            Input::Probed { step, attempt, end, output } => self.probed((step, attempt), end, output, now, batch)?,
             Input::Tick => {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Tick)?);
                 for fact in self.notifier.failures(self.sequencer.session(), now) {
@@ -423,6 +432,9 @@ impl Driver {
             && author.principal == self.sequencer.session().lead
         {
             self.size = Size { cols, rows }.clamped();
+        }
+        if let Request::Type { .. } = request {
+            return self.type_line(author, id, request, outbox, now, batch);
         }
         let answer = self.sequencer.request(now, &author, &request)?;
         if let (Some(work), None) = (self.to_freeze(&request, &author.principal), &answer.refusal) {
@@ -606,12 +618,18 @@ impl Driver {
                 gates.iter().for_each(|gate| self.monitor.read_now(&gate.watch, seq));
                 None
             }
-            Event::RunEnded { .. } | Event::Acknowledged { .. } => {
+            Event::RunEnded { .. }
+            | Event::DoneByHand { .. }
+            | Event::WaitEnded { .. }
+            | Event::Acknowledged { .. } => {
                 let purged = self.sequencer.session().purged_by(event);
                 purged.iter().for_each(|watch| self.monitor.reanchor(watch));
                 None
             }
-            Event::RunIntended { step, attempt } => Some(self.start(step, *attempt, Part::Step)),
+            Event::RunIntended { step, attempt } => {
+                let runs = self.sequencer.session().plan.step(step).is_none_or(crate::plan::Step::runs);
+                runs.then(|| self.start(step, *attempt, Part::Step))
+            }
             Event::RollbackIntended { step, attempt, .. } => {
                 self.freeze_rollback(step, *attempt);
                 None
@@ -624,6 +642,8 @@ impl Driver {
                 self.interrupt(step, *force);
                 None
             }
+            Event::ProbeIntended { step, attempt } => self.probe(step, *attempt),
+            Event::InputWritten { step, attempt, .. } => self.typed(step, *attempt, seq),
             Event::Resized { cols, rows } => {
                 if let Some(live) = &self.live {
                     let size = Size { cols: *cols, rows: *rows };
@@ -637,39 +657,6 @@ impl Driver {
                 None
             }
             _ => None,
-        }
-    }
-
-    /// The intent to undo a step is on disk: its bytes are looked at once more, and its secrets fetched, before its process.
-    fn freeze_rollback(&self, step: &StepId, attempt: u32) {
-        let work = self.freezing(step, |state| state.attempt, None);
-        let (inputs, step) = (self.inputs.clone(), step.clone());
-        self.runtime.spawn(async move {
-            let now = frozen_part(work, Part::Rollback).await.map(Box::new);
-            let _ = inputs.send(Input::RollbackFrozen { step, attempt, now }).await;
-        });
-    }
-
-    /// Whether what was frozen just now is what was checked, and still wanted; the secrets of it.
-    fn still_meant(
-        &self,
-        step: &StepId,
-        attempt: u32,
-        frozen: Result<Box<(CommandSeen, SecretEnv)>, String>,
-    ) -> Result<SecretEnv, String> {
-        let state = self.sequencer.session().steps.get(step);
-        let state = state.filter(|state| state.phase == Phase::RollingBack && state.attempt == attempt);
-        // What the plan does by itself stops with the line; what the lead asked for does not.
-        if state.is_some_and(|state| !state.by_hand) && !self.sequencer.session().line.pulled.is_empty() {
-            return Err("the line was stopped before it started".to_owned());
-        }
-        let checked =
-            state.and_then(|state| state.armed.as_ref()).and_then(|armed| armed.covers.covers().rollback.as_ref());
-        let Some(checked) = checked else { return Err("nothing is being rolled back".to_owned()) };
-        let (now, env) = *frozen?;
-        match checked.command.difference(&now) {
-            Some(what) => Err(format!("what would run is not what was checked: {what}")),
-            None => Ok(env),
         }
     }
 

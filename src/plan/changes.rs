@@ -3,7 +3,7 @@
 //!
 //! A step that differs from what was reviewed has a [`Deviation`] for each difference, and is at least `critical`.
 
-use super::{Class, Command, Io, Plan, Run, Step, Template};
+use super::{Class, Command, Plan, Run, Step, Template};
 use crate::event::Deviation;
 use crate::name::{Principal, StepId, WatchId};
 use serde::{Deserialize, Serialize};
@@ -146,20 +146,14 @@ impl Plan {
             },
             expects_loss: vec![],
             checks: 1,
-            command: Command {
-                run: self::typed(run),
-                env: BTreeMap::new(),
-                cwd: None,
-                stdin: None,
-                sealed: false,
-                files: vec![],
-                timeout: None,
-                io: Io::Pty,
-            },
+            command: Command { run: self::typed(run), ..Command::nothing() },
             gates: vec![],
             after: vec![],
             expected: None,
             verify: None,
+            until: None,
+            manual: None,
+            probe: None,
             preview: None,
             rollback: None,
             readback: vec![],

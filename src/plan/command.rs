@@ -2,19 +2,77 @@
 
 use super::table::{Table, Value};
 use super::units::is_identifier;
-use super::{Command, Io, Stdin, Template};
+use super::{Host, Input, Io, Run, Stdin, Template, hosts};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Something a plan runs, and all it is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The words.
+    pub run: Run,
+    /// Extra environment, values may be templates, and alone of all may name secrets.
+    pub env: BTreeMap<String, Template>,
+    /// Where it runs; relative to the plan's folder. The plan's folder where none is given.
+    pub cwd: Option<Template>,
+    /// What is fed to it; nothing (`/dev/null`) where none is given and `io` is `pipe`.
+    pub stdin: Option<Stdin>,
+    /// Its script runs from a sealed copy of what was hashed.
+    pub sealed: bool,
+    /// Files hashed when armed, relative to `cwd`.
+    pub files: Vec<Template>,
+    /// When it is ended by force.
+    pub timeout: Option<Duration>,
+    /// A terminal or a pipe.
+    pub io: Io,
+    /// Whether the lead may type to it while it runs.
+    pub input: Input,
+    /// The machine it runs on, where that is another one than the hub's.
+    pub on: Option<Host>,
+}
+
+impl Command {
+    /// No command. Nothing can start it: it has no word to execute.
+    pub fn nothing() -> Command {
+        Command {
+            run: Run::Argv(vec![]),
+            env: BTreeMap::new(),
+            cwd: None,
+            stdin: None,
+            sealed: false,
+            files: vec![],
+            timeout: None,
+            io: Io::Pty,
+            input: Input::None,
+            on: None,
+        }
+    }
+    /// Whether that is what it is.
+    pub fn is_nothing(&self) -> bool {
+        matches!(&self.run, Run::Argv(words) if words.is_empty())
+    }
+    /// The keys of the secrets its environment names, each once.
+    pub fn secrets(&self) -> std::collections::BTreeSet<String> {
+        self.env.values().flat_map(Template::secrets).collect()
+    }
+}
 
 /// The keys of a command; a table that holds one may have more.
-pub(super) const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "io", "input"];
+pub(super) const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "io", "input", "on"];
 
-/// The command among a table's keys.
+/// The command of a step among its keys: what the lead may type to is a step's alone.
 pub(super) fn read(table: &Table<'_>) -> Option<Command> {
-    if let Some(input) = table.get("input").filter(|input| input.peek() != Some("none")) {
-        input.cx.refuse(input.span(), "`input` other than \"none\" in a step");
-    }
     let io = table.get("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)])).unwrap_or(Io::Pty);
-    read_with(table, io)
+    let inputs = [Input::None, Input::Lead, Input::HiddenOnly].map(|input| (input.word(), input));
+    let input = table.get("input").map_or(Some(Input::None), |input| input.choice(&inputs));
+    if let Some(value) = table.get("input").filter(|_| input.is_some_and(|input| input != Input::None)) {
+        if io == Io::Pipe {
+            value.wrong::<()>("`input` with io = \"pipe\"", "only at a terminal something can be typed");
+        } else if table.get("stdin").is_some_and(|stdin| !stdin.is_table()) {
+            value.wrong::<()>("`input` and `stdin` in one step", "the end of that text is the end of all input");
+        }
+    }
+    Some(Command { input: input?, ..read_with(table, io)? })
 }
 
 /// The command among the keys of a table that does not say what it is run with.
@@ -28,7 +86,14 @@ pub(super) fn read_with(table: &Table<'_>, io: Io) -> Option<Command> {
         },
     );
     let env = table.get("env").map_or_else(|| Some(BTreeMap::new()), |env| read_env(&env));
+    let on = hosts::on(table);
+    let secret = env.iter().flat_map(BTreeMap::values).any(|value| !value.secrets().is_empty());
+    if let Some(value) = table.get("on").filter(|_| secret) {
+        value.wrong::<()>("a secret in a command on another host", "it would stand in the script that everybody reads");
+    }
     Some(Command {
+        on: on?,
+        input: Input::None,
         cwd: table.template("cwd"),
         stdin: table.get("stdin").and_then(|stdin| read_stdin(&stdin)),
         sealed: table.boolean("sealed").unwrap_or(false),

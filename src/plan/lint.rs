@@ -177,6 +177,11 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
         let message = format!("step {id} is ended before it is expected to end");
         warnings.add(at(&["timeout"]), message, "not longer than `expected`", "give it a longer `timeout`");
     }
+    if step.until.as_ref().is_some_and(|until| until.within.is_none()) {
+        let message = format!("step {id} waits without a limit");
+        let help = "write until = { watch = \"…\", within = \"2h\" }; without it only a person ends the wait";
+        warnings.add(at(&["until"]), message, "for how long?", help);
+    }
     for (key, words) in [
         ("title", Some(&step.title)),
         ("touches", step.touches.as_ref()),

@@ -9,11 +9,13 @@ mod changes;
 mod command;
 #[cfg(test)]
 mod golden;
+mod hosts;
 mod lint;
 mod notify;
 mod parse;
 mod people;
 mod preview;
+mod probe;
 mod problem;
 mod recovery;
 mod sample;
@@ -23,10 +25,12 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod units;
+mod until;
 mod watches;
 
 pub use before::{Asked, Item, Seat};
 pub use changes::{Changes, Set, Typed};
+pub use command::Command;
 pub use lint::{Warning, lint};
 pub use notify::{Notify, NotifyBy, Occasion};
 pub use preview::{Expect, Preview};
@@ -369,8 +373,14 @@ pub struct Step {
     pub expects_loss: Vec<Template>,
     /// Cross-checks needed: 0 for routine steps, else at least 1.
     pub checks: u32,
-    /// What is run.
+    /// What is run; nothing ([`Step::runs`]) in a step that a person does, or that only waits.
     pub command: Command,
+    /// What a person does in its place, in words.
+    pub manual: Option<Template>,
+    /// What tells people how things stand where nobody knows what it did.
+    pub probe: Option<Command>,
+    /// What it waits for after the run.
+    pub until: Option<Until>,
     /// Watches that must be ok.
     pub gates: Vec<Gate>,
     /// Steps that must be over before; the one before it where the plan says nothing.
@@ -406,9 +416,14 @@ pub struct Step {
 impl Step {
     /// Everything it may run.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        let step = Some(&self.command).filter(|command| !command.is_nothing());
         let preview = self.preview.iter().map(|preview| &preview.command);
         let rollback = self.rollback.iter().map(|rollback| &rollback.command);
-        std::iter::once(&self.command).chain(preview).chain(rollback)
+        step.into_iter().chain(preview).chain(rollback).chain(&self.probe)
+    }
+    /// Whether it runs a command. One that does not is done by a person, or only waits.
+    pub fn runs(&self) -> bool {
+        !self.command.is_nothing()
     }
     /// One of its commands.
     pub fn command_of(&self, part: Part) -> Option<&Command> {
@@ -416,6 +431,7 @@ impl Step {
             Part::Step => Some(&self.command),
             Part::Preview => self.preview.as_ref().map(|preview| &preview.command),
             Part::Rollback => self.rollback.as_ref().map(|rollback| &rollback.command),
+            Part::Probe => self.probe.as_ref(),
         }
     }
     /// What that command is held against once it ended well. A rollback that says nothing of its own is held against what
@@ -423,41 +439,13 @@ impl Step {
     pub fn verify_of(&self, part: Part) -> Option<&Verify> {
         match part {
             Part::Step => self.verify.as_ref(),
-            Part::Preview => None,
+            Part::Preview | Part::Probe => None,
             Part::Rollback => self.rollback.as_ref()?.verify.as_ref().or(self.verify.as_ref()),
         }
     }
     /// The keys of the secrets that their environments name, each once.
     pub fn secrets(&self) -> std::collections::BTreeSet<String> {
         self.commands().flat_map(Command::secrets).collect()
-    }
-}
-
-/// Something a plan runs, and all it is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
-    /// The words.
-    pub run: Run,
-    /// Extra environment, values may be templates, and alone of all may name secrets.
-    pub env: BTreeMap<String, Template>,
-    /// Where it runs; relative to the plan's folder. The plan's folder where none is given.
-    pub cwd: Option<Template>,
-    /// What is fed to it; nothing (`/dev/null`) where none is given and `io` is `pipe`.
-    pub stdin: Option<Stdin>,
-    /// Its script runs from a sealed copy of what was hashed.
-    pub sealed: bool,
-    /// Files hashed when armed, relative to `cwd`.
-    pub files: Vec<Template>,
-    /// When it is ended by force.
-    pub timeout: Option<Duration>,
-    /// A terminal or a pipe.
-    pub io: Io,
-}
-
-impl Command {
-    /// The keys of the secrets its environment names, each once.
-    pub fn secrets(&self) -> std::collections::BTreeSet<String> {
-        self.env.values().flat_map(Template::secrets).collect()
     }
 }
 
@@ -472,6 +460,15 @@ pub struct Rollback {
     pub verify: Option<Verify>,
     /// Steps that must be done once it ran, before the session ends.
     pub contain: Vec<StepId>,
+}
+
+/// What a step waits for once it has run: it is done when this watch reads ok.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Until {
+    /// Which watch.
+    pub watch: WatchId,
+    /// For how long at most; until people give it up where the plan says nothing.
+    pub within: Option<Duration>,
 }
 
 /// What a step is held against once it has run.
@@ -519,6 +516,44 @@ pub enum Io {
     Pty,
     /// Pipes.
     Pipe,
+}
+
+/// Another machine, reached over ssh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Its name in the plan.
+    pub name: String,
+    /// Where it is.
+    pub address: String,
+    /// The port of its ssh server.
+    pub port: u16,
+    /// Who runs commands there.
+    pub user: String,
+    /// Its host key, kind and base64. No other one is talked to.
+    pub host_key: String,
+    /// The file of the key that opens it; relative to the plan's folder. What ssh finds by itself where none is given.
+    pub identity: Option<Template>,
+}
+
+/// Whether the lead may type to a running command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// Nobody types.
+    None,
+    /// The lead does; seen by all and recorded, but while the terminal hides it.
+    Lead,
+    /// Only while the terminal hides it, for passwords.
+    HiddenOnly,
+}
+impl Input {
+    /// The word in plans.
+    pub fn word(self) -> &'static str {
+        match self {
+            Input::None => "none",
+            Input::Lead => "lead",
+            Input::HiddenOnly => "hidden-only",
+        }
+    }
 }
 
 /// What a command reads as its standard input.

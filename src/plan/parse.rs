@@ -6,7 +6,7 @@ use super::table::{Context, Table, Value};
 use super::units::is_identifier;
 use super::{
     Changes, Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch,
-    WatchKind, before, notify, people, recovery, steps, watches,
+    WatchKind, before, hosts, notify, people, recovery, steps, watches,
 };
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId, is_hidden};
@@ -48,6 +48,7 @@ const KEYS: &[&str] = &[
     "checklist",
     "params",
     "secrets",
+    "hosts",
     "recovery",
     "watch",
     "step",
@@ -123,6 +124,8 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
     let params = top.get("params").map_or_else(|| Some(BTreeMap::new()), |value| read_params(&value));
     let secrets = top.get("secrets").map_or_else(|| Some(BTreeMap::new()), |value| read_secrets(&value));
     let params_of_secrets = cx.used_since(0);
+    let hosts = hosts::read(&top);
+    cx.hosts.replace(hosts.clone().unwrap_or_default());
     let crew = read_crew(&top);
     let checklist = before::read_checklist(&top, crew.as_ref());
     let poll = before::read_poll(&top, crew.as_ref(), checklist.as_deref());
@@ -141,6 +144,7 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
     }
     let break_glass = people::break_glass(&top, crew.as_ref());
     let lost = [("hold", ShadowLost::Hold), ("warn", ShadowLost::Warn)];
+    hosts?;
     Some(Plan {
         text: cx.text.into(),
         digest: Hash::of(cx.text.as_bytes()),

@@ -1,11 +1,11 @@
 //! `[[step]]`: what is done, how much is asked before it, and what it waits for. Start at [`read`].
 
-use super::command;
 use super::parse::unknown_id;
 use super::people;
 use super::preview;
 use super::table::{Table, Value};
-use super::{Class, Crew, Gate, Rollback, Step, Verified, Verify, Worse};
+use super::{Class, Crew, Gate, Input, Rollback, Step, Verified, Verify, Worse};
+use super::{command, probe, until};
 use crate::name::{StepId, WatchId};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,6 +19,9 @@ const KEYS: &[&str] = &[
     "verify",
     "rollback",
     "preview",
+    "until",
+    "manual",
+    "probe",
     "point_of_no_return",
     "expects_loss",
     "run_on_clear",
@@ -29,7 +32,7 @@ const KEYS: &[&str] = &[
     "half_way",
     "remains_in",
 ];
-const REFUSED: &[&str] = &["until", "manual", "each", "on", "rehearse", "probe"];
+const REFUSED: &[&str] = &["each", "rehearse"];
 
 /// What a step may refer to.
 pub(super) struct Around<'p> {
@@ -44,10 +47,7 @@ pub(super) struct Around<'p> {
 pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Option<Step> {
     let table = value.table("a step", &[&["id", "title", "class"], command::KEYS, KEYS].concat(), REFUSED)?;
     let id: Option<StepId> = table.require("id", "expected id = \"a-short-name\"").and_then(|id| id.name());
-    let command = match value.field("manual") {
-        Some(_) => None, // refused by its name already; asking for `run` as well would mislead
-        None => command::read(&table),
-    };
+    let act = until::read_act(&table);
     let classes = [Class::Routine, Class::Critical, Class::Irreversible].map(|class| (class.word(), class));
     let class = table.get("class").map_or(Some(Class::Routine), |class| class.choice(&classes));
     let checks = class.and_then(|class| read_checks(&table, class, around.crew));
@@ -64,6 +64,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
     let gates = table.get("gates").map_or_else(|| Some(vec![]), |gates| read_gates(&gates, around.watches));
     let after = read_after(&table, index, around.steps);
 
+    let (command, manual) = act.map_or((None, None), |(command, manual)| (Some(command), manual));
     let title = table.words("title").or_else(|| Some(id.as_ref()?.to_string()));
     Some(Step {
         class: class?,
@@ -88,6 +89,9 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         id: id?,
         title: title?,
         command: command?,
+        manual,
+        probe: table.get("probe").and_then(|probe| probe::read(&probe)),
+        until: table.get("until").and_then(|until| until::read_until(&until, around.watches)),
         expects_loss: expects_loss?,
         readback: readback?,
         gates: gates?,
@@ -166,10 +170,15 @@ fn read_rollback(value: &Value<'_>, point_of_no_return: bool, index: usize, arou
             steps.items("step ids")?.into_iter().map(known_step).collect()
         },
     );
+    let command = command::read(&table)?;
+    if let Some(value) = table.get("input").filter(|_| command.input != Input::None) {
+        return value
+            .wrong("`input` in a rollback", "expected a command that answers by itself: it may run with nobody there");
+    }
     Some(Rollback {
         automatic: table.boolean("automatic").unwrap_or(false),
         verify: table.get("verify").and_then(|verify| read_verify(&verify, around.watches)),
-        command: command::read(&table)?,
+        command,
         contain: contain?,
     })
 }
@@ -225,7 +234,7 @@ fn read_verify(value: &Value<'_>, watches: &[&str]) -> Option<Verify> {
     Some(Verify { watches: watches?, time: time? })
 }
 
-fn known_watch(name: &Value<'_>, watches: &[&str]) -> Option<WatchId> {
+pub(super) fn known_watch(name: &Value<'_>, watches: &[&str]) -> Option<WatchId> {
     let watch: WatchId = name.name()?;
     if !watches.contains(&watch.as_str()) {
         let label = unknown_id(name.cx, watch.as_str(), watches);

@@ -30,6 +30,8 @@ pub(super) struct Context<'a> {
     problems: RefCell<Vec<Problem>>,
     params: RefCell<Vec<String>>,
     secrets: RefCell<Vec<String>>,
+    /// The machines that commands may run on.
+    pub hosts: RefCell<std::collections::BTreeMap<String, super::Host>>,
     used: RefCell<Vec<String>>,
 }
 
@@ -40,6 +42,7 @@ impl<'a> Context<'a> {
             problems: RefCell::default(),
             params: RefCell::default(),
             secrets: RefCell::default(),
+            hosts: RefCell::default(),
             used: RefCell::default(),
         }
     }

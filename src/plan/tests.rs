@@ -254,18 +254,39 @@ fn what_a_step_is_verified_with_is_read_whole_or_refused() {
 }
 
 #[test]
+fn a_step_waits_for_a_watch_or_is_done_by_a_person() {
+    let plan = parsed(&format!("{HEAD}{WATCH}{STEP}until = \"w\"\n"));
+    let until = plan.steps[0].until.as_ref().unwrap();
+    assert_eq!((until.watch.as_str(), until.within), ("w", None));
+    let bare = |keys: &str| format!("{HEAD}{WATCH}[[step]]\nid = \"s\"\n{keys}\n");
+    let plan = parsed(&bare("until = { watch = \"w\", within = \"2h\" }"));
+    assert!(!plan.steps[0].runs() && plan.steps[0].commands().next().is_none());
+    assert_eq!(plan.steps[0].until.as_ref().unwrap().within, Some(Duration::from_secs(7200)));
+    let plan = parsed(&bare("manual = \"tell support\""));
+    assert!(!plan.steps[0].runs() && plan.steps[0].manual.as_ref().unwrap().text() == "tell support");
+    for (keys, message) in [
+        ("until = \"v\"", "there is no watch \"v\""),
+        ("until = { within = \"2h\" }", "a wait has no `watch`"),
+        ("until = { watch = \"w\", within = \"0s\" }", "`within` is no time at all"),
+        ("until = { watch = \"w\", for = \"2h\" }", "unknown key `for` in a wait"),
+        ("until = \"w\"\ntimeout = \"2h\"", "`timeout` in a step without `run`"),
+        ("manual = \"x\"\nrun = [\"x\"]", "a step with `manual` and with `run`"),
+        ("manual = \" \"", "`manual` is empty"),
+        ("manual = \"{{ nothing }}\"", "parameter `nothing` is not declared"),
+        ("manual = \"x\"\nenv = { A = \"b\" }", "`env` in a step without `run`"),
+        ("manual = \"x\"\nrun_on_clear = true", "`run_on_clear` on a manual step"),
+        ("manual = \"x\"\nverify = { watches = [\"w\"], for = \"2s\" }", "`verify` on a manual step"),
+        ("title = \"x\"", "a step has no `run`"),
+    ] {
+        let told = messages(&bare(keys));
+        assert!(told.iter().any(|told| told == message), "{keys}: {told:?}");
+    }
+}
+
+#[test]
 fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
     let step = |key: &str, value: &str| (key.to_owned(), format!("{HEAD}{STEP}{key} = {value}\n"));
-    let mut cases = vec![
-        step("until", "\"w\""),
-        step("manual", "\"press the button\""),
-        step("each", "{ file = \"f\", first = 1, then = 2 }"),
-        step("on", "\"host\""),
-        step("rehearse", "[\"x\"]"),
-        step("probe", "[\"x\"]"),
-        step("input", "\"lead\""),
-        step("input", "\"hidden-only\""),
-    ];
+    let mut cases = vec![step("each", "{ file = \"f\", first = 1, then = 2 }"), step("rehearse", "[\"x\"]")];
     cases.push(("lakefs".to_owned(), format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"lakefs\"\nwhatever = 1\n")));
     for (name, text) in cases {
         let name = if name == "env" { "secret.ES_KEY" } else { &name };

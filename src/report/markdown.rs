@@ -5,8 +5,9 @@ use super::text::{code, fence, inline, quoted};
 use super::{Attempt, Exception, Kind, NotTold, Ran, Report, ReportError, StepReport, Tail};
 use super::{deviations, preview};
 use crate::clock::{At, human};
-use crate::event::{CommandSeen, Compared, Outcome, Settled};
+use crate::event::{CommandSeen, Compared, Outcome, Settled, WaitEnd};
 use crate::plan::Occasion;
+use crate::session::drift::Drift;
 use crate::session::vouching;
 use crate::transcript::verify::Verdict;
 use std::fmt::Write as _;
@@ -185,6 +186,7 @@ fn steps(out: &mut String, report: &Report) -> std::fmt::Result {
         )?;
     }
     writeln!(out)?;
+    times(out, report)?;
     for step in &report.steps {
         writeln!(out, "### {:02} {}: {}\n", step.number, inline(step.id.as_str()), inline(&step.title))?;
         if step.attempts.is_empty() {
@@ -197,6 +199,38 @@ fn steps(out: &mut String, report: &Report) -> std::fmt::Result {
     Ok(())
 }
 
+/// What was planned, what it took, and the difference; nothing where the plan expects nothing.
+fn times(out: &mut String, report: &Report) -> std::fmt::Result {
+    let mut expected: Vec<_> = report.steps.iter().filter(|step| step.expected_ms.is_some()).collect();
+    expected.sort_by_key(|step| step.number);
+    if expected.is_empty() && report.expected_ms.is_none() {
+        return Ok(());
+    }
+    writeln!(out, "| | step | expected | took | drift |\n|---|---|---|---|---|")?;
+    let time = |ms: u64| human(Duration::from_millis(ms));
+    for step in &expected {
+        writeln!(
+            out,
+            "| {:02} | {} | {} | {} | {} |",
+            step.number,
+            inline(&step.title),
+            step.expected_ms.map_or_else(String::new, time),
+            step.took().map_or_else(|| "not run".to_owned(), human),
+            step.drift().map_or_else(String::new, |drift| drift.to_string())
+        )?;
+    }
+    let drift =
+        expected.iter().filter_map(|step| step.drift()).reduce(|sum, it| Drift { ms: sum.ms.saturating_add(it.ms) });
+    if let Some(drift) = drift {
+        writeln!(out, "| | these steps | | | {drift} |")?;
+    }
+    if let Some(expected) = report.expected_ms {
+        let whole = Drift::between(report.duration(), Duration::from_millis(expected));
+        writeln!(out, "| | the session | {} | {} | {whole} |", time(expected), human(report.duration()))?;
+    }
+    writeln!(out)
+}
+
 fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::fmt::Result {
     let covers = attempt.covers.covers();
     if step.attempts.len() > 1 {
@@ -207,6 +241,11 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
     let point = if covers.point_of_no_return { ", **point of no return**" } else { "" };
     writeln!(out, "- class {}, cross-checks needed: {}{point}", inline(&covers.class), covers.checks)?;
     writeln!(out, "- digest {}", attempt.digest)?;
+    if let Some(words) = &covers.manual {
+        writeln!(out, "- **done by hand**, no command runs: {}", inline(words))?;
+    } else if covers.command.is_nothing() {
+        writeln!(out, "- nothing runs; it only waits")?;
+    }
     for (name, words) in &covers.words {
         writeln!(out, "- plan says, {}: {}", inline(&name.replace('_', " ")), inline(words))?;
     }
@@ -219,7 +258,9 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
             writeln!(out, "  - **waived** by {by} when it was {status}: {}", inline(&waived.why))?;
         }
     }
-    command(out, &covers.command)?;
+    if !covers.command.is_nothing() {
+        command(out, &covers.command)?;
+    }
     preview::lines(out, covers)?;
     if let Some(rollback) = &covers.rollback {
         let when = if rollback.automatic { "by itself" } else { "when the lead asks for it" };
@@ -264,6 +305,10 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         run(out, &rollback.run)?;
         writeln!(out)?;
         output(out, &rollback.run)?;
+    }
+    for (at, end, says) in &attempt.run.probes {
+        let says = if says.is_empty() { "it said nothing".to_owned() } else { code(says) };
+        writeln!(out, "- {} probe: {}; {says}", at.clock(), inline(&end.to_string()))?;
     }
     if let Some((outcome, said)) = &attempt.settled {
         let word = match outcome {
@@ -317,6 +362,13 @@ fn run(out: &mut String, run: &Ran) -> std::fmt::Result {
     if let (Some(at), Some(process)) = (run.started, &run.process) {
         writeln!(out, "- {} started, process {}", at.clock(), process.pid)?;
     }
+    for (at, by, chars, text) in &run.typed {
+        let words = match text {
+            Some(text) => code(text),
+            None => format!("{chars} characters, hidden"),
+        };
+        writeln!(out, "- {} {} typed: {words}", at.clock(), inline(by.as_str()))?;
+    }
     for (at, by, force) in &run.interrupted {
         let word = if *force { "killed" } else { "interrupted" };
         writeln!(out, "- {} {word} by {}", at.clock(), inline(by.as_str()))?;
@@ -326,7 +378,28 @@ fn run(out: &mut String, run: &Ran) -> std::fmt::Result {
         writeln!(out, "- {} ended: **{}**{took}", at.clock(), inline(&end.to_string()))?;
     }
     if let (true, Some(at)) = (run.lost, run.ended) {
-        writeln!(out, "- {} **outcome unknown**: the hub died while it ran", at.clock())?;
+        let why = match &run.link_lost {
+            Some(end) => format!("the link to its host was lost ({})", inline(&end.to_string())),
+            None => "the hub died while it ran".to_owned(),
+        };
+        writeln!(out, "- {} **outcome unknown**: {why}", at.clock())?;
+    }
+    if let Some(said) = &run.by_hand {
+        let note = if said.text.is_empty() { String::new() } else { format!(": {}", inline(&said.text)) };
+        writeln!(out, "- {} **done by hand** by {}{note}", said.at.clock(), inline(said.by.as_str()))?;
+    }
+    for wait in &run.waits {
+        let until = wait.until.map_or_else(|| "without a limit".to_owned(), |until| format!("until {}", until.clock()));
+        let anew = if wait.anew { ", anew: the hub was away" } else { "" };
+        writeln!(out, "- {} waits for {} to read ok, {until}{anew}", wait.at.clock(), wait.watch)?;
+        if let Some((at, by, end, why)) = &wait.ended {
+            let word = match end {
+                WaitEnd::Met => "waited until it read".to_owned(),
+                WaitEnd::TimedOut => "**waited too long**, it read".to_owned(),
+                WaitEnd::GivenUp => format!("**given up** by {}, it read", inline(by.as_str())),
+            };
+            writeln!(out, "- {} {word} {}, after {}", at.clock(), inline(why), human(at.since(wait.at)))?;
+        }
     }
     if let Some((at, verdict, compared)) = &run.verified {
         writeln!(out, "- {} verified: **{}**", at.clock(), verdict.word())?;

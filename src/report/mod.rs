@@ -3,6 +3,7 @@
 //! [`Report::of_file`] is the usual door: it judges the chain, folds the lines that hold, and looks at the output beside
 //! them. Nothing here is decided anew; where the transcript ends or breaks, the report ends and says so.
 
+mod attempt;
 pub mod before;
 mod deviations;
 pub mod evidence;
@@ -12,17 +13,17 @@ mod preview;
 pub mod replay;
 pub mod text;
 
+pub use attempt::{Attempt, Checked, Ran, RolledBack, TAIL_LINES, Tail, VERY_QUICK, WaitReport};
 pub use before::BeforeReport;
 pub use markdown::write_beside;
 pub use people::{Exception, Kind};
 
 use crate::clock::At;
-use crate::event::{
-    Compared, Event, Frozen, Outcome, Part, Process, Role, RunEnd, Settled, Status, Verdict as RunVerdict,
-};
+use crate::event::{Event, Outcome, Part, Role, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Notify, Occasion, Typed};
+use crate::session::drift::Drift;
 use crate::session::steps::Phase;
 use crate::session::{OpenError, Said, Session, Told, price, step_of, story};
 use crate::transcript::output;
@@ -33,16 +34,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Lines of a command's output that a report shows.
-pub const TAIL_LINES: usize = 20;
-/// How much of the output is read for them.
-const TAIL_BYTES: u64 = 64 * 1024;
-/// Whoever said yes sooner than that after opening the panel can hardly have read it.
-pub const VERY_QUICK: Duration = Duration::from_secs(3);
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +66,9 @@ pub struct Report {
     pub plan_name: String,
     /// Where it happened.
     pub environment: String,
+    /// How long the plan expects the whole to take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_ms: Option<u64>,
     /// The plan's digest.
     pub plan_digest: Hash,
     /// SHA-256 of the allowed_signers file, where the plan names one.
@@ -160,100 +156,21 @@ pub struct StepReport {
     pub id: StepId,
     pub title: String,
     pub phase: Phase,
+    /// How long the plan expects it to take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_ms: Option<u64>,
     pub attempts: Vec<Attempt>,
 }
 
-/// One try of a step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)]
-pub struct Attempt {
-    pub attempt: u32,
-    pub armed: At,
-    pub by: Principal,
-    /// The number of the line in which `covers` stands.
-    pub line: u64,
-    pub digest: Hash,
-    /// What exactly was armed, gates as they were included.
-    pub covers: Frozen,
-    pub opened: BTreeMap<Principal, At>,
-    /// Fields that were typed from somebody's own runbook, and whether that was right.
-    pub read_back: Vec<(At, Principal, String, bool)>,
-    pub checks: Vec<Checked>,
-    pub objections: Vec<Said>,
-    pub withdrawn: Vec<(At, Principal)>,
-    /// When it stopped being armed, and why.
-    pub voided: Option<(At, String)>,
-    pub cleared: Option<At>,
-    /// Who pressed run, and when.
-    pub requested: Option<(At, Principal)>,
-    /// What became of its command.
-    pub run: Ran,
-    /// What undid it, each try.
-    pub rollbacks: Vec<RolledBack>,
-    pub settled: Option<(Settled, Said)>,
-}
-
-/// A command that ran, or was meant to.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-#[allow(missing_docs)]
-pub struct Ran {
-    pub intended: Option<At>,
-    pub process: Option<Process>,
-    pub started: Option<At>,
-    pub ended: Option<At>,
-    pub end: Option<RunEnd>,
-    /// How things stood afterwards, held against before.
-    pub verified: Option<(At, RunVerdict, Vec<Compared>)>,
-    /// The hub died in between.
-    pub lost: bool,
-    pub interrupted: Vec<(At, Principal, bool)>,
-    pub output_bytes: u64,
-    pub output_tail: Tail,
-}
-
-/// What undid a step, or was meant to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)]
-pub struct RolledBack {
-    pub by: Principal,
-    /// Whether the plan had it run by itself.
-    pub automatic: bool,
-    pub why: String,
-    pub run: Ran,
-}
-
-/// A yes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)]
-pub struct Checked {
-    pub at: At,
-    pub by: Principal,
-    pub key: String,
-    pub digest: Hash,
-    /// How long the panel had been open.
-    pub looked_ms: u64,
-}
-impl Checked {
-    /// Whether nobody reads that fast.
-    pub fn is_very_quick(&self) -> bool {
-        Duration::from_millis(self.looked_ms) < VERY_QUICK
+impl StepReport {
+    /// How long it took: all its runs together, each to the end of its wait and its verification; nothing where none ended.
+    pub fn took(&self) -> Option<Duration> {
+        self.attempts.iter().filter_map(Attempt::took).reduce(|sum, took| sum.saturating_add(took))
     }
-}
-
-/// The last lines a command printed.
-#[derive(Default, Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tail {
-    /// Nothing was printed, or nobody looked.
-    #[default]
-    None,
-    /// The file was deleted by `crosscheck expire`: OUTPUT EXPIRED.
-    Expired,
-    /// The file is gone: OUTPUT MISSING.
-    Missing,
-    /// Made harmless; `more` where others stand before them.
-    #[allow(missing_docs)]
-    Lines { lines: Vec<String>, more: bool },
+    /// What that is against what the plan expects.
+    pub fn drift(&self) -> Option<Drift> {
+        Some(Drift::between(self.took()?, Duration::from_millis(self.expected_ms?)))
+    }
 }
 
 /// A watch over the whole session.
@@ -364,7 +281,7 @@ impl Report {
                 let runs = std::iter::once((Part::Step, &mut attempt.run)).chain(rollback);
                 for (part, run) in runs.filter(|(_, run)| run.output_bytes > 0) {
                     let path = output::path(transcript, &step.id, number, part);
-                    run.output_tail = match tail(&path, run.output_bytes) {
+                    run.output_tail = match attempt::tail(&path, run.output_bytes) {
                         Tail::Missing if output::expired(transcript).is_some() => Tail::Expired,
                         tail => tail,
                     };
@@ -418,6 +335,7 @@ impl Report {
             id: step.id.clone(),
             title: step.title.clone(),
             phase: Phase::Planned,
+            expected_ms: step.expected.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             attempts: vec![],
         });
         let watches = session.plan.watches.iter().map(|watch| WatchReport {
@@ -434,6 +352,7 @@ impl Report {
         Report {
             plan_name: session.plan.name.clone(),
             environment: session.plan.environment.clone(),
+            expected_ms: session.plan.expected.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             plan_digest: session.plan.digest,
             allowed_signers: session.allowed.as_ref().map(|allowed| allowed.digest()),
             params: session.params.clone(),
@@ -504,6 +423,7 @@ impl Report {
                     number,
                     id: step.clone(),
                     title,
+                    expected_ms: None,
                     phase: Phase::Planned,
                     attempts: vec![],
                 });
@@ -602,72 +522,6 @@ impl Report {
             attempt.settled = Some((*outcome, Said { at, by: line.by.clone(), text: why.clone() }));
         }
     }
-}
-
-impl Ran {
-    fn take(&mut self, at: At, by: Principal, event: &Event) {
-        match event {
-            Event::RunStarted { process, .. } => {
-                self.process = Some(process.clone());
-                self.started = Some(at);
-            }
-            Event::OutputWritten { offset, length, .. } => {
-                self.output_bytes = self.output_bytes.max(offset.saturating_add(u64::from(*length)));
-            }
-            Event::RunInterrupted { force, .. } => self.interrupted.push((at, by, *force)),
-            Event::RunEnded { end, .. } | Event::RollbackEnded { end, .. } => {
-                self.ended = Some(at);
-                self.end = Some(end.clone());
-            }
-            Event::VerifyEnded { verdict, compared, .. } => self.verified = Some((at, *verdict, compared.clone())),
-            Event::OutcomeUnknown { .. } => {
-                self.ended = Some(at);
-                self.lost = true;
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Attempt {
-    /// What ran last: its rollback, once there is one.
-    fn ran_mut(&mut self) -> &mut Ran {
-        self.rollbacks.last_mut().map_or(&mut self.run, |rollback| &mut rollback.run)
-    }
-    fn new(line: &Line, attempt: u32, covers: &Frozen) -> Attempt {
-        Attempt {
-            attempt,
-            armed: line.at,
-            by: line.by.clone(),
-            line: line.seq,
-            digest: covers.digest(),
-            covers: covers.clone(),
-            opened: BTreeMap::new(),
-            read_back: vec![],
-            checks: vec![],
-            objections: vec![],
-            withdrawn: vec![],
-            voided: None,
-            cleared: None,
-            requested: None,
-            run: Ran::default(),
-            rollbacks: vec![],
-            settled: None,
-        }
-    }
-}
-
-/// The last lines of an output file, of which so many bytes stand in the transcript.
-fn tail(path: &Path, length: u64) -> Tail {
-    let Ok(file) = File::open(path) else { return Tail::Missing };
-    let begins = length.saturating_sub(TAIL_BYTES);
-    let mut bytes = vec![0; usize::try_from(length - begins).unwrap_or(0)]; // at most TAIL_BYTES
-    if file.read_exact_at(&mut bytes, begins).is_err() {
-        return Tail::Lines { lines: vec!["(the file is shorter than what was printed)".into()], more: false };
-    }
-    let lines = text::plain_lines(&bytes);
-    let skipped = lines.len().saturating_sub(TAIL_LINES);
-    Tail::Lines { lines: lines[skipped..].to_vec(), more: skipped > 0 || begins > 0 }
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
 use super::{
-    REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, arming, before, glass, readback, rollback, skip, twin, waive,
+    REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, arming, before, glass, probe, readback, rollback, skip, twin, typing,
+    waiting, waive,
 };
 use crate::clock::At;
-use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled};
+use crate::event::{Attention, Cause, Covers, Event, Frozen, Outcome, Role, Settled, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::plan::Step;
@@ -35,8 +36,10 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         if length > TEXT_CHARS_MAX {
             return Err(Refusal::TooLong(length));
         }
-        let optional =
-            matches!(request, Request::Close { .. } | Request::Andon { .. } | Request::Available { fit: true, .. });
+        let optional = matches!(
+            request,
+            Request::Close { .. } | Request::Andon { .. } | Request::Available { fit: true, .. } | Request::Did { .. }
+        );
         if text.trim().is_empty() && !optional {
             return Err(Refusal::NoReason);
         }
@@ -135,14 +138,30 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
         }
         Request::Run { step, attempt } => {
             lead_only(session, who)?;
-            run(session, at, step, *attempt)
+            run(session, at, step, *attempt, "")
+        }
+        Request::Did { step, attempt, note } => {
+            lead_only(session, who)?;
+            if session.plan.step(step).is_none_or(|step| step.manual.is_none()) {
+                return Err(Refusal::NotByHand { step: step.clone() });
+            }
+            run(session, at, step, *attempt, note)
+        }
+        Request::Probe { step } => probe::asked(session, step),
+        Request::Type { step, attempt, text, hidden } => {
+            typing::typed(session, author, (step, *attempt), text, *hidden)
         }
         Request::TryRun { step, attempt } => {
             lead_only(session, who)?;
-            run(session, at, step, *attempt).map(|_| vec![])
+            run(session, at, step, *attempt, "").map(|_| vec![])
         }
         Request::Interrupt { step, force } => {
             let state = state_of(session, step)?;
+            if state.phase == Phase::Waiting {
+                let planned = session.plan.step(step);
+                let end = planned.and_then(|step| waiting::end(session, step, state, WaitEnd::GivenUp, at));
+                return Ok(end.into_iter().collect());
+            }
             let alive = state.phase.is_live() || (state.phase == Phase::Unknown && state.still_running());
             match alive {
                 true => Ok(vec![Event::RunInterrupted { step: step.clone(), attempt: state.attempt, force: *force }]),
@@ -302,7 +321,7 @@ fn arm(
     if covers.checks == 0 {
         events.push(Event::StepCleared { step: id.clone(), attempt });
         if step.run_on_clear {
-            events.push(Event::RunRequested { step: id.clone(), attempt });
+            events.push(Event::RunRequested { step: id.clone(), attempt, note: String::new() });
         }
     }
     Ok(events)
@@ -356,7 +375,7 @@ fn check(
     if armed.missing() <= 1 {
         events.push(Event::StepCleared { step: id.clone(), attempt });
         if step.run_on_clear {
-            events.push(Event::RunRequested { step: id.clone(), attempt });
+            events.push(Event::RunRequested { step: id.clone(), attempt, note: String::new() });
         }
     }
     Ok(events)
@@ -370,7 +389,7 @@ fn holder_of_key<'a>(session: &'a Session, armed: &'a Armed, author: &Author) ->
     leads.filter(with_key).find(|lead| **lead != author.principal).or(checked)
 }
 
-fn run(session: &Session, at: At, id: &StepId, attempt: u32) -> Result<Vec<Event>, Refusal> {
+fn run(session: &Session, at: At, id: &StepId, attempt: u32, note: &str) -> Result<Vec<Event>, Refusal> {
     let armed = open_attempt(session, id, attempt)?;
     let state = state_of(session, id)?;
     match state.phase {
@@ -386,7 +405,7 @@ fn run(session: &Session, at: At, id: &StepId, attempt: u32) -> Result<Vec<Event
     let Some(step) = session.plan.step(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
     gates_hold(session, step, at)?;
     before::holds(session, id, armed.covers.covers().checks)?;
-    Ok(vec![Event::RunRequested { step: id.clone(), attempt }])
+    Ok(vec![Event::RunRequested { step: id.clone(), attempt, note: note.to_owned() }])
 }
 
 fn settle(

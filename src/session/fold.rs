@@ -6,11 +6,13 @@ use super::steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepStat
 use super::verify::Verifying;
 use super::waive::Waiver;
 use super::{
-    Checkpoint, Closing, HISTORY, Handover, KEPT, Person, REFUSAL_WINDOW, Said, Session, Told, signing, step_of, story,
-    verify,
+    Checkpoint, Closing, HISTORY, Handover, KEPT, Person, REFUSAL_WINDOW, Said, Session, Told,
+    probe::Probe,
+    signing, step_of, story, verify,
+    waiting::{ByHand, Waited, Waiting},
 };
 use crate::clock::At;
-use crate::event::{Attention, Event, Part, Reading, RunEnd, Settled, Status, Verdict, WaivedSeen};
+use crate::event::{Attention, Event, Part, Reading, RunEnd, Settled, Status, Verdict, WaitEnd, WaivedSeen};
 use crate::hash::Hash;
 use crate::name::WatchId;
 use crate::transcript::record::{Head, Line};
@@ -34,6 +36,10 @@ impl Session {
                 for person in self.people.values_mut().filter(|person| !person.connections.is_empty()) {
                     person.connections.clear();
                     person.gone = Some(at);
+                }
+                // A probe that was under way told nobody anything; it can be asked for again.
+                for run in self.steps.values_mut().filter_map(|state| state.run.as_mut()) {
+                    run.probe = run.probe.take().filter(|probe| probe.ended.is_some());
                 }
                 // After a restart nothing is undone by itself.
                 self.steps.values_mut().for_each(|state| state.by_hand |= state.run.is_some());
@@ -164,6 +170,8 @@ impl Session {
                 .unwrap_or_default(),
             _ => BTreeSet::new(),
         };
+        let planned = step_of(event).and_then(|id| self.plan.step(id));
+        let (manual, waits) = planned.map_or((false, false), |step| (step.manual.is_some(), step.until.is_some()));
         let before = match event {
             Event::RunIntended { step, .. } => {
                 self.plan.step(step).map(|step| verify::before(self, step, at)).unwrap_or_default()
@@ -176,9 +184,12 @@ impl Session {
         };
         let Some(state) = step_of(event).and_then(|id| self.steps.get_mut(id)) else { return };
         let go = |state: &mut StepState, by: Move| {
-            if let Some(next) = state.phase.next(by) {
-                state.phase = next;
+            let Some(next) = state.phase.next(by) else { return };
+            let under_way = |phase: Phase| phase.is_live() || phase.is_settling();
+            if let Some(run) = state.run.as_mut().filter(|_| under_way(state.phase) && !under_way(next)) {
+                run.finished = Some(at);
             }
+            state.phase = next;
         };
         match event {
             Event::StepArmed { attempt, lapses, covers, .. } => {
@@ -255,19 +266,22 @@ impl Session {
                 self.glass.push(Glass { step, attempt: *attempt, at, by, why, missing: *missing });
             }
             Event::StepCleared { .. } => go(state, Move::Clear),
-            Event::RunRequested { .. } => {
+            Event::RunRequested { note, .. } => {
                 if let Some(armed) = &mut state.armed {
-                    armed.starting = Some(Starting { seq: line.seq, at, pending: gates });
+                    let said = manual.then(|| ByHand { by: by.clone(), note: note.clone() });
+                    armed.starting = Some(Starting { seq: line.seq, at, pending: gates, said });
                 }
                 go(state, Move::Request);
             }
             Event::RunIntended { .. } => {
+                let starting = state.armed.as_mut().and_then(|armed| armed.starting.take());
                 state.waivers.clear();
-                state.run = Some(RunState::intended(at, verify(Part::Step)));
+                state.run = Some(RunState {
+                    by_hand: starting.and_then(|starting| starting.said),
+                    wait: waits.then(Waiting::default),
+                    ..RunState::intended(at, verify(Part::Step))
+                });
                 state.before = before;
-                if let Some(armed) = &mut state.armed {
-                    armed.starting = None;
-                }
                 go(state, Move::Intend);
             }
             Event::RunStarted { part, process, cols, rows, .. } => {
@@ -279,8 +293,10 @@ impl Session {
                 go(state, Move::Start);
             }
             Event::OutputWritten { part, offset, length, .. } => {
-                if let Some(run) = state.run_of_mut(*part) {
-                    run.output_bytes = offset + u64::from(*length);
+                let run = if *part == Part::Probe { state.run.as_mut() } else { state.run_of_mut(*part) };
+                if let Some(run) = run {
+                    let bytes = if *part == Part::Probe { &mut run.probe_bytes } else { &mut run.output_bytes };
+                    *bytes = offset + u64::from(*length);
                 }
             }
             Event::RunInterrupted { .. } => {
@@ -294,11 +310,13 @@ impl Session {
                     run.ended_by = Some(Head { seq: line.seq, hash });
                     run.end = Some(end.clone());
                 }
+                let waits = state.run.as_ref().is_some_and(|run| run.wait.is_some());
                 let verified = state.run.as_ref().is_some_and(|run| run.verify.is_some());
                 go(
                     state,
                     match end {
                         RunEnd::NotStarted { .. } => Move::NotStarted,
+                        end if end.is_success() && waits => Move::EndToWait,
                         end if end.is_success() && verified => Move::EndToVerify,
                         end if end.is_success() => Move::EndWell,
                         _ => Move::EndBadly,
@@ -330,8 +348,9 @@ impl Session {
                     },
                 );
             }
-            Event::OutcomeUnknown { part, process, still_running, .. } => {
+            Event::OutcomeUnknown { part, process, still_running, end, .. } => {
                 if let Some(run) = state.run_of_mut(*part) {
+                    run.end = end.clone();
                     run.process = run.process.take().or_else(|| process.clone());
                     run.ended = Some(at);
                     run.ended_by = Some(Head { seq: line.seq, hash });
@@ -343,6 +362,46 @@ impl Session {
                 if let Some(run) = state.latest_run_mut() {
                     run.still_running = false;
                 }
+            }
+            Event::ProbeIntended { .. } => {
+                if let Some(run) = &mut state.run {
+                    run.probe = Some(Probe { by: by.clone(), at, ended: None });
+                }
+            }
+            Event::ProbeEnded { end, says, .. } => {
+                if let Some(probe) = state.run.as_mut().and_then(|run| run.probe.as_mut()) {
+                    probe.ended = Some((at, end.clone(), says.clone()));
+                }
+            }
+            Event::DoneByHand { .. } => {
+                if let Some(run) = &mut state.run {
+                    run.ended = Some(at);
+                    run.ended_by = Some(Head { seq: line.seq, hash });
+                }
+                go(state, if waits { Move::EndToWait } else { Move::EndWell });
+            }
+            Event::WaitStarted { until, .. } => {
+                if let Some(wait) = state.run.as_mut().and_then(|run| run.wait.as_mut()) {
+                    *wait = Waiting { since: Some(at), until: *until };
+                }
+                go(state, Move::EndToWait); // of a step that runs nothing; every other waits already
+            }
+            Event::WaitEnded { end, why, .. } => {
+                let verified = state.run.as_ref().is_some_and(|run| run.verify.is_some());
+                if let Some(run) = &mut state.run {
+                    run.wait = None;
+                    run.waited = Some(Waited { end: *end, why: why.clone() });
+                    run.ended.get_or_insert(at);
+                    run.ended_by.get_or_insert(Head { seq: line.seq, hash });
+                }
+                go(
+                    state,
+                    match end {
+                        WaitEnd::Met if verified => Move::WaitMetToVerify,
+                        WaitEnd::Met => Move::WaitMet,
+                        WaitEnd::TimedOut | WaitEnd::GivenUp => Move::WaitOver,
+                    },
+                );
             }
             Event::VerifyStarted { part, until, anew, .. } => {
                 if let Some(verifying) = state.run_of_mut(*part).and_then(|run| run.verify.as_mut()) {

@@ -27,9 +27,9 @@ impl Session {
         self.find(|state| state.phase.is_verifying())
     }
 
-    /// The step that keeps every other from starting: it runs, or is being verified.
+    /// The step that keeps every other from starting: it runs, waits for its watch, or is being verified.
     pub fn busy_step(&self) -> Option<(&Step, &StepState)> {
-        self.live_step().or_else(|| self.verifying_step())
+        self.live_step().or_else(|| self.find(|state| state.phase.is_settling()))
     }
 
     /// The step somebody owes a word on.
@@ -39,7 +39,7 @@ impl Session {
 
     /// The step people look at: what is armed or runs, else what owes a word, else the first that is not over.
     pub fn current_step(&self) -> Option<(&Step, &StepState)> {
-        self.find(|state| state.phase.is_open() || state.phase.is_live() || state.phase.is_verifying())
+        self.find(|state| state.phase.is_open() || state.phase.is_live() || state.phase.is_settling())
             .or_else(|| self.owing_step())
             .or_else(|| self.next_step())
     }
@@ -50,7 +50,7 @@ impl Session {
         steps.find(|(step, state)| !state.phase.is_over() && self.is_wanted(&step.id) && !self.is_idle_adhoc(&step.id))
     }
 
-    fn find(&self, wanted: impl Fn(&StepState) -> bool) -> Option<(&Step, &StepState)> {
+    pub(super) fn find(&self, wanted: impl Fn(&StepState) -> bool) -> Option<(&Step, &StepState)> {
         self.plan.steps.iter().find_map(|step| {
             let state = self.steps.get(&step.id)?;
             wanted(state).then_some((step, state))

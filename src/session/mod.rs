@@ -7,6 +7,7 @@
 mod arming;
 pub mod before;
 mod decide;
+pub mod drift;
 mod fold;
 pub mod glass;
 mod line;
@@ -14,6 +15,7 @@ mod look;
 mod notify;
 mod observe;
 mod preview;
+pub mod probe;
 pub mod readback;
 mod recovery;
 pub mod request;
@@ -25,7 +27,9 @@ mod story;
 #[cfg(test)]
 mod tests;
 pub(crate) mod twin;
+pub mod typing;
 pub mod verify;
+pub mod waiting;
 pub mod waive;
 
 pub use arming::adhoc;
@@ -356,10 +360,17 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::RunIntended { step, .. }
         | Event::RunStarted { step, .. }
         | Event::OutputWritten { step, .. }
+        | Event::InputWritten { step, .. }
+        | Event::InputLost { step, .. }
         | Event::RunInterrupted { step, .. }
         | Event::RunEnded { step, .. }
         | Event::OutcomeUnknown { step, .. }
         | Event::ProcessGone { step, .. }
+        | Event::ProbeIntended { step, .. }
+        | Event::ProbeEnded { step, .. }
+        | Event::DoneByHand { step, .. }
+        | Event::WaitStarted { step, .. }
+        | Event::WaitEnded { step, .. }
         | Event::VerifyStarted { step, .. }
         | Event::VerifyEnded { step, .. }
         | Event::RollbackIntended { step, .. }

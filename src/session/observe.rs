@@ -3,7 +3,7 @@
 
 use super::decide::{refused, void, void_open};
 use super::steps::{Phase, RunState};
-use super::{Closing, Session, Unfrozen, before, notify, preview, recovery, rollback, twin, verify};
+use super::{Closing, Session, Unfrozen, before, notify, preview, probe, recovery, rollback, twin, verify, waiting};
 use crate::clock::At;
 use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
@@ -35,6 +35,10 @@ pub enum Fact {
     Started { step: StepId, attempt: u32, part: Part, process: Process, cols: u16, rows: u16 },
     /// The command printed something, which lies on disk.
     Output { step: StepId, attempt: u32, part: Part, offset: u64, length: u32, hash: Hash },
+    /// A probe is over; `output`: length and hash of what it printed, which lies on disk.
+    Probed { step: StepId, attempt: u32, end: RunEnd, says: String, output: Option<(u32, Hash)> },
+    /// The command did not take what was typed.
+    InputLost { step: StepId, attempt: u32, why: String },
     /// The process is gone, or never was.
     Ended { step: StepId, attempt: u32, part: Part, end: RunEnd },
     /// The wall clock stepped.
@@ -116,19 +120,34 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             }],
             None => vec![],
         },
+        Fact::Probed { step, attempt, end, says, output } => probe::over(session, (step, *attempt), end, says, *output),
+        Fact::InputLost { step, attempt, why } => match live(session, step, *attempt, Part::Step) {
+            Some(_) => vec![Event::InputLost { step: step.clone(), attempt: *attempt, why: why.clone() }],
+            None => vec![],
+        },
         Fact::Ended { step, attempt, part, end } => {
             let unstarted = matches!(end, RunEnd::NotStarted { .. });
             match live(session, step, *attempt, *part) {
+                Some(run) if run.process.is_some() && link_lost(session, step, *part, end) => {
+                    let (step, attempt, part) = (step.clone(), *attempt, *part);
+                    let end = Some(end.clone());
+                    vec![Event::OutcomeUnknown { step, attempt, part, process: None, still_running: false, end }]
+                }
                 Some(run) if unstarted == run.process.is_none() => {
                     let (step, attempt, end) = (step.clone(), *attempt, end.clone());
-                    let verified = session.plan.step(&step).filter(|_| end.is_success());
-                    let verify = verified.and_then(|step| verify::start(step, at, attempt, *part, false));
-                    let ended = match part {
-                        Part::Step => Event::RunEnded { step, attempt, end },
-                        Part::Rollback => Event::RollbackEnded { step, attempt, end },
-                        Part::Preview => return vec![], // no run of its own
+                    let well = session.plan.step(&step).filter(|_| end.is_success());
+                    let (ended, then) = match part {
+                        Part::Step => {
+                            let then = well.and_then(|step| waiting::after_run(step, at, attempt));
+                            (Event::RunEnded { step, attempt, end }, then)
+                        }
+                        Part::Rollback => {
+                            let then = well.and_then(|step| verify::start(step, at, attempt, *part, false));
+                            (Event::RollbackEnded { step, attempt, end }, then)
+                        }
+                        Part::Preview | Part::Probe => return vec![], // no run of their own
                     };
-                    std::iter::once(ended).chain(verify).collect()
+                    std::iter::once(ended).chain(then).collect()
                 }
                 _ => vec![],
             }
@@ -182,6 +201,7 @@ fn tick(session: &Session, at: At) -> Vec<Event> {
             events.push(void(&step.id, state.attempt, cause));
         }
     }
+    events.extend(waiting::due(session, at));
     let verified = verify::due(session, at);
     let undone = rollback::due(session, verified.as_ref());
     events.extend(verified.into_iter().chain(undone));
@@ -214,6 +234,10 @@ fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, a
     let waited_for = starting.is_some_and(|starting| starting.waits_for(id, began, asked));
     // Every reading counts while a run is held against what was before it, the same ones too.
     let sampled = session.verifying_step().is_some_and(|(_, state)| state.before.contains_key(id));
+    // So does the first one since a step began to wait for it.
+    let wait = session.waiting_step().filter(|(step, _)| step.until.as_ref().is_some_and(|until| until.watch == *id));
+    let wait = wait.and_then(|(_, state)| state.run.as_ref()?.wait.as_ref()?.since);
+    let sampled = sampled || wait.is_some_and(|since| before.began < since && began >= since);
     if (unchanged && !waited_for && !sampled) || began < before.began {
         return vec![];
     }
@@ -271,7 +295,12 @@ fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<
     let stopped = || (session.is_stopped_for(armed) && !twin::broken(7)).then_some(Cause::Andon);
     match cause.or_else(gate).or_else(stopped).or_else(polled) {
         Some(cause) => vec![void(id, attempt, cause)],
-        None => vec![Event::RunIntended { step: id.clone(), attempt }],
+        None => {
+            let said = armed.starting.as_ref().and_then(|starting| starting.said.as_ref());
+            let mut events = vec![Event::RunIntended { step: id.clone(), attempt }];
+            events.extend(waiting::instead_of_run(step, at, attempt, said));
+            events
+        }
     }
 }
 
@@ -282,6 +311,9 @@ fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process
     if !twin::broken(12) {
         events.extend(void_open(session, Cause::Restarted));
     }
+    if let Some((step, state)) = session.waiting_step() {
+        events.extend(waiting::start(step, at, state.attempt, true));
+    }
     // What it missed of the readings it cannot vouch for: they are taken anew.
     if let Some((step, state)) = session.verifying_step() {
         events.extend(verify::start(step, at, state.attempt, state.phase.part(), true));
@@ -290,6 +322,12 @@ fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process
         && !twin::broken(12)
     {
         let part = state.phase.part();
+        if !step.runs() && part == Part::Step {
+            // Nothing ran, and so nothing was lost but the lines that follow an intent.
+            let said = state.run.as_ref().and_then(|run| run.by_hand.as_ref());
+            events.extend(waiting::instead_of_run(step, at, state.attempt, said));
+            return events;
+        }
         let process = state.run_of(part).and_then(|run| run.process.clone()).or_else(|| alive.cloned());
         events.push(Event::OutcomeUnknown {
             step: step.id.clone(),
@@ -297,9 +335,18 @@ fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process
             part,
             process,
             still_running: alive.is_some(),
+            end: None,
         });
     }
     events
+}
+
+/// Whether what ended is ssh and not the command: it may run on at the other end, or never have begun. 255 is what ssh says
+/// of itself.
+fn link_lost(session: &Session, step: &StepId, part: Part, end: &RunEnd) -> bool {
+    let armed = session.steps.get(step).and_then(|state| state.armed.as_ref());
+    let remote = armed.and_then(|armed| armed.covers.covers().command_of(part)).is_some_and(|command| command.remote);
+    remote && !matches!(end, RunEnd::Exited { code: 0..=254 })
 }
 
 fn gate_cause(session: &Session, step: &Step, at: At) -> Option<Cause> {

@@ -3,7 +3,7 @@
 
 use super::Session;
 use crate::clock::{At, human};
-use crate::event::{Event, RunEnd, Settled, Status};
+use crate::event::{Event, RunEnd, Settled, Status, WaitEnd};
 use crate::name::{StepId, WatchId, shown};
 use crate::plan::{Recovery, WatchKind};
 use std::time::Duration;
@@ -91,7 +91,12 @@ impl Session {
     /// The watches whose anchor moves with that event: a step that purges their topics on purpose ended well.
     pub fn purged_by(&self, event: &Event) -> Vec<WatchId> {
         let step = match event {
-            Event::RunEnded { step, end: RunEnd::Exited { code: 0 }, .. } => step,
+            Event::RunEnded { step, end: RunEnd::Exited { code: 0 }, .. } | Event::DoneByHand { step, .. }
+                if self.plan.step(step).is_some_and(|step| step.until.is_none()) =>
+            {
+                step
+            }
+            Event::WaitEnded { step, end: WaitEnd::Met, .. } => step,
             Event::Acknowledged { step, outcome: Settled::Done, .. } => step,
             _ => return vec![],
         };

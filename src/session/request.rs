@@ -49,6 +49,8 @@ pub enum Request {
     Withdraw { step: StepId, attempt: u32 },
     /// Start what is cleared.
     Run { step: StepId, attempt: u32 },
+    /// Say that what the cleared step asks a person to do is done.
+    Did { step: StepId, attempt: u32, note: String },
     /// Start what a screen shows as locked. Never starts anything: it puts on record that somebody tried, and why not.
     TryRun { step: StepId, attempt: u32 },
     /// Make an exception to a gate that reads so, for the next attempt of its step.
@@ -57,6 +59,16 @@ pub enum Request {
     Skip { step: StepId, why: String },
     /// Clear what is armed alone; `confirm` is the step's id, typed.
     BreakGlass { step: StepId, attempt: u32, digest: Hash, confirm: String, why: String },
+    /// Run the probe of a step that has to be judged.
+    Probe { step: StepId },
+    /// A line for the command that runs. `hidden` is filled in by the hub, never by a client.
+    Type {
+        step: StepId,
+        attempt: u32,
+        text: Typed,
+        #[serde(skip)]
+        hidden: Option<bool>,
+    },
     /// Interrupt (or kill) what runs.
     Interrupt { step: StepId, force: bool },
     /// Undo a step that ended badly.
@@ -144,10 +156,12 @@ impl Request {
             Request::Check { .. } => "check",
             Request::Object { .. } => "object",
             Request::Withdraw { .. } => "withdraw",
-            Request::Run { .. } | Request::TryRun { .. } => "run",
+            Request::Run { .. } | Request::Did { .. } | Request::TryRun { .. } => "run",
             Request::Waive { .. } => "waive",
             Request::Skip { .. } => "skip",
             Request::BreakGlass { .. } => "break-glass",
+            Request::Probe { .. } => "probe",
+            Request::Type { .. } => "type",
             Request::Interrupt { .. } => "interrupt",
             Request::Rollback { .. } => "rollback",
             Request::Ack { .. } => "ack",
@@ -182,7 +196,10 @@ impl Request {
             | Request::Object { step, .. }
             | Request::Withdraw { step, .. }
             | Request::Run { step, .. }
+            | Request::Did { step, .. }
             | Request::TryRun { step, .. }
+            | Request::Probe { step }
+            | Request::Type { step, .. }
             | Request::Interrupt { step, .. }
             | Request::Rollback { step, .. }
             | Request::Ack { step, .. }
@@ -210,9 +227,27 @@ impl Request {
             | Request::Available { why, .. }
             | Request::Andon { why } => Some(why),
             Request::Seat { seat: text } | Request::Answer { answer: text, .. } => Some(text),
-            Request::Say { text } | Request::Mark { text } | Request::Close { note: text } => Some(text),
+            Request::Say { text }
+            | Request::Mark { text }
+            | Request::Close { note: text }
+            | Request::Did { note: text, .. } => Some(text),
             _ => None,
         }
+    }
+}
+
+/// What the lead types to a command: it may be a password, so no log and no panic shows it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Typed(pub String);
+impl std::fmt::Debug for Typed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} characters", self.0.chars().count())
+    }
+}
+impl Drop for Typed {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
     }
 }
 
@@ -353,6 +388,20 @@ pub enum Refusal {
     LineHeld { why: String },
     #[error("the andon is not pulled")]
     NotStopped,
+    #[error("step {step} runs a command; nobody does it by hand")]
+    NotByHand { step: StepId },
+    #[error("the plan has no probe for step {step}")]
+    NoProbe { step: StepId },
+    #[error("the probe of step {step} runs already")]
+    Probing { step: StepId },
+    #[error("nobody types to step {step}: its plan says no `input`")]
+    TakesNoInput { step: StepId },
+    #[error("the terminal of step {step} shows what is typed, and this step takes text only while it hides it")]
+    EchoOn { step: StepId },
+    #[error("a typed line may have at most {max} bytes, this one has {0}", max = super::typing::TYPED_BYTES_MAX)]
+    TypedTooLong(usize),
+    #[error("a typed line is text: it may hold no control character")]
+    TypedControl,
     #[error("nothing runs in step {step}")]
     NotRunning { step: StepId },
     #[error("the process of step {step} is still alive; interrupt it, or wait until it is gone")]
@@ -428,6 +477,7 @@ impl Refusal {
             Refusal::LineStopped { .. } => Some("say `release` once it is safe to go on"),
             // Nobody pulled it, so nobody can release it.
             Refusal::LineHeld { .. } => Some("it goes on by itself once that is over"),
+            Refusal::EchoOn { .. } => Some("wait until it asks for a password, and type it then"),
             Refusal::Owed { .. } => Some("a shadow or a seat says `ack WHY`, or `settle ID done|failed WHY`"),
             _ => None,
         }

@@ -140,7 +140,7 @@ pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At
                 .hash("argv-hash", Some(Hash::of_parts(argv)))
                 .hash("env-hash", Some(Hash::of(env.as_bytes())))
                 .hash("stdin", covers.command.stdin.as_ref().map(|text| Hash::of(text.as_bytes())))
-                .hash("exe-hash", Some(covers.command.exe.sha256))
+                .hash("exe-hash", (!covers.command.is_nothing()).then_some(covers.command.exe.sha256))
                 .hash("state-hash", Some(Hash::of(&gates)))
                 .field("state-at", armed.at)
                 .hash("plan-hash", Some(covers.plan))

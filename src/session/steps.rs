@@ -1,8 +1,10 @@
 //! The life of a step, as one table.
 
+use super::probe::Probe;
 use super::readback::Reader;
 use super::skip::HalfSkip;
 use super::verify::{Sampled, Verifying};
+use super::waiting::{ByHand, Waited, Waiting};
 use super::waive::Waiver;
 use crate::clock::At;
 use crate::event::{Compared, Frozen, Part, Process, RunEnd, Settled, Verdict};
@@ -28,6 +30,8 @@ pub enum Phase {
     Intended,
     /// The process exists.
     Running,
+    /// Ended with exit 0 (or ran nothing), and is done once its watch reads ok.
+    Waiting,
     /// Ended with exit 0; what it did is held against what was before.
     Verifying,
     /// Ended well.
@@ -73,8 +77,16 @@ pub enum Move {
     Start,
     /// `RunEnded` without a process
     NotStarted,
-    /// `RunEnded` with exit 0, and nothing to verify
+    /// `RunEnded` with exit 0, and nothing to wait for or to verify; `DoneByHand`
     EndWell,
+    /// The same, and something to wait for; `WaitStarted` where nothing runs
+    EndToWait,
+    /// `WaitEnded`: the watch read ok, and there is nothing to verify
+    WaitMet,
+    /// `WaitEnded`: the watch read ok, and there is something to verify
+    WaitMetToVerify,
+    /// `WaitEnded` otherwise
+    WaitOver,
     /// `RunEnded` with exit 0, and something to verify
     EndToVerify,
     /// `VerifyEnded`: better or same
@@ -120,6 +132,12 @@ pub const TABLE: &[(Phase, Move, Phase)] = &[
     (Intended, Start, Running),
     (Intended, NotStarted, Failed),
     (Running, EndWell, Done),
+    (Intended, EndWell, Done),
+    (Intended, EndToWait, Waiting),
+    (Running, EndToWait, Waiting),
+    (Waiting, WaitMet, Done),
+    (Waiting, WaitMetToVerify, Verifying),
+    (Waiting, WaitOver, Undecided),
     (Running, EndToVerify, Verifying),
     (Verifying, VerifyWell, Done),
     (Verifying, VerifyWorse, Degraded),
@@ -182,6 +200,10 @@ impl Phase {
     pub fn owes_acknowledgement(self) -> bool {
         matches!(self, Failed | Degraded | Undecided | Unknown | RolledBack | RollbackFailed)
     }
+    /// No process is there any more, and it is not over all the same.
+    pub fn is_settling(self) -> bool {
+        matches!(self, Waiting | Verifying)
+    }
     /// What comes after it may begin.
     pub fn is_over(self) -> bool {
         matches!(self, Done | SettledDone | SettledFailed | Skipped)
@@ -199,6 +221,7 @@ impl Phase {
             Starting => "starting",
             Intended => "intended",
             Running => "running",
+            Waiting => "waiting",
             Verifying => "verifying",
             Done => "done",
             Failed => "failed",
@@ -275,14 +298,14 @@ impl StepState {
         match part {
             Part::Step => self.run.as_ref(),
             Part::Rollback => self.rollback.as_ref(),
-            Part::Preview => None, // it is over before anything is armed, or runs
+            Part::Preview | Part::Probe => None, // they move nothing
         }
     }
     pub(super) fn run_of_mut(&mut self, part: Part) -> Option<&mut RunState> {
         match part {
             Part::Step => self.run.as_mut(),
             Part::Rollback => self.rollback.as_mut(),
-            Part::Preview => None,
+            Part::Preview | Part::Probe => None,
         }
     }
     /// What runs, or was started last.
@@ -346,6 +369,9 @@ pub struct Starting {
     pub at: At,
     /// Gates not read anew yet.
     pub pending: BTreeSet<WatchId>,
+    /// In a step that a person does: who says that it is done, and what else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<ByHand>,
 }
 impl Starting {
     /// Whether that reading is one it waits for: asked for by the request, or begun after it. The second kind matters
@@ -362,12 +388,18 @@ impl RunState {
             process: None,
             started: None,
             ended: None,
+            finished: None,
             ended_by: None,
             end: None,
             still_running: false,
             interrupted: None,
             output_bytes: 0,
+            probe: None,
+            probe_bytes: 0,
             size: (80, 24),
+            by_hand: None,
+            wait: None,
+            waited: None,
             verify,
             verdict: None,
         }
@@ -398,6 +430,9 @@ pub struct RunState {
     pub started: Option<At>,
     /// When it ended, or was lost.
     pub ended: Option<At>,
+    /// When the step was over with it, verified and all: done, or for people to judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<At>,
     /// The line that says so.
     pub ended_by: Option<Head>,
     /// How it ended.
@@ -408,14 +443,33 @@ pub struct RunState {
     pub interrupted: Option<Principal>,
     /// Bytes printed.
     pub output_bytes: u64,
+    /// The latest probe, asked for by who has to judge it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+    /// Bytes that probes printed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub probe_bytes: u64,
     /// Columns and rows of its terminal.
     pub size: (u16, u16),
+    /// Who did it, where no command did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<ByHand>,
+    /// What it waits for, where the plan says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Waiting>,
+    /// What that came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited: Option<Waited>,
     /// Readings since it ended, where the plan has it held against what was before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verifying>,
     /// What that came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<(Verdict, Vec<Compared>)>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// A word of a person on a step.

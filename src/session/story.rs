@@ -3,7 +3,8 @@
 use super::readback::TRIES;
 use super::{Session, before, recovery, step_of, twin};
 use crate::clock::human;
-use crate::event::{Attention, Event, Outcome, Part, Settled, Verdict};
+use crate::event::{Attention, Event, Outcome, Part, Settled, Verdict, WaitEnd};
+use crate::plan::Step;
 use crate::transcript::record::Line;
 use std::time::Duration;
 
@@ -117,18 +118,32 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("BREAK GLASS: {by} cleared {step} alone, {missing} cross-check{s} missing{}", quoted(why))
         }
         Event::StepCleared { .. } => format!("{step} is cleared"),
-        Event::RunRequested { .. } => format!("{by} pressed run on {step}; gates and bytes are read again"),
-        Event::RunIntended { .. } => format!("{step} will run"),
+        Event::RunRequested { note, .. } => match planned(session, &line.event) {
+            Some(planned) if planned.manual.is_some() => {
+                format!("{by} says that {step} is done by hand{}; its gates are read again", quoted(note))
+            }
+            Some(planned) if !planned.runs() => format!("{by} let {step} begin; its gates are read again"),
+            _ => format!("{by} pressed run on {step}; gates and bytes are read again"),
+        },
+        Event::RunIntended { .. } => match planned(session, &line.event).is_some_and(|step| !step.runs()) {
+            true => format!("{step} counts from here; no command runs"),
+            false => format!("{step} will run"),
+        },
         Event::RunStarted { part: Part::Step, process, .. } => format!("{step} runs, process {}", process.pid),
         Event::RunStarted { part, process, .. } => {
             format!("the {} of {step} runs, process {}", part.word(), process.pid)
         }
+        Event::InputWritten { chars, text, .. } => match text {
+            Some(text) => format!("{by} typed to {step}: {}", shown(text)),
+            None => format!("{by} typed {chars} characters to {step}, hidden"),
+        },
+        Event::InputLost { why, .. } => format!("{step} did not take what was typed: {}", shown(why)),
         Event::RunInterrupted { force, .. } => {
             format!("{by} had {step} {}", if *force { "killed" } else { "interrupted" })
         }
         Event::RunEnded { end, .. } => {
             let verified =
-                step_of(&line.event).and_then(|id| session.plan.step(id)).is_some_and(|step| step.verify.is_some());
+                planned(session, &line.event).is_some_and(|step| step.verify.is_some() || step.until.is_some());
             let word = match (end.is_success(), verified) {
                 (true, true) => "ended",
                 (true, false) => "done",
@@ -149,6 +164,14 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
                 (false, _) => format!("the ROLLBACK of {step} FAILED: {}", shown(&end.to_string())),
             }
         }
+        Event::OutcomeUnknown { part, end: Some(end), .. } => {
+            let what = if part.is_step() {
+                format!("{step} is unknown")
+            } else {
+                format!("the {} of {step} is unknown", part.word())
+            };
+            format!("{what}: the link to its host was lost ({})", shown(&end.to_string()))
+        }
         Event::OutcomeUnknown { part, still_running, .. } => {
             format!(
                 "{step} is unknown: the hub died while {} ran{}",
@@ -157,6 +180,22 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             )
         }
         Event::ProcessGone { .. } => format!("the process of {step} is gone"),
+        Event::ProbeIntended { .. } => format!("{by} has the probe of {step} run"),
+        Event::ProbeEnded { end, says, .. } => {
+            format!("the probe of {step} is over: {}{}", shown(&end.to_string()), quoted(says))
+        }
+        Event::DoneByHand { by, note, .. } => format!("{step} was done by hand by {by}{}", quoted(note)),
+        Event::WaitStarted { watch, until, anew, .. } => {
+            let until =
+                until.map_or_else(|| ", without a limit".to_owned(), |until| format!(", until {}", until.clock()));
+            let anew = if *anew { "; anew: the hub was away" } else { "" };
+            format!("{step} waits for {watch} to read ok{until}{anew}")
+        }
+        Event::WaitEnded { end, why, .. } => match end {
+            WaitEnd::Met => format!("{step} waits no longer: {}", shown(why)),
+            WaitEnd::TimedOut => format!("{step} waited too long: {}", shown(why)),
+            WaitEnd::GivenUp => format!("{by} gave up waiting in {step}: {}", shown(why)),
+        },
         Event::VerifyStarted { part, until, anew, .. } => {
             let anew = if *anew { ", anew: the hub was away" } else { "" };
             let what = if part.is_step() { step } else { format!("the rollback of {step}") };
@@ -195,6 +234,10 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("NOT TOLD: {} of line{s} {lines}: {}", shown(session.place_name(*notify)), shown(why))
         }
     })
+}
+
+fn planned<'a>(session: &'a Session, event: &Event) -> Option<&'a Step> {
+    step_of(event).and_then(|id| session.plan.step(id))
 }
 
 fn quoted(text: &str) -> String {

@@ -40,11 +40,15 @@ run = ["./clean"]
 
 mod arming;
 mod before;
+mod drift;
 mod exceptions;
 mod notify;
 mod readback;
+mod remote;
 mod rollback;
+mod typing;
 mod verify;
+mod waiting;
 
 /// A plan up to the end of its first step, an irreversible one that may be given more keys.
 const DROP: &str = r#"
@@ -71,6 +75,8 @@ const CLEAN: &str = "[[step]]\nid = \"clean\"\nrun = [\"./clean\"]\nafter = []\n
 struct Desk {
     session: Session,
     now: At,
+    /// Whether its commands run on another machine.
+    remote: bool,
 }
 
 fn who(name: &str) -> Principal {
@@ -112,7 +118,8 @@ impl Desk {
     fn open(plan: &str, allowed: Option<&str>) -> Desk {
         let now = At::from_micros(1_795_219_200_000_000);
         let opened = opened(plan, allowed, allowed.map(|text| Hash::of(text.as_bytes())));
-        Desk { session: Session::open(&line(1, now, &Principal::hub(), opened), Hash::ZERO).unwrap(), now }
+        let session = Session::open(&line(1, now, &Principal::hub(), opened), Hash::ZERO).unwrap();
+        Desk { session, now, remote: false }
     }
     fn fold(&mut self, by: &Principal, events: Vec<Event>) -> Vec<&'static str> {
         let kinds = events.iter().map(Event::kind).collect();
@@ -178,7 +185,9 @@ impl Desk {
                 automatic: rollback.automatic,
                 contain: rollback.contain.clone(),
             }),
-            command: CommandSeen::bare(["./drop"], exe),
+            command: CommandSeen { remote: self.remote, ..CommandSeen::bare(["./drop"], exe) },
+            manual: None,
+            probe: None,
             preview: None,
             deviations: vec![],
             params: BTreeMap::new(),

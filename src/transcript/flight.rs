@@ -124,6 +124,8 @@ impl Pilot<'_> {
             preview: None,
             deviations: vec![],
             params: Params::new(),
+            manual: None,
+            probe: None,
             plan: session.plan.digest,
             gates: gates.collect(),
             words: [("undo".to_owned(), "restore from backup".to_owned())].into(),

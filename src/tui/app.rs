@@ -91,6 +91,8 @@ pub enum Purpose {
     Rollback { step: StepId, attempt: u32, number: usize },
     /// Interrupt by the step's id; `kill ID` forces.
     Interrupt { step: StepId },
+    /// Type lines to the running command, until Esc.
+    Type { step: StepId, attempt: u32 },
     /// Object to what is shown.
     Object { step: StepId, attempt: u32, digest: Hash },
     /// Read a field back, from one's own copy of the runbook.

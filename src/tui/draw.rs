@@ -29,6 +29,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::symbols::border;
 use ratatui::text::{Line, Span};
+use tui_input::Input;
 
 /// Which signs are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -286,6 +287,13 @@ fn message(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
     all
 }
 
+/// Whether what is typed is for a command that takes only what its terminal hides.
+fn hides(look: &Look<'_>, field: &Field) -> bool {
+    let hidden =
+        |step| look.session().plan.step(step).is_some_and(|step| step.command.input == crate::plan::Input::HiddenOnly);
+    matches!(&field.purpose, Purpose::Type { step, .. } if hidden(step))
+}
+
 /// A line being typed, with what it is for.
 pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<Line<'static>> {
     let number = |id| facts::numbered(look.session(), id);
@@ -297,6 +305,10 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
         }
         Purpose::Rollback { step, number, .. } => {
             (format!("ROLL BACK {number:02} {step}"), format!("type {number:02} and Enter; Esc leaves it as it is"))
+        }
+        Purpose::Type { step, .. } => {
+            let seen = if hides(look, field) { "nobody sees it" } else { "all see it but what the command hides" };
+            (format!("TO {step}"), format!("Enter types it, Esc leaves; {seen}"))
         }
         Purpose::Interrupt { step } => (
             format!("INTERRUPT {}", number(step)),
@@ -362,6 +374,11 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
         Purpose::Close => ("END THE SESSION".into(), "type close (and a note) and Enter; Esc keeps it open".into()),
     };
     let what = fit(&what, width / 2);
+    let masked = hides(look, field).then(|| {
+        let stars = Input::new("*".repeat(field.input.value().chars().count()));
+        Field { input: stars.with_cursor(field.input.cursor()), ..field.clone() }
+    });
+    let field = masked.as_ref().unwrap_or(field);
     let room = width.saturating_sub(what.chars().count() + 4).max(1);
     let scroll = field.input.visual_scroll(room);
     let mut typed = String::new();

@@ -4,11 +4,11 @@ use super::app::{Now, Panel};
 use super::theme::Ink;
 use crate::client::view::{Link, View};
 use crate::clock::{At, age, human};
-use crate::event::{CommandSeen, Part, Role, Status};
+use crate::event::{CommandSeen, Part, Role, Status, WaitEnd};
 use crate::name::{Principal, StepId, WatchId, shown};
 use crate::plan::{Class, Command, Step, WatchKind};
 use crate::session::Session;
-use crate::session::steps::{Armed, Phase, StepState};
+use crate::session::steps::{Armed, Phase, RunState, StepState};
 use std::time::Duration;
 
 /// A sentence with its loudness.
@@ -38,6 +38,7 @@ pub fn phase(phase: Phase) -> (&'static str, &'static str, Ink) {
         Phase::Starting => ("▸", "STARTING", Ink::Running),
         Phase::Intended => ("▸", "STARTS", Ink::Running),
         Phase::Running => ("▶", "RUNNING", Ink::Running),
+        Phase::Waiting => ("▷", "WAITING", Ink::Running),
         Phase::Verifying => ("▷", "VERIFYING", Ink::Running),
         Phase::Done => ("✓", "done", Ink::Done),
         Phase::Failed => ("✗", "FAILED", Ink::Fail),
@@ -113,11 +114,27 @@ pub fn argv(session: &Session, step: &Step) -> (Vec<String>, bool) {
         let command = covers.command_of(state.phase.part()).unwrap_or(&covers.command);
         return (command.argv.clone(), true);
     }
+    if !step.runs() {
+        return (vec![], false);
+    }
     let argv = step.command.run.argv(&session.params).unwrap_or_else(|_| match &step.command.run {
         crate::plan::Run::Argv(words) => words.iter().map(|word| word.text().to_owned()).collect(),
         crate::plan::Run::Shell(text) => vec!["sh".into(), "-eu".into(), "-c".into(), text.text().to_owned()],
     });
     (argv, false)
+}
+
+/// What a person does in a step that has no command, filled in; or that it only waits.
+pub fn without_command(session: &Session, step: &Step) -> Option<String> {
+    let armed = session.steps.get(&step.id).and_then(|state| state.armed.as_ref());
+    if let Some(words) = armed.and_then(|armed| armed.covers.covers().manual.clone()) {
+        return Some(words);
+    }
+    match &step.manual {
+        Some(words) => Some(words.render(&session.params).unwrap_or_else(|_| words.text().to_owned())),
+        None if step.runs() => None,
+        None => Some("nothing runs; it only waits".to_owned()),
+    }
 }
 
 /// Names and values of the parameters that decide what a step does.
@@ -175,6 +192,9 @@ pub fn locks(session: &Session, at: At) -> Vec<String> {
     }
     if let Some((live, _)) = session.live_step() {
         missing.push(format!("{} runs", numbered(session, &live.id)));
+    }
+    if let Some((settling, _)) = session.waiting_step() {
+        missing.push(format!("{} waits for its watch", numbered(session, &settling.id)));
     }
     if let Some((verified, _)) = session.verifying_step() {
         missing.push(format!("{} is being verified", numbered(session, &verified.id)));
@@ -379,17 +399,25 @@ pub fn run_result(state: &StepState) -> Option<String> {
         Phase::Unknown | Phase::SettledDone | Phase::SettledFailed => true,
         phase => phase.part() != part || phase.owes_acknowledgement(),
     };
+    let last = if state.rollback.is_some() { Part::Rollback } else { Part::Step };
     let result = |part: Part| {
         let run = state.run_of(part)?;
         let took = run.ended.map(|ended| ended.since(run.started.unwrap_or(run.intended)));
         let after = took.map_or_else(String::new, |took| format!(" after {}", human(took)));
         Some(match &run.end {
+            Some(end) if state.phase == Phase::Unknown && part == last => {
+                format!("outcome unknown: link lost, {}{after}", shown(&end.to_string()))
+            }
             Some(end) => format!("{}{after}", shown(&end.to_string())),
             None if lost(part) => "outcome unknown: the hub died while it ran".into(),
+            None if state.phase == Phase::Waiting => "waits".into(),
             None => "runs".into(),
         })
     };
-    let run = result(Part::Step)?;
+    let run = match state.run.as_ref().and_then(without_process) {
+        Some(words) => words,
+        None => result(Part::Step)?,
+    };
     Some(match result(Part::Rollback) {
         Some(rollback) => format!("{run}; rollback: {rollback}"),
         None => run,
@@ -419,10 +447,26 @@ pub fn verification(state: &StepState, now: At) -> Option<String> {
     Some(format!("{} left; {}", human(until.since(now)), seen.collect::<Vec<_>>().join(", ")))
 }
 
+/// What became of a run by a person, or of the wait after it.
+fn without_process(run: &RunState) -> Option<String> {
+    if let Some(waited) = &run.waited {
+        let word = match waited.end {
+            WaitEnd::Met => "waited until",
+            WaitEnd::TimedOut => "waited too long for",
+            WaitEnd::GivenUp => "waiting was given up for",
+        };
+        return Some(format!("{word} {}", shown(&waited.why)));
+    }
+    let said = run.by_hand.as_ref()?;
+    let note = if said.note.is_empty() { String::new() } else { format!(": {}", shown(&said.note)) };
+    Some(format!("done by hand by {}{note}", said.by.short()))
+}
+
 /// How long a step has been in what it is in, where that is worth a column.
 pub fn step_time(state: &StepState, now: At) -> Option<Duration> {
     match (state.latest_run(), &state.armed, state.phase) {
         (_, Some(armed), phase) if phase.is_open() => Some(now.since(armed.at)),
+        (Some(run), _, phase) if phase.is_settling() => Some(now.since(run.started.unwrap_or(run.intended))),
         (Some(run), _, _) => Some(run.ended.unwrap_or(now).since(run.started.unwrap_or(run.intended))),
         _ => None,
     }

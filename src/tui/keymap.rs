@@ -6,7 +6,7 @@ use super::{exceptions, facts};
 use crate::client::view::{Link, View};
 use crate::clock::At;
 use crate::event::Role;
-use crate::plan::Step;
+use crate::plan::{Input, Step};
 use crate::session::steps::{Phase, StepState};
 use crate::session::{Request, Session};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -22,6 +22,8 @@ pub enum Verb {
     Disarm,
     Withdraw,
     Interrupt,
+    Type,
+    Probe,
     Settle,
     Rollback,
     Waive,
@@ -113,6 +115,7 @@ pub const MAIN: &[Entry] = entries! {
     "d" Verb::Disarm, "disarm", "let go of what is armed; every check on it ends";
     "k" Verb::Settle, "settle", "take note of how a failed or unknown step counts";
     "R" Verb::Rollback, "roll back", "undo the step that ended badly, as it was checked with it; asks for the step's number";
+    "P" Verb::Probe, "probe", "run the probe of what has to be settled";
     "p" Verb::Set, "set", "give a parameter a value; where the plan has another one it is a deviation and needs a reason";
     "e" Verb::Edit, "edit", "type another command for the step: a deviation, cross-checked, marked for ever";
     "o" Verb::AdHoc, "ad hoc", "type and arm a command that the plan does not have";
@@ -120,7 +123,8 @@ pub const MAIN: &[Entry] = entries! {
     "w" Verb::Waive, "waive", "a shadow's exception to one gate, for the next attempt, with a reason";
     "S" Verb::Skip, "skip", "leave a step out: the lead and one shadow, each with a reason";
     "B" Verb::BreakGlass, "break glass", "the lead alone clears what is armed, where the plan allows it and nobody else is there";
-    "i" Verb::Interrupt, "interrupt", "interrupt what runs; asks for the step's id";
+    "i" Verb::Interrupt, "interrupt", "interrupt what runs or waits; asks for the step's id";
+    "T" Verb::Type, "type", "type lines to the running command; Esc leaves";
     "c" Verb::Say, "chat", "say something to everyone";
     "m" Verb::Mark, "mark", "put a mark on the timeline";
     "H" Verb::Handover, "hand over", "hand the lead to somebody, or agree to take it";
@@ -269,6 +273,8 @@ pub fn verb(place: Place, key: KeyEvent) -> Option<Verb> {
         (Place::Main, 'o') => Some(Verb::AdHoc),
         (Place::Main, 'A') => Some(Verb::Release),
         (Place::Main, 'i' | 'I') => Some(Verb::Interrupt),
+        (Place::Main, 'T') => Some(Verb::Type),
+        (Place::Main, 'P') => Some(Verb::Probe),
         (Place::Main, 'm') => Some(Verb::Mark),
         (Place::Main, 'H') => Some(Verb::Handover),
         (Place::Main, 'Q') => Some(Verb::Close),
@@ -387,6 +393,9 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
             if let Some((other, _)) = session.live_step() {
                 return Err(format!("{} runs", facts::numbered(session, &other.id)));
             }
+            if let Some((other, _)) = session.waiting_step() {
+                return Err(format!("{} waits for its watch", facts::numbered(session, &other.id)));
+            }
             if let Some((other, _)) = session.verifying_step() {
                 return Err(format!("{} is being verified", facts::numbered(session, &other.id)));
             }
@@ -449,6 +458,30 @@ pub fn allowed(verb: Verb, app: &App, view: &View, now: At) -> Result<(), String
                 return Err("only lead and shadows may".into());
             }
             running(session).map(|_| ()).ok_or_else(|| "nothing runs".into())
+        }
+        Verb::Probe => {
+            if role == Role::Observer {
+                return Err("observers only watch and pull the andon".into());
+            }
+            match session.owing_step() {
+                Some((step, _)) if step.probe.is_none() => {
+                    Err(format!("the plan has no probe for {}", facts::numbered(session, &step.id)))
+                }
+                Some(_) => Ok(()),
+                None => Err("nothing has to be settled".into()),
+            }
+        }
+        Verb::Type => {
+            lead()?;
+            match session.live_step() {
+                Some((step, state)) if state.phase == Phase::Running => match step.command.input {
+                    Input::None => {
+                        Err(format!("nobody types to {}: its plan says no input", facts::numbered(session, &step.id)))
+                    }
+                    Input::Lead | Input::HiddenOnly => Ok(()),
+                },
+                _ => Err("nothing runs".into()),
+            }
         }
         Verb::Settle => {
             let Some((_, state)) = session.owing_step() else { return Err("nothing has to be settled".into()) };
@@ -513,7 +546,10 @@ pub fn rollback_target(session: &Session) -> Result<(&Step, &StepState), String>
 
 /// What could be interrupted: what runs, or what still runs after the hub died.
 pub fn running(session: &Session) -> Option<(&Step, &StepState)> {
-    session.live_step().or_else(|| session.owing_step().filter(|(_, state)| state.still_running()))
+    session
+        .live_step()
+        .or_else(|| session.waiting_step())
+        .or_else(|| session.owing_step().filter(|(_, state)| state.still_running()))
 }
 
 /// The pane of a number.

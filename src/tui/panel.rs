@@ -220,6 +220,14 @@ fn named(look: &Look<'_>, name: &str, text: Vec<Span<'static>>, width: usize) ->
 fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width: usize) -> Vec<Line<'static>> {
     let mut all = deviations::lines(look, &covers.deviations, width);
     all.extend(command::command_lines(look, step, width));
+    if let Some(probe) = &covers.probe {
+        let words = vec![look.span(super::text::command_line(&probe.argv), Ink::Text)];
+        all.extend(named(look, "probe", words, width));
+    }
+    if covers.command.is_nothing() {
+        all.extend(named(look, "digest", vec![look.span(armed.digest().to_string(), Ink::Strong)], width));
+        return all;
+    }
     all.extend(command_facts(look, &covers.command, &step.command, width));
     let host = vec![
         look.span(format!("{} · ", facts::environment(look.session()).0), facts::environment(look.session()).1),

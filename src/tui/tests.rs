@@ -215,6 +215,8 @@ impl Flight {
             class: step.class.word().into(),
             checks: step.checks,
             rollback: None,
+            manual: None,
+            probe: None,
             command: CommandSeen {
                 env: BTreeMap::from([
                     ("PATH".into(), "/usr/bin".into()),

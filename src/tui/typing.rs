@@ -4,10 +4,10 @@ use super::app::{App, Field, Now, Overlay, Purpose};
 use super::update::Action;
 use crate::client::view::{Link, View};
 use crate::event::Settled;
-use crate::name::{Principal, shown};
+use crate::name::{Principal, StepId, shown};
 use crate::session::Request;
 use crate::session::before::until;
-use crate::session::request::TEXT_CHARS_MAX;
+use crate::session::request::{TEXT_CHARS_MAX, Typed};
 use crate::session::steps::Phase;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_input::{Input, InputRequest};
@@ -71,12 +71,21 @@ pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: 
             return;
         }
         KeyCode::Char('c') if control => {
+            // It leaves the line, like everywhere; whoever meant the command is told which key that is.
+            let typed = matches!(field.purpose, Purpose::Type { .. });
             close_field(app);
+            if typed {
+                app.toast("left the command's terminal; i interrupts the command", false, now.mono);
+            }
             return;
         }
         KeyCode::Enter => match submit(field, view, now) {
             Ok(request) => {
-                close_field(app);
+                match field.purpose {
+                    // The next question may be waiting: only Esc leaves.
+                    Purpose::Type { .. } => field.input.reset(),
+                    _ => close_field(app),
+                }
                 actions.push(Action::Ask(request));
                 return;
             }
@@ -118,6 +127,10 @@ fn close_field(app: &mut App) {
     }
 }
 
+fn is_manual(view: &View, step: &StepId) -> bool {
+    view.session.plan.step(step).is_some_and(|step| step.manual.is_some())
+}
+
 /// The request that a typed line becomes, or what is wrong with it.
 fn submit(field: &Field, view: &View, now: Now) -> Result<Request, String> {
     if !matches!(view.link, Link::Live { .. }) {
@@ -131,6 +144,15 @@ fn submit(field: &Field, view: &View, now: Now) -> Result<Request, String> {
     Ok(match &field.purpose {
         Purpose::Say => Request::Say { text: needed("nothing typed; Esc closes")? },
         Purpose::Mark => Request::Mark { text: needed("nothing typed; Esc closes")? },
+        Purpose::Run { step, attempt, number } if is_manual(view, step) => {
+            let (typed, note) = text.split_once(' ').unwrap_or((&text, ""));
+            match typed.parse::<usize>() {
+                Ok(typed) if *number > 0 && typed == *number => {
+                    Request::Did { step: step.clone(), attempt: *attempt, note: note.trim().to_owned() }
+                }
+                _ => return Err(format!("that does not begin with {number:02}")),
+            }
+        }
         Purpose::Run { step, attempt, number } => match text.parse::<usize>() {
             Ok(typed) if *number > 0 && typed == *number => Request::Run { step: step.clone(), attempt: *attempt },
             _ => return Err(format!("that is not {number:02}")),
@@ -138,6 +160,13 @@ fn submit(field: &Field, view: &View, now: Now) -> Result<Request, String> {
         Purpose::Rollback { step, attempt, number } => match text.parse::<usize>() {
             Ok(typed) if *number > 0 && typed == *number => Request::Rollback { step: step.clone(), attempt: *attempt },
             _ => return Err(format!("that is not {number:02}")),
+        },
+        // As it was typed, blanks and all: an empty line is an answer too.
+        Purpose::Type { step, attempt } => Request::Type {
+            step: step.clone(),
+            attempt: *attempt,
+            text: Typed(field.input.value().to_owned()),
+            hidden: None,
         },
         Purpose::Interrupt { step } => match text.strip_prefix("kill ") {
             Some(id) if id.trim() == step.as_str() => Request::Interrupt { step: step.clone(), force: true },

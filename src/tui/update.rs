@@ -199,6 +199,12 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
                 Ok((target, state)) if target.id == *step && state.attempt == *attempt => None,
                 _ => Some((format!("{} is {} now", facts::numbered(session, step), word(step)), false)),
             },
+            Purpose::Type { step, attempt } => match session.live_step() {
+                Some((live, state)) if live.id == *step && state.attempt == *attempt => None,
+                _ => {
+                    Some((format!("{} does not run any more; nothing is typed", facts::numbered(session, step)), false))
+                }
+            },
             Purpose::Interrupt { step } => match keymap::running(session) {
                 Some((running, _)) if running.id == *step => None,
                 _ => Some((format!("{} does not run any more", facts::numbered(session, step)), false)),
@@ -455,6 +461,16 @@ fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<A
         Verb::Interrupt => {
             if let Some((step, _)) = keymap::running(session) {
                 ask(Purpose::Interrupt { step: step.id.clone() });
+            }
+        }
+        Verb::Probe => {
+            if let Some((step, _)) = session.owing_step() {
+                actions.push(Action::Ask(Request::Probe { step: step.id.clone() }));
+            }
+        }
+        Verb::Type => {
+            if let Some((step, state)) = session.live_step() {
+                ask(Purpose::Type { step: step.id.clone(), attempt: state.attempt });
             }
         }
         Verb::Settle => {

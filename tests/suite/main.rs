@@ -23,12 +23,14 @@ mod limits;
 mod notify;
 mod outage;
 mod plain;
+mod probed;
 mod quorum;
 mod readback;
 #[cfg(feature = "kafka")]
 mod real;
 mod reconnect;
 mod refusals;
+mod remote;
 #[cfg(feature = "kafka")]
 mod retention;
 mod rollback;
@@ -41,6 +43,8 @@ mod support;
 mod tidy;
 mod tmux;
 mod toctou;
+mod typed;
 mod verified;
+mod waiting;
 mod watch;
 mod wire;

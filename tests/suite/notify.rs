@@ -52,6 +52,7 @@ fn fly(lead: &Plain, dba: &Plain) {
     lead.ok("run");
     lead.expect("look done");
     dba.ok("andon is crosscheck://host:1/#t=hidden&p=dba <!channel> ok?");
+    lead.expect("stopped the line");
     lead.ok("release");
     dba.ok("release");
     lead.ok("arm drop");

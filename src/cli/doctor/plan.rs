@@ -139,6 +139,7 @@ fn frozen(plan: &Plan, step: &Step, params: &Params, folder: &Path) -> Finding {
     // Only that there is one counts: the values are not fetched.
     let secrets: BTreeMap<String, Hash> = step.secrets().into_iter().map(|key| (key, Hash::ZERO)).collect();
     match freeze(plan, step, params, folder, 1, vec![], &secrets) {
+        Ok(covers) if covers.command.is_nothing() => Finding::fine(what, "runs no command".to_owned()),
         Ok(covers) => Finding::fine(what, format!("would run {} in {}", covers.command.exe.path, covers.command.cwd)),
         Err(FreezeError::Render { what: part, source }) => {
             Finding::unknown(what, format!("{part}: {}", source.why), "")
@@ -154,7 +155,7 @@ fn frozen(plan: &Plan, step: &Step, params: &Params, folder: &Path) -> Finding {
 
 /// Whether sudo lets a step's command through without asking for a password.
 async fn sudo(step: &Step, params: &Params, folder: &Path) -> Option<Finding> {
-    let argv = step.command.run.argv(params).ok()?;
+    let argv = step.command.run.argv(params).ok().filter(|argv| !argv.is_empty())?;
     if Path::new(argv.first()?).file_name()? != "sudo" {
         return None;
     }

@@ -27,6 +27,8 @@ fn command(io: Io, argv: &[&str]) -> Command {
         sealed: false,
         files: vec![],
         timeout: None,
+        input: crate::plan::Input::None,
+        on: None,
         io,
     }
 }
@@ -43,6 +45,9 @@ fn step(command: &Command) -> Step {
         class: Class::Critical,
         checks: 1,
         command: command.clone(),
+        manual: None,
+        probe: None,
+        until: None,
         gates: vec![],
         after: vec![],
         expected: None,

@@ -1,7 +1,7 @@
 //! Reading everything that decides what a step would do, off the driver's thread.
 
-use super::Driver;
 use super::preview;
+use super::{Driver, Input};
 use crate::clock::At;
 use crate::event::{self, CommandSeen, Covers, GateSeen, Part, PreviewSeen};
 use crate::exec;
@@ -9,7 +9,7 @@ use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::plan::Step;
 use crate::secret::{self, Needles, SecretEnv, Value, Values, Vault};
-use crate::session::steps::StepState;
+use crate::session::steps::{Phase, StepState};
 use crate::session::{self, Request, Session, Unfrozen};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -206,4 +206,39 @@ fn gate_seen(session: &Session, step: &StepId, gate: &crate::plan::Gate, at: At)
     let age = session.age(&gate.watch, at).unwrap_or_default();
     let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     Some(GateSeen { watch: gate.watch.clone(), reading, age_ms, waived })
+}
+
+impl Driver {
+    /// The intent to undo a step is on disk: its bytes are looked at once more, and its secrets fetched, before its process.
+    pub(super) fn freeze_rollback(&self, step: &StepId, attempt: u32) {
+        let work = self.freezing(step, |state| state.attempt, None);
+        let (inputs, step) = (self.inputs.clone(), step.clone());
+        self.runtime.spawn(async move {
+            let now = frozen_part(work, Part::Rollback).await.map(Box::new);
+            let _ = inputs.send(Input::RollbackFrozen { step, attempt, now }).await;
+        });
+    }
+
+    /// Whether what was frozen just now is what was checked, and still wanted; the secrets of it.
+    pub(super) fn still_meant(
+        &self,
+        step: &StepId,
+        attempt: u32,
+        frozen: Result<Box<(CommandSeen, SecretEnv)>, String>,
+    ) -> Result<SecretEnv, String> {
+        let state = self.sequencer.session().steps.get(step);
+        let state = state.filter(|state| state.phase == Phase::RollingBack && state.attempt == attempt);
+        // What the plan does by itself stops with the line; what the lead asked for does not.
+        if state.is_some_and(|state| !state.by_hand) && !self.sequencer.session().line.pulled.is_empty() {
+            return Err("the line was stopped before it started".to_owned());
+        }
+        let checked =
+            state.and_then(|state| state.armed.as_ref()).and_then(|armed| armed.covers.covers().rollback.as_ref());
+        let Some(checked) = checked else { return Err("nothing is being rolled back".to_owned()) };
+        let (now, env) = *frozen?;
+        match checked.command.difference(&now) {
+            Some(what) => Err(format!("what would run is not what was checked: {what}")),
+            None => Ok(env),
+        }
+    }
 }

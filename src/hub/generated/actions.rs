@@ -124,6 +124,9 @@ pub const HOSTILE: &[&str] = &[
     "שלום \u{200f}\u{200e}\u{61c} ok",
 ];
 
+/// What only a terminal that hides it may get, in a step that takes nothing else.
+pub const PASSWORD: &str = "hunter2";
+
 /// Numbers that JSON does not like.
 pub const VALUES: &[f64] = &[
     0.0,
@@ -176,6 +179,8 @@ takes = "6h"
 [[step]]
 id = "build"
 run = ["./build"]
+probe = ["./probe"]
+input = "hidden-only"
 expects_loss = ["events"]
 gates = ["api"]
 [[step]]
@@ -195,6 +200,9 @@ gates = ["lag"]
 id = "clean"
 run = ["./clean"]
 run_on_clear = true
+[[step]]
+id = "tell"
+manual = "tell support"
 [[notify]]
 on = ["recovered", "waiting", "running", "failed", "degraded", "unknown", "andon", "released", "acknowledged", "closed"]
 webhook = "https://chat.example.org/hook"
@@ -220,6 +228,7 @@ stale_after = "20s"
 id = "first"
 class = "critical"
 run = ["./first"]
+input = "lead"
 verify = { watches = ["api"], for = "2s" }
 rollback = { run = ["./unfirst"] }
 gates = [{ watch = "api", allow = "warn" }]
@@ -230,6 +239,17 @@ class = "critical"
 run = ["./second"]
 verify = { watches = ["api"], for = "3s" }
 rollback = { run = ["./unsecond"] }
+probe = ["./probe"]
+until = { watch = "api", within = "20s" }
+[[step]]
+id = "drain"
+until = "api"
+verify = { watches = ["api"], for = "2s" }
+[[step]]
+id = "switch"
+class = "critical"
+manual = "turn the switch"
+until = { watch = "api", within = "10s" }
 [[step]]
 id = "third"
 class = "irreversible"
@@ -243,6 +263,10 @@ name = "Nobody holds the line"
 environment = "test"
 lapse = "40s"
 on_shadow_lost = "warn"
+[hosts.db1]
+address = "db1.example.org"
+user = "release"
+host_key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFGSx5AQ2Vxn6Gb2m2d5VhZ0W1v6D9oRkq3lUu8yT0aB"
 [crew]
 lead = ["ana@example.org", "eva@example.org"]
 shadow = ["bo@example.org", "cy@example.org", "eva@example.org"]
@@ -258,11 +282,16 @@ kind = "tcp"
 address = "127.0.0.1:2"
 stale_after = "25s"
 [[step]]
+id = "wait"
+until = { watch = "api", within = "5s" }
+[[step]]
 id = "one"
 class = "critical"
 run = ["./one"]
 rollback = { run = ["./unone"], automatic = true }
+on = "db1"
 gates = ["api"]
+until = "lag"
 [[step]]
 id = "two"
 class = "irreversible"

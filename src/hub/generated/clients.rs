@@ -154,7 +154,11 @@ impl Clients {
         // By name: a step that is typed may come to stand between others.
         let pairs = after.into_iter().filter_map(|(id, after)| Some((*before.get(&id)?, after)));
         let moved: Vec<_> = pairs.filter(|(before, after)| before != after).collect();
-        let wanted = usize::from(moves(&line.event));
+        let wanted = match &line.event {
+            // It moves a step that runs nothing; every other one waits already.
+            crate::event::Event::WaitStarted { .. } => moved.len().min(1),
+            event => usize::from(moves(event)),
+        };
         if moved.len() != wanted {
             self.outside.push(format!("line {}: {} moved {moved:?}", line.seq, line.event.kind()));
         }
@@ -184,6 +188,8 @@ fn moves(event: &crate::event::Event) -> bool {
             | "RunIntended"
             | "RunStarted"
             | "RunEnded"
+            | "DoneByHand"
+            | "WaitEnded"
             | "VerifyEnded"
             | "RollbackIntended"
             | "RollbackEnded"
@@ -215,7 +221,12 @@ fn row(before: Phase, event: &crate::event::Event, after: Phase) -> Option<usize
             Request => "RunRequested",
             Intend => "RunIntended",
             Start => "RunStarted",
-            NotStarted | EndWell | EndToVerify | EndBadly => "RunEnded",
+            EndWell if *from == Phase::Intended => "DoneByHand",
+            // What a person did, else what runs nothing.
+            EndToWait if *from == Phase::Intended && event.kind() == "DoneByHand" => "DoneByHand",
+            EndToWait if *from == Phase::Intended => "WaitStarted",
+            NotStarted | EndWell | EndToWait | EndToVerify | EndBadly => "RunEnded",
+            WaitMet | WaitMetToVerify | WaitOver => "WaitEnded",
             VerifyWell | VerifyWorse | VerifyUnclear => "VerifyEnded",
             Lose => "OutcomeUnknown",
             RollBack => "RollbackIntended",

@@ -1,12 +1,13 @@
 //! Draws what happens next: mostly what brings a release forward, so that runs get far, and otherwise everything that
 //! people, watches, clocks and crashes do wrong.
 
-use super::actions::{Action, Crash, HOSTILE, Input, VALUES, attention};
+use super::actions::{Action, Crash, HOSTILE, Input, PASSWORD, VALUES, attention};
 use super::world::World;
 use crate::event::{RunEnd, Settled, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::Request;
+use crate::session::request::Typed;
 use crate::session::steps::Phase;
 
 /// A random source that gives the same numbers on every machine and in every version (splitmix64).
@@ -156,12 +157,26 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
             // Time lets the plan do it by itself.
             return if rng.percent(50) { Input::Tick } else { ask(&session.lead, Request::Rollback { step, attempt }) };
         }
+        if world.evidence.plan.step(&step).is_some_and(|step| step.probe.is_some()) && rng.percent(30) {
+            return ask(&shadow, Request::Probe { step });
+        }
         let outcome = if rng.percent(50) { Settled::Done } else { Settled::Failed };
         return ask(&shadow, Request::Settle { step, outcome, why: text(rng) });
     }
     if let Some((step, state)) = session.live_step() {
+        if step.command.input != crate::plan::Input::None && rng.percent(50) {
+            let (step, attempt) = (step.id.clone(), state.attempt);
+            let text = Typed([PASSWORD, "yes"][rng.below(2)].to_owned());
+            return ask(&session.lead, Request::Type { step, attempt, text, hidden: None });
+        }
         let end = rng.percent(40).then(|| end(rng));
         return Input::Reaped { step: step.id.clone(), attempt: state.attempt, end };
+    }
+    if let Some((step, _)) = session.waiting_step() {
+        return match step.until.as_ref().filter(|_| rng.percent(60)) {
+            Some(until) => Input::Read { watch: until.watch.clone(), took_ms: rng.below(300) as u64 },
+            None => Input::Tick,
+        };
     }
     if let Some((step, state)) = session.verifying_step() {
         let watches: Vec<_> = step.verify_of(state.phase.part()).into_iter().flat_map(|v| &v.watches).collect();
@@ -199,6 +214,9 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
     };
     let (step, attempt) = (step.id.clone(), state.attempt);
     match state.phase {
+        Phase::Cleared if rng.percent(50) && session.plan.step(&step).is_some_and(|step| step.manual.is_some()) => {
+            ask(lead, Request::Did { step, attempt, note: text(rng) })
+        }
         Phase::Cleared => ask(lead, Request::Run { step, attempt }),
         Phase::Armed if armed.opened.contains_key(&shadow) && !armed.owes_read_back(&shadow).is_empty() => {
             let Some(field) = rng.of(&armed.owes_read_back(&shadow)).copied() else { return Input::Tick };
@@ -298,10 +316,13 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         13 => Request::Disarm { step, attempt },
         14 => Request::Object { step, attempt, digest, why: text(rng) },
         15 => Request::Withdraw { step, attempt },
-        16 | 17 => Request::Run { step, attempt },
+        16 => Request::Run { step, attempt },
+        17 => Request::Did { step, attempt, note: text(rng) },
         18 => Request::Interrupt { step, force: rng.percent(50) },
+        19 if rng.percent(50) => Request::Type { step, attempt, text: Typed(text(rng)), hidden: None },
         19 => Request::Ack { step, why: text(rng) },
         20 if rng.percent(30) => Request::Rollback { step, attempt },
+        20 if rng.percent(40) => Request::Probe { step },
         20 => Request::Settle { step, outcome: Settled::Done, why: text(rng) },
         21 => Request::Andon { why: text(rng) },
         22..25 => Request::Release,

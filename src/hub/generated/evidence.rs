@@ -213,12 +213,16 @@ impl Evidence {
     /// The status that somebody excused a gate of that attempt for; of what a lead gave, or gave to another lead, nothing.
     pub fn waived(&self, before: usize, step: &StepId, attempt: u32, watch: &WatchId) -> Option<(usize, Status)> {
         let handed = self.last(before, |line| matches!(line.event, Event::LeadHandedOver { .. }));
+        // It counts until the step's lapse; what was armed by then, holds it.
+        let used = self.of(before, "StepArmed", step, attempt).unwrap_or(before).min(self.lines.len() - 1);
+        let lapse = self.step(step).map(|step| self.plan.lapse_of(step)).unwrap_or_default();
+        let fresh = |index: usize| self.lines[used].at.since(self.lines[index].at) < lapse;
         self.lines[..before].iter().enumerate().rev().find_map(|(index, line)| match &line.event {
             Event::GateWaived { step: s, attempt: a, watch: w, status, .. }
                 if s == step && *a == attempt && w == watch =>
             {
                 let second = line.by != self.lead(index) && self.plan.crew.shadow.contains(&line.by);
-                (second && handed.is_none_or(|handed| handed < index)).then_some((index, *status))
+                (second && fresh(index) && handed.is_none_or(|handed| handed < index)).then_some((index, *status))
             }
             _ => None,
         })
@@ -384,6 +388,7 @@ pub fn attempt_of(event: &Event) -> Option<u32> {
         | Event::RunIntended { attempt, .. }
         | Event::RunStarted { attempt, .. }
         | Event::OutputWritten { attempt, .. }
+        | Event::InputWritten { attempt, .. }
         | Event::RunInterrupted { attempt, .. }
         | Event::RunEnded { attempt, .. }
         | Event::RollbackIntended { attempt, .. }
@@ -391,6 +396,11 @@ pub fn attempt_of(event: &Event) -> Option<u32> {
         | Event::VerifyStarted { attempt, .. }
         | Event::VerifyEnded { attempt, .. }
         | Event::OutcomeUnknown { attempt, .. }
+        | Event::ProbeIntended { attempt, .. }
+        | Event::ProbeEnded { attempt, .. }
+        | Event::DoneByHand { attempt, .. }
+        | Event::WaitStarted { attempt, .. }
+        | Event::WaitEnded { attempt, .. }
         | Event::ProcessGone { attempt, .. }
         | Event::Acknowledged { attempt, .. } => Some(*attempt),
         _ => None,

@@ -1,10 +1,10 @@
 //! The twelve invariants of ARCHITECTURE.md, each computed from [`Evidence`] alone and checked after every batch.
 
 use super::evidence::{Evidence, Kind, New, Spawn, attempt_of};
-use crate::event::{Cause, Event, Part, RunEnd, Settled, Status, Verdict};
+use crate::event::{Cause, Event, Part, RunEnd, Settled, Status, Verdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, is_hidden};
-use crate::plan::{Gate, Occasion};
+use crate::plan::{Gate, Input, Occasion};
 use crate::session::step_of;
 use crate::transcript::record::Line;
 use std::collections::{BTreeMap, BTreeSet};
@@ -235,6 +235,7 @@ fn intent_of(part: Part) -> &'static str {
         Part::Step => "RunIntended",
         Part::Rollback => "RollbackIntended",
         Part::Preview => "StepArmed",
+        Part::Probe => "ProbeIntended",
     }
 }
 
@@ -300,11 +301,15 @@ fn rolls_back_rightly(e: &Evidence, index: usize, step: &StepId, attempt: u32, a
     ensure(!settled && e.step(step)?.rollback.is_some(), || format!("{step} is undone once it is settled"))?;
     let last = since.iter().rfind(|line| {
         let kind = line.event.kind();
-        matches!(kind, "RunEnded" | "VerifyEnded" | "RollbackEnded" | "OutcomeUnknown" | "RollbackIntended")
+        matches!(
+            kind,
+            "RunEnded" | "WaitEnded" | "VerifyEnded" | "RollbackEnded" | "OutcomeUnknown" | "RollbackIntended"
+        )
     });
     let ended_badly = match last.map(|line| &line.event) {
         Some(Event::RunEnded { end, .. } | Event::RollbackEnded { end, .. }) => !end.is_success(),
         Some(Event::VerifyEnded { verdict, .. }) => !matches!(verdict, Verdict::Better | Verdict::Same),
+        Some(Event::WaitEnded { end, .. }) => *end != WaitEnd::Met,
         Some(Event::OutcomeUnknown { .. }) => true,
         _ => false,
     };
@@ -394,8 +399,11 @@ pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), Stri
             ensure(unknown.is_none(), || format!("{kind} of {}, though {unknown:?} is unknown", step.id))?;
         }
         if let Event::VerifyEnded { step, attempt, part, verdict: Verdict::Better | Verdict::Same, .. } = &line.event {
-            let ended = if part.is_step() { "RunEnded" } else { "RollbackEnded" };
-            let run = e.of(index, ended, step, *attempt);
+            // From where on it is verified: the end of the wait where there was one, else of the run.
+            let run = match part.is_step() {
+                true => e.of(index, "WaitEnded", step, *attempt).or_else(|| e.of(index, "RunEnded", step, *attempt)),
+                false => e.of(index, "RollbackEnded", step, *attempt),
+            };
             let since = &e.lines[run.ok_or_else(|| format!("{step} was verified and never ended"))?..index];
             let away = since.iter().any(|line| matches!(line.event, Event::Recovered { .. }));
             ensure(!away, || format!("{step} is well though the hub was away"))?;
@@ -406,6 +414,16 @@ pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), Stri
                 let known = e.reads(index, &watched.watch, line.at) != Status::Unknown;
                 ensure(read && known, || format!("{step} is well though {} is not known", watched.watch))?;
             }
+        }
+        if let Event::WaitEnded { step, attempt, end: WaitEnd::Met, .. } = &line.event {
+            let began = e.of(index, "WaitStarted", step, *attempt).ok_or_else(|| format!("{step} never waited"))?;
+            let watch = &e.step(step)?.until.as_ref().ok_or_else(|| format!("{step} has nothing to wait for"))?.watch;
+            let anew = e.lines[began..index].iter().any(|line| {
+                matches!(&line.event, Event::ReadingTaken { watch: w, reading, began: b, .. }
+                    if w == watch && *b >= e.lines[began].at && reading.status == Status::Ok)
+            });
+            let known = e.reads(index, watch, line.at) == Status::Ok;
+            ensure(anew && known, || format!("{step} waits no longer, though {watch} was not read ok since"))?;
         }
         // The way back that people are told of is the first whose watch reads ok or warn at that moment.
         if let Event::RecoveryTurned { to, .. } = &line.event {
@@ -430,13 +448,20 @@ pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), Stri
     Ok(())
 }
 
-/// No line and no sentence holds a character that a terminal obeys or that turns text around.
+/// (What is typed to a step that takes only hidden text is in no line.) No line and no sentence holds a character that a terminal obeys or that turns text around.
 pub fn invariant_10_harmless_text(e: &Evidence, new: &New) -> Result<(), String> {
     let bidi =
         |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     for index in new.lines.clone() {
         let text = std::str::from_utf8(&e.bytes[index]).map_err(|error| error.to_string())?;
         let text = text.strip_suffix('\n').ok_or("a line without LF")?;
+        if let Event::InputWritten { step, text, .. } = &e.lines[index].event {
+            let input = e.step(step)?.command.input;
+            ensure(input != Input::None, || format!("{step} takes no input"))?;
+            ensure(input == Input::Lead || text.is_none(), || {
+                format!("{step}: what was hidden is in line {}", index + 1)
+            })?;
+        }
         let bad = text.chars().find(|c| c.is_control() || bidi(*c));
         ensure(bad.is_none(), || format!("line {} holds {bad:?}", index + 1))?;
     }
@@ -482,6 +507,8 @@ pub fn invariant_11_presence_only(e: &Evidence, new: &New) -> Result<(), String>
 /// Since when fewer shadows are here than the next critical step needs, just before that index.
 fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
     let mut since = None;
+    let waits = |step: &crate::name::StepId| e.plan.step(step).is_some_and(|step| step.until.is_some());
+    let verified = |step: &crate::name::StepId| e.plan.step(step).is_some_and(|step| step.verify.is_some());
     for index in 1..=before {
         let (here, _) = e.presence(index);
         let lead = e.lead(index);
@@ -491,6 +518,8 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
                     && matches!(
                         line.event,
                         Event::RunEnded { .. }
+                            | Event::DoneByHand { .. }
+                            | Event::WaitEnded { .. }
                             | Event::VerifyStarted { .. }
                             | Event::VerifyEnded { .. }
                             | Event::RollbackIntended { .. }
@@ -500,7 +529,9 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
                     )
             });
             last.is_some_and(|last| match &e.lines[last].event {
-                Event::RunEnded { end, .. } => end.is_success() && e.step(step).is_ok_and(|step| step.verify.is_none()),
+                Event::RunEnded { end, .. } => end.is_success() && !waits(step) && !verified(step),
+                Event::DoneByHand { .. } => !waits(step) && !verified(step),
+                Event::WaitEnded { end, .. } => *end == WaitEnd::Met && !verified(step),
                 Event::VerifyEnded { verdict, part: Part::Step, .. } => {
                     matches!(verdict, Verdict::Better | Verdict::Same)
                 }
@@ -531,11 +562,16 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
         let intents = e.lines[..end].iter().enumerate();
         for (at, line) in intents.filter(|(_, line)| matches!(line.event.kind(), "RunIntended" | "RollbackIntended")) {
             let (Some(step), Some(attempt)) = (step_of(&line.event), attempt_of(&line.event)) else { continue };
-            let ended = if line.event.kind() == "RunIntended" { "RunEnded" } else { "RollbackEnded" };
-            let later = |kind| e.of(end, kind, step, attempt).is_some_and(|over| over > at);
-            let over = later(ended) || later("OutcomeUnknown");
+            let ends: &[_] = match line.event.kind() {
+                "RunIntended" => &["RunEnded", "DoneByHand", "WaitStarted", "OutcomeUnknown"],
+                _ => &["RollbackEnded", "OutcomeUnknown"],
+            };
+            let over = ends.iter().any(|kind| e.of(end, kind, step, attempt).is_some_and(|over| over > at));
             ensure(over, || format!("{step} attempt {attempt} was intended in an earlier life and is not unknown"))?;
         }
+    }
+    for spawn in &e.spawns[new.spawns.clone()] {
+        ensure(e.step(&spawn.step)?.runs(), || format!("{} runs nothing, and a process came of it", spawn.step))?;
     }
     let life = |index: usize| e.outputs.iter().find(|output| output.lines.contains(&index)).map(|output| output.life);
     for spawn in &e.spawns[new.spawns.clone()] {
@@ -550,11 +586,24 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
             let requested = e.of(index, "RunRequested", step, *attempt).and_then(life);
             ensure(requested == life(index), || format!("{step} was intended from a request of another life"))?;
         }
+        // Of a command on another machine only its own exit is known.
+        if let Event::RunEnded { step, end, .. } = &line.event {
+            let own = matches!(end, RunEnd::Exited { code: 0..=254 } | RunEnd::NotStarted { .. });
+            ensure(own || e.step(step)?.command.on.is_none(), || format!("{step} is told to have ended: {end}"))?;
+        }
+        // A probe belongs to a step that has to be judged, and to this life of the hub.
+        if let Event::ProbeEnded { step, attempt, .. } = &line.event {
+            let asked = e.of(index, "ProbeIntended", step, *attempt);
+            ensure(asked.and_then(life) == life(index), || format!("the probe of {step} ended in another life"))?;
+        }
         // No hub moves an anchor, a new one included, but after a planned purge that ended well.
         if let Event::AnchorTaken { watch, .. } = &line.event {
             let of = |line: &Line| matches!(&line.event, Event::AnchorTaken { watch: w, .. } if w == watch);
             let purged = |line: &Line| match &line.event {
                 Event::RunEnded { step, end, .. } if end.is_success() => {
+                    e.step(step).is_ok_and(|step| !step.expects_loss.is_empty() && step.until.is_none())
+                }
+                Event::WaitEnded { step, end: WaitEnd::Met, .. } => {
                     e.step(step).is_ok_and(|step| !step.expects_loss.is_empty())
                 }
                 Event::Acknowledged { step, outcome: Settled::Done, .. } => {

@@ -75,7 +75,10 @@ impl World {
             title: step.title.clone(),
             class: step.class.word().into(),
             checks: step.checks,
+            probe: step.probe.as_ref().map(|_| CommandSeen::bare(["./probe"], exe.clone())),
+            manual: step.manual.as_ref().map(|words| words.text().to_owned()),
             command: CommandSeen {
+                remote: step.command.on.is_some(),
                 env: BTreeMap::from([("PATH".into(), "/bin".into())]),
                 ..CommandSeen::bare(step.command.run.argv(&session.params).map_err(|error| error.to_string())?, exe)
             },

@@ -282,6 +282,9 @@ impl World {
     fn ask(&mut self, who: &Principal, request: &Request, covers: Option<Covers>) -> Vec<Numbered> {
         let author = Author::new(who.clone(), self.key(who));
         let mut request = request.clone();
+        if let Request::Type { hidden, .. } = &mut request {
+            *hidden = self.hides_typing();
+        }
         let armed = self.session().open_step().map(|(_, _, armed)| armed.digest());
         // Zeros stand for "whatever is armed", so that kept runs outlive a change of what a digest covers.
         if let (Request::Check { digest, .. } | Request::Object { digest, .. }, Some(armed)) = (&mut request, armed)
@@ -312,6 +315,10 @@ impl World {
             Request::AdHoc { run, why, .. } => crate::session::adhoc(self.session(), who, run, why).ok(),
             _ => None,
         }
+    }
+    /// Whether the terminal of what runs hides what is typed; by the clock, so that kept runs say the same.
+    fn hides_typing(&self) -> Option<bool> {
+        self.procs.iter().any(|proc| proc.end.is_none()).then_some(self.now.micros() / 1000 % 2 == 0)
     }
 
     fn facts(&mut self, input: &Input) -> Vec<Fact> {
@@ -428,6 +435,7 @@ impl World {
                 self.jobs.asked.extend(gates.into_iter().map(|gate| (gate.watch, seq, self.now)));
             }
             Event::RunIntended { .. } if twin::broken(5) => {}
+            Event::RunIntended { step, .. } if self.evidence.plan.step(step).is_some_and(|step| !step.runs()) => {}
             Event::RunIntended { step, attempt } => {
                 let (step, attempt) = (step.clone(), *attempt);
                 let why = match (self.is_stopped_for(&step), self.broken_spawn) {
@@ -439,6 +447,11 @@ impl World {
                 self.not_started(step, attempt, Part::Step, why.to_owned());
             }
             Event::RollbackIntended { step, attempt, .. } => self.jobs.rollbacks.push((step.clone(), *attempt)),
+            Event::ProbeIntended { step, attempt } => {
+                let (step, attempt, says) = (step.clone(), *attempt, HOSTILE[seq as usize % HOSTILE.len()].into());
+                let (end, output) = (RunEnd::Exited { code: 0 }, Some((7, Hash::ZERO)));
+                self.jobs.starts.push(Fact::Probed { step, attempt, end, says, output });
+            }
             Event::RunInterrupted { step, attempt, force } => {
                 let mut procs = self.procs.iter_mut();
                 if let Some(proc) = procs.find(|p| p.step == *step && p.attempt == *attempt && p.end.is_none()) {

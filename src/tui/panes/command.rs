@@ -2,6 +2,7 @@
 
 use crate::clock::human;
 use crate::exec::{Color as EmulatedColor, Screen as Emulated, Size};
+use crate::name::{escaped, shown};
 use crate::plan::Step;
 use crate::session::readback::masked;
 use crate::session::steps::{Phase, StepState};
@@ -65,6 +66,11 @@ fn title(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'static>> 
 
 /// The command line, quoted and wrapped, parameters marked.
 pub fn command_lines(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
+    if let Some(words) = facts::without_command(look.session(), step) {
+        let by_hand = if step.manual.is_some() { "BY HAND  " } else { "" };
+        let spans = [look.span(by_hand, Ink::Hold), look.span(escaped(&words), Ink::Text)];
+        return wrap(&spans, width, by_hand.len());
+    }
     let (mut argv, _) = facts::argv(look.session(), step);
     let mut values: Vec<String> =
         facts::params_used(look.session(), step).into_iter().map(|(_, value)| value).collect();
@@ -78,7 +84,11 @@ fn digest_line(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'sta
     match &state.armed {
         Some(armed) => {
             let covers = armed.covers.covers();
-            let text = format!("{}@{} · digest {}", covers.command.user, covers.command.host, armed.digest().short());
+            let at = match covers.command.is_nothing() {
+                true => "no command".to_owned(),
+                false => format!("{}@{}", covers.command.user, covers.command.host),
+            };
+            let text = format!("{at} · digest {}", armed.digest().short());
             vec![look.span(text, Ink::Dim)]
         }
         None => {
@@ -109,6 +119,9 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
         let what = if state.phase.part().is_step() { "RUNS" } else { "ROLLING BACK" };
         return say(what, Ink::Running, format!("{pid}{printed} printed{asked}"));
     }
+    if let Some(waits) = session.waits_for(step, at) {
+        return say("WAITING", Ink::Running, shown(&waits));
+    }
     if state.phase.is_verifying() {
         return say("VERIFYING", Ink::Running, facts::verification(state, at).unwrap_or_default());
     }
@@ -122,7 +135,12 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
     let locks = facts::locks(session, at);
     match locks.is_empty() {
         true => {
-            let who = if look.view.leads() { "r runs it".into() } else { format!("{} runs it", session.lead.short()) };
+            let does = match &step.manual {
+                Some(_) => "says when it is done",
+                None if step.runs() => "runs it",
+                None => "lets it begin",
+            };
+            let who = if look.view.leads() { format!("r {does}") } else { format!("{} {does}", session.lead.short()) };
             say("READY", Ink::Pass, format!("{number} is cleared: {who}"))
         }
         false => say("RUN LOCKED", Ink::Hold, locks.join(" · ")),

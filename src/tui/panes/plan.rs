@@ -17,9 +17,12 @@ use ratatui::text::{Line, Span};
 pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let session = look.session();
     let done = session.steps.values().filter(|state| state.phase.is_done()).count();
-    let right = vec![
+    let mut right = vec![
         look.span(format!("rev {} · {done}/{} done", rev(&session.plan.digest), session.plan.steps.len()), Ink::Dim),
     ];
+    if let Some(drift) = session.drift(look.at()) {
+        right.push(look.span(format!(" · {drift}"), if drift.is_behind() { Ink::Warn } else { Ink::Dim }));
+    }
     let inner = look.frame(buf, area, Pane::Plan, right);
     if inner.height == 0 {
         return;
@@ -174,9 +177,23 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
     if let Some(why) = &state.voided {
         detail("voided", vec![look.span(why, Ink::Hold)]);
     }
-    if let Some(result) = facts::run_result(state) {
+    if let Some(waits) = look.session().waits_for(step, look.at()) {
+        detail("waits", vec![look.span(waits.trim_start_matches("waits "), Ink::Running)]);
+    } else if let Some(result) = facts::run_result(state) {
         let (_, _, ink) = facts::phase(state.phase);
         detail("run", vec![look.span(result, ink)]);
+    }
+    let probed = state.run.as_ref().filter(|_| state.phase.owes_acknowledgement());
+    if let Some(told) = probed.and_then(crate::session::probe::told) {
+        detail("probe", vec![look.span(shown(&told), Ink::Text)]);
+    }
+    if let Some(expected) = step.expected {
+        let drift = crate::session::drift::of_step(step, state, look.at());
+        let (over, ink) = match drift {
+            Some(drift) if drift.is_behind() => (format!(", {drift}"), Ink::Warn),
+            _ => (String::new(), Ink::Text),
+        };
+        detail("expects", vec![look.span(format!("{}{over}", human(expected)), ink)]);
     }
     if let Some(undo) = &step.undo {
         detail("undo", vec![look.span(undo, Ink::Text)]);

@@ -225,6 +225,7 @@ fn states_differ_without_any_colour() {
         Phase::Starting,
         Phase::Intended,
         Phase::Running,
+        Phase::Waiting,
         Phase::Verifying,
         Phase::Done,
         Phase::Failed,

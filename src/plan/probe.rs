@@ -1,0 +1,29 @@
+//! `probe`: a harmless command that tells people how things stand, where nobody knows what a step did.
+
+use super::command;
+use super::table::Value;
+use super::{Command, Input, Io};
+use std::time::Duration;
+
+/// How long one may take where its plan says nothing, and at most: somebody waits for it to decide.
+const USUAL: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// `probe = ["./status", "{{ index }}"]`, or a table with the keys of a command.
+pub(super) fn read(value: &Value<'_>) -> Option<Command> {
+    let command = match value.is_table() {
+        true => command::read(&value.table("a probe", command::KEYS, &[])?)?,
+        false => Command { run: value.run()?, ..Command::nothing() },
+    };
+    if !command.secrets().is_empty() {
+        return value.wrong("a secret in a `probe`", "expected a command that needs none");
+    }
+    if command.input != Input::None {
+        return value.wrong("`input` in a `probe`", "expected a command that answers by itself");
+    }
+    let timeout = command.timeout.unwrap_or(USUAL);
+    if timeout > LONGEST {
+        return value.wrong("a `probe` that may take too long", "expected at most \"5m\": somebody waits for it");
+    }
+    Some(Command { io: Io::Pipe, timeout: Some(timeout), ..command })
+}

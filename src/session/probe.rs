@@ -1,0 +1,75 @@
+//! The command that informs who decides how a step counts (`probe`). Pure, like the fold.
+//!
+//! It runs because somebody asks for it, on the checks of the step it belongs to, and its bytes are those that were frozen
+//! then. It changes nothing of how the step stands; an andon does not hold it, because it only looks.
+
+use super::request::Refusal;
+use super::steps::RunState;
+use super::{Session, decide};
+use crate::clock::At;
+use crate::event::{Event, Part, RunEnd};
+use crate::hash::Hash;
+use crate::name::{Principal, StepId};
+use serde::{Deserialize, Serialize};
+
+/// The latest probe of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Who asked for it.
+    pub by: Principal,
+    /// When.
+    pub at: At,
+    /// When and how it ended, and the first it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<(At, RunEnd, String)>,
+}
+
+/// What somebody who wants it run gets.
+pub(super) fn asked(session: &Session, id: &StepId) -> Result<Vec<Event>, Refusal> {
+    let state = decide::state_of(session, id)?;
+    if session.plan.step(id).is_none_or(|step| step.probe.is_none()) {
+        return Err(Refusal::NoProbe { step: id.clone() });
+    }
+    if !state.phase.owes_acknowledgement() {
+        let wanted = "failed, degraded, undecided or unknown";
+        return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted });
+    }
+    if running(state.run.as_ref()) {
+        return Err(Refusal::Probing { step: id.clone() });
+    }
+    Ok(vec![Event::ProbeIntended { step: id.clone(), attempt: state.attempt }])
+}
+
+fn running(run: Option<&RunState>) -> bool {
+    run.and_then(|run| run.probe.as_ref()).is_some_and(|probe| probe.ended.is_none())
+}
+
+/// What one that is over becomes; nothing where nobody waits for it any more.
+pub(super) fn over(
+    session: &Session,
+    (id, attempt): (&StepId, u32),
+    end: &RunEnd,
+    says: &str,
+    output: Option<(u32, Hash)>,
+) -> Vec<Event> {
+    let state = session.steps.get(id).filter(|state| state.attempt == attempt);
+    let Some(run) = state.and_then(|state| state.run.as_ref()).filter(|run| running(Some(run))) else { return vec![] };
+    let step = || id.clone();
+    let offset = run.probe_bytes;
+    let part = Part::Probe;
+    let output =
+        output.map(|(length, hash)| Event::OutputWritten { step: step(), attempt, part, offset, length, hash });
+    let ended = Event::ProbeEnded { step: step(), attempt, end: end.clone(), says: says.to_owned() };
+    output.into_iter().chain([ended]).collect()
+}
+
+/// What the latest probe of a run came to, in a sentence.
+pub fn told(run: &RunState) -> Option<String> {
+    let probe = run.probe.as_ref()?;
+    Some(match &probe.ended {
+        None => "runs".to_owned(),
+        Some((at, end, says)) if says.is_empty() => format!("{end} at {}, and said nothing", at.clock()),
+        Some((at, end, says)) => format!("{end} at {}: {says}", at.clock()),
+    })
+}
