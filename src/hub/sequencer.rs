@@ -125,17 +125,14 @@ impl Sequencer {
     pub fn observe(&mut self, at: At, fact: &Fact) -> Result<Vec<Numbered>, SequencerError> {
         self.at = self.at.max(at);
         let mut lines = vec![];
-        // What lapsed or went stale meanwhile is so before anything is decided.
-        if *fact != Fact::Tick {
-            let events = observe(&self.session, self.at, &Fact::Tick);
-            self.number_all(&Principal::hub(), events, &mut lines)?;
+        for fact in fact.with_time() {
+            let by = match fact {
+                Fact::Joined { principal, .. } | Fact::Left { principal, .. } => principal.clone(),
+                _ => Principal::hub(),
+            };
+            let events = observe(&self.session, self.at, fact);
+            self.number_all(&by, events, &mut lines)?;
         }
-        let by = match fact {
-            Fact::Joined { principal, .. } | Fact::Left { principal, .. } => principal.clone(),
-            _ => Principal::hub(),
-        };
-        let events = observe(&self.session, self.at, fact);
-        self.number_all(&by, events, &mut lines)?;
         Ok(lines)
     }
 

@@ -446,7 +446,7 @@ fn release(session: &Session, at: At, author: &Author, request: &Request, role: 
     let who = &author.principal;
     if session.line.pulled.is_empty() {
         return Err(match &session.line.held {
-            Some(why) => Refusal::LineStopped { why: why.clone() },
+            Some(why) => Refusal::LineHeld { why: why.clone() },
             None => Refusal::NotStopped,
         });
     }
@@ -540,12 +540,12 @@ fn gates_hold(session: &Session, step: &Step, at: At) -> Result<(), Refusal> {
 }
 
 fn line_free(session: &Session) -> Result<(), Refusal> {
-    let why = match (session.line.pulled.keys().next(), &session.line.held) {
-        (Some(who), _) => format!("andon by {who}"),
-        (None, Some(why)) => why.clone(),
+    let refusal = match (session.line.pulled.keys().next(), &session.line.held) {
+        (Some(who), _) => Refusal::LineStopped { why: format!("andon by {who}") },
+        (None, Some(why)) => Refusal::LineHeld { why: why.clone() },
         (None, None) => return Ok(()),
     };
-    if twin::broken(7) { Ok(()) } else { Err(Refusal::LineStopped { why }) }
+    if twin::broken(7) { Ok(()) } else { Err(refusal) }
 }
 
 /// Nothing starts while something runs, or while a word on what failed is owed.

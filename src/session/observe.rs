@@ -59,6 +59,19 @@ pub enum Fact {
     /// The hub signed the end, as [`Session::close_due`] asked for.
     Close { signed: Signed },
 }
+impl Fact {
+    /// This and what time alone does, in their order: what lapsed or went stale meanwhile is so before anything is decided.
+    /// But a hub that takes a session up again says so first: a verdict or a rollback that fell due while no hub was there is
+    /// not decided from what the dead one had seen.
+    pub fn with_time(&self) -> Vec<&Fact> {
+        match self {
+            Fact::Tick => vec![self],
+            Fact::Recovered { .. } => vec![self, &Fact::Tick],
+            _ => vec![&Fact::Tick, self],
+        }
+    }
+}
+
 /// What something the hub saw becomes at that time. Never fails: what the session does not care about is no event.
 pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
     if session.closed.is_some() && !matches!(fact, Fact::Left { .. }) {

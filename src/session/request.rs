@@ -384,6 +384,8 @@ pub enum Refusal {
     Quorum { missing: u32 },
     #[error("the line is stopped ({})", shown(why))]
     LineStopped { why: String },
+    #[error("the line is held ({})", shown(why))]
+    LineHeld { why: String },
     #[error("the andon is not pulled")]
     NotStopped,
     #[error("step {step} runs a command; nobody does it by hand")]
@@ -473,6 +475,8 @@ impl Refusal {
             Refusal::NotAsked { .. } => Some("it asks the lead, the shadows, and whoever took a seat: `seat NAME`"),
             Refusal::NotYourItem { .. } => Some("take the seat first: `seat NAME`"),
             Refusal::LineStopped { .. } => Some("say `release` once it is safe to go on"),
+            // Nobody pulled it, so nobody can release it.
+            Refusal::LineHeld { .. } => Some("it goes on by itself once that is over"),
             Refusal::EchoOn { .. } => Some("wait until it asks for a password, and type it then"),
             Refusal::Owed { .. } => Some("a shadow or a seat says `ack WHY`, or `settle ID done|failed WHY`"),
             _ => None,

@@ -132,10 +132,15 @@ impl Desk {
         kinds
     }
     fn see(&mut self, fact: Fact) -> Vec<&'static str> {
-        let ticked = observe(&self.session, self.now, &Fact::Tick);
-        self.fold(&Principal::hub(), ticked);
-        let events = observe(&self.session, self.now, &fact);
-        self.fold(&Principal::hub(), events)
+        let mut kinds = vec![];
+        for each in fact.with_time() {
+            let events = observe(&self.session, self.now, each);
+            let folded = self.fold(&Principal::hub(), events);
+            if *each == fact {
+                kinds = folded;
+            }
+        }
+        kinds
     }
     fn join(&mut self, name: &str, key: &str, connection: u64) {
         let role = self.session.role(&who(name));

@@ -39,6 +39,7 @@ mod remote;
 mod retention;
 mod rollback;
 mod samples;
+mod scenarios;
 mod secrets;
 mod signers;
 mod statements;

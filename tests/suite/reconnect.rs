@@ -96,6 +96,16 @@ impl Proxy {
         Link { port: self.port, ..to.clone() }
     }
 
+    /// Tears what is open, and lets nothing new through.
+    pub fn cut(&self) {
+        self.net.send_replace(Net::Cut);
+    }
+
+    /// Lets everything through again.
+    pub fn mend(&self) {
+        self.net.send_replace(Net::Fine);
+    }
+
     /// Tears what is open; new connections are led there.
     pub fn turn_to(&self, to: SocketAddr) {
         self.to.send_replace(to);

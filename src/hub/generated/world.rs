@@ -564,6 +564,10 @@ impl World {
         let note = HOSTILE[torn_bytes as usize % HOSTILE.len()].to_owned();
         let fact = Fact::Recovered { version: "0".into(), torn_bytes, note, alive };
         let lines = self.sequencer.observe(self.now, &fact).expect("events are plain data");
+        // A session that is closed is not taken up: no lines.
+        if lines.first().is_some_and(|first| !matches!(first.line.event, Event::Recovered { .. })) {
+            broken.push((12, "a hub that took over decided something before it said so".to_owned()));
+        }
         self.keep(vec![(Kind::Recover, lines, None)], usize::MAX);
         self.check(broken);
         let resumed = self.clients.resume(0, &self.evidence.bytes);

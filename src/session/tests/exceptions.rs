@@ -173,7 +173,7 @@ fn glass_is_broken_under_the_hubs_own_hold_and_no_other_step_goes_with_it() {
     held.join("ana", "ana", 1);
     held.wait(100);
     held.read(Status::Ok);
-    assert!(matches!(held.arm("ana"), Err(Refusal::LineStopped { .. })), "where the plan names nobody, it holds");
+    assert!(matches!(held.arm("ana"), Err(Refusal::LineHeld { .. })), "where the plan names nobody, it holds");
 }
 
 #[test]

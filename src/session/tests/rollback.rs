@@ -156,10 +156,21 @@ fn a_crash_before_the_verdict_leaves_it_to_people() {
     let mut desk = Desk::undoable(BY_ITSELF);
     desk.started();
     desk.ends(Part::Step, EXIT(1));
-    let recovered = Fact::Recovered { version: "0".into(), torn_bytes: 0, note: String::new(), alive: None };
-    let events = observe(&desk.session, desk.now, &recovered);
-    assert_eq!(desk.fold(&Principal::hub(), events), ["Recovered"]);
+    desk.now = desk.now.after(Duration::from_secs(1));
+    assert_eq!(desk.recover(false), ["Recovered"]);
     assert!(desk.wait(5).is_empty() && desk.is() == Phase::Failed);
+    // The time to look is over before there is a hub again, and what the dead one had read was worse.
+    let mut desk = Desk::undoable(&format!("{VERIFY}{BY_ITSELF}"));
+    desk.started();
+    desk.ends(Part::Step, EXIT(0));
+    desk.wait(1);
+    desk.says(Status::Fail);
+    desk.now = desk.now.after(Duration::from_secs(6));
+    assert_eq!(desk.recover(false), ["Recovered", "VerifyStarted"]);
+    assert_eq!(desk.is(), Phase::Verifying);
+    desk.says(Status::Fail);
+    desk.wait(6);
+    assert!(desk.is() == Phase::Degraded && desk.wait(5).is_empty(), "it is looked at anew, and left to people");
 }
 
 #[test]

@@ -349,6 +349,11 @@ impl Plain {
         self.process.find(&mut lock(&self.answers), PATIENCE, "an answer", is_answer)
     }
 
+    /// The same with a deadline of one's own; nothing where none came.
+    pub fn answer_within(&self, within: Duration) -> Option<String> {
+        self.process.look(&mut lock(&self.answers), within, is_answer)
+    }
+
     /// Sends a verb and returns its answer.
     pub fn ask(&self, verb: &str) -> String {
         self.say(verb);
@@ -384,9 +389,20 @@ impl Plain {
         self.process.find(&mut lock(&self.events), within, text, wanted)
     }
 
+    /// Like [`Plain::expect_within`]; nothing where it was not printed in time.
+    pub fn sees(&self, text: &str, within: Duration) -> Option<String> {
+        let wanted = |line: &str| !is_answer(line) && line.contains(text);
+        self.process.look(&mut lock(&self.events), within, wanted)
+    }
+
     /// Everything it printed.
     pub fn printed(&self) -> String {
         self.process.printed()
+    }
+
+    /// The last of it, for a message.
+    pub fn described(&self) -> String {
+        self.process.describe()
     }
 
     /// Ends its input: the participant leaves.
@@ -462,6 +478,12 @@ impl Process {
     /// The next line of either pipe from there on that is wanted, and `from` behind it. Panics with the last state at the
     /// deadline.
     fn find(&self, from: &mut Cursor, within: Duration, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let found = self.look(from, within, wanted);
+        found.unwrap_or_else(|| panic!("{}: no {what:?} within {within:?}\n{}", self.name, self.describe()))
+    }
+
+    /// The same; nothing at the deadline.
+    fn look(&self, from: &mut Cursor, within: Duration, wanted: impl Fn(&str) -> bool) -> Option<String> {
         let end = Instant::now() + within;
         let mut lines = lock(&self.output.lines);
         let mut next = from[0].min(from[1]);
@@ -473,13 +495,12 @@ impl Process {
             if let Some(index) = (next..lines.len()).find(is) {
                 let (pipe, line) = &lines[index];
                 from[*pipe] = index + 1;
-                return line.clone();
+                return Some(line.clone());
             }
             next = lines.len();
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                drop(lines);
-                panic!("{}: no {what:?} within {within:?}\n{}", self.name, self.describe());
+                return None;
             }
             let waited = self.output.more.wait_timeout(lines, left);
             lines = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
