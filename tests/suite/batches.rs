@@ -101,6 +101,7 @@ fn what_is_held_or_cut_off_between_batches_goes_on_where_it_was() {
     let mut hub = stage.serve(&[]);
     let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
     fly(&stage, &lead, &dba, "3 batches");
+    lead.expect("01 update runs, process");
     dba.ok("andon is that right?");
     lead.expect("01 update verified");
     poll(PATIENCE, || (stage.events("VerifyEnded").len() == 1).then_some(())).expect("it is verified");
@@ -108,6 +109,7 @@ fn what_is_held_or_cut_off_between_batches_goes_on_where_it_was() {
     hub.kill();
     let mut hub = stage.serve(&[]);
     lead.expect("01 update goes no further, 1 of 3 batches are done: the hub was away");
+    dba.expect("01 update goes no further, 1 of 3 batches are done: the hub was away");
     lead.forget_answers();
     dba.forget_answers();
     let ended = poll(PATIENCE, || stage.events("BatchesEnded").first().cloned()).expect("it goes no further");

@@ -234,7 +234,12 @@ fn values_behind_pages_are_changed() {
     let stage = sample("update");
     let lines = list(&std::fs::read_to_string(stage.path("update/prices.tsv")).expect("the list"));
     let (crew, _page) = update(&store, stage, &lines);
-    crew.fly("update");
+    crew.start("update");
+    for batch in ["2 of 3: lines 3 to 5", "3 of 3: lines 6 to 6"] {
+        crew.lead.expect("01 update verified: same as before");
+        crew.lead.expect(&format!("01 update goes on with batch {batch}"));
+    }
+    crew.lead.expect("01 update verified: same as before");
     for [key, _, new] in &lines {
         assert_eq!(has(&store, key).as_ref(), Some(new), "{key}");
     }
@@ -248,11 +253,13 @@ fn a_value_that_breaks_a_page_is_put_back_with_all_others() {
     let Some(store) = Server::redis() else { return };
     let stage = sample("update");
     let file = stage.path("update/prices.tsv");
-    let text = std::fs::read_to_string(&file).expect("the list").replace("15 EUR", "15");
+    let text = std::fs::read_to_string(&file).expect("the list").replace("17 EUR", "17");
     std::fs::write(&file, &text).expect("written");
     let lines = list(&text);
     let (crew, _page) = update(&store, stage, &lines);
     crew.start("update");
+    // It stands in the second batch: the third is never begun.
+    crew.lead.expect("01 update goes on with batch 2 of 3");
     crew.is_undone("update", "pages");
     for [key, old, _] in &lines {
         assert_eq!(has(&store, key).as_ref(), Some(old), "{key}");

@@ -193,8 +193,11 @@ impl Crew {
 
     /// A step makes things worse: the plan undoes it, at once, and says that all is as it was before.
     pub fn is_undone(&self, step: &str, because: &str) {
-        let verdict = self.event("VerifyEnded", step);
-        assert!(verdict["verdict"] == "worse" && verdict.to_string().contains(because), "{because}: {verdict}");
+        // Batches before may have been well.
+        let worse = |event: &Value| event["step"] == step && event["verdict"] == "worse";
+        let verdict = poll(STEP, || self.stage.events("VerifyEnded").into_iter().rfind(worse));
+        let verdict = verdict.unwrap_or_else(|| panic!("{step} is not worse\n{}", self.lead.printed()));
+        assert!(verdict.to_string().contains(because), "{because}: {verdict}");
         let intended = self.event("RollbackIntended", step);
         assert_eq!(intended["automatic"], true, "{intended}");
         self.lead.expect("is rolled back: same as before");

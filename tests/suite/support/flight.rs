@@ -451,7 +451,7 @@ fn folded(bytes: &[u8]) -> Result<(BTreeSet<usize>, Told), String> {
 fn row(before: Phase, event: &Event, after: Phase) -> Option<usize> {
     let fits = |by: &Move| match event {
         Event::VerifyEnded { verdict, .. } => match verdict {
-            Verdict::Better | Verdict::Same => *by == Move::VerifyWell,
+            Verdict::Better | Verdict::Same => matches!(by, Move::VerifyWell | Move::VerifyBatch),
             Verdict::Worse => *by == Move::VerifyWorse,
             Verdict::CannotTell => *by == Move::VerifyUnclear,
         },
