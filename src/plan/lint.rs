@@ -235,6 +235,20 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
         let help = "`expects_loss` only matters to such a watch: add one, or leave the topic out";
         warnings.add(at(&["expects_loss"]), message, "changes nothing", help);
     }
+    // Such a watch reads LOST until the anchor moves, which it does once the step is over.
+    let counts_down = |watch: &WatchKind| matches!(watch, WatchKind::KafkaRetention(of) if !of.rises && step.expects_loss.contains(&of.topic));
+    if let Some(until) = &step.until
+        && plan.watch(&until.watch).is_some_and(|watch| counts_down(&watch.kind))
+    {
+        let message = format!("step {id} waits for {}, which fails until the step is over", until.watch);
+        let help = "it purges the topic on purpose; wait for a kafka-retention watch with goal = \"rises\"";
+        warnings.add(at(&["until"]), message, "never ends", help);
+    }
+    if let Some(each) = step.each.as_ref().filter(|each| each.first > each.then) {
+        let message = format!("the first batch of step {id} is its largest");
+        let help = "the first one shows what happens: a few lines are enough for that";
+        warnings.add(at(&["each"]), message, format!("{} lines, then {}", each.first, each.then), help);
+    }
     if step.point_of_no_return && plan.recovery.is_empty() {
         let message = format!("nothing says how to get back once step {id} is done");
         let help =
@@ -390,6 +404,29 @@ mod tests {
             warnings(&format!("{item}[[step]]\nid = \"s\"\nrun = [\"x\"]\n")),
             ["1: nobody can tell whether people's time is long enough", "12: the poll locks nothing"]
         );
+    }
+
+    #[test]
+    fn a_purge_does_not_wait_for_what_only_its_end_mends() {
+        let plan = |goal: &str| {
+            warnings(&format!(
+                "[[watch]]\nid = \"low\"\nkind = \"kafka-retention\"\nbrokers = \"h:1\"\ntopic = \"t\"\n{goal}\n[[step]]\nid = \"s\"\n\
+                 expects_loss = [\"t\"]\nuntil = {{ watch = \"low\", within = \"1h\" }}\n{GOOD}"
+            ))
+        };
+        assert_eq!(plan("must_cover = \"6h\""), ["20: step s waits for low, which fails until the step is over"]);
+        assert_eq!(plan("goal = \"rises\""), [""; 0]);
+    }
+
+    #[test]
+    fn the_first_batch_is_a_small_one() {
+        let plan = |first: u32| {
+            warnings(&format!(
+                "[[step]]\nid = \"s\"\nverify = {{ watches = [\"w\"], for = \"1s\" }}\neach = {{ file = \"f\", first = {first}, then = 10 }}\n{GOOD}"
+            ))
+        };
+        assert_eq!(plan(11), ["14: the first batch of step s is its largest"]);
+        assert_eq!(plan(10), [""; 0]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! the fold. Start at [`Session::ways_back`].
 
 use super::Session;
+use super::steps::StepState;
 use crate::clock::{At, human};
 use crate::event::{Event, RunEnd, Settled, Status, WaitEnd};
 use crate::name::{StepId, WatchId, shown};
@@ -92,7 +93,8 @@ impl Session {
     pub fn purged_by(&self, event: &Event) -> Vec<WatchId> {
         let step = match event {
             Event::RunEnded { step, end: RunEnd::Exited { code: 0 }, .. } | Event::DoneByHand { step, .. }
-                if self.plan.step(step).is_some_and(|step| step.until.is_none()) =>
+                if self.plan.step(step).is_some_and(|step| step.until.is_none())
+                    && !self.steps.get(step).is_some_and(StepState::has_more) =>
             {
                 step
             }

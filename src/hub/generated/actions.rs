@@ -304,6 +304,7 @@ id = "three"
 class = "critical"
 checks = 2
 run = ["./three"]
+each = { file = "lines", first = 2, then = 2 }
 verify = { watches = ["api", "lag"], for = "4s" }
 "#,
     r#"
@@ -383,6 +384,10 @@ stale_after = "60s"
 [[step]]
 id = "prepare"
 run = ["./prepare"]
+gates = ["api"]
+each = { file = "lines", first = 1, then = 1 }
+verify = { watches = ["api"], for = "1s" }
+rollback = { run = ["./unprepare"], automatic = true }
 [[step]]
 id = "swap"
 class = "critical"

@@ -142,6 +142,12 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
         return Input::Rechecked { again: rng.percent(20) };
     }
     let shadow = any_shadow(world, rng);
+    if let Some((step, _)) = session.between_batches().filter(|_| rng.percent(30)) {
+        return ask(&session.lead, Request::Interrupt { step: step.id.clone(), force: false });
+    }
+    if session.verifying_step().is_some_and(|(_, state)| state.batch().is_some()) && rng.percent(8) {
+        return ask(&shadow, Request::Andon { why: text(rng) });
+    }
     if !session.line.pulled.is_empty() {
         let mut who: Vec<_> = session.line.pulled.keys().cloned().collect();
         who.extend([session.lead.clone(), session.lead.clone(), shadow]);
