@@ -268,6 +268,13 @@ impl CommandSeen {
             ..Self::bare([""; 0], exe)
         }
     }
+    /// What it works on: its words, what it is given, where, and the bytes it is fed. Not the bytes of its script: one that was
+    /// mended goes on where the one before stopped.
+    pub fn works_on(&self) -> Hash {
+        let fed = self.stdin_file.as_ref().map(|file| file.sha256);
+        let all = (&self.argv, &self.env, &self.secrets, &self.cwd, &self.host, &self.user, &self.stdin, fed);
+        Hash::of(&serde_json::to_vec(&all).unwrap_or_default()) // texts and hashes: JSON takes them
+    }
     /// Whether that is what it is.
     pub fn is_nothing(&self) -> bool {
         self.argv.is_empty() && self.exe.path.is_empty()

@@ -4,25 +4,32 @@
 //! as well as they were, the line runs, and every gate holds. Whatever else becomes of a batch ends the step as a run does:
 //! worse is degraded, and undone with all the lines that were begun where its plan says so. A restart of the hub, the lead,
 //! and too long a wait end it as undecided: what was done was done well, and people say how the step counts. Lines that an
-//! earlier attempt did well are left out of the next one, as long as the file is the same.
+//! earlier attempt did well are left out of the next one, as long as that one works on the same.
 
 use super::Session;
 use super::steps::{Phase, StepState};
 use crate::clock::At;
-use crate::event::{EachSeen, Event, Part, Verdict};
+use crate::event::{CommandSeen, EachSeen, Event, Part, Verdict};
 use crate::hash::Hash;
 use crate::name::StepId;
 use crate::plan::{Gate, Step};
 use serde::{Deserialize, Serialize};
 
-/// Lines at the start of a file that were done, and looked well afterwards.
+/// Lines at the start of what a command is fed that were done, and looked well afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DoneLines {
-    /// The file.
-    pub file: Hash,
+    /// What it works on ([`CommandSeen::works_on`]): the same lines for another host are to be done.
+    pub of: Hash,
     /// So many of them.
     pub lines: u32,
+}
+
+impl DoneLines {
+    /// So many, where that command works on the same.
+    pub fn of(&self, command: &CommandSeen) -> u32 {
+        if self.of == command.works_on() { self.lines } else { 0 }
+    }
 }
 
 impl StepState {
@@ -49,8 +56,7 @@ impl StepState {
     }
     fn lines_through(&self, batch: u32) -> Option<DoneLines> {
         let covers = self.armed.as_ref()?.covers.covers();
-        let file = covers.command.stdin_file.as_ref()?.sha256;
-        Some(DoneLines { file, lines: covers.each.as_ref()?.batch(batch).end })
+        Some(DoneLines { of: covers.command.works_on(), lines: covers.each.as_ref()?.batch(batch).end })
     }
 }
 
@@ -74,10 +80,9 @@ impl Session {
         let gate = step.gates.iter().find(|gate| !self.gate_holds(gate, at) && !waived(gate))?;
         Some(format!("{} is {}: {}", gate.watch, self.status(&gate.watch, at).word(), self.why(&gate.watch, at)))
     }
-    /// So many lines of that file need not be done again by that step.
-    pub fn lines_done(&self, step: &StepId, file: Hash) -> u32 {
-        let done = self.steps.get(step).and_then(|state| state.done.as_ref());
-        done.filter(|done| done.file == file).map_or(0, |done| done.lines)
+    /// So many lines of what that command is fed need not be done again by that step.
+    pub fn lines_done(&self, step: &StepId, command: &CommandSeen) -> u32 {
+        self.steps.get(step).and_then(|state| state.done.as_ref()).map_or(0, |done| done.of(command))
     }
 }
 
@@ -114,4 +119,46 @@ fn waits(session: &Session, step: &Step) -> std::time::Duration {
 pub(super) fn end(state: &StepState, step: &StepId, why: String) -> Option<Event> {
     let (done, of) = state.batch()?;
     Some(Event::BatchesEnded { step: step.clone(), attempt: state.attempt, done, of, why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::FileSeen;
+
+    fn fed(argv: &[&str], script: &[u8], lines: &[u8]) -> CommandSeen {
+        let file = |path: &str, bytes: &[u8]| FileSeen {
+            path: path.to_owned(),
+            sha256: Hash::of(bytes),
+            size: bytes.len() as u64,
+            text: None,
+        };
+        let command = CommandSeen::bare(argv.iter().copied(), file("/bin/put", script));
+        CommandSeen { stdin_file: Some(file("/lines", lines)), ..command }
+    }
+
+    #[test]
+    fn lines_that_were_done_elsewhere_are_not_done_here() {
+        let command = fed(&["put", "db-1"], b"script", b"a\nb\n");
+        let done = DoneLines { of: command.works_on(), lines: 1 };
+        assert_eq!(done.of(&command), 1);
+        assert_eq!(done.of(&fed(&["put", "db-1"], b"mended", b"a\nb\n")), 1, "what was done stays done");
+        assert_eq!(done.of(&fed(&["put", "db-2"], b"script", b"a\nb\n")), 0);
+        assert_eq!(done.of(&fed(&["put", "db-1"], b"script", b"b\na\n")), 0);
+        let elsewhere = CommandSeen { cwd: "/other".to_owned(), ..command };
+        assert_eq!(done.of(&elsewhere), 0);
+    }
+
+    #[test]
+    fn batches_hold_every_line_that_is_left_once_and_in_order() {
+        for (lines, first, then, done) in (0..400_u32).map(|n| (n % 13, 1 + n % 5, 1 + n % 7, n % 14)) {
+            let each = EachSeen { lines, first, then, done };
+            let dealt: Vec<u32> = (1..=each.batches()).flat_map(|batch| each.batch(batch)).collect();
+            assert_eq!(dealt, (done.min(lines)..lines).collect::<Vec<_>>(), "{each:?}");
+            assert!((1..=each.batches()).all(|batch| !each.batch(batch).is_empty()), "{each:?}");
+            assert!(each.batch(each.batches() + 1).is_empty(), "{each:?}");
+        }
+        let huge = EachSeen { lines: u32::MAX, first: u32::MAX, then: u32::MAX, done: 1 };
+        assert_eq!((huge.batches(), huge.batch(1)), (1, 1..u32::MAX));
+    }
 }

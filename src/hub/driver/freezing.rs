@@ -165,10 +165,10 @@ fn freeze(work: &Freezing) -> Result<Frozen, Unfrozen> {
 
 /// The same without the lines that were done before.
 fn left_to_do(mut covers: Covers, done: Option<&DoneLines>) -> Result<Covers, String> {
-    if let (Some(each), Some(file)) = (&mut covers.each, &covers.command.stdin_file) {
-        each.done = done.filter(|done| done.file == file.sha256).map_or(0, |done| done.lines);
+    if let Some(each) = &mut covers.each {
+        each.done = done.map_or(0, |done| done.of(&covers.command));
         if each.batches() == 0 {
-            return Err(format!("every line of {} is done", file.path));
+            return Err("every line of its input is done".to_owned());
         }
         covers.words.insert("batches".to_owned(), each.words());
     }

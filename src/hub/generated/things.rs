@@ -73,6 +73,18 @@ impl World {
             age_ms: 0,
             waived: self.session().waiver(id, watch, self.now).cloned(),
         };
+        let command = CommandSeen {
+            remote: step.command.on.is_some(),
+            stdin_file: step.each.as_ref().map(|_| exe.clone()),
+            env: BTreeMap::from([("PATH".into(), "/bin".into())]),
+            ..CommandSeen::bare(step.command.run.argv(&session.params).map_err(|error| error.to_string())?, exe.clone())
+        };
+        let each = step.each.as_ref().map(|each| EachSeen {
+            lines: FILE_LINES,
+            first: each.first,
+            then: each.then,
+            done: session.lines_done(id, &command).min(FILE_LINES - 1),
+        });
         Ok(Covers {
             rehearsal: step.rehearsal_seen(&session.plan, &session.params).map_err(|error| error.to_string())?,
             step: id.clone(),
@@ -81,17 +93,9 @@ impl World {
             class: step.class.word().into(),
             checks: step.checks,
             probe: step.probe.as_ref().map(|_| CommandSeen::bare(["./probe"], exe.clone())),
-            each: step.each.as_ref().map(|each| {
-                let (lines, first, then) = (FILE_LINES, each.first, each.then);
-                EachSeen { lines, first, then, done: session.lines_done(id, exe.sha256).min(FILE_LINES - 1) }
-            }),
+            each,
             manual: step.manual.as_ref().map(|words| words.text().to_owned()),
-            command: CommandSeen {
-                remote: step.command.on.is_some(),
-                stdin_file: step.each.as_ref().map(|_| exe.clone()),
-                env: BTreeMap::from([("PATH".into(), "/bin".into())]),
-                ..CommandSeen::bare(step.command.run.argv(&session.params).map_err(|error| error.to_string())?, exe)
-            },
+            command,
             rollback,
             preview,
             deviations: step.deviations.clone(),
