@@ -3,6 +3,7 @@
 use crate::support::program::{Stage, run, transcript_files, transcript_lines};
 use crate::support::tmux::Terminals;
 use crate::support::wait::{PATIENCE, poll};
+use std::path::PathBuf;
 
 const LEAD: &str = "lead@example.org";
 const DBA: &str = "dba@example.org";
@@ -82,20 +83,23 @@ fn what_was_left_open_is_shown_until_another_session_leaves_less() {
     }
     lead.ok("close");
     assert!(hub.wait().success());
+    // Both may have been opened in one second, and are named by it.
     let files = transcript_files(&stage.path("transcripts"));
-    let opened = &transcript_lines(&files[1])[0]["event"]["SessionOpened"];
+    let opened = |file: &PathBuf| transcript_lines(file)[0]["event"]["SessionOpened"].clone();
+    let second = files.iter().find(|file| opened(file)["earlier"].is_object()).expect("one knows of the other");
+    let opened = opened(second);
     assert_eq!(opened["earlier"]["open"].as_array().map(Vec::len), Some(4), "{opened}");
-    let (_, report, _) = run(&stage.home(LEAD), &["report", &files[1].display().to_string()]);
+    let (_, report, _) = run(&stage.home(LEAD), &["report", &second.display().to_string()]);
     assert!(report.contains("- open: step 01 purge is settled: not done"), "{report}");
 
     // A rehearsal is no earlier session of the live plan, and the other way round; one that cannot be read says so.
     let hub = stage.serve(&["--rehearse", "--data", "masked copy"]);
     assert!(!stage.join(LEAD).printed().contains("earlier:"));
     drop(hub);
-    let mut bytes = std::fs::read(&files[1]).expect("it is read");
+    let mut bytes = std::fs::read(second).expect("it is read");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
-    std::fs::write(&files[1], bytes).expect("it is written");
+    std::fs::write(second, bytes).expect("it is written");
     let hub = stage.serve(&["--new"]);
     stage.join(LEAD).expect("open: the rest of its transcript cannot be read");
     drop(hub);
