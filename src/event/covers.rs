@@ -268,11 +268,13 @@ impl CommandSeen {
             ..Self::bare([""; 0], exe)
         }
     }
-    /// What it works on: its words, what it is given, where, and the bytes it is fed. Not the bytes of its script: one that was
-    /// mended goes on where the one before stopped.
+    /// What it works on: its words, what the plan gives it, where, and the bytes of its input and of the files it opens. Not the
+    /// bytes of the script itself (one that was mended goes on where the one before stopped), nor what every command gets.
     pub fn works_on(&self) -> Hash {
-        let fed = self.stdin_file.as_ref().map(|file| file.sha256);
-        let all = (&self.argv, &self.env, &self.secrets, &self.cwd, &self.host, &self.user, &self.stdin, fed);
+        const USUAL: [&str; 5] = ["PATH", "HOME", "USER", "LANG", "TERM"];
+        let env: Vec<_> = self.env.iter().filter(|(name, _)| !USUAL.contains(&name.as_str())).collect();
+        let read: Vec<_> = self.files.iter().chain(&self.stdin_file).map(|file| (&file.path, file.sha256)).collect();
+        let all = (&self.argv, env, &self.cwd, &self.host, &self.user, &self.stdin, read);
         Hash::of(&serde_json::to_vec(&all).unwrap_or_default()) // texts and hashes: JSON takes them
     }
     /// Whether that is what it is.

@@ -46,7 +46,9 @@ impl std::fmt::Display for Deviation {
             Deviation::Param { name, planned, value, .. } => {
                 write!(f, "parameter {name} is {value:?}, the plan says {planned:?}")
             }
-            Deviation::Edited { planned, .. } => write!(f, "the command was typed; the plan says {planned}"),
+            Deviation::Edited { planned, run, .. } => {
+                write!(f, "the command was typed: {run}; the plan says {planned}")
+            }
             Deviation::AdHoc { .. } => write!(f, "the command was typed; the plan has no such step"),
         }
     }

@@ -59,6 +59,10 @@ impl Opened<'_> {
     pub fn only_lines(&mut self, range: Range<u32>) -> Result<(), StartError> {
         let error = |error: std::io::Error| changed(format!("standard input: {error}"));
         let Some(whole) = self.stdin.take() else { return Err(changed("nothing is fed to it".to_owned())) };
+        if range.is_empty() {
+            self.stdin = Some(files::sealed_copy(std::io::empty()).map_err(error)?); // nothing was begun
+            return Ok(());
+        }
         let lines = files::lines(&whole).map_err(error)?;
         let lines = lines.get(range.start as usize..range.end as usize).filter(|lines| !lines.is_empty());
         let (Some(first), Some(last)) = (lines.and_then(|l| l.first()), lines.and_then(|l| l.last())) else {

@@ -284,11 +284,12 @@ impl Driver {
                 return Ok(Ended::Closed);
             }
             // Asked only now: the batch may just have started something.
-            match (stop, &self.live) {
+            match (stop, self.sequencer.session().busy_step()) {
                 (Some(true), _) | (Some(false), None) => return Ok(Ended::Stopped),
-                (Some(false), Some(live)) => tracing::warn!(
-                    "step {} is running; ask again to end the hub all the same (its outcome will be unknown)",
-                    live.step
+                (Some(false), Some((step, state))) => tracing::warn!(
+                    "step {} is {}; ask again to end the hub all the same (nobody may know how it ends then)",
+                    step.id,
+                    state.phase.word()
                 ),
                 (None, _) => {}
             }
@@ -616,6 +617,13 @@ impl Driver {
     fn act(&mut self, event: &Event, seq: u64) -> Option<Fact> {
         match event {
             Event::RunRequested { step, .. } => {
+                let gates = self.sequencer.session().plan.step(step).map(|step| step.gates.clone()).unwrap_or_default();
+                gates.iter().for_each(|gate| self.monitor.read_now(&gate.watch, seq));
+                None
+            }
+            Event::RunEnded { step, .. }
+                if self.sequencer.session().steps.get(step).is_some_and(crate::session::steps::StepState::goes_on) =>
+            {
                 let gates = self.sequencer.session().plan.step(step).map(|step| step.gates.clone()).unwrap_or_default();
                 gates.iter().for_each(|gate| self.monitor.read_now(&gate.watch, seq));
                 None

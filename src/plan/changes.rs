@@ -5,7 +5,7 @@
 
 use super::{Class, Command, Plan, Run, Step, Template, rehearsal};
 use crate::event::Deviation;
-use crate::name::{Principal, StepId, WatchId};
+use crate::name::{Part, Principal, StepId, WatchId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,8 +121,11 @@ impl Plan {
         for step in &mut plan.steps {
             let names = step.params();
             let secrets = !step.secrets().is_empty();
-            let verified = step.verify.iter().flat_map(|verify| &verify.watches).map(|watched| &watched.watch);
-            let watches: Vec<_> = step.gates.iter().map(|gate| &gate.watch).chain(verified).cloned().collect();
+            let verifies = Part::ALL.into_iter().filter_map(|part| step.verify_of(part));
+            let verified = verifies.flat_map(|verify| &verify.watches).map(|watched| &watched.watch);
+            let waited = step.until.iter().map(|until| &until.watch);
+            let gates = step.gates.iter().map(|gate| &gate.watch);
+            let watches: Vec<_> = gates.chain(verified).chain(waited).cloned().collect();
             let looked = |name: &String| {
                 watches.iter().any(|watch| of_watches.get(watch).is_some_and(|names| names.contains(name)))
             };
@@ -215,7 +218,13 @@ impl Step {
         let commands = self.commands().flat_map(Command::templates);
         let expected = self.preview.iter().filter_map(|preview| preview.expect.template());
         let live = self.live.iter().flat_map(|live| live.run.templates());
-        commands.chain(&self.expects_loss).chain(expected).chain(live).flat_map(Template::names).collect()
+        commands
+            .chain(&self.manual)
+            .chain(&self.expects_loss)
+            .chain(expected)
+            .chain(live)
+            .flat_map(Template::names)
+            .collect()
     }
 }
 
@@ -224,7 +233,8 @@ impl Command {
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         let run = self.run.templates();
         let stdin = self.stdin.iter().map(super::Stdin::template);
-        run.iter().chain(self.env.values()).chain(stdin).chain(&self.cwd).chain(&self.files)
+        let identity = self.on.iter().flat_map(|host| &host.identity);
+        run.iter().chain(self.env.values()).chain(stdin).chain(&self.cwd).chain(&self.files).chain(identity)
     }
 }
 
@@ -263,6 +273,14 @@ class = "irreversible"
 run = ["./drop", "{{ table }}"]
 preview = { run = ["./count"], expect = { equals = "{{ host }}" } }
 "#;
+    const WAITS: &str = r#"
+[[step]]
+id = "switch"
+manual = "switch {{ host }} off"
+[[step]]
+id = "drain"
+until = { watch = "api", within = "1h" }
+"#;
 
     fn who(name: &str) -> Principal {
         Principal::new(name).unwrap()
@@ -286,6 +304,12 @@ preview = { run = ["./count"], expect = { equals = "{{ host }}" } }
         assert_eq!(marked(set("free", "x")), as_planned, "nor is what the plan leaves open");
         assert_eq!(marked(set("host", "db-2")), [(Routine, 0, 0), (Critical, 1, 1), (Irreversible, 2, 1)]);
         assert_eq!(marked(set("table", "new")), [(Routine, 0, 0), (Routine, 0, 0), (Irreversible, 2, 1)]);
+        let waits = |changes: Changes| {
+            let plan = Plan::parse("p", &format!("{PLAN}{WAITS}")).unwrap().changed(changes);
+            plan.steps[3..].iter().map(|step| (step.checks, step.deviations.len())).collect::<Vec<_>>()
+        };
+        assert_eq!(waits(set("host", "db-2")), [(1, 1), (0, 0)], "what a person does is done to another host");
+        assert_eq!(waits(set("api", "127.0.0.1:2")), [(0, 0), (1, 1)], "what ends the wait is another thing");
         // What its gates look at is another thing than was agreed on.
         assert_eq!(marked(set("api", "127.0.0.1:2")), [(Routine, 0, 0), (Critical, 1, 1), (Irreversible, 2, 0)]);
     }

@@ -2,9 +2,11 @@
 
 use super::command;
 use super::table::Value;
-use super::{Command, Input, Io};
+use super::{Command, Io};
 use std::time::Duration;
 
+/// What it may be given; it is behind a pipe, and nobody types to it.
+const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "on"];
 /// How long one may take where its plan says nothing, and at most: somebody waits for it to decide.
 const USUAL: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(300);
@@ -12,14 +14,11 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// `probe = ["./status", "{{ index }}"]`, or a table with the keys of a command.
 pub(super) fn read(value: &Value<'_>) -> Option<Command> {
     let command = match value.is_table() {
-        true => command::read(&value.table("a probe", command::KEYS, &[])?)?,
+        true => command::read_with(&value.table("a probe", KEYS, &["io", "input"])?, Io::Pipe)?,
         false => Command { run: value.run()?, ..Command::nothing() },
     };
     if !command.secrets().is_empty() {
         return value.wrong("a secret in a `probe`", "expected a command that needs none");
-    }
-    if command.input != Input::None {
-        return value.wrong("`input` in a `probe`", "expected a command that answers by itself");
     }
     let timeout = command.timeout.unwrap_or(USUAL);
     if timeout > LONGEST {

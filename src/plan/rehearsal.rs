@@ -111,7 +111,8 @@ pub(super) fn rehearse(step: &mut Step) {
     let own = step.rehearse.take().filter(|_| !edited);
     let live = std::mem::replace(&mut step.command, Command::nothing());
     // Batches are of the same lines, for a command that is fed nothing else; what is only printed is printed once.
-    let each = step.each.take().filter(|_| own.as_ref().is_some_and(|own| own.stdin.is_none()));
+    let may_be_fed = |own: &Command| own.stdin.is_none() && own.on.is_none() && own.input == Input::None;
+    let each = step.each.take().filter(|_| own.as_ref().is_some_and(may_be_fed));
     step.live = Some(Live { run: live.run.clone(), printed: own.is_none() });
     let waited = step.until.take();
     match (&step.manual, &waited) {
@@ -128,7 +129,7 @@ pub(super) fn rehearse(step: &mut Step) {
     }
     if let Some(rollback) = &mut step.rollback {
         let own = rollback.rehearse.take();
-        let begun = each.as_ref().filter(|_| own.as_ref().is_some_and(|own| own.stdin.is_none()));
+        let begun = each.as_ref().filter(|_| own.as_ref().is_some_and(may_be_fed));
         let command = own.unwrap_or_else(|| printed(&rollback.command));
         rollback.command = begun.map_or(command.clone(), |each| each.feeds(command));
     }

@@ -72,6 +72,17 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
     let mut rollback = rollback.map_or(Some(None), |rollback| rollback.map(Some));
     if let Some(Some(each)) = &each {
         command = command.map(|command| each.feeds(command));
+        if let (Some(Some(undo)), Some(value)) = (&rollback, table.get("rollback")) {
+            let elsewhere = undo.command.stdin.is_none()
+                && (undo.command.on.is_some()
+                    || command.as_ref().is_some_and(|command| command.cwd != undo.command.cwd));
+            if elsewhere {
+                return value.wrong(
+                    "the rollback of a step with `each` in another place",
+                    "expected no `on` and the same `cwd`: it is given the lines that were begun; or a `stdin` of its own",
+                );
+            }
+        }
         // What undoes it gets the lines that were begun, unless the plan gives it something else.
         if let Some(Some(undo)) =
             rollback.as_mut().filter(|undo| undo.as_ref().is_some_and(|undo| undo.command.stdin.is_none()))

@@ -44,6 +44,12 @@ pub(super) fn read_act(table: &Table<'_>) -> Option<(Command, Option<Template>)>
         );
         return None;
     }
+    if let Some(verify) = table.get("rollback").and_then(|rollback| rollback.field("verify")) {
+        return verify.wrong(
+            "`verify` in the rollback of a manual step",
+            "nobody knows when it was done, and so what was before",
+        );
+    }
     if let Some(starts) = table.get("run_on_clear").filter(|starts| starts.is_true()) {
         return starts.wrong("`run_on_clear` on a manual step", "only who did it can say that it is done");
     }

@@ -201,7 +201,7 @@ impl Attempt {
         let waited = self.run.waits.last().and_then(|wait| wait.ended.as_ref()).map(|(at, ..)| *at);
         let verified = self.run.verified.as_ref().map(|(at, ..)| *at);
         let over = [self.run.ended, waited, verified].into_iter().flatten().max()?;
-        Some(over.since(self.run.intended?))
+        Some(over.since(self.batches.first().unwrap_or(&self.run).intended?))
     }
     pub(super) fn new(line: &Line, attempt: u32, covers: &Frozen) -> Attempt {
         Attempt {

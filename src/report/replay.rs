@@ -95,6 +95,8 @@ struct Run {
     step: StepId,
     attempt: u32,
     part: Part,
+    /// Where its output begins: a batch prints behind the one before it.
+    from: u64,
     upto: u64,
 }
 
@@ -131,7 +133,8 @@ impl Player {
                 self.kept.push(session.clone());
             }
             self.marks.push(Mark { ends: self.reader.offset(), at: line.at, jump: jump(&line.event) });
-            self.runs.extend(run(line));
+            let run = run(line, self.runs.last());
+            self.runs.extend(run);
         }
         self.latest = session;
         self.len() - before
@@ -208,7 +211,7 @@ impl Player {
             return Ok(Printed::Nothing);
         };
         let (step, attempt, part) = (run.step.clone(), run.attempt, run.part);
-        let begins = run.upto.saturating_sub(SCREEN_BYTES);
+        let begins = run.upto.saturating_sub(SCREEN_BYTES).max(run.from);
         let mut bytes = vec![0; usize::try_from(run.upto - begins).unwrap_or(0)]; // at most SCREEN_BYTES
         if bytes.is_empty() {
             return Ok(Printed::Bytes { step, attempt, part, begins, bytes });
@@ -245,16 +248,23 @@ fn jump(event: &Event) -> Option<Jump> {
     }
 }
 
-fn run(line: Line) -> Option<Run> {
+fn run(line: Line, before: Option<&Run>) -> Option<Run> {
     let seq = line.seq;
     match line.event {
         // A new run begins with an empty screen, whatever the one before left on it.
-        Event::RunIntended { step, attempt } => Some(Run { seq, step, attempt, part: Part::Step, upto: 0 }),
+        Event::RunIntended { step, attempt } => Some(Run { seq, step, attempt, part: Part::Step, from: 0, upto: 0 }),
+        Event::BatchIntended { step, attempt, .. } => {
+            let same = |run: &&Run| (&run.step, run.attempt, run.part) == (&step, attempt, Part::Step);
+            let printed = before.filter(same).map_or(0, |run| run.upto);
+            Some(Run { seq, step, attempt, part: Part::Step, from: printed, upto: printed })
+        }
         Event::RollbackIntended { step, attempt, .. } => {
-            Some(Run { seq, step, attempt, part: Part::Rollback, upto: 0 })
+            Some(Run { seq, step, attempt, part: Part::Rollback, from: 0, upto: 0 })
         }
         Event::OutputWritten { step, attempt, part, offset, length, .. } => {
-            Some(Run { seq, step, attempt, part, upto: offset.saturating_add(u64::from(length)) })
+            let same = |run: &&Run| (&run.step, run.attempt, run.part) == (&step, attempt, part);
+            let from = before.filter(same).map_or(0, |run| run.from);
+            Some(Run { seq, step, attempt, part, from, upto: offset.saturating_add(u64::from(length)) })
         }
         _ => None,
     }

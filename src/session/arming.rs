@@ -67,6 +67,10 @@ pub(super) fn edit(
     }
     let edited = session.plan.changes.edited.get(id);
     let (run, why) = (run.trim(), why.trim());
+    // A command in the place of what a person does would run behind words that say that none does.
+    if !run.is_empty() && edited.is_none() && (step.manual.is_some() || !step.runs()) {
+        return Err(Refusal::Typed(format!("step {id} runs no command; `adhoc` types one")));
+    }
     if run.is_empty() && edited.is_none() {
         return Err(Refusal::Typed(format!("type the command: step {id} has the plan's own already")));
     }

@@ -2,18 +2,19 @@
 //!
 //! People check all of it once, before the first batch; each further one is begun by itself when the one before left things
 //! as well as they were, the line runs, and every gate holds. Whatever else becomes of a batch ends the step as a run does:
-//! worse is degraded, and undone with all the lines that were begun where its plan says so. A restart of the hub, the lead,
-//! and too long a wait end it as undecided: what was done was done well, and people say how the step counts. Lines that an
+//! worse is degraded, and undone with all the lines that were begun where its plan says so. A restart of the hub, whoever
+//! interrupts it, and too long a wait end it as undecided: what was done was done well, and people say how the step counts. Lines that an
 //! earlier attempt did well are left out of the next one, as long as that one works on the same.
 
 use super::Session;
 use super::steps::{Phase, StepState};
 use crate::clock::At;
-use crate::event::{CommandSeen, EachSeen, Event, Part, Verdict};
+use crate::event::{CommandSeen, EachSeen, Event, Part, RunEnd, Verdict};
 use crate::hash::Hash;
-use crate::name::StepId;
+use crate::name::{StepId, WatchId};
 use crate::plan::{Gate, Step};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Lines at the start of what a command is fed that were done, and looked well afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,14 +46,32 @@ impl StepState {
     pub(super) fn has_more(&self) -> bool {
         self.batch().is_some_and(|(batch, of)| batch < of)
     }
+    /// Whether another batch may follow once what ran is verified.
+    pub fn goes_on(&self) -> bool {
+        self.phase == Phase::Verifying && self.has_more()
+    }
     /// What is done once the batch that ran last left things well.
     pub(super) fn done_lines(&self) -> Option<DoneLines> {
         let (batch, _) = self.batch()?;
         self.lines_through(batch)
     }
-    /// What was done before this attempt, which is what is left of it when it was undone.
+    /// What was done before this attempt, which is what is left of it when it was undone by what is given its lines; nobody
+    /// knows what any other rollback leaves.
     pub(super) fn lines_before(&self) -> Option<DoneLines> {
-        self.lines_through(0).filter(|done| done.lines > 0)
+        self.lines_through(0).filter(|done| done.lines > 0 && self.undoes_lines())
+    }
+    /// Whether its rollback is fed the lines that were begun.
+    pub fn undoes_lines(&self) -> bool {
+        let covers = self.armed.as_ref().map(|armed| armed.covers.covers());
+        let fed = covers.and_then(|covers| covers.rollback.as_ref()?.command.stdin_file.as_ref());
+        let file = covers.and_then(|covers| covers.command.stdin_file.as_ref());
+        fed.zip(file).is_some_and(|(fed, file)| fed.path == file.path)
+    }
+    /// The lines that this attempt began; those of a batch whose command never started are not among them.
+    pub fn begun_lines(&self) -> Option<Range<u32>> {
+        let (each, run) = (self.each()?, self.run.as_ref()?);
+        let unstarted = matches!(run.end, Some(RunEnd::NotStarted { .. }));
+        Some(each.done..each.batch(run.batch.saturating_sub(u32::from(unstarted))).end)
     }
     fn lines_through(&self, batch: u32) -> Option<DoneLines> {
         let covers = self.armed.as_ref()?.covers.covers();
@@ -77,8 +96,18 @@ impl Session {
             let waived = seen.and_then(|seen| seen.waived.as_ref());
             waived.is_some_and(|waived| waived.excuses(self.status(&gate.watch, at)))
         };
-        let gate = step.gates.iter().find(|gate| !self.gate_holds(gate, at) && !waived(gate))?;
-        Some(format!("{} is {}: {}", gate.watch, self.status(&gate.watch, at).word(), self.why(&gate.watch, at)))
+        if let Some(gate) = step.gates.iter().find(|gate| !self.gate_holds(gate, at) && !waived(gate)) {
+            let (status, why) = (self.status(&gate.watch, at).word(), self.why(&gate.watch, at));
+            return Some(format!("{} is {status}: {why}", gate.watch));
+        }
+        let old = step.gates.iter().find(|gate| !waived(gate) && !self.read_since_batch(step, &gate.watch));
+        Some(format!("{} was not read since the batch before", old?.watch))
+    }
+    /// Whether that watch was read since the batch that ran last ended; what it said before says nothing of after.
+    pub(super) fn read_since_batch(&self, step: &Step, watch: &WatchId) -> bool {
+        let run = self.steps.get(&step.id).and_then(|state| state.run.as_ref());
+        let began = self.watches.get(watch).filter(|state| state.reading.is_some()).map(|state| state.began);
+        run.and_then(|run| run.ended).is_none_or(|ended| began.is_some_and(|began| began >= ended))
     }
     /// So many lines of what that command is fed need not be done again by that step.
     pub fn lines_done(&self, step: &StepId, command: &CommandSeen) -> u32 {
@@ -97,6 +126,10 @@ pub(super) fn due(session: &Session, at: At, verified: Option<&Event>) -> Option
         None => session.between_batches(),
     };
     let (step, state) = just_now?;
+    // Whoever asked a batch to end did not ask for another one.
+    if let Some(who) = state.run.as_ref().and_then(|run| run.interrupted.as_ref()) {
+        return end(state, &step.id, format!("interrupted by {who}"));
+    }
     match session.batch_held(step, at) {
         None => {
             let (batch, _) = state.batch()?;
@@ -107,6 +140,16 @@ pub(super) fn due(session: &Session, at: At, verified: Option<&Event>) -> Option
             end(state, &step.id, format!("waited too long: {why}"))
         }
         Some(_) => None,
+    }
+}
+
+/// Whether that batch is the next one of a step that is between two: what whoever reads a transcript holds against it.
+pub(crate) fn follows(session: &Session, step: &StepId, batch: u32) -> Result<(), String> {
+    let state = session.steps.get(step).filter(|state| state.phase == Phase::BetweenBatches);
+    match state.and_then(StepState::batch) {
+        Some((before, of)) if before < of && batch == before + 1 => Ok(()),
+        Some((before, of)) => Err(format!("batch {batch} of {step} is said to follow batch {before} of {of}")),
+        None => Err(format!("batch {batch} of {step} begins, and the step is not between two")),
     }
 }
 

@@ -59,6 +59,7 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
             | Request::NoGo { .. }
             | Request::Ack { .. }
             | Request::Settle { .. }
+            | Request::Probe { .. }
             | Request::Say { .. }
     );
     if role == Role::Seat && !open_to_observers && !open_to_seats {
@@ -163,9 +164,10 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
                 return Ok(end.into_iter().collect());
             }
             if state.phase == Phase::BetweenBatches {
-                return Ok(batches::end(state, step, "given up by the lead".to_owned()).into_iter().collect());
+                return Ok(batches::end(state, step, format!("given up by {who}")).into_iter().collect());
             }
-            let alive = state.phase.is_live() || (state.phase == Phase::Unknown && state.still_running());
+            let goes_on = state.phase == Phase::Verifying && state.has_more();
+            let alive = goes_on || state.phase.is_live() || (state.phase == Phase::Unknown && state.still_running());
             match alive {
                 true => Ok(vec![Event::RunInterrupted { step: step.clone(), attempt: state.attempt, force: *force }]),
                 false => Err(Refusal::NotRunning { step: step.clone() }),
@@ -303,6 +305,7 @@ fn arm(
         || !waive::same(session, step, covers, at)
         || !step.readback.iter().eq(covers.readback.iter().map(|field| &field.name))
         || covers.deviations != step.deviations
+        || covers.each.is_some_and(|each| each.done != session.lines_done(id, &covers.command))
         || covers.params.iter().any(|(name, value)| session.params.get(name) != Some(value))
     {
         return Err(Refusal::CannotFreeze("the session moved on while the step was frozen; arm it again".into()));
@@ -479,7 +482,7 @@ fn handover(session: &Session, who: &Principal, to: &Principal) -> Result<Vec<Ev
         return Err(Refusal::NotYours { lead: session.lead.clone(), to: to.clone() });
     }
     let lost = session.owing_step().filter(|(_, state)| state.still_running());
-    if let Some((step, state)) = session.live_step().or(lost)
+    if let Some((step, state)) = session.busy_step().or(lost)
         && state.armed.as_ref().is_some_and(|armed| armed.checks.contains_key(to))
     {
         return Err(Refusal::CheckedRunning { to: to.clone(), step: step.id.clone() });

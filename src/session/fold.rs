@@ -288,9 +288,13 @@ impl Session {
             }
             Event::BatchIntended { batch, .. } => {
                 // All batches print into one file.
-                let (output, probe) = state.run.as_ref().map_or((0, 0), |run| (run.output_bytes, run.probe_bytes));
-                let (run, batch) = (RunState::intended(at, verify(Part::Step)), *batch);
-                state.run = Some(RunState { output_bytes: output, probe_bytes: probe, batch, ..run });
+                let new = RunState { batch: *batch, ..RunState::intended(at, verify(Part::Step)) };
+                state.run = Some(match state.run.take() {
+                    Some(RunState { intended, output_bytes, probe_bytes, .. }) => {
+                        RunState { intended, output_bytes, probe_bytes, ..new }
+                    }
+                    None => new,
+                });
                 go(state, Move::Intend);
             }
             Event::BatchesEnded { .. } => go(state, Move::BatchesOver),
@@ -428,7 +432,8 @@ impl Session {
                     run.verdict = Some((*verdict, compared.clone()));
                 }
                 let well = part.is_step() && matches!(verdict, Verdict::Better | Verdict::Same);
-                if let Some(done) = state.done_lines().filter(|_| well) {
+                let whole = state.run.as_ref().is_some_and(|run| run.interrupted.is_none());
+                if let Some(done) = state.done_lines().filter(|_| well && whole) {
                     state.done = Some(done);
                 }
                 go(

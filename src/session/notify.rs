@@ -192,9 +192,19 @@ impl Session {
             Event::RunIntended { .. } => {
                 planned.is_some_and(|step| step.point_of_no_return).then_some(Occasion::PointOfNoReturn)
             }
-            Event::RunStarted { part, .. } => part.is_step().then_some(Occasion::Running),
+            Event::RunStarted { step, part, .. } => {
+                // Of batches the first one.
+                let run = self.steps.get(step).and_then(|state| state.run.as_ref());
+                let begins = part.is_step() && run.is_none_or(|run| run.batch <= 1);
+                begins.then_some(Occasion::Running)
+            }
             Event::RollbackIntended { .. } => Some(Occasion::RollingBack),
-            Event::RunEnded { .. } | Event::RollbackEnded { .. } | Event::VerifyEnded { .. } => ended,
+            Event::RunEnded { .. }
+            | Event::DoneByHand { .. }
+            | Event::WaitEnded { .. }
+            | Event::BatchesEnded { .. }
+            | Event::RollbackEnded { .. }
+            | Event::VerifyEnded { .. } => ended,
             Event::OutcomeUnknown { .. } => Some(Occasion::Unknown),
             Event::Acknowledged { .. } => Some(Occasion::Acknowledged),
             // Who pulls it again says nothing new.

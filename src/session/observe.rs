@@ -136,9 +136,12 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             None => vec![],
         },
         Fact::Probed { step, attempt, end, says, output } => probe::over(session, (step, *attempt), end, says, *output),
-        Fact::InputLost { step, attempt, why } => match live(session, step, *attempt, Part::Step) {
-            Some(_) => vec![Event::InputLost { step: step.clone(), attempt: *attempt, why: why.clone() }],
-            None => vec![],
+        Fact::InputLost { step, attempt, why } => match session.steps.get(step) {
+            // It may have ended in the very batch in which it did not take it.
+            Some(state) if state.attempt == *attempt => {
+                vec![Event::InputLost { step: step.clone(), attempt: *attempt, why: why.clone() }]
+            }
+            _ => vec![],
         },
         Fact::Ended { step, attempt, part, end } => {
             let unstarted = matches!(end, RunEnd::NotStarted { .. });
@@ -253,6 +256,10 @@ fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, a
     // So does the first one since a step began to wait for it.
     let wait = session.waiting_step().filter(|(step, _)| step.until.as_ref().is_some_and(|until| until.watch == *id));
     let wait = wait.and_then(|(_, state)| state.run.as_ref()?.wait.as_ref()?.since);
+    let batch = session.verifying_step().or_else(|| session.between_batches()).filter(|(_, state)| state.has_more());
+    let batch = batch.filter(|(step, _)| step.gates.iter().any(|gate| gate.watch == *id));
+    let batch = batch.and_then(|(_, state)| state.run.as_ref()?.ended);
+    let sampled = sampled || batch.is_some_and(|ended| before.began < ended && began >= ended);
     let sampled = sampled || wait.is_some_and(|since| before.began < since && began >= since);
     if (unchanged && !waited_for && !sampled) || began < before.began {
         return vec![];

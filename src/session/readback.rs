@@ -222,6 +222,6 @@ pub fn masked_covers(covers: &Covers, hidden: &BTreeMap<String, String>) -> Cove
         Deviation::AdHoc { why, .. } => vec![why],
     });
     let live = covers.rehearsal.iter_mut().flat_map(|rehearsal| &mut rehearsal.live);
-    said.chain(differs).chain(live).chain(covers.params.values_mut()).for_each(mask);
+    said.chain(differs).chain(&mut covers.manual).chain(live).chain(covers.params.values_mut()).for_each(mask);
     covers
 }

@@ -20,7 +20,7 @@ use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::glass::Glass;
 use crate::session::signing::{self, Act, Verdict as Word};
-use crate::session::{Session, glass, skip, step_of, waive};
+use crate::session::{Session, batches, glass, skip, step_of, waive};
 use crate::trust::sshsig;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -245,6 +245,7 @@ impl Auditor {
                         .map_err(|error| broken(format!("this {} does not count: {error}", line.event.kind())))?;
                     match &line.event {
                         Event::RunIntended { step, .. } => quorum(session, step).and_then(|()| polled(session, step)),
+                        Event::BatchIntended { step, batch, .. } => batches::follows(session, step, *batch),
                         Event::StepSkipped { step, agreed, .. } => {
                             skip::holds(session, &line.by, step, agreed, line.at)
                         }

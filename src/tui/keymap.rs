@@ -553,6 +553,7 @@ pub fn running(session: &Session) -> Option<(&Step, &StepState)> {
         .live_step()
         .or_else(|| session.waiting_step())
         .or_else(|| session.between_batches())
+        .or_else(|| session.verifying_step().filter(|(_, state)| state.goes_on()))
         .or_else(|| session.owing_step().filter(|(_, state)| state.still_running()))
 }
 

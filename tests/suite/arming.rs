@@ -287,7 +287,7 @@ fn an_edited_command_is_marked_and_cross_checked() {
     assert!(flight.lead.refused("edit nothing echo hi # why").contains("no step"));
     flight.lead.ok("edit other echo {{ host }} > said # true does nothing");
     flight.lead.ok("arm other");
-    flight.dba.expect("DEVIATION: the command was typed; the plan says true: true does nothing (lead@example.org)");
+    flight.dba.expect("DEVIATION: the command was typed: echo {{ host }} > said; the plan says true: true does nothing (lead@example.org)");
     assert!(flight.lead.refused("run").contains("1 more cross-check"));
     flight.dba.ok("check");
     flight.lead.ok("run");

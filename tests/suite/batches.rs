@@ -9,8 +9,13 @@ const DBA: &str = "dba@example.org";
 
 /// Seven lines, one first and then three at a time; a line that says `bad` breaks the page.
 fn stage(lines: &str) -> Stage {
-    let stage = Stage::new(
-        r#"
+    let stage = Stage::new(PLAN);
+    std::fs::write(stage.path("page"), "fine\n").expect("it is written");
+    std::fs::write(stage.path("lines"), lines).expect("it is written");
+    stage
+}
+
+const PLAN: &str = r#"
 crosscheck = 1
 name = "Update"
 environment = "test"
@@ -31,12 +36,7 @@ each = { file = "lines", first = 1, then = 3 }
 verify = { watches = ["page"], for = "1s" }
 gates = ["page"]
 rollback = { run = "cat > undone; echo fine > page", automatic = true }
-"#,
-    );
-    std::fs::write(stage.path("page"), "fine\n").expect("it is written");
-    std::fs::write(stage.path("lines"), lines).expect("it is written");
-    stage
-}
+"#;
 
 /// Armed, checked and run, the page having been read before.
 fn fly(stage: &Stage, lead: &Plain, dba: &Plain, seen: &str) {
@@ -127,6 +127,62 @@ fn what_is_held_or_cut_off_between_batches_goes_on_where_it_was() {
     lead.expect("01 update goes on with batch 3 of 3: lines 6 to 7");
     lead.expect("01 update verified: same as before");
     assert_eq!(text(&stage, "put"), "a\nb\nc\nd\ne\nf\ng\n");
+    lead.ok("close");
+    assert!(hub.wait().success());
+    intact(&stage);
+}
+
+#[test]
+fn who_interrupts_a_batch_gets_no_other_one_and_its_lines_are_not_done() {
+    let slow = "trap 'exit 0' INT; head -n 1 >> put; touch begun; while [ ! -e go ]; do sleep 0.1; done";
+    let plan = PLAN.replace("cat > batch; cat batch >> put; if grep -q bad batch; then echo broken > page; fi", slow);
+    let stage = Stage::new(&plan.replace("first = 1", "first = 2"));
+    std::fs::write(stage.path("page"), "fine\n").expect("it is written");
+    std::fs::write(stage.path("lines"), "a\nb\nc\nd\n").expect("it is written");
+    let mut hub = stage.serve(&[]);
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    fly(&stage, &lead, &dba, "2 batches");
+    poll(PATIENCE, || stage.path("begun").exists().then_some(())).expect("it runs");
+    lead.ok("interrupt update");
+    // It says exit 0, and did half of what it was given.
+    lead.expect("01 update ended: exit 0");
+    lead.expect("01 update goes no further, 1 of 2 batches are done: interrupted by lead@example.org");
+    assert_eq!(stage.events("BatchIntended").len(), 0);
+    dba.expect("01 update goes no further");
+    dba.ok("settle update failed it did the first line");
+    std::fs::write(stage.path("go"), "").expect("it is written");
+    fly(&stage, &lead, &dba, "batches: 4 lines of its input: 2 first, then 3 at a time, 2 batches");
+    lead.expect("01 update goes on with batch 2 of 2: lines 3 to 4");
+    lead.expect("01 update verified: same as before");
+    lead.ok("close");
+    assert!(hub.wait().success());
+    intact(&stage);
+}
+
+#[test]
+fn a_gate_that_turns_between_batches_holds_and_in_the_end_stops_them() {
+    let door = "[[watch]]\nid = \"door\"\nkind = \"command\"\nrun = \"test -e open\"\nevery = \"100ms\"\n[[step]]";
+    let plan = PLAN.replace("[[step]]", door).replace("gates = [\"page\"]", "gates = [\"door\"]\nlapse = \"4s\"");
+    let stage = Stage::new(&plan.replace("cat > batch;", "rm -f open; cat > batch;"));
+    std::fs::write(stage.path("page"), "fine\n").expect("it is written");
+    std::fs::write(stage.path("lines"), "a\nb\nc\nd\ne\n").expect("it is written");
+    std::fs::write(stage.path("open"), "").expect("it is written");
+    let mut hub = stage.serve(&[]);
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    let open = || stage.events("GateTurned").into_iter().any(|turn| turn["watch"] == "door" && turn["to"] == "ok");
+    poll(PATIENCE, || open().then_some(())).expect("the door is read");
+    fly(&stage, &lead, &dba, "3 batches");
+    lead.expect("01 update verified: same as before");
+    // The first batch shut it. Nothing begins until it is open again.
+    assert!(stage.events("BatchIntended").is_empty());
+    std::fs::write(stage.path("open"), "").expect("it is written");
+    lead.expect("01 update goes on with batch 2 of 3: lines 2 to 4");
+    // So does the second, and nobody opens it any more.
+    lead.expect("01 update goes no further, 2 of 3 batches are done: waited too long: door is fail");
+    assert_eq!(text(&stage, "put"), "a\nb\nc\nd\n");
+    assert!(lead.refused("arm update").contains("undecided"));
+    dba.expect("01 update goes no further");
+    dba.ok("settle update failed the rest is for tomorrow");
     lead.ok("close");
     assert!(hub.wait().success());
     intact(&stage);

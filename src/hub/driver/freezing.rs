@@ -167,10 +167,17 @@ fn freeze(work: &Freezing) -> Result<Frozen, Unfrozen> {
 fn left_to_do(mut covers: Covers, done: Option<&DoneLines>) -> Result<Covers, String> {
     if let Some(each) = &mut covers.each {
         each.done = done.map_or(0, |done| done.of(&covers.command));
+        let again = done.filter(|_| each.done == 0).map_or(0, |done| done.lines);
         if each.batches() == 0 {
             return Err("every line of its input is done".to_owned());
         }
-        covers.words.insert("batches".to_owned(), each.words());
+        let again = match again {
+            0 => String::new(),
+            lines => {
+                format!("; {lines} LINES WERE DONE before with another command, place or file: all are done AGAIN")
+            }
+        };
+        covers.words.insert("batches".to_owned(), format!("{}{again}", each.words()));
     }
     Ok(covers)
 }
@@ -259,6 +266,10 @@ impl Driver {
         }
         let checked = state.armed.as_ref().and_then(|armed| armed.covers.covers().command_of(part));
         let Some(checked) = checked else { return Err("nothing of the kind was checked".to_owned()) };
+        let batch = session.plan.step(step).filter(|_| part == Part::Step);
+        if let Some(why) = batch.and_then(|step| session.batch_held(step, self.shared.now())) {
+            return Err(format!("it was held before it started: {why}"));
+        }
         let (now, env) = *frozen?;
         match checked.difference(&now) {
             Some(what) => Err(format!("what would run is not what was checked: {what}")),

@@ -15,15 +15,9 @@ use tokio::sync::{mpsc, watch};
 
 /// Which lines of its input that run gets; all of it where it is no batch. What undoes a step gets all that were begun.
 fn dealt(state: &StepState, part: Part) -> Option<Range<u32>> {
-    let covers = state.armed.as_ref()?.covers.covers();
-    let (each, (batch, _)) = (covers.each.as_ref()?, state.batch()?);
     match part {
-        Part::Step => Some(each.batch(batch)),
-        Part::Rollback => {
-            let fed = covers.rollback.as_ref()?.command.stdin_file.as_ref()?;
-            let same = covers.command.stdin_file.as_ref().is_some_and(|file| file.path == fed.path);
-            same.then(|| each.done..each.batch(batch).end)
-        }
+        Part::Step => Some(state.each()?.batch(state.batch()?.0)),
+        Part::Rollback => state.begun_lines().filter(|_| state.undoes_lines()),
         Part::Preview | Part::Probe => None,
     }
 }

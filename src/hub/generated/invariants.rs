@@ -345,7 +345,20 @@ fn goes_on_rightly(e: &Evidence, index: usize, step: &StepId, attempt: u32, batc
         let since = e.lines[*at..index].iter().any(|line| matches!(line.event, Event::Recovered { .. }));
         ended && !since && matches!(verdict, Some(Verdict::Better | Verdict::Same))
     });
-    ensure(well.is_some(), || format!("batch {batch} of {step} begins, and the one before did not end well"))
+    ensure(well.is_some(), || format!("batch {batch} of {step} begins, and the one before did not end well"))?;
+    let ended = e.of(index, "RunEnded", step, attempt).ok_or_else(|| format!("no batch of {step} ended"))?;
+    let asked = |line: &Line| matches!(&line.event, Event::RunInterrupted { step: s, .. } if s == step);
+    let began = e.of(ended, "RunStarted", step, attempt).unwrap_or(ended);
+    ensure(!e.lines[began..index].iter().any(asked), || format!("batch {batch} of {step} begins after an interrupt"))?;
+    for gate in e.step(step)?.gates.iter().filter(|gate| e.waived(index, step, attempt, &gate.watch).is_none()) {
+        let read = e.lines[ended..index].iter().any(|line| {
+            matches!(&line.event, Event::ReadingTaken { watch, began, .. }
+                if *watch == gate.watch && *began >= e.lines[ended].at)
+        });
+        let holds = e.passes(index, (e.step(step)?, attempt), gate, e.reads(index, &gate.watch, e.lines[index].at));
+        ensure(read && holds, || format!("batch {batch} of {step} begins, and {} was not read since", gate.watch))?;
+    }
+    Ok(())
 }
 
 fn about(line: &Line) -> (Option<&StepId>, Option<u32>) {

@@ -436,6 +436,12 @@ impl World {
                 let gates = self.evidence.step(step).map(|step| step.gates.clone()).unwrap_or_default();
                 self.jobs.asked.extend(gates.into_iter().map(|gate| (gate.watch, seq, self.now)));
             }
+            Event::RunEnded { step, .. }
+                if self.session().steps.get(step).is_some_and(crate::session::steps::StepState::goes_on) =>
+            {
+                let gates = self.evidence.step(step).map(|step| step.gates.clone()).unwrap_or_default();
+                self.jobs.asked.extend(gates.into_iter().map(|gate| (gate.watch, seq, self.now)));
+            }
             Event::RunIntended { .. } if twin::broken(5) => {}
             Event::RunIntended { step, .. } if self.evidence.plan.step(step).is_some_and(|step| !step.runs()) => {}
             Event::RunIntended { step, attempt } => {
@@ -488,7 +494,9 @@ impl World {
         let checked = armed.and_then(|armed| armed.covers.covers().command_of(part).cloned());
         let asked_for = part == Part::Rollback && state.by_hand;
         let interrupted = state.run_of(part).is_some_and(|run| run.interrupted.is_some());
-        let stopped = (!self.session().line.pulled.is_empty() && !asked_for) || interrupted;
+        let batch = self.session().plan.step(step).filter(|_| part == Part::Step);
+        let held = batch.is_some_and(|step| self.session().batch_held(step, self.now).is_some());
+        let stopped = (!self.session().line.pulled.is_empty() && !asked_for) || interrupted || held;
         let changed = match (self.freeze(step, attempt), checked) {
             (Ok(now), Some(checked)) => now.command_of(part).and_then(|now| checked.difference(now)),
             (Err(why), _) => Some(why.to_string()),

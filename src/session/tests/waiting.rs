@@ -253,3 +253,30 @@ fn a_crash_after_the_intent_of_a_step_that_runs_nothing_loses_nothing() {
         assert_eq!(desk.phase_of(id), Phase::Waiting);
     }
 }
+
+#[test]
+fn no_command_is_typed_into_a_step_that_runs_none() {
+    let mut desk = Desk::waits();
+    for id in ["tell", "switch", "drain"] {
+        let edit = Request::Edit { step: step(id), run: "./wipe".into(), why: "because".into() };
+        let refused = desk.ask("ana", edit);
+        assert!(matches!(&refused, Err(Refusal::Typed(why)) if why.contains("runs no command")), "{id}: {refused:?}");
+        assert!(desk.session.plan.step(&step(id)).is_some_and(|step| !step.runs()), "{id}");
+    }
+}
+
+#[test]
+fn nobody_who_checked_a_step_that_works_on_becomes_its_lead() {
+    let mut desk = Desk::waits();
+    desk.armed("tell");
+    // The same step, as if it waited: what was checked is still at work.
+    let digest = desk.session.open_step().unwrap().2.digest();
+    desk.ask("bo", Request::OpenCheck { step: step("tell"), attempt: 1 }).unwrap();
+    desk.ask("bo", Request::Check { step: step("tell"), attempt: 1, digest }).unwrap();
+    desk.session.steps.get_mut("tell").unwrap().phase = Phase::Waiting;
+    assert!(matches!(desk.handover("ana", "bo"), Err(Refusal::CheckedRunning { .. })));
+    for phase in [Phase::Verifying, Phase::BetweenBatches] {
+        desk.session.steps.get_mut("tell").unwrap().phase = phase;
+        assert!(matches!(desk.handover("ana", "bo"), Err(Refusal::CheckedRunning { .. })), "{phase:?}");
+    }
+}

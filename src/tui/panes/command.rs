@@ -67,6 +67,7 @@ fn title(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'static>> 
 /// The command line, quoted and wrapped, parameters marked.
 pub fn command_lines(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
     if let Some(words) = facts::without_command(look.session(), step) {
+        let words = masked(&words, &look.hidden(&step.id));
         let by_hand = if step.manual.is_some() { "BY HAND  " } else { "" };
         let spans = [look.span(by_hand, Ink::Hold), look.span(escaped(&words), Ink::Text)];
         return wrap(&spans, width, by_hand.len());
