@@ -81,6 +81,9 @@ pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut
                     Ok(Some(line)) if line.len() <= LINE_MAX => line,
                     Ok(Some(_)) => { writeln!(out, "error: a line may have at most {LINE_MAX} bytes")?; out.flush()?; continue }
                     Ok(None) => return Ok(()),
+                    Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                        writeln!(out, "error: a line is not UTF-8; nothing was done")?; out.flush()?; continue
+                    }
                     Err(error) => { writeln!(out, "error: the input cannot be read: {error}")?; out.flush()?; return Ok(()) }
                 };
                 let view = client.view.borrow().clone();
@@ -346,8 +349,12 @@ fn command(command: &CommandSeen, out: &mut impl Write) -> std::io::Result<()> {
     }
     for named in command.stdin_file.iter().chain(&command.files) {
         writeln!(out, "file: {}", file(named))?;
-        for line in named.text.as_deref().unwrap_or("").lines() {
-            writeln!(out, "  | {}", escaped(line))?;
+        let (lines, note) = named.shown_lines();
+        for line in lines {
+            writeln!(out, "  | {line}")?;
+        }
+        if let Some(note) = note.filter(|_| named.size > 0) {
+            writeln!(out, "  ({note})")?;
         }
     }
     if let Some(input) = &command.input {
@@ -397,6 +404,9 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
             writeln!(out, "after a rollback step {contain} has to be done before the end")?;
         }
         command(&rollback.command, out)?;
+        if covers.feeds_begun_lines() {
+            writeln!(out, "of that input it gets only the lines that this attempt began")?;
+        }
         writeln!(out, "-- end of the rollback")?;
     }
     preview::lines(covers, out)?;

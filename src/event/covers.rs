@@ -2,7 +2,7 @@
 
 use super::{Deviation, Part, Reading, Status};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId, WatchId};
+use crate::name::{Principal, StepId, WatchId, escaped};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -77,6 +77,12 @@ impl Covers {
         })
     }
 
+    /// Whether what undoes it is given the lines that were begun, and nothing else.
+    pub fn feeds_begun_lines(&self) -> bool {
+        let fed = self.rollback.as_ref().and_then(|rollback| rollback.command.stdin_file.as_ref());
+        let same = fed.zip(self.command.stdin_file.as_ref()).is_some_and(|(fed, file)| fed.path == file.path);
+        self.each.is_some() && same
+    }
     /// The same for everything but what the preview said.
     pub fn difference_in_bytes(&self, now: &Covers) -> Option<String> {
         if let Some(what) = self.command.difference(&now.command) {
@@ -458,6 +464,28 @@ pub struct FileSeen {
     pub text: Option<String>,
 }
 
+impl FileSeen {
+    /// Its text for people, line by line with every character that is none of its own marked, and what they have to know besides:
+    /// that it is cut, is no text, or has no end of line at its end.
+    pub fn shown_lines(&self) -> (Vec<String>, Option<String>) {
+        let Some(text) = &self.text else {
+            return (vec![], Some("not text, or longer than is kept: only the hash is checked".to_owned()));
+        };
+        let whole = text.len() as u64 >= self.size;
+        let mut lines: Vec<_> = text.split('\n').map(escaped).collect();
+        let rest = lines.pop().filter(|rest| !rest.is_empty());
+        let note = match (whole, rest) {
+            (false, _) => Some(format!("cut here: {} of {} bytes are shown", text.len(), self.size)),
+            (true, None) => None,
+            (true, Some(rest)) => {
+                lines.push(rest);
+                Some("no end of line at its end".to_owned())
+            }
+        };
+        (lines, note)
+    }
+}
+
 /// What tells a folder from a later one that got its name: where it is stored, and when it was made, because the place of
 /// one that was removed is soon used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -544,5 +572,31 @@ impl TryFrom<Box<serde_json::value::RawValue>> for Frozen {
 impl From<Frozen> for Box<serde_json::value::RawValue> {
     fn from(frozen: Frozen) -> Self {
         frozen.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_shown_with_all_that_would_be_missed() {
+        let shown = |text: &str, size: u64| {
+            let text = Some(text.to_owned());
+            FileSeen { path: String::new(), sha256: Hash::ZERO, size, text }.shown_lines()
+        };
+        let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        assert_eq!(shown("a\n\nb\n", 5), (lines(&["a", "", "b"]), None));
+        assert_eq!(
+            shown("a\r\nb\r\n", 6).0,
+            lines(&["a\\r", "b\\r"]),
+            "a line end of another system is part of the line"
+        );
+        let (without, note) = shown("a\nb", 3);
+        assert_eq!((without, note.as_deref()), (lines(&["a", "b"]), Some("no end of line at its end")));
+        // A number that is cut in two is another number.
+        let (cut, note) = shown("10\n12", 1000);
+        assert_eq!((cut, note.as_deref()), (lines(&["10"]), Some("cut here: 5 of 1000 bytes are shown")));
+        assert_eq!(shown("", 0), (vec![], None));
     }
 }

@@ -270,6 +270,9 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         let when = if rollback.automatic { "by itself" } else { "when the lead asks for it" };
         writeln!(out, "Checked together with it, its rollback, which runs {when}:\n")?;
         command(out, &rollback.command)?;
+        if covers.feeds_begun_lines() {
+            writeln!(out, "Of its input it gets only the lines that the attempt began.\n")?;
+        }
     }
     for (at, by, field, right) in &attempt.read_back {
         let word = if *right { "read back" } else { "**read back wrong**" };
@@ -298,8 +301,11 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         writeln!(out, "- {} voided: {}", at.clock(), inline(cause))?;
     }
     for (number, batch) in attempt.batches.iter().chain([&attempt.run]).enumerate() {
-        if !attempt.batches.is_empty() {
-            writeln!(out, "- **batch {}**", number + 1)?;
+        if covers.each.is_some() && batch.intended.is_some() {
+            let batch = u32::try_from(number + 1).unwrap_or(u32::MAX);
+            let lines = covers.each.map(|each| (each.batches(), each.batch(batch)));
+            let (of, lines) = lines.unwrap_or_default();
+            writeln!(out, "- **batch {batch} of {of}**, lines {} to {}", lines.start + 1, lines.end)?;
         }
         run(out, batch)?;
     }

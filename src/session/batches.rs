@@ -38,6 +38,12 @@ impl StepState {
     pub fn each(&self) -> Option<&EachSeen> {
         self.armed.as_ref()?.covers.covers().each.as_ref()
     }
+    /// That lines are left, and why, where no batch was begun for them: what is told before anything else of such a step.
+    pub fn batches_cut(&self) -> Option<String> {
+        let (run, each, (batch, of)) = (self.run.as_ref()?, self.each()?, self.batch()?);
+        let (why, done) = (run.cut.as_ref()?, each.batch(batch).end);
+        Some(format!("{batch} of {of} batches, lines to {done} of {}: {why}", each.lines))
+    }
     /// The number of the batch that runs or ran last, and how many there are.
     pub fn batch(&self) -> Option<(u32, u32)> {
         Some((self.run.as_ref()?.batch, self.each()?.batches()))
@@ -62,10 +68,7 @@ impl StepState {
     }
     /// Whether its rollback is fed the lines that were begun.
     pub fn undoes_lines(&self) -> bool {
-        let covers = self.armed.as_ref().map(|armed| armed.covers.covers());
-        let fed = covers.and_then(|covers| covers.rollback.as_ref()?.command.stdin_file.as_ref());
-        let file = covers.and_then(|covers| covers.command.stdin_file.as_ref());
-        fed.zip(file).is_some_and(|(fed, file)| fed.path == file.path)
+        self.armed.as_ref().is_some_and(|armed| armed.covers.covers().feeds_begun_lines())
     }
     /// The lines that this attempt began; those of a batch whose command never started are not among them.
     pub fn begun_lines(&self) -> Option<Range<u32>> {

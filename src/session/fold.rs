@@ -297,7 +297,12 @@ impl Session {
                 });
                 go(state, Move::Intend);
             }
-            Event::BatchesEnded { .. } => go(state, Move::BatchesOver),
+            Event::BatchesEnded { why, .. } => {
+                if let Some(run) = &mut state.run {
+                    run.cut = Some(why.clone());
+                }
+                go(state, Move::BatchesOver);
+            }
             Event::RunStarted { part, process, cols, rows, .. } => {
                 if let Some(run) = state.run_of_mut(*part) {
                     run.process = Some(process.clone());

@@ -411,6 +411,7 @@ impl RunState {
             output_bytes: 0,
             probe: None,
             probe_bytes: 0,
+            cut: None,
             batch: 0,
             size: (80, 24),
             by_hand: None,
@@ -465,6 +466,9 @@ pub struct RunState {
     /// Bytes that probes printed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub probe_bytes: u64,
+    /// Why no batch was begun after this one, though lines are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<String>,
     /// Which batch of the step's lines it is, from 1; 0 where it is none.
     #[serde(default, skip_serializing_if = "is_none")]
     pub batch: u32,

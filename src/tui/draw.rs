@@ -303,6 +303,14 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
     let (what, hint) = match &field.purpose {
         Purpose::Say => ("say".to_owned(), "Enter sends to everyone, Esc closes".to_owned()),
         Purpose::Mark => ("mark".into(), "Enter puts it on the timeline, Esc closes".into()),
+        Purpose::Run { step, number, .. }
+            if look.session().plan.step(step).is_some_and(|step| step.manual.is_some()) =>
+        {
+            (
+                format!("DONE BY HAND {number:02} {step}"),
+                format!("type {number:02} and what was done; Esc says nothing"),
+            )
+        }
         Purpose::Run { step, number, .. } => {
             (format!("RUN {number:02} {step}"), format!("type {number:02} and Enter; Esc does not run"))
         }

@@ -302,7 +302,14 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
             (false, None) => format!(
                 "{} {}: nothing starts until a shadow settles it (k){undo}",
                 numbered(session, &step.id),
-                verification(state, now).or_else(|| run_result(state)).unwrap_or_default()
+                // What is left undone comes before how well the rest went.
+                state
+                    .batches_cut()
+                    .filter(|_| state.rollback.is_none())
+                    .map(|cut| shown(&cut))
+                    .or_else(|| verification(state, now))
+                    .or_else(|| run_result(state))
+                    .unwrap_or_default()
             ),
         };
         return say(ink, word, text, false);
@@ -422,6 +429,10 @@ pub fn run_result(state: &StepState) -> Option<String> {
         Some(words) => words,
         None => result(Part::Step)?,
     };
+    let run = match state.batches_cut() {
+        Some(cut) => format!("{}; the last one {run}", shown(&cut)),
+        None => format!("{}{run}", batch(state)),
+    };
     Some(match result(Part::Rollback) {
         Some(rollback) => format!("{run}; rollback: {rollback}"),
         None => run,
@@ -476,6 +487,8 @@ pub fn step_time(state: &StepState, now: At) -> Option<Duration> {
     match (state.latest_run(), &state.armed, state.phase) {
         (_, Some(armed), phase) if phase.is_open() => Some(now.since(armed.at)),
         (Some(run), _, phase) if phase.is_settling() => Some(now.since(run.started.unwrap_or(run.intended))),
+        // Of batches from the first one on.
+        (Some(run), _, _) if run.batch > 1 => Some(run.finished.or(run.ended).unwrap_or(now).since(run.intended)),
         (Some(run), _, _) => Some(run.ended.unwrap_or(now).since(run.started.unwrap_or(run.intended))),
         _ => None,
     }

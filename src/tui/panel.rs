@@ -305,6 +305,10 @@ fn rollback(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<
     let spans = super::text::marked(&words, &values, look.ink(Ink::Text), look.ink(Ink::Param));
     all.extend(wrap(&spans, width, 2));
     all.extend(command_facts(look, &seen.command, &planned.command, width));
+    if covers.feeds_begun_lines() {
+        let text = "of that input only the lines that this attempt began".to_owned();
+        all.extend(named(look, "gets", vec![look.span(text, Ink::Hold)], width));
+    }
     all.extend(named(look, "ends", vec![look.span(limit(&seen.command), Ink::Text)], width));
     for contain in &seen.contain {
         let text = format!("{} has to be done before the session ends", facts::numbered(look.session(), contain));
@@ -351,20 +355,17 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
     for file in all_files {
         let head = format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
         all.extend(named(look, "file", vec![look.span(head, Ink::Strong)], width));
-        let Some(text) = &file.text else {
-            all.push(Line::from(look.span("  not text, or longer than is kept: only the hash is checked", Ink::Hold)));
-            continue;
-        };
-        for (index, line) in text.lines().take(FILE_LINES_MAX).enumerate() {
-            let spans = [
-                look.span(format!("{} ", pad_left(&(index + 1).to_string(), 4)), Ink::Dim),
-                look.span(escaped(line), Ink::Text),
-            ];
-            all.extend(wrap(&spans, width, 5));
+        let (text, note) = file.shown_lines();
+        for (index, line) in text.iter().take(FILE_LINES_MAX).enumerate() {
+            let number = look.span(format!("{} ", pad_left(&(index + 1).to_string(), 4)), Ink::Dim);
+            all.extend(wrap(&[number, look.span(line, Ink::Text)], width, 5));
         }
-        let more = text.lines().count().saturating_sub(FILE_LINES_MAX);
+        let more = text.len().saturating_sub(FILE_LINES_MAX);
         if more > 0 {
             all.push(Line::from(look.span(format!("  {more} more lines are not shown"), Ink::Hold)));
+        }
+        if let Some(note) = note.filter(|_| file.size > 0) {
+            all.push(Line::from(look.span(format!("  {note}"), Ink::Hold)));
         }
     }
     all

@@ -14,13 +14,7 @@ use tui_input::{Input, InputRequest};
 
 /// Takes pasted text in, or says why not.
 pub(super) fn paste(app: &mut App, text: &str, now: Now) {
-    let field = match &mut app.overlay {
-        Overlay::Field(field) => Some(field),
-        Overlay::Panel(panel) => panel.field.as_mut(),
-        Overlay::Before(page) => page.field.as_mut(),
-        _ => None,
-    };
-    match field {
+    match open_field(app) {
         Some(field) if field.purpose.takes_paste() => {
             for c in shown(text).chars() {
                 insert(&mut field.input, c);
@@ -29,8 +23,19 @@ pub(super) fn paste(app: &mut App, text: &str, now: Now) {
         Some(Field { purpose: Purpose::ReadBack { .. }, error, .. }) => {
             *error = Some("paste is refused: type it from your own copy of the runbook".into());
         }
-        Some(_) => app.toast("pasted text is not taken here: type it", true, now.mono),
+        // Where one looks while typing: a command would take the next Enter for an empty answer.
+        Some(field) => field.error = Some("pasted text is not taken here: type it".into()),
         None => app.toast("pasted text is dropped: c opens the chat", true, now.mono),
+    }
+}
+
+/// The line that is typed just now.
+pub(super) fn open_field(app: &mut App) -> Option<&mut Field> {
+    match &mut app.overlay {
+        Overlay::Field(field) => Some(field),
+        Overlay::Panel(panel) => panel.field.as_mut(),
+        Overlay::Before(page) => page.field.as_mut(),
+        _ => None,
     }
 }
 

@@ -114,7 +114,11 @@ pub fn update(app: &mut App, event: Event, view: &View, now: Now) -> Vec<Action>
                 panel.sent = false;
             }
             let hint = refused.hint.map_or_else(String::new, |hint| format!(" · {hint}"));
-            app.toast(format!("refused: {}: {}{hint}", refused.request, refused.reason), true, now.mono);
+            let text = format!("refused: {}: {}{hint}", refused.request, refused.reason);
+            match typing::open_field(app) {
+                Some(field) => field.error = Some(text), // a toast lies behind it
+                None => app.toast(text, true, now.mono),
+            }
         }
     }
     tell_hub(app, view, now, &mut actions);

@@ -72,7 +72,10 @@ fn every_line_is_done_once_and_each_batch_is_looked_at() {
     lead.ok("close");
     assert!(hub.wait().success());
     let report = std::fs::read_to_string(stage.transcript_file().with_extension("md")).expect("a report");
-    assert!(report.contains("**batch 1**") && report.contains("**batch 3**"), "{report}");
+    assert!(
+        report.contains("**batch 1 of 3**, lines 1 to 1") && report.contains("**batch 3 of 3**, lines 5 to 7"),
+        "{report}"
+    );
     intact(&stage);
 }
 
@@ -85,6 +88,7 @@ fn a_batch_that_makes_things_worse_stops_and_what_was_begun_is_undone() {
     lead.expect("verified: worse than before");
     lead.expect("ROLLBACK of 01 update, as the plan says: worse than before");
     lead.expect("01 update is rolled back: same as before");
+    assert!(dba.printed().contains("of that input it gets only the lines that this attempt began"));
     assert_eq!((text(&stage, "put"), text(&stage, "undone")), ("a\nb\nbad\nd\n".into(), "a\nb\nbad\nd\n".into()));
     assert_eq!(stage.events("BatchIntended").len(), 1, "the third never began");
     assert!(lead.refused("arm update").contains("rolled back"));

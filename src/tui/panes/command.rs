@@ -1,5 +1,6 @@
 //! Pane 2: exactly what will run, what it prints, and what keeps it from running.
 
+use crate::client::view::Link;
 use crate::clock::human;
 use crate::exec::{Color as EmulatedColor, Screen as Emulated, Size};
 use crate::name::{escaped, shown};
@@ -58,7 +59,18 @@ fn title(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'static>> 
     let time = facts::step_time(state, look.at()).map_or_else(String::new, |time| format!(" {}", human(time)));
     let running = if state.phase.is_live() { "" } else { " · not running" };
     let mut spans = vec![look.span(format!("{number} · "), Ink::Text), look.span(format!("{word}{time}"), ink)];
-    if state.latest_run().is_none_or(|run| run.ended.is_some()) {
+    if let Link::Lost { .. } = look.view.link {
+        spans.push(look.span(" · AS LAST SEEN", Ink::Hold));
+    } else if state.phase == Phase::Unknown {
+        // Where a link was lost the command may run on at its other end.
+        let known = state.latest_run().is_some_and(|run| run.end.is_none()) && !state.still_running();
+        let running = match (state.still_running(), known) {
+            (true, _) => " · STILL RUNS",
+            (false, true) => " · not running",
+            (false, false) => " · MAY STILL RUN",
+        };
+        spans.push(look.span(running, if known { Ink::Dim } else { Ink::Hold }));
+    } else if state.latest_run().is_none_or(|run| run.ended.is_some()) {
         spans.push(look.span(running, Ink::Dim));
     }
     spans
@@ -109,6 +121,9 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
     let say = |word: &str, ink: Ink, text: String| {
         wrap(&[look.span(format!("{word}   "), ink), look.span(text, Ink::Text)], width, 3)
     };
+    if let Link::Lost { .. } = look.view.link {
+        return say("LINK LOST", Ink::Hold, format!("{number} was {} when the hub was last heard", state.phase.word()));
+    }
     if state.phase.is_live() {
         let run = state.run_of(state.phase.part());
         let process = run.and_then(|run| run.process.as_ref());
@@ -177,6 +192,7 @@ fn output(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)> {
     let live = state.is_some_and(|state| state.phase.is_live());
     let right = match (back, live) {
         (0, true) => look.span("following", Ink::Dim),
+        (0, false) if state.is_some_and(|state| state.phase == Phase::Unknown) => look.span("CUT OFF", Ink::Hold),
         (0, false) => look.span("ended", Ink::Dim),
         _ => look.span("PAUSED", Ink::Hold),
     };
