@@ -390,9 +390,12 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         command(&covers.command, out)?;
     }
     if let Some(probe) = &covers.probe {
-        for (index, word) in probe.argv.iter().enumerate() {
-            writeln!(out, "probe, argument {index}: {}", escaped(word))?;
-        }
+        writeln!(
+            out,
+            "-- probe: tells how things stand where the step ended badly; it is run when somebody asks for it"
+        )?;
+        command(probe, out)?;
+        writeln!(out, "-- end of the probe")?;
     }
     if let Some(rollback) = &covers.rollback {
         let when = match rollback.automatic {

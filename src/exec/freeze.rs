@@ -87,6 +87,9 @@ pub enum FreezeError {
     /// Something is wrong with the preview.
     #[error("preview: {source}")]
     Preview { source: Box<FreezeError> },
+    /// A file of which no batch can be made.
+    #[error("{} has {lines} lines, and `each` works through at least one", shown(path))]
+    Lines { path: PathBuf, lines: usize },
     /// Input that a terminal would cut.
     #[error("line {line} of stdin has {length} bytes, a terminal takes {TERMINAL_LINE_MAX}; set io = \"pipe\"")]
     LongLine { line: usize, length: usize },
@@ -172,7 +175,7 @@ fn batched(each: &Each, command: &CommandSeen) -> Result<EachSeen, FreezeError> 
     let lines = files::lines(&open).map_err(error)?.len();
     match u32::try_from(lines) {
         Ok(lines) if lines > 0 => Ok(EachSeen { lines, first: each.first, then: each.then, done: 0 }),
-        _ => Err(error(std::io::Error::other(format!("`each` found {lines} lines in it")))),
+        _ => Err(FreezeError::Lines { path: path.to_owned(), lines }),
     }
 }
 

@@ -27,10 +27,6 @@ pub(super) fn read(value: &Value<'_>, step: &Table<'_>) -> Option<Each> {
     };
     let file = table.require("file", "expected file = \"a path\"").and_then(|file| file.template(false));
     let (first, then) = (lines("first"), lines("then"));
-    if step.get("verify").is_none() {
-        let label = "expected `verify` beside it: nothing else would stop at a batch that makes things worse";
-        return value.wrong("`each` in a step that is not verified", label);
-    }
     for key in ["stdin", "input", "until", "manual", "on"] {
         if let Some(other) = step.get(key).filter(|other| other.peek() != Some("none")) {
             return other.wrong(
@@ -38,6 +34,10 @@ pub(super) fn read(value: &Value<'_>, step: &Table<'_>) -> Option<Each> {
                 "the lines of a batch are all that its command gets",
             );
         }
+    }
+    if step.get("verify").is_none() {
+        let label = "expected `verify` beside it: nothing else would stop at a batch that makes things worse";
+        return value.wrong("`each` in a step that is not verified", label);
     }
     Some(Each { file: file?, first: first?, then: then? })
 }

@@ -66,6 +66,9 @@ pub struct Ran {
     pub started: Option<At>,
     pub ended: Option<At>,
     pub end: Option<RunEnd>,
+    /// Who asked for each probe of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub probed_by: Vec<Principal>,
     /// Every probe of it that ended: when, how, and the beginning of what it printed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<(At, RunEnd, String)>,
@@ -165,6 +168,7 @@ impl Ran {
                 self.ended = Some(at);
                 self.end = Some(end.clone());
             }
+            Event::ProbeIntended { .. } => self.probed_by.push(by),
             Event::ProbeEnded { end, says, .. } => self.probes.push((at, end.clone(), says.clone())),
             Event::DoneByHand { by, note, .. } => {
                 self.ended = Some(at);

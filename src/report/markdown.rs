@@ -268,7 +268,7 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
     preview::lines(out, covers)?;
     if let Some(rollback) = &covers.rollback {
         let when = if rollback.automatic { "by itself" } else { "when the lead asks for it" };
-        writeln!(out, "Checked together with it, its rollback, which runs {when}:\n")?;
+        writeln!(out, "\nChecked together with it, its rollback, which runs {when}:\n")?;
         command(out, &rollback.command)?;
         if covers.feeds_begun_lines() {
             writeln!(out, "Of its input it gets only the lines that the attempt began.\n")?;
@@ -295,7 +295,12 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         writeln!(out, "- {} cleared", at.clock())?;
     }
     if let Some((at, by)) = &attempt.requested {
-        writeln!(out, "- {} {} pressed run", at.clock(), who(by))?;
+        let what = match covers.manual {
+            Some(_) => "says that it is done",
+            None if covers.command.is_nothing() => "let it begin",
+            None => "pressed run",
+        };
+        writeln!(out, "- {} {} {what}", at.clock(), who(by))?;
     }
     if let Some((at, cause)) = &attempt.voided {
         writeln!(out, "- {} voided: {}", at.clock(), inline(cause))?;
@@ -323,6 +328,11 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         run(out, &rollback.run)?;
         writeln!(out)?;
         output(out, &rollback.run)?;
+    }
+    if let Some(probe) = covers.probe.as_ref().filter(|_| !attempt.run.probed_by.is_empty()) {
+        let words: Vec<_> = probe.argv.iter().map(|word| quoted(word)).collect();
+        let by: Vec<_> = attempt.run.probed_by.iter().map(who).collect();
+        writeln!(out, "- probe asked for by {}: {}", by.join(", "), code(&words.join(" ")))?;
     }
     for (at, end, says) in &attempt.run.probes {
         let says = if says.is_empty() { "it said nothing".to_owned() } else { code(says) };

@@ -283,7 +283,7 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
     }
     if let Some(outcome) = session.closed {
         let text = match outcome {
-            crate::event::Outcome::Complete => "complete: every step is done",
+            crate::event::Outcome::Complete => "complete: nothing is left to do",
             crate::event::Outcome::Partial => "with steps left",
         };
         return say(Ink::Strong, "SESSION CLOSED", text.into(), false);
@@ -307,7 +307,7 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
                     .batches_cut()
                     .filter(|_| state.rollback.is_none())
                     .map(|cut| shown(&cut))
-                    .or_else(|| verification(state, now))
+                    .or_else(|| verification(state, now).map(|said| format!("{}{said}", made(state))))
                     .or_else(|| run_result(state))
                     .unwrap_or_default()
             ),
@@ -460,6 +460,16 @@ pub fn verification(state: &StepState, now: At) -> Option<String> {
         }
     });
     Some(format!("{} left; {}", human(until.since(now)), seen.collect::<Vec<_>>().join(", ")))
+}
+
+/// What a step that was undone had made of things, before what its rollback came to.
+fn made(state: &StepState) -> String {
+    let verdict = state.run.as_ref().and_then(|run| run.verdict.as_ref()).filter(|_| state.rollback.is_some());
+    verdict.map_or_else(String::new, |(verdict, compared)| {
+        let telling = compared.iter().find(|compared| compared.verdict == *verdict);
+        let why = telling.map_or_else(String::new, |it| format!(" ({} {})", it.watch, shown(&it.why)));
+        format!("{}{why}; rolled back: ", verdict.word())
+    })
 }
 
 /// Which batch of its lines a step is at; nothing where it has none.

@@ -222,9 +222,11 @@ fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width
     let mut all = rehearsal::lines(look, covers, width);
     all.extend(deviations::lines(look, &covers.deviations, width));
     all.extend(command::command_lines(look, step, width));
-    if let Some(probe) = &covers.probe {
+    if let (Some(probe), Some(planned)) = (&covers.probe, &step.probe) {
         let words = vec![look.span(super::text::command_line(&probe.argv), Ink::Text)];
         all.extend(named(look, "probe", words, width));
+        all.extend(command_facts(look, probe, planned, width));
+        all.extend(named(look, "ends", vec![look.span(limit(probe), Ink::Text)], width));
     }
     if covers.command.is_nothing() {
         all.extend(named(look, "digest", vec![look.span(armed.digest().to_string(), Ink::Strong)], width));

@@ -36,7 +36,8 @@ fn who_judges_an_unknown_outcome_is_told_how_things_stand() {
     let mut hub = stage.serve(&[]);
     let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
     lead.ok("arm drop");
-    dba.expect("probe, argument 3: cat state missing");
+    dba.expect("-- probe: tells how things stand");
+    dba.expect("argument 3: cat state missing");
     dba.ok("check");
     lead.ok("run");
     poll(PATIENCE, || stage.path("state").exists().then_some(())).expect("it has begun");

@@ -155,6 +155,10 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
         let waits = if pending.is_empty() { String::new() } else { format!(", waiting for {}", pending.join(", ")) };
         return say("STARTING", Ink::Running, format!("gates and bytes are read again{waits}"));
     }
+    let probed = state.run.as_ref().filter(|_| state.phase.owes_acknowledgement());
+    if let Some(told) = probed.and_then(crate::session::probe::told) {
+        return say("PROBE", Ink::Hold, format!("{}; {number} has to be settled", shown(&told)));
+    }
     let locks = facts::locks(session, at);
     match locks.is_empty() {
         true => {

@@ -195,6 +195,16 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
         };
         detail("expects", vec![look.span(format!("{}{over}", human(expected)), ink)]);
     }
+    for undone in look
+        .session()
+        .plan
+        .steps
+        .iter()
+        .filter(|other| other.rollback.as_ref().is_some_and(|rollback| rollback.contain.contains(&step.id)))
+    {
+        let words = format!("what a rollback of {} leaves", facts::numbered(look.session(), &undone.id));
+        detail("contains", vec![look.span(words, Ink::Text)]);
+    }
     if let Some(undo) = &step.undo {
         detail("undo", vec![look.span(undo, Ink::Text)]);
     }
