@@ -196,7 +196,13 @@ pub fn invariant_03_spent_once(e: &Evidence, new: &New) -> Result<(), String> {
             }
             Event::StepVoided { step, cause: Cause::Gate { watch, .. }, attempt } => {
                 let gate = e.step(step)?.gates.iter().find(|gate| gate.watch == *watch).ok_or("no gate of its")?;
-                let fresh = e.passes(index, (e.step(step)?, *attempt), gate, e.reads(index, watch, line.at));
+                // One that came too late counts as unknown, and whoever excused that did not excuse what it says.
+                let said = e.lines[..index].iter().rev().find_map(|line| match &line.event {
+                    Event::ReadingTaken { watch: w, reading, .. } if w == watch => Some(reading.status),
+                    _ => None,
+                });
+                let passes = |status| e.step(step).is_ok_and(|step| e.passes(index, (step, *attempt), gate, status));
+                let fresh = passes(e.reads(index, watch, line.at)) && said.is_none_or(passes);
                 let requested = e.of(index, "RunRequested", step, *attempt);
                 ensure(!fresh || requested.is_some(), || format!("{watch} is as it must be, and yet voids {step}"))?;
             }
