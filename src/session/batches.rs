@@ -3,8 +3,8 @@
 //! People check all of it once, before the first batch; each further one is begun by itself when the one before left things
 //! as well as they were, the line runs, and every gate holds. Whatever else becomes of a batch ends the step as a run does:
 //! worse is degraded, and undone with all the lines that were begun where its plan says so. A restart of the hub, whoever
-//! interrupts it, and too long a wait end it as undecided: what was done was done well, and people say how the step counts. Lines that an
-//! earlier attempt did well are left out of the next one, as long as that one works on the same.
+//! interrupts it, and too long a wait end it as undecided: what was done was done well, and people say how the step counts.
+//! Lines that an earlier attempt did well are left out of the next one, as long as that one works on the same.
 
 use super::Session;
 use super::steps::{Phase, StepState};

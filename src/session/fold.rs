@@ -15,6 +15,7 @@ use crate::clock::At;
 use crate::event::{Attention, Event, Part, Reading, RunEnd, Settled, Status, Verdict, WaitEnd, WaivedSeen};
 use crate::hash::Hash;
 use crate::name::WatchId;
+use crate::plan::Step;
 use crate::transcript::record::{Head, Line};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -170,8 +171,9 @@ impl Session {
                 .unwrap_or_default(),
             _ => BTreeSet::new(),
         };
-        let planned = step_of(event).and_then(|id| self.plan.step(id));
-        let (manual, waits) = planned.map_or((false, false), |step| (step.manual.is_some(), step.until.is_some()));
+        // Asked where it matters alone: most lines are output.
+        let planned = |what: fn(&Step) -> bool| step_of(event).and_then(|id| self.plan.step(id)).is_some_and(what);
+        let waits = || planned(|step| step.until.is_some());
         let before = match event {
             Event::RunIntended { step, .. } => {
                 self.plan.step(step).map(|step| verify::before(self, step, at)).unwrap_or_default()
@@ -269,7 +271,8 @@ impl Session {
             Event::StepCleared { .. } => go(state, Move::Clear),
             Event::RunRequested { note, .. } => {
                 if let Some(armed) = &mut state.armed {
-                    let said = manual.then(|| ByHand { by: by.clone(), note: note.clone() });
+                    let said =
+                        planned(|step| step.manual.is_some()).then(|| ByHand { by: by.clone(), note: note.clone() });
                     armed.starting = Some(Starting { seq: line.seq, at, pending: gates, said });
                 }
                 go(state, Move::Request);
@@ -279,7 +282,7 @@ impl Session {
                 state.waivers.clear();
                 state.run = Some(RunState {
                     by_hand: starting.and_then(|starting| starting.said),
-                    wait: waits.then(Waiting::default),
+                    wait: waits().then(Waiting::default),
                     batch: u32::from(state.each().is_some()),
                     ..RunState::intended(at, verify(Part::Step))
                 });
@@ -398,7 +401,7 @@ impl Session {
                     run.ended = Some(at);
                     run.ended_by = Some(Head { seq: line.seq, hash });
                 }
-                go(state, if waits { Move::EndToWait } else { Move::EndWell });
+                go(state, if waits() { Move::EndToWait } else { Move::EndWell });
             }
             Event::WaitStarted { until, .. } => {
                 if let Some(wait) = state.run.as_mut().and_then(|run| run.wait.as_mut()) {
