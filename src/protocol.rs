@@ -10,7 +10,7 @@ use crate::event::{Part, Role};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::{Request, Session};
-use crate::transcript::record::Head;
+use crate::transcript::record::{Head, LINE_BYTES_MAX};
 use crate::trust::key::PublicKey;
 use crate::trust::statement::Signed;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub const PRE_AUTH_BYTES_MAX: usize = 4 * 1024;
 /// Largest message of a client afterwards: a chat line of [`crate::session::request::TEXT_CHARS_MAX`] escaped characters fits.
 pub const CLIENT_BYTES_MAX: usize = 64 * 1024;
 /// Largest message of a hub: one transcript line; snapshots are cut into parts.
-pub const HUB_BYTES_MAX: usize = 256 * 1024;
+pub const HUB_BYTES_MAX: usize = LINE_BYTES_MAX;
 /// One part of a snapshot.
 pub const SNAPSHOT_PART_BYTES: usize = 128 * 1024;
 

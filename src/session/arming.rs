@@ -4,8 +4,8 @@
 //! Nothing changes while something runs or while a word on how it ended is owed: what runs, and what may have to undo it, was
 //! checked as it stood.
 
-use super::decide::{lead_only, nothing_pending, void_open};
-use super::request::{Refusal, TEXT_CHARS_MAX};
+use super::guard::{Ask, Reasons, void_open};
+use super::request::{Refusal, Request, TEXT_CHARS_MAX};
 use super::steps::Phase;
 use super::{Session, WatchState, twin};
 use crate::event::{Cause, Deviation, Event, Status};
@@ -16,23 +16,107 @@ use std::sync::Arc;
 /// More commands than this are no exception from a plan.
 const ADDED_MAX: usize = 200;
 
-/// A parameter gets a value.
-pub(super) fn set(
-    session: &Session,
-    who: &Principal,
-    (name, value, why): (&str, &str, &str),
-) -> Result<Vec<Event>, Refusal> {
-    lead_only(session, who)?;
-    nothing_pending(session)?;
-    fits(why)?;
-    fits(value)?;
-    session.plan.params(&Params::from([(name.to_owned(), value.to_owned())])).map_err(Refusal::Param)?;
-    let default = session.plan.params.get(name).and_then(|param| param.default.as_ref());
-    let differs = default.is_some_and(|default| default != value);
-    if differs && why.trim().is_empty() {
-        let planned = default.cloned().unwrap_or_default();
-        return Err(Refusal::DeviationWhy { what: format!("{name} = {value:?}, where the plan says {planned:?}") });
+/// A parameter, its value and the reason.
+fn set_to<'a>(ask: &Ask<'a>) -> Option<(&'a str, &'a str, &'a str)> {
+    match ask.request {
+        Request::Set { name, value, why } => Some((name, value, why)),
+        _ => None,
     }
+}
+
+/// The command that is typed, for which step, and the reason. An empty one gives the plan's back.
+fn typed<'a>(ask: &Ask<'a>) -> Option<(&'a str, &'a str)> {
+    match ask.request {
+        Request::Edit { run, why, .. } | Request::AdHoc { run, why, .. } => Some((run.trim(), why.trim())),
+        _ => None,
+    }
+}
+
+/// What is typed has an end.
+pub(super) fn texts_fit(ask: &Ask, no: &mut Reasons) {
+    let texts = match ask.request {
+        Request::Set { value, why, .. } => [why, value],
+        Request::Edit { run, why, .. } | Request::AdHoc { run, why, .. } => [run, why],
+        _ => return,
+    };
+    for text in texts {
+        no.unless(fits(text));
+    }
+}
+
+/// The plan has the parameter, and takes that value for it.
+pub(super) fn value_is_allowed(ask: &Ask, no: &mut Reasons) {
+    let Some((name, value, _)) = set_to(ask) else { return };
+    if let Err(why) = ask.session.plan.params(&Params::from([(name.to_owned(), value.to_owned())])) {
+        no.because(Refusal::Param(why));
+    }
+}
+
+/// What the plan says of it, where it is another value.
+fn planned<'a>(session: &'a Session, name: &str, value: &str) -> Option<&'a String> {
+    let default = session.plan.params.get(name).and_then(|param| param.default.as_ref());
+    default.filter(|default| *default != value)
+}
+
+/// A value that the plan does not have needs a reason.
+pub(super) fn value_is_accounted_for(ask: &Ask, no: &mut Reasons) {
+    let Some((name, value, why)) = set_to(ask) else { return };
+    if let Some(planned) = planned(ask.session, name, value).filter(|_| why.trim().is_empty()) {
+        let what = format!("{name} = {value:?}, where the plan says {planned:?}");
+        no.because(Refusal::DeviationWhy { what });
+    }
+}
+
+/// It may still be changed.
+pub(super) fn step_may_be_edited(ask: &Ask, no: &mut Reasons) {
+    let Some((step, state)) = ask.step() else { return };
+    if !(state.phase.is_open() || matches!(state.phase, Phase::Planned | Phase::SettledFailed)) {
+        no.because(Refusal::Phase { step: step.id.clone(), phase: state.phase, wanted: "planned" });
+    }
+}
+
+/// A command in the place of what a person does would run behind words that say that none does.
+pub(super) fn step_runs_a_command(ask: &Ask, no: &mut Reasons) {
+    let (Some((step, _)), Some((run, _))) = (ask.step(), typed(ask)) else { return };
+    let edited = ask.session.plan.changes.edited.contains_key(&step.id);
+    if !run.is_empty() && !edited && (step.manual.is_some() || !step.runs()) {
+        no.because(Refusal::Typed(format!("step {} runs no command; `adhoc` types one", step.id)));
+    }
+    if run.is_empty() && !edited {
+        no.because(Refusal::Typed(format!("type the command: step {} has the plan's own already", step.id)));
+    }
+}
+
+/// Another command needs a reason, and somebody who can check it.
+pub(super) fn command_is_accounted_for(ask: &Ask, no: &mut Reasons) {
+    let (Some((step, _)), Some((run, why))) = (ask.step(), typed(ask)) else { return };
+    match ask.request {
+        Request::AdHoc { .. } => {
+            no.unless(is_typed(run));
+            no.unless(match step.deviations.is_empty() {
+                true => someone_checks(ask.session, step.checks),
+                false => deviates(ask.session, step.checks, "a command that the plan does not have", why),
+            });
+        }
+        _ if run.is_empty() => {} // the plan's own again
+        _ => {
+            no.unless(is_typed(run));
+            no.unless(deviates(ask.session, step.checks, &format!("another command for step {}", step.id), why));
+        }
+    }
+}
+
+/// Exceptions from a plan are few.
+pub(super) fn not_too_many_are_typed(ask: &Ask, no: &mut Reasons) {
+    if ask.session.plan.changes.added.len() >= ADDED_MAX {
+        no.because(Refusal::Typed(format!("{ADDED_MAX} commands were typed in this session; write a plan")));
+    }
+}
+
+/// A parameter gets a value.
+pub(super) fn set(ask: &Ask) -> Result<Vec<Event>, Refusal> {
+    let (session, Some((name, value, why))) = (ask.session, set_to(ask)) else { return Ok(vec![]) };
+    let differs = planned(session, name, value).is_some();
     let why = why.trim().to_owned();
     let known = session.plan.changes.params.get(name).is_some_and(|set| !differs || set.why == why);
     if session.params.get(name).map(String::as_str) == Some(value) && (known || !differs) {
@@ -52,64 +136,25 @@ pub(super) fn set(
 }
 
 /// Another command is typed in the place of a step's own.
-pub(super) fn edit(
-    session: &Session,
-    who: &Principal,
-    (id, run, why): (&StepId, &str, &str),
-) -> Result<Vec<Event>, Refusal> {
-    lead_only(session, who)?;
-    nothing_pending(session)?;
-    let (Some(step), Some(state)) = (session.plan.step(id), session.steps.get(id)) else {
-        return Err(Refusal::NoSuchStep { step: id.clone() });
-    };
-    if !(state.phase.is_open() || matches!(state.phase, Phase::Planned | Phase::SettledFailed)) {
-        return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted: "planned" });
-    }
-    let edited = session.plan.changes.edited.get(id);
-    let (run, why) = (run.trim(), why.trim());
-    // A command in the place of what a person does would run behind words that say that none does.
-    if !run.is_empty() && edited.is_none() && (step.manual.is_some() || !step.runs()) {
-        return Err(Refusal::Typed(format!("step {id} runs no command; `adhoc` types one")));
-    }
-    if run.is_empty() && edited.is_none() {
-        return Err(Refusal::Typed(format!("type the command: step {id} has the plan's own already")));
-    }
-    if !run.is_empty() {
-        is_typed(run)?;
-        deviates(session, step.checks, &format!("another command for step {id}"), why)?;
-    }
-    fits(why)?;
+pub(super) fn edit(ask: &Ask) -> Result<Vec<Event>, Refusal> {
+    let (Some((step, _)), Some((run, why))) = (ask.step(), typed(ask)) else { return Ok(vec![]) };
+    let (session, id) = (ask.session, step.id.clone());
+    let edited = session.plan.changes.edited.get(&id);
     if edited.is_some_and(|edited| edited.run == run && edited.why == why) {
         return Ok(vec![]);
     }
-    let mut events = vec![Event::StepEdited { step: id.clone(), run: run.to_owned(), why: why.to_owned() }];
     let what = match run.is_empty() {
         true => format!("step {id} has the plan's command again"),
         false => format!("another command was typed for step {id}"),
     };
-    events.extend(void_open(session, Cause::Changed { what }));
-    Ok(events)
+    let edited = Event::StepEdited { step: id, run: run.to_owned(), why: why.to_owned() };
+    Ok(std::iter::once(edited).chain(void_open(session, Cause::Changed { what })).collect())
 }
 
-/// The step that a typed command would be, if it may be one: what the hub freezes before it asks again.
-///
-/// # Errors
-/// Where the lead may not type it, or nobody could check it.
-pub fn adhoc(session: &Session, who: &Principal, run: &str, why: &str) -> Result<Step, Refusal> {
-    lead_only(session, who)?;
-    let (run, why) = (run.trim(), why.trim());
-    is_typed(run)?;
-    fits(why)?;
-    if session.plan.changes.added.len() >= ADDED_MAX {
-        return Err(Refusal::Typed(format!("{ADDED_MAX} commands were typed in this session; write a plan")));
-    }
-    let typed = Typed { run: run.to_owned(), why: why.to_owned(), by: who.clone() };
-    let step = session.plan.adhoc(session.plan.next_adhoc(), &typed);
-    match step.deviations.is_empty() {
-        true => someone_checks(session, step.checks)?,
-        false => deviates(session, step.checks, "a command that the plan does not have", why)?,
-    }
-    Ok(step)
+/// The step that a command typed by that person would be.
+pub fn typed_step(session: &Session, who: &Principal, run: &str, why: &str) -> Step {
+    let typed = Typed { run: run.trim().to_owned(), why: why.trim().to_owned(), by: who.clone() };
+    session.plan.adhoc(session.plan.next_adhoc(), &typed)
 }
 
 /// A step cannot be armed while nobody has said why it differs from the plan, or nobody could check it.

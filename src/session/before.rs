@@ -4,8 +4,8 @@
 //! Nothing here is ever "set to go": whether the poll is go follows anew from what was said and from who is here. So whoever
 //! leaves, takes over, changes an answer or turns no-go takes the go away at once, and nobody has to think of doing it.
 
-use super::decide::void;
-use super::request::{Author, Refusal};
+use super::guard::{Ask, Reasons, void};
+use super::request::{Refusal, Request};
 use super::{Session, twin};
 use crate::clock::At;
 use crate::event::{Cause, Event, Role};
@@ -312,119 +312,147 @@ pub(super) fn lock(session: &Session, checks: u32) -> Option<String> {
     if checks == 0 { None } else { why(&session.poll_locks()) }
 }
 
-/// Refuses a step that the poll holds.
-pub(super) fn holds(session: &Session, step: &crate::name::StepId, checks: u32) -> Result<(), Refusal> {
-    match lock(session, checks) {
-        Some(why) => Err(Refusal::NotGo { step: step.clone(), why }),
-        None => Ok(()),
-    }
-}
-
 /// The event, and the end of what is armed where the poll is go no more with it.
-fn with_void(session: &Session, at: At, who: &Principal, event: Event) -> Vec<Event> {
+fn with_void(ask: &Ask, event: Event) -> Vec<Event> {
+    let session = ask.session;
     let mut next = session.before.clone();
-    next.take(session.seq + 1, at, who, &event, false);
+    next.take(session.seq + 1, ask.at, ask.who(), &event, false);
     let locked = why(&locks(session, &next));
     let open = session.open_step().filter(|(_, _, armed)| armed.covers.covers().checks > 0);
     let void = open.zip(locked).map(|((step, state, _), why)| void(&step.id, state.attempt, Cause::NotGo { why }));
     std::iter::once(event).chain(void).collect()
 }
 
-/// The lead calls the poll; the one before it is forgotten.
-pub(super) fn call(session: &Session, at: At, who: &Principal) -> Result<Vec<Event>, Refusal> {
-    if !session.plan.poll {
-        return Err(Refusal::NoPoll);
+/// The plan has a poll.
+pub(super) fn poll_is_planned(ask: &Ask, no: &mut Reasons) {
+    if !ask.session.plan.poll {
+        no.because(Refusal::NoPoll);
     }
-    not_over(session)?;
-    Ok(with_void(session, at, who, Event::PollCalled { poll: session.before.number() + 1 }))
 }
 
-/// Somebody's word in the poll of that number. A go names what its author had read, so that it never counts for more.
-pub(super) fn answer_poll(
-    session: &Session,
-    at: At,
-    author: &Author,
-    poll: u32,
-    word: Result<u64, &str>,
-) -> Result<Vec<Event>, Refusal> {
-    let who = &author.principal;
-    not_over(session)?;
-    let now = session.before.number();
-    if now == 0 {
-        return Err(Refusal::NotCalledYet { lead: session.lead.clone() });
+/// The first critical step was not begun.
+pub(super) fn poll_is_not_over(ask: &Ask, no: &mut Reasons) {
+    if ask.session.before.over.is_some() {
+        no.because(Refusal::PollOver);
     }
-    if poll != now {
-        return Err(Refusal::OtherPoll { asked: poll, now });
+}
+
+/// There is a poll, and it is the one that was meant.
+pub(super) fn poll_is_that_one(ask: &Ask, no: &mut Reasons) {
+    let (Request::Go { poll, .. } | Request::NoGo { poll, .. }) = ask.request else { return };
+    match ask.session.before.number() {
+        0 => no.because(Refusal::NotCalledYet { lead: ask.session.lead.clone() }),
+        now if now != *poll => no.because(Refusal::OtherPoll { asked: *poll, now }),
+        _ => {}
     }
-    let (go, why) = match word {
-        Ok(board) if board != session.before.board => return Err(Refusal::BoardChanged),
-        Ok(_) if !session.asked().contains(&who) => return Err(Refusal::NotAsked { who: who.clone() }),
-        Ok(_) => (true, String::new()),
-        Err(why) => (false, why.to_owned()),
-    };
+}
+
+/// A go names what its author had read, so that it never counts for more.
+pub(super) fn board_was_read(ask: &Ask, no: &mut Reasons) {
+    if let Request::Go { board, .. } = ask.request
+        && *board != ask.session.before.board
+    {
+        no.because(Refusal::BoardChanged);
+    }
+}
+
+/// They are one of those who are asked.
+pub(super) fn is_asked(ask: &Ask, no: &mut Reasons) {
+    if !ask.session.asked().contains(&ask.who()) {
+        no.because(Refusal::NotAsked { who: ask.who().clone() });
+    }
+}
+
+/// The plan has that seat, and names them for it.
+pub(super) fn seat_is_theirs(ask: &Ask, no: &mut Reasons) {
+    let Request::Seat { seat: name } = ask.request else { return };
+    match ask.session.plan.seat(name) {
+        None => {
+            let known = ask.session.plan.crew.seats.iter().map(|seat| seat.name.clone()).collect();
+            no.because(Refusal::NoSuchSeat { seat: name.clone(), known });
+        }
+        Some(seat) if !seat.who.contains(ask.who()) => {
+            no.because(Refusal::NotYourSeat { seat: seat.name.clone(), who: seat.who.clone() });
+        }
+        Some(_) => {}
+    }
+}
+
+/// The item that is answered, and how.
+fn answered<'a>(ask: &Ask<'a>) -> Option<(&'a Item, &'a str)> {
+    let Request::Answer { item, answer } = ask.request else { return None };
+    Some((ask.session.plan.item(item)?, answer))
+}
+
+/// The checklist has the item.
+pub(super) fn item_is_known(ask: &Ask, no: &mut Reasons) {
+    if let (Request::Answer { item, .. }, None) = (ask.request, answered(ask)) {
+        no.because(Refusal::NoSuchItem { item: item.clone() });
+    }
+}
+
+/// It is theirs to answer.
+pub(super) fn item_is_theirs(ask: &Ask, no: &mut Reasons) {
+    let Some((item, _)) = answered(ask).filter(|(item, _)| !ask.session.owns(ask.who(), item)) else { return };
+    no.because(Refusal::NotYourItem { item: item.id.clone(), seat: item.seat.clone().unwrap_or_default() });
+}
+
+/// It is an answer.
+pub(super) fn is_an_answer(ask: &Ask, no: &mut Reasons) {
+    let Some((item, answer)) = answered(ask) else { return };
+    if let Err(wanted) = counts(item, answer, ask.at) {
+        no.because(Refusal::NotAnAnswer { item: item.id.clone(), wanted });
+    }
+}
+
+/// The time that is said is still to come.
+pub(super) fn time_is_to_come(ask: &Ask, no: &mut Reasons) {
+    if let Request::Available { until: Some(until), .. } = ask.request
+        && *until <= ask.at
+    {
+        no.because(Refusal::TimePassed { time: *until });
+    }
+}
+
+/// The lead calls the poll; the one before it is forgotten.
+pub(super) fn call(ask: &Ask) -> Result<Vec<Event>, Refusal> {
+    Ok(with_void(ask, Event::PollCalled { poll: ask.session.before.number() + 1 }))
+}
+
+/// Somebody's word in the poll: go, or no-go and why.
+pub(super) fn answer_poll(ask: &Ask, no_go: Option<&str>) -> Result<Vec<Event>, Refusal> {
+    let (before, who) = (&ask.session.before, ask.who());
+    let (go, why) = (no_go.is_none(), no_go.unwrap_or_default().to_owned());
     // Said twice it is no news.
     let same = |word: &Word| word.go == go && word.why == why;
-    if session.before.word(who).is_some_and(same) && (!go || session.before.says_go(who)) {
+    if before.word(who).is_some_and(same) && (!go || before.says_go(who)) {
         return Ok(vec![]);
     }
-    Ok(with_void(session, at, who, Event::PollAnswered { poll, go, why }))
+    Ok(with_void(ask, Event::PollAnswered { poll: before.number(), go, why }))
 }
 
 /// Somebody takes a seat, of somebody else too: it has one holder at a time.
-pub(super) fn seat(session: &Session, at: At, who: &Principal, name: &str) -> Result<Vec<Event>, Refusal> {
-    let Some(seat) = session.plan.seat(name) else {
-        let known = session.plan.crew.seats.iter().map(|seat| seat.name.clone()).collect();
-        return Err(Refusal::NoSuchSeat { seat: name.to_owned(), known });
-    };
-    if !seat.who.contains(who) {
-        return Err(Refusal::NotYourSeat { seat: seat.name.clone(), who: seat.who.clone() });
-    }
-    if session.before.seats.get(name).is_some_and(|taken| taken.by == *who) {
+pub(super) fn seat(ask: &Ask, name: &str) -> Result<Vec<Event>, Refusal> {
+    if ask.session.before.seats.get(name).is_some_and(|taken| taken.by == *ask.who()) {
         return Ok(vec![]);
     }
-    Ok(with_void(session, at, who, Event::SeatTaken { seat: seat.name.clone() }))
+    Ok(with_void(ask, Event::SeatTaken { seat: name.to_owned() }))
 }
 
 /// Somebody answers a checklist item.
-pub(super) fn answer(
-    session: &Session,
-    at: At,
-    who: &Principal,
-    id: &ItemId,
-    answer: &str,
-) -> Result<Vec<Event>, Refusal> {
-    let Some(item) = session.plan.item(id) else { return Err(Refusal::NoSuchItem { item: id.clone() }) };
-    not_over(session)?;
-    if !session.owns(who, item) {
-        let seat = item.seat.clone().unwrap_or_default();
-        return Err(Refusal::NotYourItem { item: id.clone(), seat });
-    }
-    if let Err(wanted) = counts(item, answer, at) {
-        return Err(Refusal::NotAnAnswer { item: id.clone(), wanted });
-    }
-    let answer = answer.trim().to_owned();
-    if session.before.answers.get(id).is_some_and(|said| said.by == *who && said.answer == answer) {
+pub(super) fn answer(ask: &Ask) -> Result<Vec<Event>, Refusal> {
+    let Some((item, answer)) = answered(ask) else { return Ok(vec![]) };
+    let (id, answer) = (item.id.clone(), answer.trim().to_owned());
+    let said = ask.session.before.answers.get(&id);
+    if said.is_some_and(|said| said.by == *ask.who() && said.answer == answer) {
         return Ok(vec![]);
     }
-    Ok(with_void(session, at, who, Event::ChecklistAnswered { item: id.clone(), answer }))
+    Ok(with_void(ask, Event::ChecklistAnswered { item: id, answer }))
 }
 
 /// Somebody says whether they are fit to fly, and until when.
-pub(super) fn available(
-    session: &Session,
-    at: At,
-    who: &Principal,
-    fit: bool,
-    until: Option<At>,
-    why: &str,
-) -> Result<Vec<Event>, Refusal> {
-    if !fit && why.trim().is_empty() {
-        return Err(Refusal::NoReason);
-    }
-    if let Some(until) = until.filter(|until| *until <= at) {
-        return Err(Refusal::TimePassed { time: until });
-    }
-    Ok(with_void(session, at, who, Event::AvailabilityStated { fit, until, why: why.trim().to_owned() }))
+pub(super) fn available(ask: &Ask, fit: bool, until: Option<At>, why: &str) -> Result<Vec<Event>, Refusal> {
+    Ok(with_void(ask, Event::AvailabilityStated { fit, until, why: why.trim().to_owned() }))
 }
 
 /// The end of `fit until 16:30` or `fit for 2h`; none where nothing is said.
@@ -439,10 +467,6 @@ pub fn until(rest: &str, now: At) -> Result<Option<At>, String> {
         }
         _ => Err(usage.to_owned()),
     }
-}
-
-fn not_over(session: &Session) -> Result<(), Refusal> {
-    if session.before.over.is_some() { Err(Refusal::PollOver) } else { Ok(()) }
 }
 
 /// The story of these events, told with what the session was just before.

@@ -5,9 +5,9 @@
 //! reason against it (that is what it is for), so a lead whom the plan names may arm under it. It is on record for ever.
 
 use super::Session;
-use super::request::{Author, Refusal, Request};
-use super::signing::accept;
-use super::steps::{Armed, Phase};
+use super::guard::{Ask, Reasons};
+use super::request::{Refusal, Request};
+use super::steps::Armed;
 use crate::clock::At;
 use crate::event::{Attention, Event};
 use crate::name::{Principal, StepId};
@@ -57,39 +57,45 @@ impl Session {
     }
 }
 
-pub(super) fn decide(
-    session: &Session,
-    at: At,
-    author: &Author,
-    request: &Request,
-    (armed, phase): (&Armed, Phase),
-) -> Result<Vec<Event>, Refusal> {
-    let Request::BreakGlass { step, attempt, digest, confirm, why } = request else { return Ok(vec![]) };
-    let who = &author.principal;
-    if !session.plan.break_glass.contains(who) {
-        return Err(Refusal::NoGlass { who: who.clone() });
+/// The plan names them.
+pub(super) fn plan_lets_them(ask: &Ask, no: &mut Reasons) {
+    if !ask.session.plan.break_glass.contains(ask.who()) {
+        no.because(Refusal::NoGlass { who: ask.who().clone() });
     }
-    if phase != Phase::Armed {
-        return Err(Refusal::Phase { step: step.clone(), phase, wanted: "armed" });
+}
+
+/// The step's id was typed.
+pub(super) fn id_was_typed(ask: &Ask, no: &mut Reasons) {
+    if let Request::BreakGlass { step, confirm, .. } = ask.request
+        && confirm != step.as_str()
+    {
+        no.because(Refusal::NotConfirmed { step: step.clone() });
     }
-    if *digest != armed.digest() {
-        return Err(Refusal::Digest { asked: *digest, now: armed.digest() });
+}
+
+/// Nobody stopped the line. The hub's own hold is no reason against it.
+pub(super) fn andon_is_not_pulled(ask: &Ask, no: &mut Reasons) {
+    if let Some(puller) = ask.session.line.pulled.keys().next() {
+        no.because(Refusal::LineStopped { why: format!("andon by {puller}") });
     }
-    if confirm != step.as_str() {
-        return Err(Refusal::NotConfirmed { step: step.clone() });
-    }
-    if let Some(puller) = session.line.pulled.keys().next() {
-        return Err(Refusal::LineStopped { why: format!("andon by {puller}") });
-    }
-    let able = session.could_check(armed);
+}
+
+/// Too few are here who could check it.
+pub(super) fn nobody_else_is_there(ask: &Ask, no: &mut Reasons) {
+    let Some(armed) = ask.armed() else { return };
+    let able = ask.session.could_check(armed);
     if able.len() >= armed.missing() as usize {
-        return Err(Refusal::NotAlone { who: able.into_iter().cloned().collect() });
+        no.because(Refusal::NotAlone { who: able.into_iter().cloned().collect() });
     }
-    let signed = accept(session, at, author, request)?;
-    let (step, missing) = (step.clone(), armed.missing());
+}
+
+pub(super) fn break_it(ask: &Ask, why: &str) -> Result<Vec<Event>, Refusal> {
+    let (Some(armed), Some((step, state))) = (ask.armed(), ask.step()) else { return Ok(vec![]) };
+    let (step, attempt, digest, missing) = (step.id.clone(), state.attempt, armed.digest(), armed.missing());
+    let (why, signed) = (why.to_owned(), ask.sign()?);
     Ok(vec![
-        Event::BreakGlass { step: step.clone(), attempt: *attempt, digest: *digest, missing, why: why.clone(), signed },
-        Event::StepCleared { step, attempt: *attempt },
+        Event::BreakGlass { step: step.clone(), attempt, digest, missing, why, signed },
+        Event::StepCleared { step, attempt },
     ])
 }
 

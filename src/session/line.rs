@@ -1,9 +1,11 @@
 //! The andon: anyone stops the line, two different people let it go on.
 
+use super::guard::{Ask, Reasons, void_open};
+use super::request::Refusal;
+use super::{Session, twin};
 use crate::clock::At;
-use crate::event::Role;
+use crate::event::{Cause, Event, Role};
 use crate::name::Principal;
-use crate::session::Session;
 use crate::transcript::record::Head;
 use crate::trust::allowed::Why;
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,50 @@ impl LineState {
             self.released.clear();
         }
     }
+}
+
+/// There is an andon to release. What the hub holds goes on by itself.
+pub(super) fn is_pulled(ask: &Ask, no: &mut Reasons) {
+    let line = &ask.session.line;
+    if line.pulled.is_empty() {
+        no.because(match &line.held {
+            Some(why) => Refusal::LineHeld { why: why.clone() },
+            None => Refusal::NotStopped,
+        });
+    }
+}
+
+/// Observers and seats release what they pulled themselves, and nothing else.
+pub(super) fn is_theirs_to_release(ask: &Ask, no: &mut Reasons) {
+    let who = ask.who();
+    if ask.session.line.pulled.is_empty() || ask.session.line.pulled.contains_key(who) {
+        return;
+    }
+    match ask.role() {
+        Role::Observer => no.because(Refusal::Observer { who: who.clone() }),
+        Role::Seat => no.because(Refusal::SeatOnly { who: who.clone() }),
+        Role::Lead | Role::Shadow => {}
+    }
+}
+
+pub(super) fn pull(ask: &Ask, why: &str) -> Result<Vec<Event>, Refusal> {
+    let (line, who) = (&ask.session.line, ask.who());
+    if line.pulled.contains_key(who) && !line.released.contains(who) {
+        return Ok(vec![]); // pressed twice: the line is stopped already
+    }
+    let void = void_open(ask.session, Cause::Andon).filter(|_| !twin::broken(7));
+    Ok(std::iter::once(Event::AndonPulled { why: why.to_owned() }).chain(void).collect())
+}
+
+pub(super) fn release(ask: &Ask) -> Result<Vec<Event>, Refusal> {
+    let mut released = ask.session.line.released.clone();
+    let again = !released.insert(ask.who().clone());
+    let freed = ask.session.release_needs(ask.at, &released).is_empty() && released.len() >= 2;
+    // Said twice it is no news, unless it has become enough meanwhile: the puller who was waited for is gone by now.
+    if again && !freed {
+        return Ok(vec![]);
+    }
+    Ok(vec![Event::AndonReleased { freed, signed: ask.sign()? }])
 }
 
 impl Session {

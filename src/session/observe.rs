@@ -1,7 +1,8 @@
 //! What the hub saw or did becomes events: time that went by, readings, connections, commands that start and end, a
 //! crash that was survived. Pure, like the fold.
 
-use super::decide::{refused, void, void_open};
+use super::decide::refused;
+use super::guard::{void, void_open};
 use super::steps::{Phase, RunState};
 use super::{
     Closing, Session, Unfrozen, batches, before, notify, preview, probe, recovery, rollback, twin, verify, waiting,

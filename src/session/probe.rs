@@ -3,9 +3,10 @@
 //! It runs because somebody asks for it, on the checks of the step it belongs to, and its bytes are those that were frozen
 //! then. It changes nothing of how the step stands; an andon does not hold it, because it only looks.
 
+use super::Session;
+use super::guard::{Ask, Reasons};
 use super::request::Refusal;
 use super::steps::RunState;
-use super::{Session, decide};
 use crate::clock::At;
 use crate::event::{Event, Part, RunEnd};
 use crate::hash::Hash;
@@ -25,20 +26,35 @@ pub struct Probe {
     pub ended: Option<(At, RunEnd, String)>,
 }
 
-/// What somebody who wants it run gets.
-pub(super) fn asked(session: &Session, id: &StepId) -> Result<Vec<Event>, Refusal> {
-    let state = decide::state_of(session, id)?;
-    if session.plan.step(id).is_none_or(|step| step.probe.is_none()) {
-        return Err(Refusal::NoProbe { step: id.clone() });
+/// The plan has one for it.
+pub(super) fn is_planned(ask: &Ask, no: &mut Reasons) {
+    let Some((step, _)) = ask.step() else { return };
+    if step.probe.is_none() {
+        no.because(Refusal::NoProbe { step: step.id.clone() });
     }
+}
+
+/// There is something to judge.
+pub(super) fn something_is_to_be_judged(ask: &Ask, no: &mut Reasons) {
+    let Some((step, state)) = ask.step() else { return };
     if !state.phase.owes_acknowledgement() {
         let wanted = "failed, degraded, undecided or unknown";
-        return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted });
+        no.because(Refusal::Phase { step: step.id.clone(), phase: state.phase, wanted });
     }
+}
+
+/// It does not run already.
+pub(super) fn is_not_running(ask: &Ask, no: &mut Reasons) {
+    let Some((step, state)) = ask.step() else { return };
     if running(state.run.as_ref()) {
-        return Err(Refusal::Probing { step: id.clone() });
+        no.because(Refusal::Probing { step: step.id.clone() });
     }
-    Ok(vec![Event::ProbeIntended { step: id.clone(), attempt: state.attempt }])
+}
+
+pub(super) fn probe(ask: &Ask) -> Result<Vec<Event>, Refusal> {
+    let intended =
+        ask.step().map(|(step, state)| Event::ProbeIntended { step: step.id.clone(), attempt: state.attempt });
+    Ok(intended.into_iter().collect())
 }
 
 fn running(run: Option<&RunState>) -> bool {

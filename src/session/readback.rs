@@ -6,6 +6,7 @@
 //! stands beside the question is copied, not known.
 
 use super::Session;
+use super::guard::{Ask, Reasons};
 use super::request::{Refusal, Request, TEXT_CHARS_MAX};
 use super::steps::{Armed, Phase};
 use crate::event::{Covers, Deviation, Event, FieldSeen};
@@ -101,50 +102,71 @@ impl Armed {
     }
 }
 
-/// Somebody typed a field.
-pub(super) fn decide(
-    session: &Session,
-    who: &Principal,
-    armed: &Armed,
-    (step, attempt): (&StepId, u32),
-    (field, value): (&str, &str),
-) -> Result<Vec<Event>, Refusal> {
+/// The field and the value that somebody typed.
+fn typed<'a>(ask: &'a Ask) -> Option<(&'a str, &'a str)> {
+    match ask.request {
+        Request::ReadBack { field, value, .. } => Some((field, value)),
+        _ => None,
+    }
+}
+
+/// The step asks for it.
+pub(super) fn something_is_read_back(ask: &Ask, no: &mut Reasons) {
+    let (Some(armed), Some(step)) = (ask.armed(), ask.request.step()) else { return };
     if armed.covers.covers().readback.is_empty() {
-        return Err(Refusal::NothingToReadBack { step: step.clone() });
+        no.because(Refusal::NothingToReadBack { step: step.clone() });
     }
-    if *who == armed.by || *who == session.lead {
-        return Err(Refusal::OwnStep { who: who.clone(), step: step.clone() });
+}
+
+/// They were not wrong too often.
+pub(super) fn is_not_out(ask: &Ask, no: &mut Reasons) {
+    if ask.armed().is_some_and(|armed| armed.is_out(ask.who())) {
+        no.because(Refusal::ReadBackSpent { who: ask.who().clone() });
     }
-    if !session.may_check(who) {
-        return Err(Refusal::ShadowOnly { who: who.clone() });
-    }
-    if armed.checks.contains_key(who) {
-        return Err(Refusal::CheckedAlready { who: who.clone() });
-    }
-    let Some(reader) = armed.readers.get(who) else { return Err(Refusal::NotOpened { step: step.clone() }) };
-    if armed.is_out(who) {
-        return Err(Refusal::ReadBackSpent { who: who.clone() });
-    }
-    if reader.right.contains(field) {
-        return Ok(vec![]); // said already
-    }
-    let fields = armed.of_seat(reader.seat);
-    let Some(asked) = fields.iter().find(|asked| asked.name == field) else {
+}
+
+/// What they typed is theirs to type; whatever was right already stays so.
+fn asked<'a>(ask: &'a Ask) -> Option<(&'a Reader, Vec<&'a FieldSeen>)> {
+    let (armed, (field, _)) = (ask.armed()?, typed(ask)?);
+    let reader = armed.readers.get(ask.who()).filter(|reader| !reader.right.contains(field))?;
+    Some((reader, armed.of_seat(reader.seat)))
+}
+
+/// The field is theirs.
+pub(super) fn field_is_theirs(ask: &Ask, no: &mut Reasons) {
+    let (Some((_, fields)), Some((field, _))) = (asked(ask), typed(ask)) else { return };
+    if !fields.iter().any(|asked| asked.name == field) {
         let fields = fields.iter().map(|field| field.name.clone()).collect();
-        return Err(Refusal::OtherField { who: who.clone(), field: field.chars().take(100).collect(), fields });
-    };
-    let length = value.chars().count();
+        no.because(Refusal::OtherField { who: ask.who().clone(), field: field.chars().take(100).collect(), fields });
+    }
+}
+
+/// What is typed has an end.
+pub(super) fn value_fits(ask: &Ask, no: &mut Reasons) {
+    let length = typed(ask).map_or(0, |(_, value)| value.chars().count());
     if length > TEXT_CHARS_MAX {
-        return Err(Refusal::TooLong(length));
+        no.because(Refusal::TooLong(length));
     }
-    if value.trim() == asked.value.trim() {
-        return Ok(vec![Event::ReadBack { step: step.clone(), attempt, field: field.to_owned(), right: true }]);
+}
+
+/// It is what is armed.
+pub(super) fn value_is_right(ask: &Ask, no: &mut Reasons) {
+    let (Some((reader, fields)), Some((field, value))) = (asked(ask), typed(ask)) else { return };
+    let Some(asked) = fields.iter().find(|asked| asked.name == field) else { return };
+    if value.trim() != asked.value.trim() {
+        let (who, field) = (ask.who().clone(), field.to_owned());
+        no.because(match TRIES.saturating_sub(reader.wrong + 1) {
+            0 => Refusal::ReadBackOut { who, field },
+            left => Refusal::ReadBackWrong { who, field, left },
+        });
     }
-    let (who, field) = (who.clone(), field.to_owned());
-    match TRIES.saturating_sub(reader.wrong + 1) {
-        0 => Err(Refusal::ReadBackOut { who, field }),
-        left => Err(Refusal::ReadBackWrong { who, field, left }),
-    }
+}
+
+pub(super) fn read_back(ask: &Ask) -> Result<Vec<Event>, Refusal> {
+    let (Some(_), Some((step, state)), Some((field, _))) = (asked(ask), ask.step(), typed(ask)) else {
+        return Ok(vec![]); // said already
+    };
+    Ok(vec![Event::ReadBack { step: step.id.clone(), attempt: state.attempt, field: field.to_owned(), right: true }])
 }
 
 /// The fact that a wrong value leaves.

@@ -185,33 +185,87 @@ impl Request {
             Request::Vouch => "vouch",
         }
     }
-    /// What the refusal of it names: verb and step.
-    pub fn describe(&self) -> String {
+    /// The step that it names.
+    pub fn step(&self) -> Option<&StepId> {
         match self {
             Request::Arm { step, .. }
             | Request::Edit { step, .. }
             | Request::Disarm { step, .. }
             | Request::OpenCheck { step, .. }
+            | Request::ReadBack { step, .. }
             | Request::Check { step, .. }
             | Request::Object { step, .. }
             | Request::Withdraw { step, .. }
             | Request::Run { step, .. }
             | Request::Did { step, .. }
             | Request::TryRun { step, .. }
+            | Request::Waive { step, .. }
+            | Request::Skip { step, .. }
+            | Request::BreakGlass { step, .. }
             | Request::Probe { step }
             | Request::Type { step, .. }
             | Request::Interrupt { step, .. }
             | Request::Rollback { step, .. }
             | Request::Ack { step, .. }
-            | Request::Settle { step, .. } => format!("{} {step}", self.verb()),
+            | Request::Settle { step, .. } => Some(step),
+            Request::Set { .. }
+            | Request::AdHoc { .. }
+            | Request::Andon { .. }
+            | Request::Release
+            | Request::Poll
+            | Request::Go { .. }
+            | Request::NoGo { .. }
+            | Request::Seat { .. }
+            | Request::Answer { .. }
+            | Request::Available { .. }
+            | Request::Handover { .. }
+            | Request::Say { .. }
+            | Request::Mark { .. }
+            | Request::Attend { .. }
+            | Request::Resize { .. }
+            | Request::Close { .. }
+            | Request::SignClose
+            | Request::Vouch => None,
+        }
+    }
+    /// The attempt that it names. That of a waiver is the next one.
+    pub fn attempt(&self) -> Option<u32> {
+        match self {
+            Request::Disarm { attempt, .. }
+            | Request::OpenCheck { attempt, .. }
+            | Request::ReadBack { attempt, .. }
+            | Request::Check { attempt, .. }
+            | Request::Object { attempt, .. }
+            | Request::Withdraw { attempt, .. }
+            | Request::Run { attempt, .. }
+            | Request::Did { attempt, .. }
+            | Request::TryRun { attempt, .. }
+            | Request::Waive { attempt, .. }
+            | Request::BreakGlass { attempt, .. }
+            | Request::Type { attempt, .. }
+            | Request::Rollback { attempt, .. } => Some(*attempt),
+            _ => None,
+        }
+    }
+    /// The digest that its author read.
+    pub fn digest(&self) -> Option<Hash> {
+        match self {
+            Request::Check { digest, .. } | Request::Object { digest, .. } | Request::BreakGlass { digest, .. } => {
+                Some(*digest)
+            }
+            _ => None,
+        }
+    }
+    /// What the refusal of it names: verb and step.
+    pub fn describe(&self) -> String {
+        match self {
             // Never what was typed: where it is wrong it may be anything.
             Request::ReadBack { step, field, .. } => format!("readback {step} {field}"),
             Request::Waive { step, watch, .. } => format!("waive {watch} of {step}"),
-            Request::Skip { step, .. } | Request::BreakGlass { step, .. } => format!("{} {step}", self.verb()),
             Request::Handover { to } => format!("handover {to}"),
             Request::Answer { item, .. } => format!("answer {item}"),
             Request::Set { name, .. } => format!("set {}", shown(name)),
-            _ => self.verb().to_owned(),
+            _ => self.step().map_or_else(|| self.verb().to_owned(), |step| format!("{} {step}", self.verb())),
         }
     }
     /// The words in it that a person typed.

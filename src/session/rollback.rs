@@ -5,31 +5,39 @@
 //! the intent and the process.
 
 use super::Session;
-use super::decide::state_of;
+use super::guard::{Ask, Reasons};
 use super::request::Refusal;
 use super::steps::{Phase, StepState};
 use crate::event::{Event, Part, RunEnd, Verdict};
 use crate::name::{Principal, StepId};
 use crate::plan::Step;
 
-/// What the lead's wish to undo a step becomes.
-pub(super) fn ask(session: &Session, id: &StepId, attempt: u32) -> Result<Vec<Event>, Refusal> {
-    let state = state_of(session, id)?;
-    if session.plan.step(id).is_none_or(|step| step.rollback.is_none()) {
-        return Err(Refusal::NoRollback { step: id.clone() });
+/// The plan says how.
+pub(super) fn is_planned(ask: &Ask, no: &mut Reasons) {
+    let Some((step, _)) = ask.step() else { return };
+    if step.rollback.is_none() {
+        no.because(Refusal::NoRollback { step: step.id.clone() });
     }
-    if state.attempt != attempt {
-        return Err(Refusal::Attempt { step: id.clone(), asked: attempt, now: state.attempt });
-    }
+}
+
+/// It ended badly, and nobody has settled it.
+pub(super) fn may_be_undone(ask: &Ask, no: &mut Reasons) {
+    let Some((step, state)) = ask.step() else { return };
     if !state.phase.may_roll_back() {
         let wanted = "failed, degraded, undecided, unknown or rollback failed";
-        return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted });
+        no.because(Refusal::Phase { step: step.id.clone(), phase: state.phase, wanted });
     }
-    if state.still_running() {
-        return Err(Refusal::StillRunning { step: id.clone() });
-    }
-    let why = format!("asked for by the lead; the step was {}", state.phase.word());
-    Ok(vec![Event::RollbackIntended { step: id.clone(), attempt, automatic: false, why }])
+}
+
+/// What the lead's wish to undo a step becomes.
+pub(super) fn roll_back(ask: &Ask) -> Result<Vec<Event>, Refusal> {
+    let intended = ask.step().map(|(step, state)| Event::RollbackIntended {
+        step: step.id.clone(),
+        attempt: state.attempt,
+        automatic: false,
+        why: format!("asked for by the lead; the step was {}", state.phase.word()),
+    });
+    Ok(intended.into_iter().collect())
 }
 
 /// The rollback that the plan itself asks for now: after an exit code other than 0 or a turn to the worse, never after a
@@ -70,18 +78,16 @@ fn may(step: &Step, state: &StepState) -> bool {
     step.rollback.as_ref().is_some_and(|rollback| rollback.automatic) && !state.by_hand && state.rollback.is_none()
 }
 
-/// The steps that a rollback calls for are owed before the end.
-pub(super) fn contained(session: &Session) -> Result<(), Refusal> {
-    let undone =
-        session.plan.steps.iter().filter(|step| session.steps.get(&step.id).is_some_and(|s| s.was_rolled_back));
-    let mut owed = undone.flat_map(|step| step.rollback.iter().flat_map(|r| &r.contain).map(move |id| (step, id)));
-    match owed.find(|(_, id)| !session.steps.get(*id).is_some_and(|state| state.phase.is_done())) {
-        Some((step, contain)) => Err(Refusal::Contain { step: step.id.clone(), contain: contain.clone() }),
-        None => Ok(()),
-    }
-}
-
 impl Session {
+    /// What a rollback calls for and is not done: which step was undone, and which has to follow.
+    pub fn contain_owed(&self) -> impl Iterator<Item = (&StepId, &StepId)> {
+        let undone =
+            self.plan.steps.iter().filter(|step| self.steps.get(&step.id).is_some_and(|state| state.was_rolled_back));
+        let owed =
+            undone.flat_map(|step| step.rollback.iter().flat_map(|it| &it.contain).map(move |id| (&step.id, id)));
+        owed.filter(|(_, id)| !self.steps.get(*id).is_some_and(|state| state.phase.is_done()))
+    }
+
     /// Why a rollback that the plan asks for does not start by itself: who pulled the andon. The lead may start it all the same.
     pub fn rollback_held(&self) -> Option<(&Step, &Principal)> {
         let (step, ..) = wanted(self)?;

@@ -1,9 +1,9 @@
 //! Leaving a step out: the lead and one more person say so, and why. It never counts as done.
 
-use super::request::{Author, Refusal, Request};
-use super::signing::accept;
+use super::Session;
+use super::guard::{Ask, Reasons};
+use super::request::Refusal;
 use super::steps::Phase;
-use super::{Session, waive};
 use crate::clock::At;
 use crate::event::Event;
 use crate::name::{Principal, StepId};
@@ -30,26 +30,26 @@ impl Session {
     }
 }
 
-pub(super) fn decide(session: &Session, at: At, author: &Author, request: &Request) -> Result<Vec<Event>, Refusal> {
-    let Request::Skip { step: id, why } = request else { return Ok(vec![]) };
-    let who = &author.principal;
-    let Some(state) = session.steps.get(id) else { return Err(Refusal::NoSuchStep { step: id.clone() }) };
-    if *who != session.lead {
-        waive::second_person(session, author, at)?;
-    }
+/// It was not begun.
+pub(super) fn is_planned(ask: &Ask, no: &mut Reasons) {
+    let Some((step, state)) = ask.step() else { return };
     if state.phase != Phase::Planned {
-        return Err(Refusal::Phase { step: id.clone(), phase: state.phase, wanted: "planned" });
+        no.because(Refusal::Phase { step: step.id.clone(), phase: state.phase, wanted: "planned" });
     }
-    let (step, why) = (id.clone(), why.clone());
-    match session.half_skip(id, at) {
-        Some(half) if half.by == *who => Ok(vec![]), // said already
+}
+
+pub(super) fn skip(ask: &Ask, why: &str) -> Result<Vec<Event>, Refusal> {
+    let (session, who) = (ask.session, ask.who());
+    let Some((step, _)) = ask.step() else { return Ok(vec![]) };
+    let (step, why) = (step.id.clone(), why.to_owned());
+    Ok(match session.half_skip(&step, ask.at) {
+        Some(half) if half.by == *who => vec![], // said already
         // Two shadows are two people, and neither of them leads.
         Some(half) if (half.by == session.lead) != (*who == session.lead) => {
-            let agreed = half.by.clone();
-            Ok(vec![Event::StepSkipped { step, agreed, why, signed: accept(session, at, author, request)? }])
+            vec![Event::StepSkipped { step, agreed: half.by.clone(), why, signed: ask.sign()? }]
         }
-        _ => Ok(vec![Event::SkipAgreed { step, why, signed: accept(session, at, author, request)? }]),
-    }
+        _ => vec![Event::SkipAgreed { step, why, signed: ask.sign()? }],
+    })
 }
 
 /// Whether that line skips a step that the other of the two had agreed to leave out, as the session stood before it.

@@ -4,46 +4,64 @@
 //! asked for), only how many characters were typed is known to anyone but the command: the text is in no event, no refusal
 //! and no log. The hub says which of the two it is, by the terminal's echo at that moment.
 
-use super::request::{Author, Refusal, Typed};
+use super::guard::{Ask, Reasons};
+use super::request::{Refusal, Request};
 use super::steps::Phase;
-use super::{Session, decide};
 use crate::event::Event;
-use crate::name::StepId;
 use crate::plan::Input;
 
 /// The longest line a terminal takes at once is 4096 bytes with its end.
 pub const TYPED_BYTES_MAX: usize = 4000;
 
-/// A line for the command that runs. `hidden`: whether its terminal hides what is typed, filled in by the hub.
-pub(super) fn typed(
-    session: &Session,
-    author: &Author,
-    (id, attempt): (&StepId, u32),
-    text: &Typed,
-    hidden: Option<bool>,
-) -> Result<Vec<Event>, Refusal> {
-    decide::lead_only(session, &author.principal)?;
-    let state = decide::state_of(session, id)?;
-    let input = session.plan.step(id).map_or(Input::None, |step| step.command.input);
-    if input == Input::None {
-        return Err(Refusal::TakesNoInput { step: id.clone() });
+fn typed<'a>(ask: &Ask<'a>) -> Option<(&'a str, Option<bool>)> {
+    match ask.request {
+        Request::Type { text, hidden, .. } => Some((&text.0, *hidden)),
+        _ => None,
     }
-    if state.attempt != attempt {
-        return Err(Refusal::Attempt { step: id.clone(), asked: attempt, now: state.attempt });
+}
+
+fn input(ask: &Ask) -> Input {
+    ask.step().map_or(Input::None, |(step, _)| step.command.input)
+}
+
+/// The plan lets the lead type to it.
+pub(super) fn takes_input(ask: &Ask, no: &mut Reasons) {
+    if let (Some(step), Input::None) = (ask.request.step(), input(ask)) {
+        no.because(Refusal::TakesNoInput { step: step.clone() });
     }
-    let (Phase::Running, Some(hidden)) = (state.phase, hidden) else {
-        return Err(Refusal::NotRunning { step: id.clone() });
-    };
-    if input == Input::HiddenOnly && !hidden {
-        return Err(Refusal::EchoOn { step: id.clone() });
+}
+
+/// It runs, in a terminal that can be typed to.
+pub(super) fn is_running(ask: &Ask, no: &mut Reasons) {
+    let (Some((step, state)), Some((_, hidden))) = (ask.step(), typed(ask)) else { return };
+    if state.phase != Phase::Running || hidden.is_none() {
+        no.because(Refusal::NotRunning { step: step.id.clone() });
     }
-    if text.0.len() > TYPED_BYTES_MAX {
-        return Err(Refusal::TypedTooLong(text.0.len()));
+}
+
+/// Its terminal hides what is typed, where the plan asks for that.
+pub(super) fn is_hidden_where_it_must_be(ask: &Ask, no: &mut Reasons) {
+    let (Some((step, _)), Some((_, Some(false)))) = (ask.step(), typed(ask)) else { return };
+    if input(ask) == Input::HiddenOnly {
+        no.because(Refusal::EchoOn { step: step.id.clone() });
     }
-    if text.0.chars().any(char::is_control) {
-        return Err(Refusal::TypedControl);
+}
+
+/// A terminal takes it as one line of text.
+pub(super) fn is_a_line_of_text(ask: &Ask, no: &mut Reasons) {
+    let Some((text, _)) = typed(ask) else { return };
+    if text.len() > TYPED_BYTES_MAX {
+        no.because(Refusal::TypedTooLong(text.len()));
     }
-    let chars = u32::try_from(text.0.chars().count()).unwrap_or(u32::MAX);
-    let shown = (!hidden).then(|| text.0.clone());
-    Ok(vec![Event::InputWritten { step: id.clone(), attempt, chars, text: shown }])
+    if text.chars().any(char::is_control) {
+        no.because(Refusal::TypedControl);
+    }
+}
+
+/// What is kept of it: the text where its terminal shows it, else how long it was.
+pub(super) fn written(ask: &Ask) -> Result<Vec<Event>, Refusal> {
+    let (Some((step, state)), Some((text, hidden))) = (ask.step(), typed(ask)) else { return Ok(vec![]) };
+    let chars = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+    let shown = (hidden == Some(false)).then(|| text.to_owned());
+    Ok(vec![Event::InputWritten { step: step.id.clone(), attempt: state.attempt, chars, text: shown }])
 }

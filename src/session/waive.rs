@@ -6,15 +6,14 @@
 //! checks past one unawares; one given later needs another arming. Its giver may check too, but never alone: somebody else
 //! has to have looked at what the gate would have stopped.
 
-use super::Session;
-use super::request::{Author, Refusal, Request};
-use super::signing::accept;
+use super::guard::{Ask, Reasons};
+use super::request::{Refusal, Request};
 use super::steps::{Armed, Phase};
+use super::{Session, checks};
 use crate::clock::At;
 use crate::event::{Covers, Event, Status, WaivedSeen};
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Gate, Step};
-use crate::trust::allowed::APPROVE;
 use serde::{Deserialize, Serialize};
 
 /// An exception to a gate, for the next attempt of its step.
@@ -81,60 +80,99 @@ pub fn checked_by_another<'a>(
     Ok(())
 }
 
-pub(super) fn decide(session: &Session, at: At, author: &Author, request: &Request) -> Result<Vec<Event>, Refusal> {
-    let Request::Waive { step: id, attempt, watch, status, why } = request else { return Ok(vec![]) };
-    let who = &author.principal;
-    let (Some(step), Some(state)) = (session.plan.step(id), session.steps.get(id)) else {
-        return Err(Refusal::NoSuchStep { step: id.clone() });
-    };
-    second_person(session, author, at)?;
+/// It is not armed: a gate is waived before its step is.
+pub(super) fn is_not_armed(ask: &Ask, no: &mut Reasons) {
+    let Some((step, state)) = ask.step() else { return };
     if !matches!(state.phase, Phase::Planned | Phase::SettledFailed) {
-        return Err(Refusal::Phase {
-            step: id.clone(),
-            phase: state.phase,
-            wanted: "planned: a gate is waived before its step is armed",
-        });
+        let wanted = "planned: a gate is waived before its step is armed";
+        no.because(Refusal::Phase { step: step.id.clone(), phase: state.phase, wanted });
     }
-    if *attempt != state.attempt + 1 {
-        return Err(Refusal::Attempt { step: id.clone(), asked: *attempt, now: state.attempt + 1 });
-    }
-    let Some(gate) = step.gates.iter().find(|gate| gate.watch == *watch) else {
-        let gates = step.gates.iter().map(|gate| gate.watch.to_string()).collect();
-        return Err(Refusal::NoSuchGate { step: id.clone(), watch: watch.clone(), gates });
-    };
-    let now = session.status(watch, at);
-    if session.gate_holds(gate, at) {
-        return Err(Refusal::GateHolds { watch: watch.clone(), status: now.word() });
-    }
-    if now != *status {
-        return Err(Refusal::GateTurned { watch: watch.clone(), seen: status.word(), now: now.word() });
-    }
-    if let Some(waived) = session.waiver(id, watch, at).filter(|waived| waived.excuses(now)) {
-        return if waived.by == *who {
-            Ok(vec![])
-        } else {
-            Err(Refusal::Waived { watch: watch.clone(), by: waived.by.clone() })
-        };
-    }
-    let signed = accept(session, at, author, request)?;
-    let (step, watch, why) = (id.clone(), watch.clone(), why.clone());
-    Ok(vec![Event::GateWaived { step, attempt: *attempt, watch, status: now, why, signed }])
 }
 
-/// A shadow who is another person than the lead, with a key that is vouched for where the session asks for that.
-pub(super) fn second_person(session: &Session, author: &Author, at: At) -> Result<(), Refusal> {
-    let who = &author.principal;
-    if *who == session.lead {
-        return Err(Refusal::SecondPerson { who: who.clone() });
+/// It is the next attempt that is meant.
+pub(super) fn attempt_is_next(ask: &Ask, no: &mut Reasons) {
+    let Some((asked, (step, state))) = ask.request.attempt().zip(ask.step()) else { return };
+    if asked != state.attempt + 1 {
+        no.because(Refusal::Attempt { step: step.id.clone(), asked, now: state.attempt + 1 });
     }
-    if !session.is_shadow(who) {
-        return Err(Refusal::ShadowOnly { who: who.clone() });
+}
+
+/// The gate that is meant, and what it read when its author looked.
+fn gate<'a>(ask: &'a Ask) -> Option<(&'a Step, &'a Gate, Status)> {
+    let Request::Waive { watch, status, .. } = ask.request else { return None };
+    let (step, _) = ask.step()?;
+    Some((step, step.gates.iter().find(|gate| gate.watch == *watch)?, *status))
+}
+
+/// The step has that gate.
+pub(super) fn gate_is_known(ask: &Ask, no: &mut Reasons) {
+    let (Request::Waive { watch, .. }, Some((step, _)), None) = (ask.request, ask.step(), gate(ask)) else { return };
+    let gates = step.gates.iter().map(|gate| gate.watch.to_string()).collect();
+    no.because(Refusal::NoSuchGate { step: step.id.clone(), watch: watch.clone(), gates });
+}
+
+/// There is something to waive.
+pub(super) fn gate_does_not_hold(ask: &Ask, no: &mut Reasons) {
+    let Some((_, gate, _)) = gate(ask).filter(|(_, gate, _)| ask.session.gate_holds(gate, ask.at)) else { return };
+    let status = ask.session.status(&gate.watch, ask.at).word();
+    no.because(Refusal::GateHolds { watch: gate.watch.clone(), status });
+}
+
+/// It reads what its author saw.
+pub(super) fn gate_reads_as_seen(ask: &Ask, no: &mut Reasons) {
+    let Some((_, gate, seen)) = gate(ask) else { return };
+    let now = ask.session.status(&gate.watch, ask.at);
+    if now != seen && !ask.session.gate_holds(gate, ask.at) {
+        no.because(Refusal::GateTurned { watch: gate.watch.clone(), seen: seen.word(), now: now.word() });
     }
-    if let Err(why) = session.vouches(who, &author.key, APPROVE, at) {
-        return Err(Refusal::NotVouched { who: who.clone(), why });
+}
+
+/// Nobody else has waived it.
+pub(super) fn is_not_waived_by_another(ask: &Ask, no: &mut Reasons) {
+    let (Some((_, gate, _)), Some(waived)) = (gate(ask), waived(ask)) else { return };
+    if waived.by != *ask.who() {
+        no.because(Refusal::Waived { watch: gate.watch.clone(), by: waived.by.clone() });
     }
-    match session.people.get(&session.lead).filter(|lead| lead.key == author.key) {
-        Some(_) => Err(Refusal::SameKey { other: session.lead.clone() }),
-        None => Ok(()),
+}
+
+fn waived<'a>(ask: &'a Ask) -> Option<&'a WaivedSeen> {
+    let (step, gate, seen) = gate(ask)?;
+    ask.session.waiver(&step.id, &gate.watch, ask.at).filter(|waived| waived.excuses(seen))
+}
+
+pub(super) fn waive(ask: &Ask, why: &str) -> Result<Vec<Event>, Refusal> {
+    let Some((step, gate, status)) = gate(ask).filter(|_| waived(ask).is_none()) else { return Ok(vec![]) }; // said already
+    let (step, watch) = (step.id.clone(), gate.watch.clone());
+    let attempt = ask.request.attempt().unwrap_or_default(); // a waiver has one
+    Ok(vec![Event::GateWaived { step, attempt, watch, status, why: why.to_owned(), signed: ask.sign()? }])
+}
+
+/// What takes a second person is not for the lead.
+pub(super) fn is_not_the_lead(ask: &Ask, no: &mut Reasons) {
+    if *ask.who() == ask.session.lead {
+        no.because(Refusal::SecondPerson { who: ask.who().clone() });
+    }
+}
+
+/// The second person is a shadow of the plan.
+pub(super) fn second_is_a_shadow(ask: &Ask, no: &mut Reasons) {
+    if *ask.who() != ask.session.lead && !ask.session.is_shadow(ask.who()) {
+        no.because(Refusal::ShadowOnly { who: ask.who().clone() });
+    }
+}
+
+/// The second person has a key that is vouched for, where the session asks for that.
+pub(super) fn second_is_vouched_for(ask: &Ask, no: &mut Reasons) {
+    if *ask.who() != ask.session.lead {
+        checks::key_is_vouched_for(ask, no);
+    }
+}
+
+/// The second person is another one than the lead: two names with one key are one person.
+pub(super) fn second_has_a_key_of_their_own(ask: &Ask, no: &mut Reasons) {
+    let lead = &ask.session.lead;
+    let same = ask.session.people.get(lead).is_some_and(|person| person.key == ask.author.key);
+    if same && ask.who() != lead {
+        no.because(Refusal::SameKey { other: lead.clone() });
     }
 }

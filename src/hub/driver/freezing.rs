@@ -17,13 +17,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 impl Driver {
-    /// What freezing takes before that request can be decided; none where it can be without.
+    /// What freezing takes before that request, which may be granted, can be decided; none where it can be without.
     pub(super) fn to_freeze(&self, request: &Request, who: &Principal) -> Option<Result<Freezing, String>> {
         match request {
             Request::Arm { step, .. } => Some(self.freezing(step, |state| state.attempt + 1, None)),
             Request::AdHoc { run, why, .. } => {
-                let step = session::adhoc(self.sequencer.session(), who, run, why);
-                Some(step.map_err(|no| no.to_string()).and_then(|step| self.freezing_of(step, 1, None)))
+                let step = session::typed_step(self.sequencer.session(), who, run, why);
+                Some(self.freezing_of(step, 1, None))
             }
             _ => None,
         }

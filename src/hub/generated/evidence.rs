@@ -68,6 +68,8 @@ pub struct Evidence {
     pub granted: BTreeMap<u64, Hash>,
     /// Sentences that some terminal shows as they are: story and refusals.
     pub told: Vec<String>,
+    /// Requests whose answer was foretold.
+    pub foretold: usize,
     /// What a hub that took the session up again last knew was still to be told: the place in the plan, the line.
     pub owed: BTreeSet<(u32, u64)>,
     /// Differences between clients (and the hub) that stand at the same number.

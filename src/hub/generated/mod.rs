@@ -34,6 +34,7 @@ struct Flown {
     lines: usize,
     spawns: usize,
     lives: u32,
+    foretold: usize,
 }
 
 /// Draws and flies one run. Ends at the first thing broken; with `only`, at the first time that invariant is.
@@ -59,12 +60,13 @@ fn fly(seed: u64, only: Option<u8>) -> Flown {
         lines: world.evidence.lines.len(),
         spawns: world.evidence.spawns.len(),
         lives: world.life,
+        foretold: world.evidence.foretold,
     }
 }
 
 #[test]
 fn generated_runs_keep_every_invariant_and_take_every_row_of_the_table() {
-    let (mut rows, mut lines, mut spawns, mut lives) = (BTreeMap::<usize, u32>::new(), 0, 0, 0);
+    let (mut rows, mut lines, mut spawns, mut lives, mut foretold) = (BTreeMap::<usize, u32>::new(), 0, 0, 0, 0);
     // One thread per core: most of the time goes into reading lines, slowly, in a debug build.
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let flown = std::thread::scope(|scope| {
@@ -83,8 +85,10 @@ fn generated_runs_keep_every_invariant_and_take_every_row_of_the_table() {
         }
         flown.rows.into_iter().for_each(|(row, times)| *rows.entry(row).or_default() += times);
         (lines, spawns, lives) = (lines + flown.lines, spawns + flown.spawns, lives + u64::from(flown.lives));
+        foretold += flown.foretold;
     }
     told(format_args!("set L: {} runs, {lines} lines, {spawns} processes, {lives} lives of a hub", many()));
+    told(format_args!("set L: {foretold} requests, each answered as `may` foretold"));
     for (index, (from, by, to)) in TABLE.iter().enumerate() {
         let times = rows.get(&index).copied().unwrap_or(0);
         println!("{from:?} --{by:?}--> {to:?}: {times} times");
@@ -129,6 +133,16 @@ fn a_rehearsal_that_runs_what_is_live_is_caught() {
     twin::set_broken(0);
     let (_, what) = found.expect("the twin that flies the live plan is caught");
     assert!(what.contains("ran what is live"), "{what}");
+}
+
+/// A screen that does not know of the gates says yes where the hub says no.
+#[test]
+fn a_screen_that_leaves_out_a_guard_is_caught() {
+    twin::set_broken(15);
+    let found = (0..many()).find_map(|seed| fly(seed, Some(0)).broken.into_iter().next());
+    twin::set_broken(0);
+    let (_, what) = found.expect("the twin whose screen knows of no gates is caught");
+    assert!(what.contains("foretold") && what.contains("Gate"), "{what}");
 }
 
 #[test]

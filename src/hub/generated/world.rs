@@ -12,7 +12,7 @@ use crate::hub::sequencer::{Numbered, Sequencer};
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Plan, Step};
 use crate::session::steps::Phase;
-use crate::session::{Author, Fact, Request, Session, twin};
+use crate::session::{Author, Fact, Request, Session, decide, may, twin};
 use crate::transcript::record::{Head, Line};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -115,6 +115,7 @@ impl World {
                 told: vec![],
                 owed: Default::default(),
                 unequal: vec![],
+                foretold: 0,
             },
             clients: Clients::default(),
             jobs: Jobs::default(),
@@ -298,7 +299,12 @@ impl World {
         if let Request::Arm { covers: slot, .. } | Request::AdHoc { covers: slot, .. } = &mut request {
             *slot = covers.map(Box::new);
         }
+        let foretold = self.foretold(&author, &request);
         let answer = self.sequencer.request(self.now, &author, &request).expect("events are plain data");
+        if foretold.first() != answer.refusal.as_ref() {
+            let what = format!("{who} asks {request:?}: foretold {foretold:?}, answered {:?}", answer.refusal);
+            self.clients.outside.push(what);
+        }
         if let Some(refusal) = &answer.refusal {
             self.evidence.told.push(refusal.to_string());
         } else if let (Some(step), false) = (self.to_freeze(who, &request), frozen) {
@@ -311,10 +317,30 @@ impl World {
         answer.lines
     }
 
+    /// What a screen that has folded everything would say of that request before it is sent.
+    fn foretold(&mut self, author: &Author, request: &Request) -> Vec<crate::session::Refusal> {
+        let mut hub = self.sequencer.clone();
+        hub.observe(self.now, &Fact::Tick).expect("events are plain data"); // what time alone does comes first
+        let (session, at) = (hub.session(), self.now.max(hub.session().at));
+        // The same wish of everyone else: most of what is drawn is what its author may.
+        let others = session.plan.principals().into_iter().chain(session.people.keys());
+        for other in others.filter(|other| **other != author.principal) {
+            let other = Author::new(other.clone(), self.key(other));
+            let (foretold, decided) = (may(session, at, &other, request), decide(session, at, &other, request));
+            self.evidence.foretold += 1;
+            if foretold.first() != decided.as_ref().err() {
+                let what = format!("{} asks {request:?}: foretold {foretold:?}, decided {decided:?}", other.principal);
+                self.clients.outside.push(what);
+            }
+        }
+        self.evidence.foretold += 1;
+        may(session, at, author, request)
+    }
+
     fn to_freeze(&self, who: &Principal, request: &Request) -> Option<Step> {
         match request {
             Request::Arm { step, .. } => self.session().plan.step(step).cloned(),
-            Request::AdHoc { run, why, .. } => crate::session::adhoc(self.session(), who, run, why).ok(),
+            Request::AdHoc { run, why, .. } => Some(crate::session::typed_step(self.session(), who, run, why)),
             _ => None,
         }
     }

@@ -224,7 +224,7 @@ fn a_typed_command_is_a_step_from_when_it_is_armed() {
     assert!(matches!(desk.ask("ana", adhoc(" ", "why", None)), Err(Refusal::Typed(_))));
     assert!(matches!(desk.ask("ana", adhoc("a\u{200b}b", "why", None)), Err(Refusal::Typed(_))));
     assert_eq!(desk.ask("ana", adhoc("./fix", "why", None)).unwrap(), [""; 0], "the hub freezes it first");
-    let step = crate::session::adhoc(&desk.session, &who("ana"), "./fix", "why").unwrap();
+    let step = crate::session::typed_step(&desk.session, &who("ana"), "./fix", "why");
     let covers = Covers {
         step: step.id.clone(),
         attempt: 1,

@@ -160,6 +160,6 @@ fn a_rehearsal_survives_a_snapshot_and_prints_what_is_typed() {
     let argv = |desk: &Desk| desk.session.plan.steps[0].command.run.argv(&BTreeMap::new()).unwrap();
     assert_eq!(argv(&desk)[0], "printf");
     assert_eq!(argv(&desk)[3..], ["./drop", "--all"]);
-    let typed = crate::session::adhoc(&desk.session, &who("ana"), "./fix", "why").unwrap();
+    let typed = crate::session::typed_step(&desk.session, &who("ana"), "./fix", "why");
     assert_eq!(typed.command.run.argv(&BTreeMap::new()).unwrap()[0], "printf");
 }
