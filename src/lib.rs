@@ -18,6 +18,8 @@ pub mod event;
 
 pub mod session;
 
+pub mod brief;
+
 pub mod transcript;
 
 pub mod protocol;

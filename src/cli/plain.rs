@@ -3,8 +3,9 @@
 
 use super::before;
 use super::rehearsal::{self, Marked};
-use super::verbs::{self, HELP, Verb};
+use super::verbs::{self, Verb};
 use super::{deviations, preview};
+use crate::brief::acts;
 use crate::client::view::{Link, View};
 use crate::client::{Client, Notice};
 use crate::clock::{self, human};
@@ -97,7 +98,7 @@ pub async fn run(mut client: Client, input: impl AsyncBufRead + Unpin, out: &mut
                         }
                     }
                     Ok(Verb::Quit) => return Ok(()),
-                    Ok(Verb::Help) => writeln!(out, "{HELP}")?,
+                    Ok(Verb::Help) => writeln!(out, "{}", acts::help())?,
                     Ok(Verb::Status) => status(&view, out)?,
                     Ok(Verb::Nothing) => {}
                     Err(why) => writeln!(out, "error: {why}")?,

@@ -1,5 +1,6 @@
 //! What a screen draws from: the session as folded so far, and how it came here. Live or from a replay, the same value.
 
+use crate::brief::{Reach, Sight};
 use crate::clock::At;
 use crate::event::Role;
 use crate::name::Principal;
@@ -62,6 +63,16 @@ impl View {
             Link::Replay { .. } => self.session.at,
             _ => At::from_micros(wall.micros().saturating_add(self.hub_ahead_micros)),
         }
+    }
+    /// Who looks, at the hub's time `at`, and how far they reach.
+    pub fn sight(&self, at: At) -> Sight<'_> {
+        let reach = match self.link {
+            Link::Replay { .. } => Reach::Replay,
+            Link::Lost { .. } => Reach::Lost,
+            Link::Live { .. } if self.dying.is_some() => Reach::Dying,
+            Link::Live { .. } => Reach::Live,
+        };
+        Sight { session: &self.session, me: &self.me, at, reach }
     }
     /// Whether this person leads.
     pub fn leads(&self) -> bool {

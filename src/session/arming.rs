@@ -5,7 +5,8 @@
 //! checked as it stood.
 
 use super::guard::{Ask, Reasons, void_open};
-use super::request::{Refusal, Request, TEXT_CHARS_MAX};
+use super::refusal::Refusal;
+use super::request::{Request, TEXT_CHARS_MAX};
 use super::steps::Phase;
 use super::{Session, WatchState, twin};
 use crate::event::{Cause, Deviation, Event, Status};
@@ -80,7 +81,7 @@ pub(super) fn step_runs_a_command(ask: &Ask, no: &mut Reasons) {
     let (Some((step, _)), Some((run, _))) = (ask.step(), typed(ask)) else { return };
     let edited = ask.session.plan.changes.edited.contains_key(&step.id);
     if !run.is_empty() && !edited && (step.manual.is_some() || !step.runs()) {
-        no.because(Refusal::Typed(format!("step {} runs no command; `adhoc` types one", step.id)));
+        no.because(Refusal::RunsNothing { step: step.id.clone() });
     }
     if run.is_empty() && !edited {
         no.because(Refusal::Typed(format!("type the command: step {} has the plan's own already", step.id)));

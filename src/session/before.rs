@@ -5,7 +5,8 @@
 //! leaves, takes over, changes an answer or turns no-go takes the go away at once, and nobody has to think of doing it.
 
 use super::guard::{Ask, Reasons, void};
-use super::request::{Refusal, Request};
+use super::refusal::Refusal;
+use super::request::Request;
 use super::{Session, twin};
 use crate::clock::At;
 use crate::event::{Cause, Event, Role};
@@ -296,20 +297,28 @@ fn locks(session: &Session, before: &Before) -> Vec<String> {
     locks
 }
 
-/// What is left of the locks in one sentence; none where there are none.
-pub(super) fn why(locks: &[String]) -> Option<String> {
-    let more = locks.len().saturating_sub(LOCKS_TOLD);
+/// Locks in one sentence.
+pub(super) fn in_words(locks: &[String]) -> String {
     let told = locks.iter().take(LOCKS_TOLD).cloned().collect::<Vec<_>>().join("; ");
-    match (locks.is_empty(), more) {
-        (true, _) => None,
-        (false, 0) => Some(told),
-        (false, more) => Some(format!("{told}; and {more} more")),
+    match locks.len().saturating_sub(LOCKS_TOLD) {
+        0 => told,
+        more => format!("{told}; and {more} more"),
     }
+}
+
+/// What is left of the locks in one sentence; none where there are none.
+fn why(locks: &[String]) -> Option<String> {
+    (!locks.is_empty()).then(|| in_words(locks))
+}
+
+/// Everything that keeps a step locked that so many people check.
+pub(super) fn locks_of(session: &Session, checks: u32) -> Vec<String> {
+    if checks == 0 { vec![] } else { session.poll_locks() }
 }
 
 /// Why a step that so many people check is locked; none where the poll lets it pass.
 pub(super) fn lock(session: &Session, checks: u32) -> Option<String> {
-    if checks == 0 { None } else { why(&session.poll_locks()) }
+    why(&locks_of(session, checks))
 }
 
 /// The event, and the end of what is armed where the poll is go no more with it.

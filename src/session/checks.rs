@@ -1,7 +1,7 @@
 //! Cross-checks: opening the panel, yes, no, and taking a yes back.
 
 use super::guard::{Ask, Reasons, void};
-use super::request::Refusal;
+use super::refusal::Refusal;
 use super::steps::{Armed, Phase};
 use super::{readback, running, twin, waive};
 use crate::event::{Cause, Event};

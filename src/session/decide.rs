@@ -4,7 +4,8 @@
 //! let it pass. [`decide`] and [`may`] read the same list.
 
 use super::guard::{self, Ask, Guard, Reasons};
-use super::request::{Author, Refusal, Request};
+use super::refusal::Refusal;
+use super::request::{Author, Request};
 use super::{
     REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, arming, before, checks, freezing, glass, line, people, probe,
     readback, rollback, running, settling, skip, twin, typing, waive,

@@ -6,7 +6,8 @@
 
 use super::Session;
 use super::guard::{Ask, Reasons};
-use super::request::{Refusal, Request};
+use super::refusal::Refusal;
+use super::request::Request;
 use super::steps::Armed;
 use crate::clock::At;
 use crate::event::{Attention, Event};

@@ -6,7 +6,8 @@
 //! nothing: another one of the same list has said why. This file holds what several requests share and knows none of
 //! them; a feature's own guards stand with the feature.
 
-use super::request::{Author, Refusal, Request, TEXT_CHARS_MAX};
+use super::refusal::Refusal;
+use super::request::{Author, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
 use super::{Session, arming, before, twin};
@@ -245,8 +246,23 @@ pub(super) fn poll_is_go(ask: &Ask, no: &mut Reasons) {
         Request::Arm { covers, .. } | Request::AdHoc { covers, .. } => covers.as_deref().map(|covers| covers.checks),
         _ => ask.armed().map(|armed| armed.covers.covers().checks),
     };
-    if let Some(why) = before::lock(ask.session, asked.unwrap_or(0).max(step.checks)) {
-        no.because(Refusal::NotGo { step: step.id.clone(), why });
+    no.0.extend(not_go(ask.session, &step.id, asked.unwrap_or(0).max(step.checks)));
+}
+
+/// Why the poll keeps a step from being armed that so many people check.
+fn not_go(session: &Session, step: &StepId, checks: u32) -> Option<Refusal> {
+    let locks = before::locks_of(session, checks);
+    (!locks.is_empty()).then(|| Refusal::NotGo { step: step.clone(), locks })
+}
+
+impl Session {
+    /// What stops everything; none where the line is free, or held only for want of people and the glass was broken.
+    pub fn line_lock(&self) -> Option<Refusal> {
+        stopped(self).filter(|_| !(self.is_glass_broken() && self.line.pulled.is_empty()))
+    }
+    /// Why the poll keeps that step locked; none where it does not.
+    pub fn poll_lock(&self, step: &Step) -> Option<Refusal> {
+        not_go(self, &step.id, u32::from(self.is_checked(&step.id)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The andon: anyone stops the line, two different people let it go on.
 
 use super::guard::{Ask, Reasons, void_open};
-use super::request::Refusal;
+use super::refusal::Refusal;
 use super::{Session, twin};
 use crate::clock::At;
 use crate::event::{Cause, Event, Role};

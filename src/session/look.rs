@@ -50,6 +50,18 @@ impl Session {
         steps.find(|(step, state)| !state.phase.is_over() && self.is_wanted(&step.id) && !self.is_idle_adhoc(&step.id))
     }
 
+    /// A step by the number people know it by: `07`; by its id where the plan has none of that name.
+    pub fn numbered(&self, id: &StepId) -> String {
+        self.plan.number(id).map_or_else(|| id.to_string(), |number| format!("{number:02}"))
+    }
+
+    /// A sentence with the crew's names short, where those are unique: in a narrow column they tell as much.
+    pub fn shortened(&self, text: &str) -> String {
+        let crew = self.plan.principals();
+        let unique = |who: &&&Principal| crew.iter().filter(|other| other.short() == who.short()).count() == 1;
+        crew.iter().filter(unique).fold(text.to_owned(), |text, who| text.replace(who.as_str(), who.short()))
+    }
+
     pub(super) fn find(&self, wanted: impl Fn(&StepState) -> bool) -> Option<(&Step, &StepState)> {
         self.plan.steps.iter().find_map(|step| {
             let state = self.steps.get(&step.id)?;

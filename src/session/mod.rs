@@ -24,6 +24,7 @@ mod preview;
 pub mod probe;
 pub mod readback;
 mod recovery;
+pub mod refusal;
 mod rehearsal;
 pub mod request;
 mod rollback;
@@ -51,7 +52,8 @@ pub use notify::{Due, FAILURES_EVERY, Place, Telling, WAITING_MAX};
 pub use observe::{Fact, observe};
 pub use preview::Unfrozen;
 pub use recovery::{Stands, WayBack, price};
-pub use request::{Author, Refusal, Request};
+pub use refusal::Refusal;
+pub use request::{Author, Request};
 pub use story::story;
 
 use crate::clock::At;

@@ -1,7 +1,8 @@
 //! Who leads, what people look at and say, and who vouches for the hub.
 
 use super::guard::{Ask, Reasons, void_open};
-use super::request::{Refusal, Request};
+use super::refusal::Refusal;
+use super::request::Request;
 use crate::event::{Attention, Cause, Event};
 use crate::name::Principal;
 

@@ -5,7 +5,7 @@
 
 use super::Session;
 use super::guard::{Ask, Reasons};
-use super::request::Refusal;
+use super::refusal::Refusal;
 use super::steps::RunState;
 use crate::clock::At;
 use crate::event::{Event, Part, RunEnd};

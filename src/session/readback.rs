@@ -7,7 +7,8 @@
 
 use super::Session;
 use super::guard::{Ask, Reasons};
-use super::request::{Refusal, Request, TEXT_CHARS_MAX};
+use super::refusal::Refusal;
+use super::request::{Request, TEXT_CHARS_MAX};
 use super::steps::{Armed, Phase};
 use crate::event::{Covers, Deviation, Event, FieldSeen};
 use crate::name::{Principal, StepId};

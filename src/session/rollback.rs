@@ -6,7 +6,7 @@
 
 use super::Session;
 use super::guard::{Ask, Reasons};
-use super::request::Refusal;
+use super::refusal::Refusal;
 use super::steps::{Phase, StepState};
 use crate::event::{Event, Part, RunEnd, Verdict};
 use crate::name::{Principal, StepId};

@@ -1,7 +1,7 @@
 //! Starting what is cleared, and interrupting what runs.
 
 use super::guard::{self, Ask, Reasons};
-use super::request::Refusal;
+use super::refusal::Refusal;
 use super::steps::{Phase, StepState};
 use super::{batches, twin, waiting};
 use crate::event::{Event, WaitEnd};

@@ -1,7 +1,8 @@
 //! Taking note of how a step ended, and the end of the session.
 
 use super::guard::{Ask, Reasons, void_open};
-use super::request::{Refusal, Request};
+use super::refusal::Refusal;
+use super::request::Request;
 use super::steps::{Phase, StepState};
 use crate::event::{Cause, Event, Outcome, Settled};
 use crate::name::StepId;

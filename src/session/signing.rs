@@ -6,8 +6,9 @@
 //! signatures is also one over the transcript so far. The same text is built here three times over: by the client from
 //! what it has folded, by the hub before the act counts, and by whoever verifies the transcript later.
 
+use super::refusal::Refusal;
 use super::rehearsal::about;
-use super::request::{Author, Refusal, Request};
+use super::request::{Author, Request};
 use super::{Closing, Session};
 use crate::clock::At;
 use crate::event::{Event, Outcome, Role, Settled, Status};

@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::guard::{Ask, Reasons};
-use super::request::Refusal;
+use super::refusal::Refusal;
 use super::steps::Phase;
 use crate::clock::At;
 use crate::event::Event;

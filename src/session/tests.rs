@@ -1,6 +1,7 @@
 //! One test per refusal that the crew relies on. The desk below numbers and folds what `decide` and `observe` say.
 
-use super::request::{Author, Refusal, Request};
+use super::refusal::Refusal;
+use super::request::{Author, Request};
 use super::steps::Phase;
 use super::{Fact, Session, decide, observe, on_record};
 use crate::clock::At;

@@ -5,7 +5,8 @@
 //! and no log. The hub says which of the two it is, by the terminal's echo at that moment.
 
 use super::guard::{Ask, Reasons};
-use super::request::{Refusal, Request};
+use super::refusal::Refusal;
+use super::request::Request;
 use super::steps::Phase;
 use crate::event::Event;
 use crate::plan::Input;

@@ -7,7 +7,8 @@
 //! has to have looked at what the gate would have stopped.
 
 use super::guard::{Ask, Reasons};
-use super::request::{Refusal, Request};
+use super::refusal::Refusal;
+use super::request::Request;
 use super::steps::{Armed, Phase};
 use super::{Session, checks};
 use crate::clock::At;

@@ -1,9 +1,11 @@
 //! What only this screen knows: focus, scroll, the open overlay, typed text, and what of a panel was really seen.
 
+use crate::brief::{Sight, heirs};
 use crate::clock::At;
 use crate::event::{Attention, Settled, Status};
 use crate::hash::Hash;
 use crate::name::{ItemId, Principal, StepId, WatchId};
+use crate::session::Request;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tui_input::Input;
@@ -125,6 +127,49 @@ pub enum Purpose {
     Close,
 }
 impl Purpose {
+    /// What is typed before that request is sent; none where a key is enough.
+    pub fn of(request: &Request, sight: &Sight) -> Option<Purpose> {
+        let number = |step: &StepId| sight.session.plan.number(step).unwrap_or(0);
+        Some(match request {
+            Request::Run { step, attempt } | Request::Did { step, attempt, .. } => {
+                Purpose::Run { step: step.clone(), attempt: *attempt, number: number(step) }
+            }
+            Request::Rollback { step, attempt } => {
+                Purpose::Rollback { step: step.clone(), attempt: *attempt, number: number(step) }
+            }
+            Request::Interrupt { step, .. } => Purpose::Interrupt { step: step.clone() },
+            Request::Type { step, attempt, .. } => Purpose::Type { step: step.clone(), attempt: *attempt },
+            Request::Object { step, attempt, digest, .. } => {
+                Purpose::Object { step: step.clone(), attempt: *attempt, digest: *digest }
+            }
+            Request::ReadBack { step, attempt, field, .. } => {
+                Purpose::ReadBack { step: step.clone(), attempt: *attempt, field: field.clone() }
+            }
+            Request::Settle { step, .. } => Purpose::Settle { step: step.clone(), outcome: None },
+            Request::Waive { step, attempt, watch, status, .. } => {
+                Purpose::Waive { step: step.clone(), attempt: *attempt, watch: watch.clone(), status: *status }
+            }
+            Request::Skip { step, .. } => Purpose::Skip { step: step.clone() },
+            Request::BreakGlass { step, attempt, digest, .. } => {
+                Purpose::BreakGlass { step: step.clone(), attempt: *attempt, digest: *digest }
+            }
+            Request::Handover { .. } => Purpose::Handover { names: heirs(sight) },
+            Request::NoGo { poll, .. } => Purpose::NoGo { poll: *poll },
+            Request::Answer { item, .. } => Purpose::Answer { item: item.clone() },
+            Request::Available { .. } => Purpose::Fit,
+            Request::Seat { .. } => {
+                let seats: Vec<String> = sight.session.seats_of(sight.me).map(str::to_owned).collect();
+                return (seats.len() > 1).then_some(Purpose::Seat { seats });
+            }
+            Request::Set { .. } => Purpose::Set,
+            Request::Edit { step, .. } => Purpose::Edit { step: step.clone() },
+            Request::AdHoc { .. } => Purpose::AdHoc,
+            Request::Close { .. } => Purpose::Close,
+            Request::Say { .. } => Purpose::Say,
+            Request::Mark { .. } => Purpose::Mark,
+            _ => return None,
+        })
+    }
     /// Whether pasted text is welcome. What confirms an act has to be typed.
     pub fn takes_paste(&self) -> bool {
         matches!(

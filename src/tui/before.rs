@@ -1,20 +1,21 @@
 //! Before the first critical step: who is asked and what they said, who is fit until when, the checklist with its owners, and
 //! what still locks the step. A page over the main screen; its keys answer only what it has shown for a moment.
 
-use super::app::{App, Field, Now, Overlay, Page, Purpose};
+use super::app::{App, Now, Overlay, Page};
 use super::canvas::{Look, cut, lines, rule};
 use super::facts;
-use super::keymap::{self, Verb};
+use super::keymap;
 use super::text::{pad, wrap};
 use super::theme::Ink;
-use super::update::Action;
+use super::update::{self, Action};
+use crate::brief::acts::{self, Act, Place};
 use crate::client::view::{Link, View};
 use crate::clock::human;
 use crate::event::Role;
 use crate::name::{Principal, shown};
 use crate::plan::Item;
+use crate::session::Session;
 use crate::session::before::{Counts, counts};
-use crate::session::{Request, Session};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::symbols::border;
@@ -33,95 +34,22 @@ pub(super) fn about(session: &Session) -> (u32, u64) {
     (session.before.number(), session.before.board)
 }
 
-/// Whether the verb may be tried on this page; if not, why not.
-pub(super) fn allowed(verb: Verb, view: &View) -> Result<(), String> {
-    let session = &*view.session;
-    let me = &view.me;
-    if session.role(me) == Role::Observer {
-        return Err("observers only watch and pull the andon".into());
-    }
-    let polled = || match (session.plan.poll, session.before.over) {
-        (false, _) => Err("the plan asks for no poll".to_owned()),
-        (true, Some(_)) => Err("the poll is over".to_owned()),
-        (true, None) => Ok(()),
-    };
-    let called = || match session.before.poll {
-        Some(_) => Ok(()),
-        None => Err(format!("the lead ({}) has not called the poll", session.lead.short())),
-    };
-    match verb {
-        Verb::Poll => match view.leads() {
-            true => polled(),
-            false => Err(format!("only the lead ({}) calls the poll", session.lead.short())),
-        },
-        Verb::Go => {
-            polled()?;
-            called()?;
-            match session.asked().contains(&me) {
-                true => Ok(()),
-                false => Err("take your seat first (s)".into()),
-            }
-        }
-        Verb::NoGo => polled().and_then(|()| called()),
-        Verb::Seat => match session.seats_of(me).next() {
-            Some(_) => Ok(()),
-            None => Err("no seat is for you".into()),
-        },
-        Verb::Answer => match (session.plan.checklist.is_empty(), session.before.over) {
-            (true, _) => Err("there is no checklist".into()),
-            (false, Some(_)) => Err("the poll is over".into()),
-            (false, None) => Ok(()),
-        },
-        _ => Ok(()),
-    }
-}
-
 /// A key on the page.
-pub(super) fn key(app: &mut App, verb: Option<Verb>, view: &View, now: Now, actions: &mut Vec<Action>) {
-    let session = &*view.session;
-    let (Some(verb), Overlay::Before(page)) = (verb, &mut app.overlay) else { return };
-    let last = session.plan.checklist.len().saturating_sub(1);
-    let field = |purpose| Some(Field::new(purpose));
-    match verb {
-        Verb::Back | Verb::Before => app.overlay = Overlay::None,
-        Verb::Up => page.row = page.row.saturating_sub(1),
-        Verb::Down => page.row = (page.row + 1).min(last),
-        Verb::PageUp => page.scroll = page.scroll.saturating_sub(5),
-        Verb::PageDown => page.scroll = page.scroll.saturating_add(5).min(1000),
-        Verb::Top => (page.row, page.scroll) = (0, 0),
-        Verb::Bottom => page.row = last,
-        Verb::Theme => actions.push(Action::NextTheme),
-        Verb::Poll | Verb::Go | Verb::NoGo | Verb::Seat | Verb::Answer | Verb::Fit | Verb::Say => {
-            if let Err(why) = keymap::allowed(verb, &App::default(), view, view.now(now.wall)) {
-                return app.toast(why, true, now.mono);
-            }
-            let (poll, board) = page.about;
-            match verb {
-                // Pressed before it was on screen it was meant for something else.
-                Verb::Poll | Verb::Go | Verb::NoGo if !page.answers_alive(now.mono) => {}
-                Verb::Poll => actions.push(Action::Ask(Request::Poll)),
-                Verb::Go => actions.push(Action::Ask(Request::Go { poll, board })),
-                Verb::NoGo => page.field = field(Purpose::NoGo { poll }),
-                Verb::Fit => page.field = field(Purpose::Fit),
-                Verb::Say => page.field = field(Purpose::Say),
-                Verb::Seat => {
-                    let seats: Vec<String> = session.seats_of(&view.me).map(str::to_owned).collect();
-                    match seats.as_slice() {
-                        [seat] => actions.push(Action::Ask(Request::Seat { seat: seat.clone() })),
-                        _ => page.field = field(Purpose::Seat { seats }),
-                    }
-                }
-                _ => {
-                    let Some(item) = session.plan.checklist.get(page.row.min(last)) else { return };
-                    match (session.owns(&view.me, item), &item.seat) {
-                        (false, Some(seat)) => {
-                            app.toast(format!("{} is for whoever holds the seat {seat}", item.id), true, now.mono);
-                        }
-                        _ => page.field = field(Purpose::Answer { item: item.id.clone() }),
-                    }
-                }
-            }
-        }
+pub(super) fn key(app: &mut App, act: Option<Act>, view: &View, now: Now, actions: &mut Vec<Action>) {
+    let (Some(act), Overlay::Before(page)) = (act, &mut app.overlay) else { return };
+    let last = view.session.plan.checklist.len().saturating_sub(1);
+    match act {
+        Act::Back | Act::Before => app.overlay = Overlay::None,
+        Act::Up => page.row = page.row.saturating_sub(1),
+        Act::Down => page.row = (page.row + 1).min(last),
+        Act::PageUp => page.scroll = page.scroll.saturating_sub(5),
+        Act::PageDown => page.scroll = page.scroll.saturating_add(5).min(1000),
+        Act::Top => (page.row, page.scroll) = (0, 0),
+        Act::Bottom => page.row = last,
+        Act::Theme => actions.push(Action::NextTheme),
+        // Pressed before it was on screen it was meant for something else.
+        Act::Poll | Act::Go | Act::NoGo if !page.answers_alive(now.mono) => {}
+        act if act.asks() => update::ask(app, act, view, now, actions),
         _ => {}
     }
 }
@@ -308,7 +236,7 @@ fn state(look: &Look<'_>, page: &Page, width: usize) -> Vec<Line<'static>> {
         (true, None, false) => {
             for (index, lock) in locks.iter().take(LOCKS).enumerate() {
                 let word = if index == 0 { "NOT GO  " } else { "        " };
-                let lock = facts::shorten(session, lock);
+                let lock = session.shortened(lock);
                 all.push(Line::from(cut(vec![look.span(word, Ink::Fail), look.span(lock, Ink::Text)], width)));
             }
             if locks.len() > LOCKS {
@@ -318,7 +246,7 @@ fn state(look: &Look<'_>, page: &Page, width: usize) -> Vec<Line<'static>> {
         }
     }
     if let Some(warning) = session.time_warnings(look.at()).into_iter().next() {
-        let text = facts::shorten(session, &warning);
+        let text = session.shortened(&warning);
         all.push(Line::from(cut(vec![look.span("TIME    ", Ink::Warn), look.span(text, Ink::Text)], width)));
     }
     if let Some(toast) = look.app.toasts.back() {
@@ -330,11 +258,14 @@ fn state(look: &Look<'_>, page: &Page, width: usize) -> Vec<Line<'static>> {
         return all;
     }
     let mut spans = vec![];
-    for entry in keymap::BEFORE.iter().filter(|entry| entry.verb != Verb::Andon) {
-        let usable = keymap::allowed(entry.verb, look.app, look.view, look.at()).is_ok();
-        spans.push(look.span(entry.key, if usable { Ink::Key } else { Ink::Dim }));
-        spans.push(look.span(format!(" {}  ", entry.short), if usable { Ink::Text } else { Ink::Dim }));
+    let picked = keymap::picked(look.app, look.view);
+    let rows = acts::rows_in(Place::Before).filter(|row| row.act.asks() && row.act != Act::Andon);
+    for row in rows {
+        let usable = look.view.sight(look.at()).may_act(row.act, &picked).is_empty();
+        spans.push(look.span(row.keys_in(Place::Before), if usable { Ink::Key } else { Ink::Dim }));
+        spans.push(look.span(format!(" {}  ", row.short), if usable { Ink::Text } else { Ink::Dim }));
     }
+    spans.extend([look.span("Esc", Ink::Key), look.span(" close", Ink::Text)]);
     all.push(Line::from(cut(spans, width)));
     all
 }

@@ -15,12 +15,13 @@
 
 use super::app::{App, Field, Now, Overlay, Pane, Purpose};
 use super::canvas::{self, Look, cut, lines, row};
-use super::keymap::{self, Place, Verb};
+use super::keymap;
 use super::panes::{command, crew, plan, watches};
 use super::text::{fit, pad, wrap};
 use super::theme::{Ink, Theme};
 use super::update::Drawn;
 use super::{before, deviations, facts, panel, recovery, rehearsal};
+use crate::brief::acts::{self, Act, Place, Row};
 use crate::client::view::{Link, View};
 use crate::clock::human;
 use crate::name::shown;
@@ -159,7 +160,7 @@ fn status(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     ];
     if let Some((step, state)) = session.current_step() {
         let (_, word, ink) = facts::phase(state.phase);
-        let number = facts::numbered(session, &step.id);
+        let number = session.numbered(&step.id);
         let of = match narrow {
             true => format!("{number}/{:02} ", session.plan.steps.len()),
             false => format!("step {number} of {:02} ", session.plan.steps.len()),
@@ -265,7 +266,7 @@ fn message(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
     {
         let spans = vec![
             look.span("CHECK WANTED  ", Ink::Hold),
-            look.span(format!("{} {}", facts::numbered(session, &step.id), step.title), Ink::Strong),
+            look.span(format!("{} {}", session.numbered(&step.id), step.title), Ink::Strong),
             look.span(
                 format!(
                     " · armed by {} {} ago, lapses in {} · ",
@@ -299,7 +300,7 @@ fn hides(look: &Look<'_>, field: &Field) -> bool {
 
 /// A line being typed, with what it is for.
 pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<Line<'static>> {
-    let number = |id| facts::numbered(look.session(), id);
+    let number = |id| look.session().numbered(id);
     let (what, hint) = match &field.purpose {
         Purpose::Say => ("say".to_owned(), "Enter sends to everyone, Esc closes".to_owned()),
         Purpose::Mark => ("mark".into(), "Enter puts it on the timeline, Esc closes".into()),
@@ -434,6 +435,14 @@ fn take_columns(text: &str, columns: usize) -> String {
         .collect()
 }
 
+/// Why a key cannot be used now where it is listed; none where it can.
+fn locked(look: &Look<'_>, place: Place, row: &Row) -> Option<String> {
+    let listed = matches!(place, Place::Main | Place::Before);
+    let picked = keymap::picked(look.app, look.view);
+    let reasons = if listed { look.view.sight(look.at()).may_act(row.act, &picked) } else { vec![] };
+    reasons.into_iter().next().map(|why| why.short)
+}
+
 /// The last row: keys, those that cannot be used now dimmed, and the andon in its corner.
 fn footer(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let place = keymap::place(look.app, look.view);
@@ -451,37 +460,34 @@ fn footer(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let taken: usize = right.iter().map(Span::width).sum::<usize>() + 1;
     let mut room = usize::from(area.width).saturating_sub(taken + 1);
     let mut left = vec![Span::raw(" ")];
-    let here = keymap::table(place).iter().filter(|entry| !entry.short.is_empty() && entry.verb != Verb::Andon);
+    let here = acts::rows_in(place).filter(|row| !row.short.is_empty() && row.act != Act::Andon);
     // What can be done now comes first; what cannot is listed in the help with its reason.
-    let here = here.filter(|entry| entry.verb != Verb::Before || look.session().plan.poll);
-    let usable = |entry: &&keymap::Entry| {
-        !matches!(place, Place::Main | Place::Before)
-            || keymap::allowed(entry.verb, look.app, look.view, look.at()).is_ok()
-    };
-    let (can, cannot): (Vec<&keymap::Entry>, Vec<&keymap::Entry>) = here.partition(usable);
-    let help = can.iter().find(|entry| entry.verb == Verb::Help).copied();
-    let rest = can.iter().filter(|entry| entry.verb != Verb::Help).copied();
+    let here = here.filter(|row| row.act != Act::Before || look.session().plan.poll);
+    let (can, cannot): (Vec<&Row>, Vec<&Row>) = here.partition(|row| locked(look, place, row).is_none());
+    let help = can.iter().find(|row| row.act == Act::Help).copied();
+    let rest = can.iter().filter(|row| row.act != Act::Help).copied();
+    let key = |row: &Row| row.key_in(place).unwrap_or_default();
     if let Some(help) = help {
-        room = room.saturating_sub(help.key.len() + help.short.len() + 3);
+        room = room.saturating_sub(key(help).len() + help.short.len() + 3);
     }
-    let mut push = |left: &mut Vec<Span<'static>>, entry: &keymap::Entry, usable: bool| {
-        let size = entry.key.chars().count() + entry.short.chars().count() + 3;
+    let mut push = |left: &mut Vec<Span<'static>>, row: &Row, usable: bool| {
+        let size = key(row).chars().count() + row.short.chars().count() + 3;
         if size <= room {
             room -= size;
-            left.push(look.span(entry.key, if usable { Ink::Key } else { Ink::Dim }));
-            left.push(look.span(format!(" {}  ", entry.short), if usable { Ink::Text } else { Ink::Dim }));
+            left.push(look.span(key(row), if usable { Ink::Key } else { Ink::Dim }));
+            left.push(look.span(format!(" {}  ", row.short), if usable { Ink::Text } else { Ink::Dim }));
         }
     };
     // The panel names its own keys, locked ones as such.
     let own = (look.app.panel().is_some() || place == Place::Before) && area.height >= 10;
-    for entry in rest.filter(|_| !own) {
-        push(&mut left, entry, true);
+    for row in rest.filter(|_| !own) {
+        push(&mut left, row, true);
     }
-    for entry in cannot.iter().filter(|_| !own).take(3) {
-        push(&mut left, entry, false);
+    for row in cannot.iter().filter(|_| !own).take(3) {
+        push(&mut left, row, false);
     }
     if let Some(help) = help {
-        left.push(look.span(help.key, Ink::Key));
+        left.push(look.span(key(help), Ink::Key));
         left.push(look.span(format!(" {}", help.short), Ink::Text));
     }
     buf.set_style(last, look.ink(Ink::Base));
@@ -503,7 +509,7 @@ fn small(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let step = match session.current_step() {
         Some((step, state)) => {
             let (_, word, ink) = facts::phase(state.phase);
-            let of = format!("{}/{:02} ", facts::numbered(session, &step.id), session.plan.steps.len());
+            let of = format!("{}/{:02} ", session.numbered(&step.id), session.plan.steps.len());
             vec![look.span(of, Ink::Text), look.span(word, ink), look.span(format!(" {}", step.title), Ink::Text)]
         }
         None => vec![look.span("every step is over", Ink::Done)],
@@ -546,24 +552,22 @@ fn help(look: &Look<'_>, buf: &mut Buffer, area: Rect, scroll: u16) {
     };
     let mut all = vec![];
     let width = usize::from(area.width.min(96).saturating_sub(4)).max(1);
-    let at = look.at();
-    for entry in keymap::table(place) {
-        let reason = match place {
-            Place::Main => keymap::allowed(entry.verb, look.app, look.view, at).err(),
-            _ => None,
-        };
+    for row in acts::rows_in(place) {
+        let reason = locked(look, place, row);
         let ink = if reason.is_some() { Ink::Dim } else { Ink::Text };
-        let mut spans = vec![look.span(pad(entry.key, 7), Ink::Key), look.span(entry.help, ink)];
+        let mut spans = vec![look.span(pad(&row.keys_in(place), 9), Ink::Key), look.span(row.help, ink)];
         if let Some(reason) = reason {
             spans.push(look.span(format!(" (not now: {reason})"), Ink::Hold));
         }
-        all.extend(wrap(&spans, width, 7));
+        all.extend(wrap(&spans, width, 9));
     }
     if place == Place::Main {
         all.push(Line::default());
-        all.push(Line::from(look.span("on the cross-check", Ink::Title)));
-        for entry in keymap::PANEL {
-            all.extend(wrap(&[look.span(pad(entry.key, 7), Ink::Key), look.span(entry.help, Ink::Text)], width, 7));
+        all.push(Line::from(look.span(format!("on {}", Place::Panel.title()), Ink::Title)));
+        let own = |row: &&Row| row.key_in(Place::Main).is_none();
+        for row in acts::rows_in(Place::Panel).filter(own) {
+            let spans = [look.span(pad(&row.keys_in(Place::Panel), 9), Ink::Key), look.span(row.help, Ink::Text)];
+            all.extend(wrap(&spans, width, 9));
         }
         all.extend(wrap(&[look.span("Enter acts on nothing: it only sends typed text.", Ink::Dim)], width, 0));
     }

@@ -7,8 +7,8 @@ use crate::clock::{At, age, human};
 use crate::event::{CommandSeen, Part, Role, Status, WaitEnd};
 use crate::name::{Principal, StepId, WatchId, shown};
 use crate::plan::{Class, Command, Step, WatchKind};
-use crate::session::Session;
-use crate::session::steps::{Armed, Phase, RunState, StepState};
+use crate::session::steps::{Phase, RunState, StepState};
+use crate::session::{Request, Session};
 use std::time::Duration;
 
 /// A sentence with its loudness.
@@ -22,11 +22,6 @@ pub struct Alarm {
     pub text: String,
     /// Whether it fills its row from edge to edge.
     pub loud: bool,
-}
-
-/// Number for people and title: `07 drop the index`.
-pub fn numbered(session: &Session, id: &StepId) -> String {
-    session.plan.number(id).map_or_else(|| id.to_string(), |number| format!("{number:02}"))
 }
 
 /// The sign, the word and the ink of a phase. The sign alone never says it.
@@ -170,97 +165,6 @@ pub fn class(class: Class) -> (&'static str, Ink) {
     }
 }
 
-/// Shadows who could still check what is armed: those who have the panel open first, then those who are here.
-pub fn awaited(session: &Session, armed: &Armed) -> Vec<String> {
-    let open = |who: &&Principal| !armed.checks.contains_key(*who) && session.may_check(who) && !armed.is_out(who);
-    let mut names: Vec<&Principal> = armed.opened.keys().filter(open).collect();
-    let here: Vec<&Principal> = session.shadows_here().filter(open).filter(|who| !names.contains(who)).collect();
-    names.extend(here);
-    names.into_iter().map(|who| who.short().to_owned()).collect()
-}
-
-/// Everything that keeps the lead from running the current step at that time; empty where `r` would be granted.
-pub fn locks(session: &Session, at: At) -> Vec<String> {
-    let mut missing = vec![];
-    if session.closed.is_some() {
-        return vec!["the session is closed".into()];
-    }
-    let Some((step, state)) = session.current_step() else { return vec!["no step is left".into()] };
-    missing.extend(line_locks(session));
-    if let Some((owing, state)) = session.owing_step() {
-        let (_, word, _) = phase(state.phase);
-        missing.push(format!("{} is {word}: a shadow has to settle it", numbered(session, &owing.id)));
-    }
-    if let Some((live, _)) = session.live_step() {
-        missing.push(format!("{} runs", numbered(session, &live.id)));
-    }
-    if let Some((settling, _)) = session.waiting_step() {
-        missing.push(format!("{} waits for its watch", numbered(session, &settling.id)));
-    }
-    if let Some((between, _)) = session.between_batches() {
-        missing.push(format!("{} is between two batches", numbered(session, &between.id)));
-    }
-    if let Some((verified, _)) = session.verifying_step() {
-        missing.push(format!("{} is being verified", numbered(session, &verified.id)));
-    }
-    for after in step.after.iter().filter(|after| {
-        session.owing_step().is_none() && session.steps.get(*after).is_some_and(|after| !after.phase.is_over())
-    }) {
-        missing.push(format!("{} is not over", numbered(session, after)));
-    }
-    missing.extend(gate_locks(session, step, at));
-    missing.extend(poll_lock(session, step).filter(|_| !state.phase.is_live()));
-    match (state.phase, &state.armed) {
-        (Phase::Armed, Some(armed)) if armed.missing() > 0 => {
-            let names = awaited(session, armed);
-            let who = match names.is_empty() {
-                true => "no shadow is here".to_owned(),
-                false => names.join(", "),
-            };
-            let count = armed.missing();
-            missing.push(format!("{count} check{} missing ({who})", if count == 1 { "" } else { "s" }));
-        }
-        (Phase::Starting, _) => missing.push("starting: gates and bytes are read again".into()),
-        (Phase::Planned, _) => missing.push("not armed".into()),
-        _ => {}
-    }
-    missing
-}
-
-/// What stops the line, in words; empty where it is free.
-pub fn line_locks(session: &Session) -> Vec<String> {
-    let mut locks = vec![];
-    if !session.line.pulled.is_empty() {
-        let who: Vec<_> = session.line.pulled.keys().map(Principal::short).collect();
-        locks.push(format!("andon pulled by {}", who.join(", ")));
-    }
-    if let Some(why) = session.line.held.as_ref().filter(|_| !session.is_glass_broken()) {
-        locks.push(format!("line held: {}", shown(why)));
-    }
-    locks
-}
-
-/// Why the poll keeps a step locked, by what is most in the way; none where it does not.
-pub fn poll_lock(session: &Session, step: &Step) -> Option<String> {
-    let locks = if session.is_checked(&step.id) { session.poll_locks() } else { vec![] };
-    let first = shorten(session, locks.first()?);
-    Some(match locks.len() - 1 {
-        0 => format!("LOCKED until the poll is go: {}", shown(&first)),
-        more => format!("LOCKED until the poll is go: {}, and {more} more", shown(&first)),
-    })
-}
-
-/// The gates of a step that do not hold at that time, with what they read.
-pub fn gate_locks(session: &Session, step: &Step, at: At) -> Vec<String> {
-    let failing = step.gates.iter().filter(|gate| !session.gate_passes(&step.id, gate, at));
-    failing
-        .map(|failing| {
-            let (_, word, _) = gate(session, &step.id, failing, at);
-            format!("gate {} {word}", failing.watch)
-        })
-        .collect()
-}
-
 /// The worst thing there is to say at that time; what the second row shows.
 pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
     let session = &*view.session;
@@ -293,15 +197,15 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
         let undo =
             if state.phase.may_roll_back() && step.rollback.is_some() { ", or the lead rolls it back (R)" } else { "" };
         let text = match (state.still_running(), session.rollback_held()) {
-            (true, _) => format!("{}: its process is still alive; nothing starts", numbered(session, &step.id)),
+            (true, _) => format!("{}: its process is still alive; nothing starts", session.numbered(&step.id)),
             (false, Some((_, who))) => format!(
                 "{}: its AUTOMATIC ROLLBACK IS HELD by the andon of {}; it starts once the line is released, or the lead starts it (R)",
-                numbered(session, &step.id),
+                session.numbered(&step.id),
                 who.short()
             ),
             (false, None) => format!(
                 "{} {}: nothing starts until a shadow settles it (k){undo}",
-                numbered(session, &step.id),
+                session.numbered(&step.id),
                 // What is left undone comes before how well the rest went.
                 state
                     .batches_cut()
@@ -317,19 +221,19 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
     if let Some((step, state)) = session.current_step().filter(|(_, state)| !state.phase.part().is_step()) {
         let (_, word, ink) = phase(state.phase);
         let why = verification(state, now).or_else(|| run_result(state)).unwrap_or_default();
-        return say(ink, word, format!("{} {why}", numbered(session, &step.id)), false);
+        return say(ink, word, format!("{} {why}", session.numbered(&step.id)), false);
     }
     let polled = session.poll_locks();
     if let Some(no) = polled.first().filter(|lock| lock.starts_with("NO-GO") || lock.contains("is not fit")) {
         let text = shown(no.strip_prefix("NO-GO ").unwrap_or(no));
-        return say(Ink::Fail, "NO-GO", format!("{} (b)", shorten(session, &text)), false);
+        return say(Ink::Fail, "NO-GO", format!("{} (b)", session.shortened(&text)), false);
     }
     if let Some((step, _)) = session.current_step()
         && let Some(held) = step.gates.iter().find(|gate| !session.gate_passes(&step.id, gate, now))
     {
         let (_, word, ink) = gate(session, &step.id, held, now);
         let why = shown(&session.why(&held.watch, now));
-        return say(ink, word, format!("{} gate {}: {why}", numbered(session, &step.id), held.watch), false);
+        return say(ink, word, format!("{} gate {}: {why}", session.numbered(&step.id), held.watch), false);
     }
     let bad = session.plan.watches.iter().map(|watch| (watch, session.status(&watch.id, now)));
     let worst = bad.filter(|(_, status)| matches!(status, Status::Fail)).chain(
@@ -340,11 +244,11 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
         return say(ink, word, format!("{}: {}", bad.id, shown(&session.why(&bad.id, now))), false);
     }
     if let Some(warning) = session.time_warnings(now).first() {
-        return say(Ink::Warn, "TIME", format!("{} (b)", shorten(session, warning)), false);
+        return say(Ink::Warn, "TIME", format!("{} (b)", session.shortened(warning)), false);
     }
     if let Some(lock) = polled.first() {
         let more = if polled.len() > 1 { format!(", and {} more", polled.len() - 1) } else { String::new() };
-        return say(Ink::Hold, "NOT GO", format!("{}{more} (b)", shown(&shorten(session, lock))), false);
+        return say(Ink::Hold, "NOT GO", format!("{}{more} (b)", shown(&session.shortened(lock))), false);
     }
     let untold: Vec<_> = session.untold().collect();
     if let Some((place, why)) = untold.first() {
@@ -361,7 +265,7 @@ pub fn no_return(session: &Session) -> Alarm {
     let begun =
         |step: &&&Step| session.steps.get(&step.id).is_some_and(|state| state.run.is_some() || state.phase.is_done());
     if let Some(step) = marked.iter().rev().find(begun) {
-        let text = format!("passed with step {}; nothing from there on can be undone", numbered(session, &step.id));
+        let text = format!("passed with step {}; nothing from there on can be undone", session.numbered(&step.id));
         return say(Ink::Destructive, text);
     }
     let Some(step) = marked.first() else {
@@ -369,7 +273,7 @@ pub fn no_return(session: &Session) -> Alarm {
     };
     let here = session.current_step().and_then(|(step, _)| session.plan.number(&step.id)).unwrap_or(0);
     let there = session.plan.number(&step.id).unwrap_or(0);
-    let number = numbered(session, &step.id);
+    let number = session.numbered(&step.id);
     match there.saturating_sub(here) {
         0 => say(Ink::Destructive, format!("this step, {number}: after it nothing can be undone")),
         1 => say(Ink::Hold, format!("next: before step {number}")),
@@ -384,17 +288,10 @@ pub fn andon_text(session: &Session, now: At) -> String {
     let needs = session.release_needs(now, &session.line.released);
     let needs = match needs.is_empty() {
         true => "a second person".to_owned(),
-        false => shorten(session, &needs.join(" and ")),
+        false => session.shortened(&needs.join(" and ")),
     };
     let why = andon_why(session).map_or_else(String::new, |why| format!(" · {why}"));
     format!("line stopped by {} · to go on, A by {needs}{why}", who.join(", "))
-}
-
-/// A sentence with the crew's names short, where those are unique: in a narrow column they tell as much.
-pub fn shorten(session: &Session, text: &str) -> String {
-    let crew = session.plan.principals();
-    let unique = |who: &&&Principal| crew.iter().filter(|other| other.short() == who.short()).count() == 1;
-    crew.iter().filter(unique).fold(text.to_owned(), |text, who| text.replace(who.as_str(), who.short()))
 }
 
 /// The reason given with the latest pull, as the story tells it; the session keeps no other copy.
@@ -514,41 +411,9 @@ pub fn env_differences(seen: &CommandSeen, planned: Option<&Command>) -> Vec<(St
 
 /// Everything that keeps this person from saying yes to what the panel shows; empty where `y` counts.
 pub fn check_locks(panel: &Panel, view: &View, now: Now) -> Vec<String> {
-    let session = &*view.session;
-    let at = view.now(now.wall);
-    let mut locks = vec![];
-    match &view.link {
-        Link::Replay { .. } => return vec!["this is a replay".into()],
-        Link::Lost { .. } => locks.push("the link is lost".into()),
-        Link::Live { .. } => {}
-    }
-    if view.dying.is_some() {
-        locks.push("the hub lost its transcript".into());
-    }
-    if session.closed.is_some() {
-        locks.push("the session is closed".into());
-    }
-    let Some((step, state, armed)) = session.open_step() else { return vec!["nothing is armed".into()] };
-    if step.id != panel.step || state.attempt != panel.attempt || armed.digest() != panel.digest {
-        return vec!["it was armed anew; read it again".into()];
-    }
-    if armed.by == view.me {
-        locks.push("you armed it, and nobody checks their own step".into());
-    } else if view.leads() {
-        locks.push("you lead, and the lead checks nothing".into());
-    } else if session.role(&view.me) != Role::Shadow {
-        locks.push("only a shadow may check".into());
-    }
-    if armed.checks.contains_key(&view.me) {
-        locks.push("you have checked it".into());
-    } else if state.phase != Phase::Armed {
-        locks.push(format!("it is {} already", state.phase.word()));
-    } else if at >= armed.lapses {
-        locks.push("it lapsed".into());
-    }
-    locks.extend(line_locks(session));
-    locks.extend(gate_locks(session, step, at));
-    locks.extend(super::read_back::lock(session, armed, &view.me));
+    let (step, attempt, digest) = (panel.step.clone(), panel.attempt, panel.digest);
+    let reasons = view.sight(view.now(now.wall)).may(&Request::Check { step, attempt, digest });
+    let mut locks: Vec<String> = reasons.into_iter().map(|why| why.short).collect();
     let unseen = panel.unseen();
     if !unseen.is_empty() {
         let list: Vec<_> = unseen.iter().map(usize::to_string).collect();

@@ -73,7 +73,7 @@ fn frame(look: &Look<'_>, buf: &mut Buffer, area: Rect, step: &Step, armed: &Arm
     let at = look.at();
     let (class, ink) = facts::class(step.class);
     let of = session.plan.steps.len();
-    let number = facts::numbered(session, &step.id);
+    let number = session.numbered(&step.id);
     let left = armed.lapses.since(at);
     let right =
         format!("{} armed by {} {} ago · lapses in {}", "", armed.by.short(), human(at.since(armed.at)), human(left));
@@ -313,7 +313,7 @@ fn rollback(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<
     }
     all.extend(named(look, "ends", vec![look.span(limit(&seen.command), Ink::Text)], width));
     for contain in &seen.contain {
-        let text = format!("{} has to be done before the session ends", facts::numbered(look.session(), contain));
+        let text = format!("{} has to be done before the session ends", look.session().numbered(contain));
         all.extend(named(look, "after it", vec![look.span(text, Ink::Text)], width));
     }
     all
@@ -326,10 +326,8 @@ fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
     let hidden = look.hidden(&step.id);
     let same = covers.plan == session.plan.digest;
     let (word, ink) = if same { ("as armed", Ink::Text) } else { ("ANOTHER PLAN THAN ARMED", Ink::Fail) };
-    let spans = vec![
-        look.span(format!("rev {rev}, step {} ", facts::numbered(session, &step.id)), Ink::Text),
-        look.span(word, ink),
-    ];
+    let spans =
+        vec![look.span(format!("rev {rev}, step {} ", session.numbered(&step.id)), Ink::Text), look.span(word, ink)];
     all.extend(named(look, "plan", spans, width));
     for (name, value) in facts::params_used(session, step) {
         let default = session.plan.params.get(&name).and_then(|param| param.default.clone());

@@ -29,6 +29,15 @@ pub(super) fn paste(app: &mut App, text: &str, now: Now) {
     }
 }
 
+/// A line is to be typed, where one is on: on the panel, on the page, or over the main screen.
+pub(super) fn begin(app: &mut App, field: Field) {
+    match &mut app.overlay {
+        Overlay::Panel(panel) => panel.field = Some(field),
+        Overlay::Before(page) => page.field = Some(field),
+        overlay => *overlay = Overlay::Field(field),
+    }
+}
+
 /// The line that is typed just now.
 pub(super) fn open_field(app: &mut App) -> Option<&mut Field> {
     match &mut app.overlay {

@@ -2,14 +2,14 @@
 //! business, and every rule about when an answer counts can be tested here without a terminal.
 
 use super::app::{AWAY_AFTER, App, Field, Now, Overlay, Pane, Panel, Purpose, SECTIONS, Shown};
-use super::keymap::{self, Verb};
-use super::read_back;
+use super::keymap;
 use super::typing;
 use super::{before, exceptions, facts};
+use crate::brief::acts::Act;
+use crate::brief::{Picked, Why, going_on};
 use crate::client::view::{Link, View};
-use crate::event::{Attention, Role};
+use crate::event::Attention;
 use crate::hash::Hash;
-use crate::name::Principal;
 use crate::protocol::Refused;
 use crate::session::Request;
 use crate::session::steps::Phase;
@@ -169,7 +169,7 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
             Some((_, _, armed))
                 if panel.sent && armed.checks.contains_key(&view.me) && panel.digest == armed.digest() =>
             {
-                Some((format!("you checked {}", facts::numbered(session, &panel.step)), false))
+                Some((format!("you checked {}", session.numbered(&panel.step)), false))
             }
             Some((step, state, armed))
                 if step.id != panel.step || state.attempt != panel.attempt || armed.digest() != panel.digest =>
@@ -183,7 +183,7 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
             None => {
                 let state = session.steps.get(&panel.step);
                 let why = state.and_then(|state| state.voided.clone());
-                let number = facts::numbered(session, &panel.step);
+                let number = session.numbered(&panel.step);
                 Some(match (why, state.map(|state| state.phase)) {
                     (Some(why), Some(Phase::Planned)) => (format!("{number} is not armed any more: {why}"), true),
                     (_, phase) => (format!("{number} is {} now", phase.map_or("gone", Phase::word)), false),
@@ -197,26 +197,28 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
                 {
                     None
                 }
-                _ => Some((format!("{} is {}, not cleared", facts::numbered(session, step), word(step)), true)),
+                _ => Some((format!("{} is {}, not cleared", session.numbered(step), word(step)), true)),
             },
-            Purpose::Rollback { step, attempt, .. } => match keymap::rollback_target(session) {
-                Ok((target, state)) if target.id == *step && state.attempt == *attempt => None,
-                _ => Some((format!("{} is {} now", facts::numbered(session, step), word(step)), false)),
+            Purpose::Rollback { step, attempt, .. } => match session.owing_step() {
+                Some((owing, state))
+                    if owing.id == *step && state.attempt == *attempt && state.phase.may_roll_back() =>
+                {
+                    None
+                }
+                _ => Some((format!("{} is {} now", session.numbered(step), word(step)), false)),
             },
             Purpose::Type { step, attempt } => match session.live_step() {
                 Some((live, state)) if live.id == *step && state.attempt == *attempt => None,
-                _ => {
-                    Some((format!("{} does not run any more; nothing is typed", facts::numbered(session, step)), false))
-                }
+                _ => Some((format!("{} does not run any more; nothing is typed", session.numbered(step)), false)),
             },
-            Purpose::Interrupt { step } => match keymap::running(session) {
+            Purpose::Interrupt { step } => match going_on(session) {
                 Some((running, _)) if running.id == *step => None,
-                _ => Some((format!("{} does not run any more", facts::numbered(session, step)), false)),
+                _ => Some((format!("{} does not run any more", session.numbered(step)), false)),
             },
             purpose if exceptions::is_over(purpose, session) => Some(("that is over meanwhile".to_owned(), false)),
             Purpose::Settle { step, .. } => match session.owing_step() {
                 Some((owing, _)) if owing.id == *step => None,
-                _ => Some((format!("{} is {} now", facts::numbered(session, step), word(step)), false)),
+                _ => Some((format!("{} is {} now", session.numbered(step), word(step)), false)),
             },
             _ => None,
         },
@@ -270,55 +272,54 @@ fn opened(panel: &Panel, view: &View, actions: &mut Vec<Action>) {
 fn key_pressed(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mut Vec<Action>) {
     let place = keymap::place(app, view);
     let typing = app.field().is_some();
-    let verb = keymap::verb(place, key);
+    let act = keymap::act(place, key);
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
-    if verb == Some(Verb::Andon) && (control || !typing) {
+    if act == Some(Act::Andon) && (control || !typing) {
         return andon(app, view, now, actions);
     }
     if typing {
         return typing::key(app, key, view, now, actions);
     }
     match &mut app.overlay {
-        Overlay::Help(scroll) => match verb {
-            Some(Verb::Down) => *scroll = scroll.saturating_add(1),
-            Some(Verb::Up) => *scroll = scroll.saturating_sub(1),
-            Some(Verb::PageDown) => *scroll = scroll.saturating_add(10),
-            Some(Verb::PageUp) => *scroll = scroll.saturating_sub(10),
-            Some(Verb::Back | Verb::Help | Verb::Quit) => app.overlay = Overlay::None,
+        Overlay::Help(scroll) => match act {
+            Some(Act::Down) => *scroll = scroll.saturating_add(1),
+            Some(Act::Up) => *scroll = scroll.saturating_sub(1),
+            Some(Act::PageDown) => *scroll = scroll.saturating_add(10),
+            Some(Act::PageUp) => *scroll = scroll.saturating_sub(10),
+            Some(Act::Back | Act::Help | Act::Quit) => app.overlay = Overlay::None,
             _ => {}
         },
         Overlay::Quit => match key.code {
             KeyCode::Char('l' | 'д') if !control => actions.push(Action::Quit),
             KeyCode::Char('H' | 'Р') => {
                 app.overlay = Overlay::None;
-                do_verb(app, Verb::Handover, view, now, actions);
+                do_act(app, Act::Handover, view, now, actions);
             }
             _ => app.overlay = Overlay::None,
         },
-        Overlay::Panel(_) => panel_key(app, verb, view, now, actions),
-        Overlay::Before(_) => before::key(app, verb, view, now, actions),
+        Overlay::Panel(_) => panel_key(app, act, view, now, actions),
+        Overlay::Before(_) => before::key(app, act, view, now, actions),
         Overlay::None | Overlay::Field(_) => {
-            if let Some(verb) = verb {
-                do_verb(app, verb, view, now, actions);
+            if let Some(act) = act {
+                do_act(app, act, view, now, actions);
             }
         }
     }
 }
 
 fn andon(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) {
-    match keymap::allowed(Verb::Andon, app, view, view.now(now.wall)) {
-        Ok(()) => {
+    match view.sight(view.now(now.wall)).may_act(Act::Andon, &Picked::default()).first() {
+        None => {
             actions.push(Action::Ask(Request::Andon { why: String::new() }));
             app.toast("andon pulled; say why in the chat (c)", false, now.mono);
         }
-        Err(why) => app.toast(format!("no andon: {why}"), true, now.mono),
+        Some(why) => app.toast(format!("no andon: {}", why.short), true, now.mono),
     }
 }
 
-fn panel_key(app: &mut App, verb: Option<Verb>, view: &View, now: Now, actions: &mut Vec<Action>) {
-    let at = view.now(now.wall);
+fn panel_key(app: &mut App, act: Option<Act>, view: &View, now: Now, actions: &mut Vec<Action>) {
     let Overlay::Panel(panel) = &mut app.overlay else { return };
-    if verb == Some(Verb::Back) {
+    if act == Some(Act::Back) {
         if let Overlay::Panel(panel) = std::mem::take(&mut app.overlay) {
             app.later = Some(panel); // what was seen of this digest stays seen
         }
@@ -338,8 +339,8 @@ fn panel_key(app: &mut App, verb: Option<Verb>, view: &View, now: Now, actions: 
         panel.section = section.min(SECTIONS - 1);
         panel.scroll = 0;
     };
-    match verb {
-        Some(Verb::Yes) if panel.answers_alive(now.mono) => {
+    match act {
+        Some(Act::Check) if panel.answers_alive(now.mono) => {
             let locks = facts::check_locks(panel, view, now);
             let live = matches!(view.link, Link::Live { .. }) && view.dying.is_none();
             // Unread it is not sent; what else is in the way the hub says itself, and puts on record.
@@ -354,31 +355,12 @@ fn panel_key(app: &mut App, verb: Option<Verb>, view: &View, now: Now, actions: 
                 app.toast(format!("not checked: {}", locks.join(" · ")), true, now.mono);
             }
         }
-        Some(Verb::No) if panel.answers_alive(now.mono) => {
-            let live = matches!(view.link, Link::Live { .. });
-            match view.session.role(&view.me) == Role::Shadow && live {
-                true => {
-                    panel.field = Some(Field::new(Purpose::Object {
-                        step: panel.step.clone(),
-                        attempt: panel.attempt,
-                        digest: panel.digest,
-                    }));
-                }
-                false => app.toast("only a shadow may object, and only live", true, now.mono),
-            }
-        }
-        Some(Verb::ReadBack) => match read_back::next(panel, view) {
-            Ok(purpose) => panel.field = Some(Field::new(purpose)),
-            Err(why) => app.toast(format!("read back: {why}"), true, now.mono),
-        },
-        Some(Verb::Say) => match keymap::allowed(Verb::Say, &App::default(), view, at) {
-            Ok(()) => panel.field = Some(Field::new(Purpose::Say)),
-            Err(why) => app.toast(why, true, now.mono),
-        },
-        Some(Verb::NextPane) => go(panel, (panel.section + 1) % SECTIONS),
-        Some(Verb::PrevPane) => go(panel, (panel.section + SECTIONS - 1) % SECTIONS),
-        Some(Verb::Pane(number)) => go(panel, usize::from(number).saturating_sub(1)),
-        Some(Verb::NextUnseen) => match panel.seen[panel.section].first_unseen_line() {
+        Some(Act::Object) if !panel.answers_alive(now.mono) => {}
+        Some(act @ (Act::Object | Act::ReadBack | Act::Say)) => ask(app, act, view, now, actions),
+        Some(Act::NextPane) => go(panel, (panel.section + 1) % SECTIONS),
+        Some(Act::PrevPane) => go(panel, (panel.section + SECTIONS - 1) % SECTIONS),
+        Some(Act::Pane(number)) => go(panel, usize::from(number).saturating_sub(1)),
+        Some(Act::NextUnseen) => match panel.seen[panel.section].first_unseen_line() {
             Some(line) if line > 0 && line >= panel.scroll => panel.scroll = line.min(furthest),
             _ => {
                 let after = (1..=SECTIONS).map(|step| (panel.section + step) % SECTIONS);
@@ -387,187 +369,125 @@ fn panel_key(app: &mut App, verb: Option<Verb>, view: &View, now: Now, actions: 
                 }
             }
         },
-        Some(Verb::Down) => panel.scroll = (panel.scroll + 1).min(furthest),
-        Some(Verb::Up) => panel.scroll = panel.scroll.saturating_sub(1),
-        Some(Verb::PageDown) => panel.scroll = (panel.scroll + page).min(furthest),
-        Some(Verb::PageUp) => panel.scroll = panel.scroll.saturating_sub(page),
-        Some(Verb::Top) => panel.scroll = 0,
-        Some(Verb::Bottom) => panel.scroll = furthest,
-        Some(Verb::Theme) => actions.push(Action::NextTheme),
+        Some(Act::Down) => panel.scroll = (panel.scroll + 1).min(furthest),
+        Some(Act::Up) => panel.scroll = panel.scroll.saturating_sub(1),
+        Some(Act::PageDown) => panel.scroll = (panel.scroll + page).min(furthest),
+        Some(Act::PageUp) => panel.scroll = panel.scroll.saturating_sub(page),
+        Some(Act::Top) => panel.scroll = 0,
+        Some(Act::Bottom) => panel.scroll = furthest,
+        Some(Act::Theme) => actions.push(Action::NextTheme),
         _ => {}
     }
 }
 
-fn do_verb(app: &mut App, verb: Verb, view: &View, now: Now, actions: &mut Vec<Action>) {
-    let session = &*view.session;
-    let at = view.now(now.wall);
-    if let Err(why) = keymap::allowed(verb, app, view, at) {
+/// What an act asks of the hub: at once, or once its words are typed.
+pub(super) fn ask(app: &mut App, act: Act, view: &View, now: Now, actions: &mut Vec<Action>) {
+    let sight = view.sight(view.now(now.wall));
+    let picked = keymap::picked(app, view);
+    let reasons = sight.may_act(act, &picked);
+    if !reasons.is_empty() {
         // Where the hub can be asked, it says no itself: then it stands in the transcript that somebody tried.
-        if let Some(request) = keymap::tried(verb, app, view) {
+        if let Some(request) = sight.try_all_the_same(act, &picked) {
             return actions.push(Action::Ask(request));
         }
-        let entry = keymap::MAIN.iter().find(|entry| entry.verb == verb);
-        let short = entry.map_or("that", |entry| entry.short);
-        return app.toast(format!("{short}: {why}"), true, now.mono);
+        return app.toast(refused(act, &reasons), true, now.mono);
     }
     // What has no value yet is asked for first.
-    if verb == Verb::Arm
-        && let Some((step, _)) = keymap::arm_target(app, session)
-        && let Some(name) = session.params_missing(step).first()
+    if act == Act::Arm
+        && let Some((step, _)) = sight.target(&picked)
+        && let Some(name) = view.session.params_missing(step).first()
     {
         app.overlay = Overlay::Field(Field::with(Purpose::Set, &format!("{name}=")));
         return;
     }
-    let edited = keymap::arm_target(app, session).map(|(step, _)| step.id.clone());
-    let mut ask = |purpose| app.overlay = Overlay::Field(Field::new(purpose));
-    match verb {
-        Verb::Set => ask(Purpose::Set),
-        Verb::Edit => {
-            if let Some(step) = edited {
-                ask(Purpose::Edit { step });
-            }
-        }
-        Verb::AdHoc => ask(Purpose::AdHoc),
-        Verb::Arm => {
-            if let Some((step, _)) = keymap::arm_target(app, session) {
-                actions.push(Action::Ask(Request::Arm { step: step.id.clone(), covers: None }));
+    let Ok(request) = sight.wish(act, &picked) else { return }; // nothing is in its way, so there is one
+    match Purpose::of(&request, &sight) {
+        Some(purpose) => typing::begin(app, Field::new(purpose)),
+        None => {
+            if act == Act::Arm {
                 app.selected = None;
             }
+            actions.push(Action::Ask(request));
         }
-        Verb::Run => {
-            if let Some((step, state, _)) = session.open_step() {
-                let number = session.plan.number(&step.id).unwrap_or(0);
-                ask(Purpose::Run { step: step.id.clone(), attempt: state.attempt, number });
-            }
-        }
-        Verb::Open => {
-            if let Some((step, state, armed)) = session.open_step() {
-                let fresh = Panel::new(step.id.clone(), state.attempt, armed.digest());
-                let panel = match app.later.take() {
-                    Some(later) if later.is_on(&fresh) => later.reopened(),
-                    _ => fresh,
-                };
-                opened(&panel, view, actions);
-                app.overlay = Overlay::Panel(Box::new(panel));
-            }
-        }
-        Verb::Before => before::open(app, view, now),
-        Verb::Disarm => {
-            if let Some((step, state, _)) = session.open_step() {
-                actions.push(Action::Ask(Request::Disarm { step: step.id.clone(), attempt: state.attempt }));
-            }
-        }
-        Verb::Withdraw => {
-            if let Some((step, state, _)) = session.open_step() {
-                actions.push(Action::Ask(Request::Withdraw { step: step.id.clone(), attempt: state.attempt }));
-            }
-        }
-        Verb::Interrupt => {
-            if let Some((step, _)) = keymap::running(session) {
-                ask(Purpose::Interrupt { step: step.id.clone() });
-            }
-        }
-        Verb::Probe => {
-            if let Some((step, _)) = session.owing_step() {
-                actions.push(Action::Ask(Request::Probe { step: step.id.clone() }));
-            }
-        }
-        Verb::Type => {
-            if let Some((step, state)) = session.live_step() {
-                ask(Purpose::Type { step: step.id.clone(), attempt: state.attempt });
-            }
-        }
-        Verb::Settle => {
-            if let Some((step, _)) = session.owing_step() {
-                ask(Purpose::Settle { step: step.id.clone(), outcome: None });
-            }
-        }
-        Verb::Rollback => {
-            if let Ok((step, state)) = keymap::rollback_target(session) {
-                let number = session.plan.number(&step.id).unwrap_or(0);
-                ask(Purpose::Rollback { step: step.id.clone(), attempt: state.attempt, number });
-            }
-        }
-        Verb::Waive | Verb::Skip | Verb::BreakGlass => {
-            let purpose = match (verb, keymap::arm_target(app, session)) {
-                (Verb::Waive, _) => exceptions::waive(view, at),
-                (Verb::Skip, Some(target)) => exceptions::skip(view, target),
-                (Verb::BreakGlass, _) => exceptions::break_glass(view),
-                _ => return,
+    }
+}
+
+/// Why a key does nothing now.
+fn refused(act: Act, reasons: &[Why]) -> String {
+    let short: Vec<_> = reasons.iter().map(|why| why.short.as_str()).collect();
+    format!("{}: {}", act.row().map_or("that", |row| row.short), short.join(" · "))
+}
+
+fn do_act(app: &mut App, act: Act, view: &View, now: Now, actions: &mut Vec<Action>) {
+    match act {
+        Act::Andon => andon(app, view, now, actions),
+        Act::Open => {
+            let Some((step, state, armed)) = view.session.open_step() else {
+                let reasons = view.sight(view.now(now.wall)).may_act(act, &Picked::default());
+                return app.toast(refused(act, &reasons), true, now.mono);
             };
-            if let Ok(purpose) = purpose {
-                app.overlay = Overlay::Field(Field::new(purpose));
-            }
-        }
-        Verb::Release => actions.push(Action::Ask(Request::Release)),
-        Verb::Handover => {
-            let crew = session.plan.crew.lead.iter().chain(&session.plan.crew.shadow);
-            let mut names: Vec<Principal> = match view.leads() {
-                true => crew.filter(|who| **who != session.lead).cloned().collect(),
-                false => vec![view.me.clone()],
+            let fresh = Panel::new(step.id.clone(), state.attempt, armed.digest());
+            let panel = match app.later.take() {
+                Some(later) if later.is_on(&fresh) => later.reopened(),
+                _ => fresh,
             };
-            names.sort();
-            names.dedup();
-            ask(Purpose::Handover { names });
+            opened(&panel, view, actions);
+            app.overlay = Overlay::Panel(Box::new(panel));
         }
-        Verb::Say => ask(Purpose::Say),
-        Verb::Mark => ask(Purpose::Mark),
-        Verb::Close => ask(Purpose::Close),
-        Verb::Quit => match view.link {
+        Act::Before => before::open(app, view, now),
+        Act::Quit => match view.link {
             Link::Replay { .. } => actions.push(Action::Quit),
-            _ if session.closed.is_some() => actions.push(Action::Quit),
+            _ if view.session.closed.is_some() => actions.push(Action::Quit),
             _ => app.overlay = Overlay::Quit,
         },
-        Verb::Help => app.overlay = Overlay::Help(0),
-        Verb::Zoom => app.zoom = !app.zoom,
-        Verb::Theme => actions.push(Action::NextTheme),
-        Verb::Pane(number) => app.focus = keymap::pane(number).unwrap_or(app.focus),
-        Verb::NextPane => app.focus = Pane::ALL[app.focus.number() % Pane::ALL.len()],
-        Verb::PrevPane => app.focus = Pane::ALL[(app.focus.number() + Pane::ALL.len() - 2) % Pane::ALL.len()],
-        Verb::Up | Verb::Down | Verb::PageUp | Verb::PageDown | Verb::Top | Verb::Bottom => scroll(app, verb, view),
-        Verb::Back => {
+        Act::Help => app.overlay = Overlay::Help(0),
+        Act::Zoom => app.zoom = !app.zoom,
+        Act::Theme => actions.push(Action::NextTheme),
+        Act::Pane(number) => app.focus = keymap::pane(number).unwrap_or(app.focus),
+        Act::NextPane => app.focus = Pane::ALL[app.focus.number() % Pane::ALL.len()],
+        Act::PrevPane => app.focus = Pane::ALL[(app.focus.number() + Pane::ALL.len() - 2) % Pane::ALL.len()],
+        Act::Up | Act::Down | Act::PageUp | Act::PageDown | Act::Top | Act::Bottom => scroll(app, act, view),
+        Act::Back => {
             app.zoom = false;
             app.selected = None;
             app.scroll.remove(&app.focus);
         }
-        Verb::Andon => andon(app, view, now, actions),
-        Verb::Yes | Verb::No | Verb::ReadBack | Verb::NextUnseen => {}
-        Verb::Go | Verb::NoGo | Verb::Seat | Verb::Answer | Verb::Fit | Verb::Poll => {}
-        verb => actions.extend(replay(app, verb).map(Action::Replay)),
+        act if act.asks() => ask(app, act, view, now, actions),
+        act => actions.extend(replay(app, act).map(Action::Replay)),
     }
 }
 
-fn replay(app: &mut App, verb: Verb) -> Option<ReplayCommand> {
-    Some(match verb {
-        Verb::Play => {
+fn replay(app: &mut App, act: Act) -> Option<ReplayCommand> {
+    Some(match act {
+        Act::Play => {
             app.playing = !app.playing;
             ReplayCommand::PlayPause
         }
-        Verb::Rewind => ReplayCommand::Seconds(-5),
-        Verb::Forward => ReplayCommand::Seconds(5),
-        Verb::PrevEvent => ReplayCommand::Events(-1),
-        Verb::NextEvent => ReplayCommand::Events(1),
-        Verb::PrevStep => ReplayCommand::Steps(-1),
-        Verb::NextStep => ReplayCommand::Steps(1),
-        Verb::Slower => ReplayCommand::Slower,
-        Verb::Faster => ReplayCommand::Faster,
-        Verb::Tenth(tenth) => ReplayCommand::Tenth(tenth),
+        Act::Rewind => ReplayCommand::Seconds(-5),
+        Act::Forward => ReplayCommand::Seconds(5),
+        Act::PrevEvent => ReplayCommand::Events(-1),
+        Act::NextEvent => ReplayCommand::Events(1),
+        Act::PrevStep => ReplayCommand::Steps(-1),
+        Act::NextStep => ReplayCommand::Steps(1),
+        Act::Slower => ReplayCommand::Slower,
+        Act::Faster => ReplayCommand::Faster,
+        Act::Tenth(tenth) => ReplayCommand::Tenth(tenth),
         _ => return None,
     })
 }
 
-fn scroll(app: &mut App, verb: Verb, view: &View) {
+fn scroll(app: &mut App, act: Act, view: &View) {
     if app.focus == Pane::Plan {
         let steps = &view.session.plan.steps;
         let current = app.selected.clone().or_else(|| view.session.current_step().map(|(step, _)| step.id.clone()));
         let index = current.and_then(|id| steps.iter().position(|step| step.id == id)).unwrap_or(0);
         let last = steps.len().saturating_sub(1);
-        let index = match verb {
-            Verb::Up => index.saturating_sub(1),
-            Verb::Down => (index + 1).min(last),
-            Verb::PageUp => index.saturating_sub(10),
-            Verb::PageDown => (index + 10).min(last),
-            Verb::Top => 0,
+        let index = match act {
+            Act::Up => index.saturating_sub(1),
+            Act::Down => (index + 1).min(last),
+            Act::PageUp => index.saturating_sub(10),
+            Act::PageDown => (index + 10).min(last),
+            Act::Top => 0,
             _ => last,
         };
         app.selected = steps.get(index).map(|step| step.id.clone());
@@ -575,12 +495,12 @@ fn scroll(app: &mut App, verb: Verb, view: &View) {
     }
     let lines = app.scroll.entry(app.focus).or_default();
     // Panes follow their newest line: scrolled lines count back from there, and drawing bounds them.
-    *lines = match verb {
-        Verb::Up => lines.saturating_add(1),
-        Verb::Down => lines.saturating_sub(1),
-        Verb::PageUp => lines.saturating_add(10),
-        Verb::PageDown => lines.saturating_sub(10),
-        Verb::Top => 1000,
+    *lines = match act {
+        Act::Up => lines.saturating_add(1),
+        Act::Down => lines.saturating_sub(1),
+        Act::PageUp => lines.saturating_add(10),
+        Act::PageDown => lines.saturating_sub(10),
+        Act::Top => 1000,
         _ => 0,
     }
     .min(1000);

@@ -22,7 +22,8 @@ const MAY_USE: &[(&str, &str)] = &[
     ("secret", "name hash clock plan"),
     ("event", "trust name hash clock record"), // the text of a frozen step is that of a line
     ("record", "name hash clock event"),
-    ("session", "trust name hash clock baseline plan event record protocol"), // of the protocol only its limits: what fits in a message
+    ("session", "trust name hash clock baseline plan event record"),
+    ("brief", "name hash clock plan event session record"),
     ("transcript", "trust name hash clock plan event session record"),
     ("protocol", "trust name hash clock event session record"),
     ("exec", "name hash clock plan secret event"), // of the clock only how a time is said
@@ -31,12 +32,12 @@ const MAY_USE: &[(&str, &str)] = &[
         "hub",
         "trust name hash clock link tls identity plan secret event session transcript record protocol exec monitor",
     ),
-    ("client", "trust name hash clock link tls identity event session record protocol"),
-    ("report", "trust name hash clock plan event session transcript record"),
-    ("tui", "name hash clock plan event session record protocol exec client"),
+    ("client", "trust name hash clock link tls identity event session brief record protocol"),
+    ("report", "trust name hash clock plan event session brief transcript record"),
+    ("tui", "name hash clock plan event session brief record protocol exec client"),
     (
         "cli",
-        "trust name hash clock link tls identity plan event session transcript record protocol exec monitor hub client report tui",
+        "trust name hash clock link tls identity plan event session brief transcript record protocol exec monitor hub client report tui",
     ),
 ];
 
@@ -55,6 +56,7 @@ const CORE: &[&str] = &[
     "event.rs",
     "event",
     "session",
+    "brief",
     "protocol.rs",
     "transcript/record.rs",
     "hub/sequencer.rs",

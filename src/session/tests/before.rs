@@ -100,7 +100,7 @@ impl Desk {
     }
     fn why_locked(&mut self) -> String {
         match self.arm("ana") {
-            Err(Refusal::NotGo { why, .. }) => why,
+            Err(Refusal::NotGo { locks, .. }) => crate::session::before::in_words(&locks),
             other => panic!("it is not locked: {other:?}"),
         }
     }

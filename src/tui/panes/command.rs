@@ -54,7 +54,7 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)>
 }
 
 fn title(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'static>> {
-    let number = facts::numbered(look.session(), &step.id);
+    let number = look.session().numbered(&step.id);
     let (_, word, ink) = facts::phase(state.phase);
     let time = facts::step_time(state, look.at()).map_or_else(String::new, |time| format!(" {}", human(time)));
     let running = if state.phase.is_live() { "" } else { " · not running" };
@@ -117,7 +117,7 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
     if session.closed.is_some() || session.current_step().is_none_or(|(current, _)| current.id != step.id) {
         return vec![];
     }
-    let number = facts::numbered(session, &step.id);
+    let number = session.numbered(&step.id);
     let say = |word: &str, ink: Ink, text: String| {
         wrap(&[look.span(format!("{word}   "), ink), look.span(text, Ink::Text)], width, 3)
     };
@@ -159,7 +159,7 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
     if let Some(told) = probed.and_then(crate::session::probe::told) {
         return say("PROBE", Ink::Hold, format!("{}; {number} has to be settled", shown(&told)));
     }
-    let locks = facts::locks(session, at);
+    let locks: Vec<String> = look.view.sight(at).run_locks().into_iter().map(|why| why.short).collect();
     match locks.is_empty() {
         true => {
             let does = match &step.manual {
@@ -186,7 +186,7 @@ fn output(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)> {
     let state = session.steps.get(id);
     let back = look.app.scrolled(Pane::Command);
     let of = if screen.is_none_or(|screen| screen.part.is_step()) { "" } else { "the rollback of " };
-    let mut left = vec![look.span(format!("output of {of}{}", facts::numbered(session, id)), Ink::Dim)];
+    let mut left = vec![look.span(format!("output of {of}{}", session.numbered(id)), Ink::Dim)];
     if let Some(state) = state.filter(|state| !state.phase.is_live())
         && let Some(result) = facts::run_result(state)
     {

@@ -50,10 +50,9 @@ pub fn crew(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         spans.extend(doing(look, who, person));
         row(buf, inner, y, spans, key_worth(look, person, inner.width));
     }
-    let pulled = facts::line_locks(session);
-    let last = match pulled.is_empty() {
-        true => look.span("andon clear", Ink::Dim),
-        false => look.span(pulled.join(" · "), Ink::Andon),
+    let last = match session.line_lock() {
+        None => look.span("andon clear", Ink::Dim),
+        Some(lock) => look.span(lock.short(session), Ink::Andon),
     };
     let handover = session.handover.as_ref().map(|half| {
         look.span(format!("  {} offers the lead to {}: H", half.agreed.short(), half.to.short()), Ink::Hold)
@@ -78,7 +77,7 @@ fn doing(look: &Look<'_>, who: &crate::name::Principal, person: &Person) -> Vec<
         return vec![look.span(format!("gone {}", age(at.since(gone))), Ink::Stale)];
     }
     if let Some((step, _, armed)) = session.open_step() {
-        let number = facts::numbered(session, &step.id);
+        let number = session.numbered(&step.id);
         if let Some(check) = armed.checks.get(who) {
             let looked = human(std::time::Duration::from_millis(check.looked_ms));
             return vec![look.span("✓ ", Ink::Pass), look.span(format!("{number} looked {looked}"), Ink::Text)];
@@ -91,7 +90,7 @@ fn doing(look: &Look<'_>, who: &crate::name::Principal, person: &Person) -> Vec<
     match &person.attention {
         Attention::Away => vec![look.span(format!("away {}", age(at.since(person.since))), Ink::Stale)],
         Attention::Inspecting(step) => {
-            vec![look.span(format!("reads {}", facts::numbered(session, step)), Ink::Text)]
+            vec![look.span(format!("reads {}", session.numbered(step)), Ink::Text)]
         }
         Attention::Here if *who == session.lead => vec![look.span("drives", Ink::Text)],
         Attention::Here => vec![look.span("here", Ink::Dim)],
@@ -157,7 +156,7 @@ pub fn events(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
         let loud = told.text.starts_with("ANDON") || told.text.contains(" failed") || told.text.contains("objected");
         let ink = if loud { Ink::Fail } else { Ink::Text };
         let spans =
-            [look.span(format!("{} ", told.at.clock()), Ink::Dim), look.span(facts::shorten(session, &told.text), ink)];
+            [look.span(format!("{} ", told.at.clock()), Ink::Dim), look.span(session.shortened(&told.text), ink)];
         match zoomed {
             true => all.extend(wrap(&spans, width, 9)),
             false => all.push(Line::from(crate::tui::canvas::cut(spans.to_vec(), width))),

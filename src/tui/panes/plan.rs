@@ -118,7 +118,7 @@ fn step_row(
         right.push(look.span(format!(" {}", pad_left(&human(time), 5)), Ink::Dim));
     }
     let right_width: usize = right.iter().map(Span::width).sum();
-    let number = facts::numbered(look.session(), &step.id);
+    let number = look.session().numbered(&step.id);
     let mut title = look.ink(if current { Ink::Strong } else { Ink::Text });
     if picked {
         title = title.add_modifier(ratatui::style::Modifier::REVERSED);
@@ -147,8 +147,8 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
     if !class.is_empty() && state.phase != crate::session::steps::Phase::Planned {
         detail("class", vec![look.span(class, ink)]);
     }
-    if let Some(lock) = facts::poll_lock(look.session(), step).filter(|_| !state.phase.is_over()) {
-        detail("poll", vec![look.span(lock, Ink::Fail)]);
+    if let Some(lock) = look.session().poll_lock(step).filter(|_| !state.phase.is_over()) {
+        detail("poll", vec![look.span(lock.short(look.session()), Ink::Fail)]);
     }
     for deviation in &step.deviations {
         detail("differs", vec![look.span(escaped(&deviation.to_string()), Ink::Changed)]);
@@ -202,7 +202,7 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
         .iter()
         .filter(|other| other.rollback.as_ref().is_some_and(|rollback| rollback.contain.contains(&step.id)))
     {
-        let words = format!("what a rollback of {} leaves", facts::numbered(look.session(), &undone.id));
+        let words = format!("what a rollback of {} leaves", look.session().numbered(&undone.id));
         detail("contains", vec![look.span(words, Ink::Text)]);
     }
     if let Some(undo) = &step.undo {
@@ -233,7 +233,7 @@ pub fn gate_summary(look: &Look<'_>, step: &Step) -> Vec<Span<'static>> {
 }
 
 fn gate_table(look: &Look<'_>, buf: &mut Buffer, area: Rect, step: &Step) {
-    let number = facts::numbered(look.session(), &step.id);
+    let number = look.session().numbered(&step.id);
     let head = vec![look.span(format!("gates for {number}"), Ink::Dim)];
     row(buf, area, 0, head, vec![look.span("    value   age", Ink::Dim)]);
     for (gate, y) in step.gates.iter().zip(1..) {

@@ -1,0 +1,12 @@
+//! What every front end says about a session, said once: whether something may be done and every reason why not
+//! ([`Sight::may`]), what a person can do and by which key and verb ([`acts`]), what a key asks for ([`Sight::wish`]).
+//!
+//! Pure functions of session, time, person and link that give data in words: no colours, no widths, no input or output.
+//! A front end lays it out and writes no rule and no sentence of its own about a session.
+
+pub mod acts;
+mod may;
+mod wish;
+
+pub use may::{Reach, Sight, Why, awaited};
+pub use wish::{Picked, going_on, heirs};
