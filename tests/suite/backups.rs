@@ -5,8 +5,6 @@ use crate::support::real::{Database, installed, part};
 use crate::support::wait::{PATIENCE, poll};
 use crate::support::watch::{Watch, in_hub, read, says};
 use crosscheck::event::Status;
-use crosscheck::plan::Plan;
-use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -304,34 +302,19 @@ fn a_tool_that_is_not_there_makes_nothing_ok() {
     }
 }
 
-// ── recipes for `command`, as the README has them ────────────────────────────────────────────────────────────────
+// ── recipes for `command`, as the manual has them ────────────────────────────────────────────────────────────────
 
-/// A recipe of the README by its watch's id, with other words for what differs from machine to machine.
+/// A recipe of the manual by its watch's id, with other words for what differs from machine to machine.
 fn recipe(id: &str, words: &[(&str, &str)]) -> String {
-    let readme = include_str!("../../README.md");
-    let start = readme.find(&format!("id = \"{id}\"\n")).unwrap_or_else(|| panic!("the README has a recipe {id}"));
-    let lines = readme[start..].lines().skip(1).take_while(|line| !line.is_empty() && !line.starts_with("```"));
+    let page = include_str!("../../docs/src/reference/watches.md");
+    let start = page.find(&format!("id = \"{id}\"\n")).unwrap_or_else(|| panic!("the manual has a recipe {id}"));
+    let lines = page[start..].lines().skip(1).take_while(|line| !line.is_empty() && !line.starts_with("```"));
     let mut text: String = lines.map(|line| format!("{line}\n")).collect();
     for (word, other) in words {
         assert!(text.contains(word), "{word} is in the recipe:\n{text}");
         text = text.replace(word, other);
     }
     text
-}
-
-#[test]
-fn the_watches_of_the_readme_are_what_a_plan_may_hold() {
-    let readme = include_str!("../../README.md");
-    let (_, section) = readme.split_once("### Backups and other evidence").expect("there is that section");
-    let section = section.split("\n## ").next().unwrap_or(section);
-    let blocks: String = section.split("```").filter_map(|block| block.strip_prefix("toml\n")).collect();
-    let head = "crosscheck = 1\nname = \"n\"\nenvironment = \"e\"\nexpected = \"45m\"\n[crew]\n\
-                lead = [\"lead@example.org\"]\nshadow = []\n";
-    let plan = Plan::parse("README.md", &format!("{head}{blocks}")).unwrap_or_else(|error| panic!("{error}"));
-    let kinds: BTreeSet<&str> = plan.watches.iter().map(|watch| watch.kind.name()).collect();
-    for kind in ["restic", "pg-dump", "file", "results", "session", "credential", "command"] {
-        assert!(kinds.contains(kind), "the README shows no {kind}: {kinds:?}");
-    }
 }
 
 #[test]

@@ -230,50 +230,6 @@ fn every_theme_can_be_loaded() {
     }
 }
 
-/// Whoever copies a command out of the README gets what it promises: its subcommands and options exist.
-#[test]
-fn the_readme_s_commands_exist() {
-    let text = std::fs::read_to_string(root().join("README.md")).expect("there is a README");
-    let home = tempfile::tempdir().expect("a folder");
-    let mut helps: BTreeMap<String, String> = BTreeMap::new();
-    let mut missing = vec![];
-    for command in commands(&text) {
-        let mut words = command.split_whitespace().skip(1);
-        let Some(name) = words.next() else { continue };
-        let help = helps.entry(name.to_owned()).or_insert_with(|| {
-            let (status, out, err) = run(home.path(), &[name, "--help"]);
-            assert_eq!(status, Some(0), "the README says `{command}`: {err}");
-            out
-        });
-        let options = words.map(|word| word.split(['=', ',', '.', ';']).next().unwrap_or(word));
-        let unknown = options.filter(|word| word.starts_with("--") && !mentions(help, word));
-        missing.extend(unknown.map(|option| format!("{command}: no {option}")));
-    }
-    assert!(helps.len() >= 4, "the README shows more commands than {:?}", helps.keys());
-    assert!(missing.is_empty(), "{}", missing.join("\n"));
-    for script in ["tests/run", ".ci/run"] {
-        assert_eq!(text.contains(script), root().join(script).is_file(), "{script} and the README");
-    }
-}
-
-/// Command lines of the program in code blocks and in inline code.
-fn commands(text: &str) -> Vec<String> {
-    let mut found = vec![];
-    let mut in_block = false;
-    for line in text.lines() {
-        if line.starts_with("```") {
-            in_block = !in_block;
-        } else if in_block {
-            found.push(line.split('#').next().unwrap_or(line).trim().to_owned());
-        } else {
-            // Every second piece stands between two backticks.
-            found.extend(line.split('`').skip(1).step_by(2).map(|span| span.trim().to_owned()));
-        }
-    }
-    found.retain(|command| command.starts_with("crosscheck "));
-    found
-}
-
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut found: Vec<_> = entries.map(|entry| entry.expect("it can be listed").path()).collect();

@@ -34,7 +34,7 @@ enum Then {
     Stops(&'static str),
     /// What was hashed runs.
     Runs,
-    /// The command opens it by name by itself, so this moment is past the last look: the residual race of the README.
+    /// The command opens it by name by itself, so this moment is past the last look: the residual race that `docs/src/why/trust.md` names.
     Residual,
 }
 use Then::{Residual, Runs, Stops};

@@ -13,6 +13,7 @@ pub mod kafka;
 #[cfg(feature = "kafka")]
 pub mod log;
 pub mod messages;
+pub mod pages;
 pub mod parts;
 pub mod program;
 pub mod raw;

@@ -323,7 +323,8 @@ pub struct Plain {
 }
 
 impl Plain {
-    fn start(who: &str, mut command: Command) -> Self {
+    /// Starts a participant by a command of one's own, which has to be in plain mode.
+    pub fn start(who: &str, mut command: Command) -> Self {
         command.stdin(Stdio::piped());
         let mut process = Process::start(who, command);
         let input = process.child.stdin.take();
