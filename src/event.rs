@@ -8,6 +8,8 @@ mod compared;
 mod covers;
 mod deviation;
 mod earlier;
+mod ended;
+mod settled;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
@@ -17,6 +19,8 @@ pub use covers::{
 };
 pub use deviation::Deviation;
 pub use earlier::Earlier;
+pub use ended::{Process, RunEnd, Settled, WaitEnd};
+pub use settled::SettledSeen;
 
 use crate::clock::At;
 use crate::hash::Hash;
@@ -348,11 +352,22 @@ pub enum Event {
     RollbackIntended { step: StepId, attempt: u32, automatic: bool, why: String },
     /// The process of a rollback is gone, or never was.
     RollbackEnded { step: StepId, attempt: u32, end: RunEnd },
-    /// Somebody other than the lead took note of how a step ended, and says how it counts.
+    /// One half of saying that a step which ended badly is done all the same.
+    SettleAgreed {
+        step: StepId,
+        attempt: u32,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// Somebody other than the lead took note of how a step ended: it is not done. Or the lead and one more person say that
+    /// it is; `agreed` said so first. (A transcript of an early version may hold a `done` of one person.)
     Acknowledged {
         step: StepId,
         attempt: u32,
         outcome: Settled,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agreed: Option<Principal>,
         why: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signed: Option<Signed>,
@@ -459,6 +474,7 @@ kinds!(
     VerifyEnded,
     RollbackIntended,
     RollbackEnded,
+    SettleAgreed,
     Acknowledged,
     AndonPulled,
     AndonReleased,
@@ -619,74 +635,4 @@ impl std::fmt::Display for Cause {
             Cause::Restarted => write!(f, "the hub restarted"),
         }
     }
-}
-
-/// A process, told apart from a later one with the same number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Process {
-    /// Its number.
-    pub pid: u32,
-    /// When it started, in clock ticks since boot (`/proc/PID/stat` field 22; elsewhere seconds since 1970).
-    pub start_time: u64,
-    /// The boot it belongs to.
-    pub boot_id: String,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum RunEnd {
-    /// It left by itself.
-    Exited { code: i32 },
-    /// A signal ended it; `asked`: after somebody had it interrupted.
-    Signalled { signal: i32, asked: bool },
-    /// It took longer than the plan allows, and was ended.
-    TimedOut { after_ms: u64 },
-    /// It never started.
-    NotStarted { why: String },
-}
-impl RunEnd {
-    /// Whether the step is done.
-    pub fn is_success(&self) -> bool {
-        matches!(self, RunEnd::Exited { code: 0 })
-    }
-}
-impl std::fmt::Display for RunEnd {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            RunEnd::Exited { code } => write!(f, "exit {code}"),
-            RunEnd::Signalled { signal, asked } => {
-                let name = nix::sys::signal::Signal::try_from(*signal).map_or("a signal", |s| s.as_str());
-                write!(f, "ended by {name} ({signal}){}", if *asked { ", as asked" } else { "" })
-            }
-            RunEnd::TimedOut { after_ms } => {
-                write!(f, "timed out after {}", crate::clock::human(std::time::Duration::from_millis(*after_ms)))
-            }
-            RunEnd::NotStarted { why } => write!(f, "not started: {why}"),
-        }
-    }
-}
-
-/// How a wait for a watch ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WaitEnd {
-    /// The watch read ok.
-    Met,
-    /// It did not within the time that the plan gives.
-    TimedOut,
-    /// Somebody gave it up.
-    GivenUp,
-}
-
-/// How a step counts once somebody took note of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Settled {
-    /// Its effect is there.
-    Done,
-    /// Its effect is not there; it may be armed again.
-    Failed,
 }

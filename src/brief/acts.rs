@@ -173,7 +173,7 @@ rows! {
     ReadBack: [("r", &[Panel])], "readback NAME VALUE", "read back", Shadow, "type a field from your own copy of the runbook, where the step asks for it";
     Withdraw: [("u", &[Main])], "withdraw", "withdraw", Shadow, "take your check back";
     Disarm: [("d", &[Main])], "disarm", "disarm", Lead, "let go of what is armed; every check on it ends";
-    Settle: [("k", &[Main])], "settle ID done|failed WHY", "settle", ShadowOrSeat, "say how a step that ended badly counts";
+    Settle: [("k", &[Main])], "settle ID done|failed WHY", "settle", Crew, "say how a step that ended badly counts: a shadow or a seat that it is not done, the lead and one of them that it is done all the same";
     Ack: [], "ack TEXT", "", ShadowOrSeat, "take note of a step that failed or was rolled back: it is not done";
     Rollback: [("R", &[Main])], "rollback ID", "roll back", Lead, "undo the step that ended badly, as it was checked with it; the cockpit asks for the step's number";
     Probe: [("P", &[Main])], "probe ID", "probe", Crew, "run the probe of what has to be settled";

@@ -113,7 +113,9 @@ impl<'a> Sight<'a> {
             }
             Act::Settle => {
                 let step = owing("nothing has to be settled")?.0.id.clone();
-                Request::Settle { step, outcome: Settled::Failed, why }
+                // That it is not done the lead may not say; that it is done takes the lead.
+                let outcome = if self.leads() { Settled::Done } else { Settled::Failed };
+                Request::Settle { step, outcome, why }
             }
             Act::Ack => Request::Ack { step: owing("no step waits for an acknowledgement")?.0.id.clone(), why },
             Act::Andon => Request::Andon { why: String::new() },

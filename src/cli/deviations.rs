@@ -1,6 +1,6 @@
 //! In what a session differs from its plan, in plain mode.
 
-use crate::event::Deviation;
+use crate::event::{Deviation, SettledSeen};
 use crate::name::{escaped, shown};
 use crate::session::Session;
 use std::io::Write;
@@ -13,6 +13,11 @@ pub fn lines(deviations: &[Deviation], out: &mut impl Write) -> std::io::Result<
         writeln!(out, "DEVIATION: {}: {} ({by})", escaped(&deviation.to_string()), escaped(why))?;
     }
     Ok(())
+}
+
+/// What people said of other steps that ended badly.
+pub fn settled(settled: &[SettledSeen], out: &mut impl Write) -> std::io::Result<()> {
+    settled.iter().try_for_each(|seen| writeln!(out, "SETTLED: {}", shown(&seen.to_string())))
 }
 
 /// The parameters and their values.

@@ -380,6 +380,7 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         shown(&covers.class)
     )?;
     deviations::lines(&covers.deviations, out)?;
+    deviations::settled(&covers.settled, out)?;
     if let Some(seen) = &covers.rehearsal {
         rehearsal::lines(seen, out)?;
     }

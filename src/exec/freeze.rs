@@ -159,6 +159,7 @@ pub fn freeze(
         each,
         plan: plan.digest,
         gates,
+        settled: vec![],
         words: words(step),
         point_of_no_return: step.point_of_no_return,
         readback: FieldSeen::all(step.fields(params).map_err(FreezeError::ReadBack)?),

@@ -340,10 +340,10 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
     }
     if let Some((outcome, said)) = &attempt.settled {
         let word = match outcome {
-            Settled::Done => "done",
+            Settled::Done => "**DONE, though it ended badly**",
             Settled::Failed => "not done",
         };
-        let by = inline(said.by.as_str());
+        let by = attempt.agreed.iter().chain([&said.by]).map(who).collect::<Vec<_>>().join(" and ");
         writeln!(out, "- {} settled as {word} by {by}: {}", said.at.clock(), inline(&said.text))?;
     }
     Ok(())

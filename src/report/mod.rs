@@ -529,7 +529,8 @@ impl Report {
             }
             event => attempt.ran_mut().take(at, by, event),
         }
-        if let Event::Acknowledged { outcome, why, .. } = event {
+        if let Event::Acknowledged { outcome, agreed, why, .. } = event {
+            attempt.agreed = agreed.clone();
             attempt.settled = Some((*outcome, Said { at, by: line.by.clone(), text: why.clone() }));
         }
     }

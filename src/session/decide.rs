@@ -52,6 +52,15 @@ const SETTLE: &[Guard] = &[
     settling::process_is_gone,
 ];
 
+const SETTLE_DONE: &[Guard] = &[
+    guard::step_is_known,
+    settling::may_say_done,
+    waive::second_has_a_key_of_their_own,
+    settling::a_word_is_owed,
+    settling::was_not_undone,
+    settling::process_is_gone,
+];
+
 /// The guards of a request, beside those that hold for every one.
 fn guards(request: &Request) -> [&'static [Guard]; 3] {
     let (first, then): (&[Guard], &[Guard]) = match request {
@@ -201,7 +210,8 @@ fn guards(request: &Request) -> [&'static [Guard]; 3] {
             &[],
         ),
         Request::Ack { .. } => (&[guard::step_is_known, settling::outcome_is_plain], SETTLE),
-        Request::Settle { .. } => (SETTLE, &[]),
+        Request::Settle { outcome: Settled::Done, .. } => (SETTLE_DONE, &[]),
+        Request::Settle { outcome: Settled::Failed, .. } => (SETTLE, &[]),
         Request::Release => (&[line::is_pulled, line::is_theirs_to_release], &[]),
         Request::Poll => (&[guard::by_the_lead, before::poll_is_planned, before::poll_is_not_over], &[]),
         Request::Go { .. } => {
@@ -254,8 +264,10 @@ fn becomes(ask: &Ask) -> Result<Vec<Event>, Refusal> {
         Request::Type { .. } => typing::written(ask),
         Request::Interrupt { force, .. } => running::interrupt(ask, *force),
         Request::Rollback { .. } => rollback::roll_back(ask),
-        Request::Ack { why, .. } => settling::settle(ask, Settled::Failed, why),
-        Request::Settle { outcome, why, .. } => settling::settle(ask, *outcome, why),
+        Request::Settle { outcome: Settled::Done, why, .. } => settling::done(ask, why),
+        Request::Ack { why, .. } | Request::Settle { outcome: Settled::Failed, why, .. } => {
+            settling::not_done(ask, why)
+        }
         Request::Andon { why } => line::pull(ask, why),
         Request::Release => line::release(ask),
         Request::Poll => before::call(ask),

@@ -1,6 +1,7 @@
 //! The fold itself: what each event makes of a session.
 
 use super::glass::Glass;
+use super::settling::HalfDone;
 use super::skip::HalfSkip;
 use super::steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepState};
 use super::verify::Verifying;
@@ -103,6 +104,7 @@ impl Session {
                 for state in self.steps.values_mut() {
                     state.waivers.clear();
                     state.skip = None;
+                    state.half_done = None;
                 }
             }
             Event::Noted { text } => push(&mut self.notes, Said { at, by: by.clone(), text: text.clone() }, KEPT),
@@ -186,7 +188,7 @@ impl Session {
         };
         let Some(state) = step_of(event).and_then(|id| self.steps.get_mut(id)) else { return };
         let go = |state: &mut StepState, by: Move| {
-            let Some(next) = state.phase.next(by) else { return };
+            let Some(next) = state.phase.next_or_once(by) else { return };
             let under_way = |phase: Phase| phase.is_live() || phase.is_settling();
             let over = under_way(state.phase) && !under_way(next);
             if let Some(run) = state.run_of_mut(state.phase.part()).filter(|_| over) {
@@ -199,6 +201,7 @@ impl Session {
                 state.attempt = *attempt;
                 state.voided = None;
                 state.skip = None;
+                state.half_done = None;
                 // One that lapsed before it was armed must not come back to life now.
                 let seen = |watch: &WatchId| {
                     covers.covers().gates.iter().any(|gate| gate.watch == *watch && gate.waived.is_some())
@@ -350,6 +353,7 @@ impl Session {
                 let output_bytes = state.rollback.as_ref().map_or(0, |run| run.output_bytes);
                 state.rollback = Some(RunState { output_bytes, ..RunState::intended(at, verify(Part::Rollback)) });
                 state.was_rolled_back = true;
+                state.half_done = None; // it was said of what is undone now
                 state.done = state.lines_before();
                 state.by_hand |= !by.is_hub();
                 go(state, Move::RollBack);
@@ -454,8 +458,13 @@ impl Session {
                     },
                 );
             }
-            Event::Acknowledged { outcome, why, .. } => {
-                state.settled = Some(Note { by: by.clone(), at, outcome: *outcome, text: why.clone() });
+            Event::SettleAgreed { why, .. } => {
+                state.half_done = Some(HalfDone { at, by: by.clone(), why: why.clone() });
+            }
+            Event::Acknowledged { outcome, agreed, why, .. } => {
+                let (by, agreed) = (by.clone(), agreed.clone());
+                state.settled = Some(Note { by, agreed, at, outcome: *outcome, text: why.clone() });
+                state.half_done = None;
                 go(
                     state,
                     match outcome {

@@ -29,7 +29,7 @@ mod rehearsal;
 pub mod request;
 mod rollback;
 mod running;
-mod settling;
+pub mod settling;
 pub mod signing;
 pub mod skip;
 pub mod steps;
@@ -396,6 +396,7 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::VerifyEnded { step, .. }
         | Event::RollbackIntended { step, .. }
         | Event::RollbackEnded { step, .. }
+        | Event::SettleAgreed { step, .. }
         | Event::Acknowledged { step, .. } => Some(step),
         _ => None,
     }

@@ -150,6 +150,8 @@ pub enum Refusal {
     NoRollback { step: StepId },
     #[error("step {step} was rolled back, and after that step {contain} has to be done before the end")]
     Contain { step: StepId, contain: StepId },
+    #[error("step {step} was undone, and what was undone is not done")]
+    Undone { step: StepId },
     #[error("{who} leads, and somebody else has to take note")]
     LeadMayNot { who: Principal },
     #[error("say whether what step {step} does is there: settle {step} done WHY, or settle {step} failed WHY")]
@@ -224,7 +226,10 @@ impl Refusal {
             // Nobody pulled it, so nobody can release it.
             Refusal::LineHeld { .. } => Some("it goes on by itself once that is over"),
             Refusal::EchoOn { .. } => Some("wait until it asks for a password, and type it then"),
-            Refusal::Owed { .. } => Some("a shadow or a seat says `ack WHY`, or `settle ID done|failed WHY`"),
+            Refusal::Owed { .. } => Some(
+                "a shadow or a seat says `ack WHY` or `settle ID failed WHY`; that it is done takes the lead as well",
+            ),
+            Refusal::Undone { .. } => Some("a shadow or a seat says `ack WHY`; then it can be armed again, or left so"),
             _ => None,
         }
     }
@@ -314,6 +319,7 @@ impl Refusal {
             Refusal::StillRunning { .. } => "its process is still alive".to_owned(),
             Refusal::NoRollback { step } => format!("the plan says nothing of how {} is undone", number(step)),
             Refusal::Contain { contain, .. } => format!("{} has to be done first", number(contain)),
+            Refusal::Undone { step } => format!("{} was undone", number(step)),
             Refusal::LeadMayNot { .. } => "somebody other than its lead has to".to_owned(),
             Refusal::CheckedRunning { to, .. } => format!("{} checked what runs", to.short()),
             _ => self.to_string(),

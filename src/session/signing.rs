@@ -94,6 +94,9 @@ impl<'a> Act<'a> {
             }
             Event::BreakGlass { step, why, signed, .. } => (Act::Glass(step, why), signed.as_ref()),
             Event::AndonReleased { signed, .. } => (Act::Release, signed.as_ref()),
+            Event::SettleAgreed { step, why, signed, .. } => {
+                (Act::Acknowledge(step, Settled::Done, why), signed.as_ref())
+            }
             Event::Acknowledged { step, outcome, why, signed, .. } => {
                 (Act::Acknowledge(step, *outcome, why), signed.as_ref())
             }
@@ -304,7 +307,8 @@ fn check(
             let armed_by = session.steps.get(id).and_then(|state| state.armed.as_ref()).map(|armed| &armed.by);
             session.is_shadow(who) && armed_by != Some(who)
         }
-        Act::Acknowledge(..) => session.may_acknowledge(who),
+        Act::Acknowledge(_, Settled::Done, _) => *who == session.lead || session.may_acknowledge(who),
+        Act::Acknowledge(_, Settled::Failed, _) => session.may_acknowledge(who),
         Act::Waive(..) => session.is_shadow(who),
         Act::Skip(..) => *who == session.lead || session.is_shadow(who),
         Act::Glass(..) => session.may_break_glass(who),

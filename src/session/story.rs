@@ -223,12 +223,16 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
                 _ => format!("the ROLLBACK of {step} did not bring back what was before: {}{words}", verdict.word()),
             }
         }
-        Event::Acknowledged { outcome, why, .. } => {
+        Event::SettleAgreed { why, .. } => {
+            format!("{by} says that {step} is done though it ended badly{}", quoted(why))
+        }
+        Event::Acknowledged { outcome, agreed, why, .. } => {
+            let agreed = agreed.as_ref().map_or_else(String::new, |agreed| format!("{agreed} and "));
             let word = match outcome {
-                Settled::Done => "done",
+                Settled::Done => "DONE, though it ended badly",
                 Settled::Failed => "not done",
             };
-            format!("{by} settled {step} as {word}{}", quoted(why))
+            format!("{agreed}{by} settled {step} as {word}{}", quoted(why))
         }
         Event::AndonPulled { why } => format!("ANDON: {by} stopped the line{}", quoted(why)),
         Event::AndonReleased { freed: true, .. } => format!("{by} released the line; it goes on"),

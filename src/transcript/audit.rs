@@ -15,12 +15,12 @@ use super::read::{ReadError, Reader, Source};
 use super::record::{Head, Line, LinkError};
 use super::verify::OutputVerdict;
 use crate::clock::At;
-use crate::event::Event;
+use crate::event::{Event, Settled};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::glass::Glass;
 use crate::session::signing::{self, Act, Verdict as Word};
-use crate::session::{Session, batches, glass, skip, step_of, waive};
+use crate::session::{Session, batches, glass, settling, skip, step_of, waive};
 use crate::trust::sshsig;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,6 +248,9 @@ impl Auditor {
                         Event::BatchIntended { step, batch, .. } => batches::follows(session, step, *batch),
                         Event::StepSkipped { step, agreed, .. } => {
                             skip::holds(session, &line.by, step, agreed, line.at)
+                        }
+                        Event::Acknowledged { step, outcome: Settled::Done, agreed: Some(agreed), .. } => {
+                            settling::holds(session, &line.by, step, agreed, line.at)
                         }
                         Event::BreakGlass { step, .. } => glass::holds(session, &line.by, step),
                         _ => Ok(()),

@@ -3,7 +3,7 @@
 use super::canvas::Look;
 use super::text::{pad, wrap};
 use super::theme::Ink;
-use crate::event::Deviation;
+use crate::event::{Deviation, SettledSeen};
 use crate::name::{escaped, shown};
 use crate::plan::Step;
 use crate::session::Session;
@@ -24,6 +24,16 @@ pub fn lines(look: &Look<'_>, deviations: &[Deviation], width: usize) -> Vec<Lin
         all.extend(wrap(&[look.span(pad("", 12), Ink::Dim), look.span(why, Ink::Text)], width, 12));
     }
     all
+}
+
+/// What people said of other steps that ended badly.
+pub fn settled(look: &Look<'_>, settled: &[SettledSeen], width: usize) -> Vec<Line<'static>> {
+    let told = |seen: &SettledSeen| {
+        let words = look.session().shortened(&seen.to_string());
+        let what = [look.span(pad("SETTLED", 12), Ink::Warn), look.span(shown(&words), Ink::Warn)];
+        wrap(&what, width, 12)
+    };
+    settled.iter().flat_map(told).collect()
 }
 
 /// Where the value of a parameter comes from, if it is not the plan's default.

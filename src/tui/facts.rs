@@ -45,7 +45,7 @@ pub fn phase(phase: Phase) -> (&'static str, &'static str, Ink) {
         Phase::VerifyingRollback => ("◁", "VERIFYING ROLLBACK", Ink::Running),
         Phase::RolledBack => ("↩", "ROLLED BACK", Ink::Hold),
         Phase::RollbackFailed => ("✗", "ROLLBACK FAILED", Ink::Fail),
-        Phase::SettledDone => ("✓", "settled done", Ink::Done),
+        Phase::SettledDone => ("≈", "SETTLED DONE", Ink::Warn),
         Phase::SettledFailed => ("✗", "settled not done", Ink::Skipped),
         Phase::Skipped => ("–", "SKIPPED", Ink::Skipped),
     }

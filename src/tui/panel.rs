@@ -221,6 +221,7 @@ fn named(look: &Look<'_>, name: &str, text: Vec<Span<'static>>, width: usize) ->
 fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width: usize) -> Vec<Line<'static>> {
     let mut all = rehearsal::lines(look, covers, width);
     all.extend(deviations::lines(look, &covers.deviations, width));
+    all.extend(deviations::settled(look, &covers.settled, width));
     all.extend(command::command_lines(look, step, width));
     if let (Some(probe), Some(planned)) = (&covers.probe, &step.probe) {
         let words = vec![look.span(super::text::command_line(&probe.argv), Ink::Text)];

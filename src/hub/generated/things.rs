@@ -99,6 +99,7 @@ impl World {
             rollback,
             preview,
             deviations: step.deviations.clone(),
+            settled: session.settled_beside(id),
             params: step
                 .params()
                 .into_iter()
