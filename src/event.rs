@@ -124,8 +124,15 @@ pub enum Event {
     },
     /// One half of a hand-over: this person said that `to` shall lead.
     HandoverAgreed { to: Principal },
-    /// Both said so.
-    LeadHandedOver { from: Principal, to: Principal },
+    /// Both said so. Or the lead was gone, and two of the crew took the lead over: `agreed` said so first.
+    LeadHandedOver {
+        from: Principal,
+        to: Principal,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agreed: Option<Principal>,
+    },
+    /// The lead has not been connected since then, for as long as the plan lets them: two others may take the lead.
+    LeadGone { lead: Principal, since: At },
     /// Somebody said something.
     Noted { text: String },
     /// Somebody put a mark on the timeline.
@@ -430,6 +437,7 @@ kinds!(
     PollAnswered,
     HandoverAgreed,
     LeadHandedOver,
+    LeadGone,
     Noted,
     Marked,
     Refused,

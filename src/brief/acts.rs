@@ -189,7 +189,7 @@ rows! {
     Type: [("T", &[Main])], "type TEXT", "type", Lead, "type lines to the running command; Esc leaves";
     Say: [("c", &[Main, Panel, Before])], "say TEXT", "chat", Crew, "say something to everyone";
     Mark: [("m", &[Main])], "mark TEXT", "mark", LeadOrShadow, "put a mark on the timeline";
-    Handover: [("H", &[Main])], "handover WHO", "hand over", LeadOrShadow, "hand the lead to somebody, or agree to take it";
+    Handover: [("H", &[Main])], "handover WHO", "hand over", Crew, "hand the lead to somebody, or agree to take it; where the lead is gone, one who may lead and one more take it over";
     Before: [("b", &[Main, Replay, Before])], "", "before", Anyone, "seats, checklist, who is fit until when, and the go/no-go poll";
     Go: [("g", &[Before])], "go", "go", Crew, "go, for everything that stands there";
     NoGo: [("n", &[Before])], "no-go WHY", "no-go", Crew, "no-go, and why";

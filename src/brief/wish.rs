@@ -181,9 +181,22 @@ pub fn going_on(session: &Session) -> Option<(&Step, &StepState)> {
         .or_else(|| session.owing_step().filter(|(_, state)| state.phase == Phase::Unknown && state.still_running()))
 }
 
-/// Whom this person can name as the next lead: the lead everyone else of the crew, everyone else themselves.
+/// Whom this person can name as the next lead: the lead everyone else of the crew, everyone else themselves;
+/// where the lead is gone, whoever may take it.
 pub fn heirs(sight: &Sight) -> Vec<Principal> {
-    let crew = &sight.session.plan.crew;
+    let (session, crew) = (sight.session, &sight.session.plan.crew);
+    if !sight.leads() && session.is_gone(&session.lead, sight.at) && session.is_crew(sight.me) {
+        // What one of the two has said comes first.
+        let said = session.handover.as_ref().map(|half| &half.to);
+        let all = said.into_iter().chain([sight.me]).chain(&crew.lead).chain(&crew.shadow);
+        let mut names: Vec<Principal> = vec![];
+        for who in all.filter(|who| session.may_take_lead(who, sight.at)) {
+            if !names.contains(who) {
+                names.push(who.clone());
+            }
+        }
+        return names;
+    }
     if !sight.leads() {
         return vec![sight.me.clone()];
     }

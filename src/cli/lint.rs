@@ -24,6 +24,9 @@ pub fn run(args: &Lint) -> anyhow::Result<()> {
                 for warning in &warnings {
                     out::drawn(std::io::stdout(), &warning.render(&path.display().to_string(), &plan, color));
                 }
+                if let Some(words) = plan.crew.alone_in_the_lead() {
+                    println!("{}: {words}", path.display());
+                }
                 let critical = plan.steps.iter().filter(|step| step.checks > 0).count();
                 println!(
                     "{}: {} on {}: {} steps ({critical} cross-checked), {} watches, {} warnings{}",

@@ -291,6 +291,9 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
             before::person(session, principal)
         )?;
     }
+    for taken in &session.taken {
+        writeln!(out, "{}", shown(&taken.to_string()))?;
+    }
     for glass in &session.glass {
         writeln!(out, "{}", shown(&glass.to_string()))?;
     }

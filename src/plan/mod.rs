@@ -114,6 +114,8 @@ pub struct Plan {
     pub break_glass: Vec<Principal>,
     /// How long a shadow may be gone before it counts as lost.
     pub shadow_grace: Duration,
+    /// How long the lead may be gone before two others may take the lead.
+    pub lead_grace: Duration,
 }
 
 /// Who may take part, and as what.

@@ -149,7 +149,12 @@ fn exceptions(out: &mut String, report: &Report) -> std::fmt::Result {
             }
         }
     }
-    if all.is_empty() { Ok(()) } else { writeln!(out) }
+    for taken in &report.taken {
+        let words = taken.to_string();
+        let words = words.strip_prefix("LEAD TAKEN OVER ").unwrap_or(&words);
+        writeln!(out, "> **LEAD TAKEN OVER** {}\n>", inline(words))?;
+    }
+    if all.is_empty() && report.taken.is_empty() { Ok(()) } else { writeln!(out) }
 }
 
 fn crew(out: &mut String, report: &Report) -> std::fmt::Result {

@@ -228,6 +228,8 @@ fn guards(request: &Request) -> [&'static [Guard]; 3] {
                 people::heir_is_of_the_crew,
                 people::heir_does_not_lead,
                 people::is_theirs_to_agree,
+                people::heir_may_take_it,
+                people::those_who_take_it_are_two,
                 people::heir_checked_nothing_that_runs,
             ],
             &[],

@@ -1,6 +1,7 @@
 //! The fold itself: what each event makes of a session.
 
 use super::glass::Glass;
+use super::people::Taken;
 use super::settling::HalfDone;
 use super::skip::HalfSkip;
 use super::steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepState};
@@ -79,6 +80,9 @@ impl Session {
                 person.vouched = *vouched;
                 person.connections.insert(*connection);
                 person.gone = None;
+                if *principal == self.lead {
+                    self.lead_gone = None;
+                }
             }
             Event::Left { principal, connection, .. } => {
                 if let Some(person) = self.people.get_mut(principal) {
@@ -95,10 +99,16 @@ impl Session {
                 }
             }
             Event::HandoverAgreed { to } => {
-                self.handover = Some(Handover { to: to.clone(), agreed: by.clone() });
+                self.handover = Some(Handover { to: to.clone(), agreed: by.clone(), at });
             }
-            Event::LeadHandedOver { to, .. } => {
+            Event::LeadGone { since, .. } => self.lead_gone = Some(*since),
+            Event::LeadHandedOver { from, to, agreed } => {
+                if let Some(agreed) = agreed {
+                    let (from, to, by) = (from.clone(), to.clone(), [agreed.clone(), by.clone()]);
+                    self.taken.push(Taken { at, from, to, by });
+                }
                 self.lead = to.clone();
+                self.lead_gone = None;
                 self.handover = None;
                 // They were given to, and with, the lead before.
                 for state in self.steps.values_mut() {

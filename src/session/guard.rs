@@ -130,7 +130,10 @@ fn open_to_observers(request: &Request) -> bool {
 
 /// Observers only watch and pull the andon.
 pub(super) fn observers_only_watch(ask: &Ask, no: &mut Reasons) {
-    if ask.role() == Role::Observer && !open_to_observers(ask.request) {
+    // Who may lead and does not is none of them where nobody else is left to take note.
+    let takes_note = matches!(ask.request, Request::Ack { .. } | Request::Settle { .. } | Request::Probe { .. });
+    let stands_in = takes_note && ask.session.may_acknowledge(ask.who(), ask.at);
+    if ask.role() == Role::Observer && !open_to_observers(ask.request) && !stands_in {
         no.because(Refusal::Observer { who: ask.who().clone() });
     }
 }

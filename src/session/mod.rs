@@ -19,7 +19,7 @@ mod line;
 mod look;
 mod notify;
 mod observe;
-mod people;
+pub mod people;
 mod preview;
 pub mod probe;
 pub mod readback;
@@ -118,6 +118,12 @@ pub struct Session {
     /// What was said before the first critical step.
     #[serde(default)]
     pub before: Before,
+    /// Since when the lead is gone, once everyone was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lead_gone: Option<At>,
+    /// Every time the lead was taken over from somebody who was gone: told for ever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<people::Taken>,
     /// A hand-over that only one half of the two has agreed to.
     pub handover: Option<Handover>,
     /// Everyone who ever joined.
@@ -237,8 +243,11 @@ pub struct WatchState {
 pub struct Handover {
     /// Who shall lead.
     pub to: Principal,
-    /// Who said so: the lead, or the one who shall.
+    /// Who said so: the lead, or the one who shall; or, where the lead is gone, one more of the crew.
     pub agreed: Principal,
+    /// When.
+    #[serde(default)]
+    pub at: At,
 }
 
 /// Something said.
@@ -336,6 +345,8 @@ impl Session {
             folder: folder.clone(),
             earlier: earlier.as_deref().cloned(),
             before: Before::default(),
+            lead_gone: None,
+            taken: vec![],
             handover: None,
             people: BTreeMap::new(),
             watches: plan.watches.iter().map(|watch| (watch.id.clone(), WatchState::default())).collect(),

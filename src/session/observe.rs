@@ -5,7 +5,8 @@ use super::decide::refused;
 use super::guard::{void, void_open};
 use super::steps::{Phase, RunState};
 use super::{
-    Closing, Session, Unfrozen, batches, before, notify, preview, probe, recovery, rollback, twin, verify, waiting,
+    Closing, Session, Unfrozen, batches, before, notify, people, preview, probe, recovery, rollback, twin, verify,
+    waiting,
 };
 use crate::clock::At;
 use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
@@ -239,6 +240,7 @@ fn tick(session: &Session, at: At) -> Vec<Event> {
         (Some(_), None) => events.push(Event::LineFreed { why: "enough shadows are connected again".into() }),
         _ => {}
     }
+    events.extend(people::lead_gone(session, at));
     events.extend(recovery::turned(session, at));
     events.extend(notify::given_up(session));
     events

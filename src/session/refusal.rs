@@ -3,10 +3,11 @@
 use super::Session;
 use super::request::TEXT_CHARS_MAX;
 use super::steps::Phase;
-use crate::clock::At;
+use crate::clock::{At, human};
 use crate::hash::Hash;
 use crate::name::{ItemId, Principal, StepId, WatchId, shown};
 use crate::trust::allowed::Why;
+use std::time::Duration;
 
 /// An answer that is not yes. Nothing changed. Its text goes to terminals as it is, so what a watch or a file said is
 /// made harmless here.
@@ -162,6 +163,10 @@ pub enum Refusal {
     NotCrew { to: Principal },
     #[error("{to} leads already")]
     LeadsAlready { to: Principal },
+    #[error("{lead} leads, and has been gone for {} only; after {} two others may take the lead", human(*gone), human(*grace))]
+    LeadNotGone { lead: Principal, gone: Duration, grace: Duration },
+    #[error("{to} may take the lead only where nobody else may lead; the plan names {}", list(leads))]
+    OthersLead { to: Principal, leads: Vec<Principal> },
     #[error("only the lead ({lead}) and {to} can agree on that")]
     NotYours { lead: Principal, to: Principal },
     #[error("a reason is needed")]
@@ -222,6 +227,9 @@ impl Refusal {
             Refusal::PollOver => Some("whoever sees a reason to stop says `andon`"),
             Refusal::NotAsked { .. } => Some("it asks the lead, the shadows, and whoever took a seat: `seat NAME`"),
             Refusal::NotYourItem { .. } => Some("take the seat first: `seat NAME`"),
+            Refusal::LeadOnly { .. } => {
+                Some("where the lead is gone, one who may lead and one more take it over: both say `handover WHO`")
+            }
             Refusal::LineStopped { .. } => Some("say `release` once it is safe to go on"),
             // Nobody pulled it, so nobody can release it.
             Refusal::LineHeld { .. } => Some("it goes on by itself once that is over"),

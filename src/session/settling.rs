@@ -51,8 +51,8 @@ impl Session {
     }
 
     /// Whether those are the lead and one more person who may say with them that a step is done.
-    fn are_two(&self, one: &Principal, other: &Principal) -> bool {
-        let with = |who: &Principal| self.may_acknowledge(who);
+    fn are_two(&self, one: &Principal, other: &Principal, at: At) -> bool {
+        let with = |who: &Principal| self.may_acknowledge(who, at);
         (*one == self.lead && with(other)) || (*other == self.lead && with(one))
     }
 }
@@ -62,7 +62,7 @@ impl Session {
 pub fn holds(session: &Session, by: &Principal, step: &StepId, agreed: &Principal, at: At) -> Result<(), String> {
     let half = session.half_done(step, at).is_some_and(|half| half.by == *agreed);
     let undone = session.steps.get(step).is_none_or(|state| state.phase == Phase::RolledBack);
-    match half && !undone && session.are_two(by, agreed) {
+    match half && !undone && session.are_two(by, agreed, at) {
         true => Ok(()),
         false => Err(format!("step {step} is settled as done without the lead and one more person having said so")),
     }
@@ -94,7 +94,7 @@ pub(super) fn was_not_undone(ask: &Ask, no: &mut Reasons) {
 
 /// They are a shadow, or hold a seat.
 pub(super) fn may_take_note(ask: &Ask, no: &mut Reasons) {
-    if !ask.session.may_acknowledge(ask.who()) && *ask.who() != ask.session.lead {
+    if !ask.session.may_acknowledge(ask.who(), ask.at) && *ask.who() != ask.session.lead {
         no.because(Refusal::ShadowOrSeat { who: ask.who().clone() });
     }
 }
@@ -151,7 +151,7 @@ pub(super) fn done(ask: &Ask, why: &str) -> Result<Vec<Event>, Refusal> {
     let (step, attempt, why) = (step.id.clone(), state.attempt, why.to_owned());
     Ok(match session.half_done(&step, ask.at) {
         Some(half) if half.by == *who => vec![], // said already
-        Some(half) if session.are_two(&half.by, who) => {
+        Some(half) if session.are_two(&half.by, who, ask.at) => {
             let (agreed, outcome) = (Some(half.by.clone()), Settled::Done);
             vec![Event::Acknowledged { step, attempt, outcome, agreed, why, signed: ask.sign()? }]
         }

@@ -307,8 +307,8 @@ fn check(
             let armed_by = session.steps.get(id).and_then(|state| state.armed.as_ref()).map(|armed| &armed.by);
             session.is_shadow(who) && armed_by != Some(who)
         }
-        Act::Acknowledge(_, Settled::Done, _) => *who == session.lead || session.may_acknowledge(who),
-        Act::Acknowledge(_, Settled::Failed, _) => session.may_acknowledge(who),
+        Act::Acknowledge(_, Settled::Done, _) => *who == session.lead || session.may_acknowledge(who, now),
+        Act::Acknowledge(_, Settled::Failed, _) => session.may_acknowledge(who, now),
         Act::Waive(..) => session.is_shadow(who),
         Act::Skip(..) => *who == session.lead || session.is_shadow(who),
         Act::Glass(..) => session.may_break_glass(who),

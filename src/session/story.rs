@@ -60,7 +60,14 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         | Event::PollCalled { .. }
         | Event::PollAnswered { .. } => shown(&before::story(session, line.seq, line.at, by, &line.event)?),
         Event::HandoverAgreed { to } => format!("{by} agrees that {to} shall lead"),
-        Event::LeadHandedOver { from, to } => format!("{from} handed the lead to {to}"),
+        Event::LeadHandedOver { from, to, agreed: None } => format!("{from} handed the lead to {to}"),
+        Event::LeadHandedOver { from, to, agreed: Some(agreed) } => {
+            format!("LEAD TAKEN OVER: {to} leads, as {agreed} and {by} say; {from} is gone")
+        }
+        Event::LeadGone { lead, since } => {
+            let gone = human(line.at.since(*since));
+            format!("LEAD GONE: {lead} has not been here for {gone}; two others may take the lead: handover WHO")
+        }
         Event::Noted { text } => format!("{by} says: {}", shown(text)),
         Event::Marked { text } => format!("{by} marks: {}", shown(text)),
         Event::Refused { principal, request, reason } => {

@@ -20,7 +20,7 @@ use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::glass::Glass;
 use crate::session::signing::{self, Act, Verdict as Word};
-use crate::session::{Session, batches, glass, settling, skip, step_of, waive};
+use crate::session::{Session, batches, glass, people, settling, skip, step_of, waive};
 use crate::trust::sshsig;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -251,6 +251,9 @@ impl Auditor {
                         }
                         Event::Acknowledged { step, outcome: Settled::Done, agreed: Some(agreed), .. } => {
                             settling::holds(session, &line.by, step, agreed, line.at)
+                        }
+                        Event::LeadHandedOver { to, agreed: Some(agreed), .. } => {
+                            people::holds(session, &line.by, to, agreed, line.at)
                         }
                         Event::BreakGlass { step, .. } => glass::holds(session, &line.by, step),
                         _ => Ok(()),

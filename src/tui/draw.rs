@@ -335,7 +335,7 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
         ),
         Purpose::Settle { step, outcome: None } => (
             format!("{} counts as", number(step)),
-            "d done all the same, which the lead and one more say   f not done: it may be armed again".into(),
+            "d done (the lead and one more say it)   f not done: it may be armed again".into(),
         ),
         Purpose::Settle { step, outcome: Some(outcome) } => {
             let word = match outcome {

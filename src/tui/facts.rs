@@ -192,6 +192,9 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
         };
         return say(Ink::Strong, "SESSION CLOSED", text.into(), false);
     }
+    if let Some(gone) = super::exceptions::lead_gone(session, now) {
+        return say(Ink::Fail, "LEAD GONE", gone, true);
+    }
     if let Some((step, state)) = session.owing_step() {
         let (_, word, ink) = phase(state.phase);
         let undo =
@@ -254,6 +257,11 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
     if let Some((place, why)) = untold.first() {
         let more = if untold.len() > 1 { format!(" (and {} more)", untold.len() - 1) } else { String::new() };
         return say(Ink::Warn, "NOT TOLD", format!("{}: {}{more}", shown(place), shown(why)), false);
+    }
+    if let Some(taken) = session.taken.last() {
+        let text = taken.to_string();
+        let text = text.strip_prefix("LEAD TAKEN OVER ").unwrap_or(&text);
+        return say(Ink::Warn, "LEAD TAKEN OVER", session.shortened(text), false);
     }
     no_return(session)
 }

@@ -119,7 +119,7 @@ fn ask(who: &Principal, request: Request) -> Input {
 }
 
 /// What a crew and a hub that want to get on would do next.
-fn forward(world: &World, rng: &mut Rng) -> Input {
+pub fn forward(world: &World, rng: &mut Rng) -> Input {
     let (session, jobs) = (world.session(), &world.jobs);
     let away = |who: &Principal| !world.connections.values().any(|here| here == who);
     let crew: Vec<_> = session.plan.principals().into_iter().filter(|who| away(who)).cloned().collect();

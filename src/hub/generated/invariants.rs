@@ -302,6 +302,7 @@ pub fn invariant_06_runs_once(e: &Evidence, new: &New) -> Result<(), String> {
     for (index, line) in e.new_lines(new) {
         invariant_06_skipped_by_two(e, index, line)?;
         people::invariant_06_done_by_two(e, index, line)?;
+        people::lead_by_two(e, index, line)?;
         if let Event::RollbackIntended { step, attempt, automatic, .. } = &line.event {
             rolls_back_rightly(e, index, step, *attempt, *automatic)?;
         }

@@ -45,6 +45,99 @@ fn that_it_is_done_though_it_ended_badly_the_lead_and_one_more_say() {
     assert!(!desk.session.settled_beside(&StepId::new("clean").unwrap())[0].done);
 }
 
+/// The lead's connection is lost, and that long ago.
+fn gone(desk: &mut Desk, seconds: u64) {
+    desk.leave("ana", 1);
+    desk.wait(seconds);
+    desk.read(Status::Ok);
+}
+fn takes(to: &str) -> Request {
+    Request::Handover { to: who(to) }
+}
+
+#[test]
+fn a_lead_who_is_gone_is_replaced_by_two_and_never_by_one() {
+    let mut desk = failed();
+    assert!(matches!(desk.ask("cy", takes("bo")), Err(Refusal::NotYours { .. })), "the lead is here");
+    gone(&mut desk, 60);
+    assert!(matches!(desk.ask("cy", takes("bo")), Err(Refusal::LeadNotGone { .. })), "not for long enough");
+    assert_eq!(desk.wait(59), [""; 0]);
+    assert_eq!(desk.wait(1), ["LeadGone"]);
+    assert!(!desk.wait(30).contains(&"LeadGone"), "that is told once");
+    assert!(matches!(desk.ask("olga", takes("bo")), Err(Refusal::NotYours { .. })));
+    assert!(matches!(desk.ask("cy", takes("cy")), Ok(events) if events == ["HandoverAgreed"]));
+    assert!(matches!(desk.ask("dan", takes("cy")), Err(Refusal::OthersLead { .. })), "bo is here, and may lead");
+    // Two names with one key are one person, and the key of the one who is gone is theirs.
+    assert_eq!(desk.ask("cy", takes("bo")).unwrap(), ["HandoverAgreed"]);
+    assert!(desk.ask("cy", takes("bo")).unwrap().is_empty());
+    assert!(matches!(desk.ask_with_key("bo", "cy", takes("bo")), Err(Refusal::SameKey { .. })));
+    assert!(matches!(desk.ask_with_key("bo", "ana", takes("bo")), Err(Refusal::SameKey { .. })));
+    assert_eq!(desk.ask("bo", takes("bo")).unwrap(), ["LeadHandedOver"]);
+    assert_eq!((desk.session.lead.as_str(), desk.session.taken.len()), ("bo", 1));
+    assert!(desk.told().contains("LEAD TAKEN OVER: bo leads, as cy and bo say; ana is gone"), "{}", desk.told());
+    // They undo, settle with somebody else, and close; ana is a shadow when they are back, but never of her own step.
+    desk.join("ana", "ana", 9);
+    assert_eq!(desk.session.role(&who("ana")), Role::Shadow);
+    assert!(matches!(desk.settle("bo"), Err(Refusal::LeadMayNot { .. })));
+    assert!(matches!(desk.settle("ana"), Err(Refusal::LeadMayNot { .. })));
+    assert_eq!(desk.settle("cy").unwrap(), ["Acknowledged"]);
+    assert_eq!(desk.ask("bo", Request::Close { note: String::new() }).unwrap(), ["SessionClosed"]);
+}
+
+#[test]
+fn a_lead_who_comes_back_in_time_stays_one_and_what_was_armed_ends_with_another() {
+    let mut desk = Desk::new();
+    gone(&mut desk, 130);
+    assert_eq!(desk.ask("cy", takes("bo")).unwrap(), ["HandoverAgreed"]);
+    desk.join("ana", "ana", 9);
+    assert!(desk.session.lead_gone.is_none());
+    assert_eq!(desk.ask("bo", takes("bo")).unwrap(), ["HandoverAgreed"], "half of it was said while ana was gone");
+    assert_eq!(desk.session.lead.as_str(), "ana");
+    desk.arm("ana").unwrap();
+    desk.wait(1);
+    desk.leave("ana", 9);
+    for _ in 0..3 {
+        desk.wait(41);
+        desk.read(Status::Ok);
+    }
+    assert_eq!(desk.ask("dan", takes("bo")).unwrap(), ["HandoverAgreed"], "and the other half before that");
+    assert_eq!(desk.ask("bo", takes("bo")).unwrap(), ["LeadHandedOver", "StepVoided"]);
+    // Whom nobody else may lead in the place of is a shadow.
+    desk.leave("bo", 2);
+    desk.wait(121);
+    assert_eq!(desk.ask("cy", takes("cy")).unwrap(), ["HandoverAgreed"]);
+    assert_eq!(desk.ask("dan", takes("cy")).unwrap(), ["LeadHandedOver"]);
+}
+
+#[test]
+fn who_checked_what_runs_does_not_take_its_lead() {
+    let mut desk = Desk::new();
+    desk.start();
+    let checked: Vec<_> = desk.session.steps["drop"].armed.as_ref().unwrap().checks.keys().cloned().collect();
+    gone(&mut desk, 130);
+    let of_them = checked.iter().find(|who| who.as_str() == "bo" || who.as_str() == "cy").expect("one of them").clone();
+    let ask = desk.ask(of_them.as_str(), Request::Handover { to: of_them.clone() });
+    assert!(matches!(ask, Err(Refusal::CheckedRunning { .. })), "{ask:?}");
+}
+
+#[test]
+fn where_every_shadow_is_gone_another_lead_takes_note() {
+    let plan = PLAN.replace(r#"shadow = ["ana", "bo", "cy", "dan"]"#, r#"shadow = ["cy", "dan"]"#);
+    let mut desk = Desk::open(&plan, None);
+    for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
+        desk.join(name, name, connection);
+    }
+    desk.read(Status::Ok);
+    desk.start();
+    desk.end(1);
+    assert!(matches!(desk.settle("bo"), Err(Refusal::Observer { .. })));
+    desk.leave("cy", 3);
+    desk.leave("dan", 4);
+    desk.wait(121);
+    assert!(matches!(desk.settle("ana"), Err(Refusal::LeadMayNot { .. })));
+    assert_eq!(desk.settle("bo").unwrap(), ["Acknowledged"]);
+}
+
 #[test]
 fn what_was_undone_is_not_done() {
     let mut desk = failed();

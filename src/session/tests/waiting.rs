@@ -86,7 +86,7 @@ impl Desk {
     fn phase_of(&self, id: &str) -> Phase {
         self.session.steps[id].phase
     }
-    fn told(&self) -> &str {
+    pub(super) fn told(&self) -> &str {
         &self.session.recent.back().unwrap().text
     }
 }

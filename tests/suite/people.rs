@@ -1,0 +1,128 @@
+//! Who is gone, and who stands in for them: on the built program, with processes of their own.
+
+use crate::support::program::{Plain, Stage, program, run};
+use crate::support::wait::{PATIENCE, poll};
+
+const LEAD: &str = "lead@example.org";
+const DBA: &str = "dba@example.org";
+const SEARCH: &str = "search@example.org";
+
+/// One may lead; a page that the step breaks, and a rollback that nobody starts by themselves.
+const PLAN: &str = r#"
+crosscheck = 1
+name = "Update"
+environment = "test"
+lead_grace = "3s"
+[crew]
+lead = ["lead@example.org"]
+shadow = ["dba@example.org", "search@example.org"]
+[[watch]]
+id = "page"
+kind = "command"
+run = ["grep", "-q", "fine", "page"]
+every = "100ms"
+[[step]]
+id = "update"
+title = "Put the new data"
+class = "critical"
+run = "echo broken > page"
+verify = { watches = ["page"], for = "2s" }
+rollback = { run = "echo fine > page" }
+"#;
+
+fn stage() -> Stage {
+    let stage = Stage::new(PLAN);
+    std::fs::write(stage.path("page"), "fine\n").expect("it is written");
+    stage
+}
+
+/// The step is degraded.
+fn degraded(stage: &Stage, lead: &Plain, dba: &Plain) {
+    poll(PATIENCE, || (!stage.events("ReadingTaken").is_empty()).then_some(())).expect("the page is read");
+    lead.ok("arm update");
+    dba.expect("armed 01 update");
+    dba.ok("check");
+    lead.ok("run");
+    dba.expect("verified: worse than before");
+}
+
+#[test]
+fn a_lead_whose_machine_died_is_replaced_by_two_who_undo_settle_and_close() {
+    let stage = stage();
+    let mut hub = stage.serve(&[]);
+    let (mut lead, dba, search) = (stage.join(LEAD), stage.join(DBA), stage.join(SEARCH));
+    degraded(&stage, &lead, &dba);
+    dba.forget_answers();
+    assert!(dba.refused("handover search@example.org").contains("only the lead"));
+    lead.kill();
+    dba.expect("lead@example.org left");
+    assert!(dba.refused("rollback update").contains("only the lead"), "nobody undoes anything meanwhile");
+    search.expect("LEAD GONE: lead@example.org");
+    dba.ok("handover dba@example.org");
+    search.expect("dba@example.org agrees that dba@example.org shall lead");
+    assert!(stage.events("LeadHandedOver").is_empty(), "one alone takes no lead");
+    search.ok("handover dba@example.org");
+    dba.expect("LEAD TAKEN OVER: dba@example.org leads");
+    dba.ok("rollback update");
+    search.expect("01 update is rolled back");
+    assert!(dba.refused("ack it is back").contains("somebody else has to take note"));
+    search.ok("ack it is back");
+
+    // Whoever was gone comes back as what else the plan says of them: here as nobody who may act.
+    let back = stage.join(LEAD);
+    back.say("status");
+    back.expect("LEAD TAKEN OVER at");
+    assert!(back.refused("close").contains("observer"));
+    dba.ok("close");
+    assert!(hub.wait().success());
+    let report = std::fs::read_to_string(stage.transcript_file().with_extension("md")).expect("a report");
+    let top: String = report.lines().take(6).collect::<Vec<_>>().join("\n");
+    assert!(top.contains("**LEAD TAKEN OVER** at"), "{report}");
+    let transcript = stage.transcript_file().display().to_string();
+    let (_, verified, _) = run(&stage.home(LEAD), &["verify", &transcript]);
+    assert!(!verified.contains("BROKEN"), "{verified}");
+}
+
+#[test]
+fn lint_says_who_stands_in_for_the_only_one_who_may_lead() {
+    let stage = stage();
+    let lint = |plan: &str| {
+        std::fs::write(stage.plan(), plan).expect("it is written");
+        let output = program(stage.path("").as_path()).arg("lint").arg(stage.plan()).output().expect("it runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let two = lint(PLAN);
+    assert!(two.contains("dba@example.org or search@example.org and one more take the lead over"), "{two}");
+    let one = lint(&PLAN.replace(", \"search@example.org\"", ""));
+    assert!(one.contains("nobody can: taking the lead over takes two others"), "{one}");
+    let leads = lint(&PLAN.replace("[\"lead@example.org\"]", "[\"lead@example.org\", \"other@example.org\"]"));
+    assert!(!leads.contains("may lead"), "{leads}");
+}
+
+#[test]
+fn what_was_undone_is_never_settled_as_done_and_what_is_said_to_be_done_stands_on_every_later_panel() {
+    let plan = format!("{PLAN}[[step]]\nid = \"drop\"\nclass = \"irreversible\"\nchecks = 1\nrun = \"echo dropped\"\n");
+    let stage = Stage::new(&plan);
+    std::fs::write(stage.path("page"), "fine\n").expect("it is written");
+    let _hub = stage.serve(&[]);
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    degraded(&stage, &lead, &dba);
+    lead.expect("verified: worse than before");
+    lead.ok("rollback update");
+    dba.expect("01 update is rolled back");
+    for somebody in [&lead, &dba] {
+        assert!(somebody.refused("settle update done I say so").contains("was undone"));
+    }
+    dba.ok("ack the page is as it was");
+    lead.ok("arm drop");
+    dba.expect("SETTLED: update was undone, and is NOT done, says dba@example.org: the page is as it was");
+    lead.ok("disarm");
+
+    degraded(&stage, &lead, &dba);
+    dba.ok("settle update done that page is meant to say so");
+    lead.expect("says that 01 update is done though it ended badly");
+    assert!(lead.refused("arm drop").contains("degraded"), "one of the two is not enough");
+    lead.ok("settle update done I see the same");
+    lead.ok("arm drop");
+    dba.expect("SETTLED: update ended badly, and is done all the same, say dba@example.org and lead@example.org");
+}
