@@ -72,6 +72,8 @@ pub enum Event {
     },
     /// A hub took the session up again after another one stopped.
     Recovered { version: String, torn_bytes: u64, note: String },
+    /// The hub was asked to stop. What runs is let run, nothing else starts, and then it ends; the session stays open.
+    StopAsked {},
     /// The wall clock stepped against the boot clock.
     ClockJumped { by_ms: i64 },
     /// The lead called the end: nothing may happen any more but that those who are here sign it.
@@ -423,6 +425,7 @@ macro_rules! kinds {
 kinds!(
     SessionOpened,
     Recovered,
+    StopAsked,
     ClockJumped,
     CloseCalled,
     CloseSigned,
@@ -619,6 +622,8 @@ pub enum Cause {
     HandedOver,
     /// The clock stepped.
     ClockJumped,
+    /// The hub was asked to stop.
+    HubStops,
     /// The hub restarted before the run was intended.
     Restarted,
 }
@@ -640,6 +645,7 @@ impl std::fmt::Display for Cause {
             Cause::NotGo { why } => write!(f, "the poll is not go: {why}"),
             Cause::HandedOver => write!(f, "the lead was handed over"),
             Cause::ClockJumped => write!(f, "the clock jumped"),
+            Cause::HubStops => write!(f, "the hub was asked to stop"),
             Cause::Restarted => write!(f, "the hub restarted"),
         }
     }

@@ -114,22 +114,24 @@ pub fn transcripts(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Ends the hub on the signals that ask for it: at once where nothing runs, at the second one where a command does. A
-/// terminal that goes away asks for nothing: a lost connection never ends a migration.
+/// Ends the hub on the signals that ask for it: at once where nothing runs, else once what runs is over. However often the
+/// machine asks, it ends nothing that runs; only a person who presses Ctrl-C a second time does. A terminal that goes away
+/// asks for nothing: a lost connection never ends a migration.
 async fn end_when_asked(hub: Stopper) {
     use tokio::signal::unix::{SignalKind, signal};
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else {
         return tracing::warn!("signals cannot be taken in; the hub ends at once on any");
     };
-    let mut force = false;
+    let mut pressed = false;
     loop {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => continue,
+            _ = interrupt.recv() => {
+                hub.stop(pressed).await;
+                pressed = true;
+            }
+            _ = terminate.recv() => hub.stop(false).await,
+            _ = hangup.recv() => {}
         }
-        hub.stop(force).await;
-        force = true;
     }
 }

@@ -265,10 +265,10 @@ impl Driver {
                 let lines = self.sequencer.observe(self.shared.now(), &fact)?;
                 batch.lines.extend(lines);
             }
-            let mut stop = None;
+            let (mut asked, mut force) = (false, false);
             for input in waiting.drain(..) {
-                if let Input::Stop { force } = input {
-                    stop = Some(force || stop == Some(true));
+                if let Input::Stop { force: forced } = input {
+                    (asked, force) = (true, force || forced);
                 }
                 self.take(input, &mut batch)?;
             }
@@ -283,15 +283,17 @@ impl Driver {
                 self.journal.close()?;
                 return Ok(Ended::Closed);
             }
-            // Asked only now: the batch may just have started something.
-            match (stop, self.sequencer.session().busy_step()) {
-                (Some(true), _) | (Some(false), None) => return Ok(Ended::Stopped),
-                (Some(false), Some((step, state))) => tracing::warn!(
-                    "step {} is {}; ask again to end the hub all the same (nobody may know how it ends then)",
+            // Asked only now: the batch may just have started something, or ended it.
+            let session = self.sequencer.session();
+            if force || (session.stopping.is_some() && session.busy_step().is_none() && own.is_empty()) {
+                return Ok(Ended::Stopped);
+            }
+            if let (true, Some((step, state))) = (asked, session.busy_step()) {
+                tracing::warn!(
+                    "step {} is {} and is let run; the hub ends by itself afterwards",
                     step.id,
                     state.phase.word()
-                ),
-                (None, _) => {}
+                );
             }
         }
     }
@@ -370,7 +372,8 @@ impl Driver {
                     batch.lines.extend(self.sequencer.observe(now, &Fact::ProcessGone { step, attempt })?);
                 }
             }
-            Input::Stop { .. } => {}
+            Input::Stop { force: true } => {} // its end is sudden, as a crash is
+            Input::Stop { force: false } => batch.lines.extend(self.sequencer.observe(now, &Fact::StopAsked)?),
         }
         Ok(())
     }

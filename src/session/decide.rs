@@ -29,6 +29,7 @@ const MAY_START: &[Guard] = &[guard::nothing_runs, guard::nothing_is_owed, guard
 
 const ARM: &[Guard] = &[
     guard::by_the_lead,
+    guard::hub_goes_on,
     guard::step_is_known,
     freezing::line_lets_arm,
     freezing::is_to_be_done,
@@ -42,7 +43,8 @@ const ARM: &[Guard] = &[
     freezing::what_was_frozen_fits,
 ];
 
-const RUN: &[Guard] = &[guard::by_the_lead, guard::attempt_is_open, running::is_cleared, running::line_lets_run];
+const RUN: &[Guard] =
+    &[guard::by_the_lead, guard::hub_goes_on, guard::attempt_is_open, running::is_cleared, running::line_lets_run];
 
 const SETTLE: &[Guard] = &[
     guard::step_is_known,
@@ -135,6 +137,7 @@ fn guards(request: &Request) -> [&'static [Guard]; 3] {
         Request::Did { .. } => (
             &[
                 guard::by_the_lead,
+                guard::hub_goes_on,
                 running::is_done_by_hand,
                 guard::attempt_is_open,
                 running::is_cleared,
@@ -201,6 +204,7 @@ fn guards(request: &Request) -> [&'static [Guard]; 3] {
         Request::Rollback { .. } => (
             &[
                 guard::by_the_lead,
+                guard::hub_goes_on,
                 guard::step_is_known,
                 rollback::is_planned,
                 guard::attempt_is_the_latest,

@@ -36,6 +36,7 @@ impl Session {
         match &line.event {
             Event::SessionOpened { .. } => {}
             Event::Recovered { .. } => {
+                self.stopping = None;
                 for person in self.people.values_mut().filter(|person| !person.connections.is_empty()) {
                     person.connections.clear();
                     person.gone = Some(at);
@@ -47,6 +48,7 @@ impl Session {
                 // After a restart nothing is undone by itself.
                 self.steps.values_mut().for_each(|state| state.by_hand |= state.run.is_some());
             }
+            Event::StopAsked {} => self.stopping = Some(at),
             Event::ClockJumped { .. } => {}
             Event::SessionClosed { outcome, .. } => self.closed = Some(*outcome),
             Event::CloseCalled { outcome, note } => {

@@ -215,6 +215,13 @@ pub(super) fn line_is_free(ask: &Ask, no: &mut Reasons) {
     }
 }
 
+/// The hub was not asked to stop.
+pub(super) fn hub_goes_on(ask: &Ask, no: &mut Reasons) {
+    if ask.session.stopping.is_some() {
+        no.because(Refusal::Stopping);
+    }
+}
+
 /// Nothing starts while something runs, waits or is verified.
 pub(super) fn nothing_runs(ask: &Ask, no: &mut Reasons) {
     if let Some((step, state)) = ask.session.busy_step() {

@@ -54,7 +54,7 @@ pub use preview::Unfrozen;
 pub use recovery::{Stands, WayBack, price};
 pub use refusal::Refusal;
 pub use request::{Author, Request};
-pub use story::story;
+pub use story::{stops, story};
 
 use crate::clock::At;
 use crate::event::{Anchor, Attention, Earlier, Event, Outcome, Reading, Role, Status};
@@ -148,6 +148,9 @@ pub struct Session {
     pub vouched: Option<Principal>,
     /// The latest checkpoint.
     pub checkpoint: Checkpoint,
+    /// Since when the hub is to stop, as it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<At>,
     /// Set once the lead called the end.
     pub closing: Option<Closing>,
     /// What was said, newest last.
@@ -333,6 +336,7 @@ impl Session {
             hub_key: hub_key.clone(),
             vouched: None,
             checkpoint: Checkpoint { wanted: true, ..Checkpoint::default() },
+            stopping: None,
             closing: None,
             id: session.clone(),
             opened: line.at,

@@ -45,6 +45,8 @@ pub enum Fact {
     InputLost { step: StepId, attempt: u32, why: String },
     /// The process is gone, or never was.
     Ended { step: StepId, attempt: u32, part: Part, end: RunEnd },
+    /// The hub was asked to stop.
+    StopAsked,
     /// The wall clock stepped.
     ClockJumped { by_ms: i64 },
     /// A hub takes the session up again. `alive`: the process of a live step, if it still is; found by other means where
@@ -172,6 +174,8 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
                 _ => vec![],
             }
         }
+        Fact::StopAsked if session.stopping.is_some() => vec![],
+        Fact::StopAsked => std::iter::once(Event::StopAsked {}).chain(void_open(session, Cause::HubStops)).collect(),
         Fact::ClockJumped { by_ms } => {
             let mut events = vec![Event::ClockJumped { by_ms: *by_ms }];
             events.extend(void_open(session, Cause::ClockJumped));

@@ -127,6 +127,8 @@ pub enum Refusal {
     LineStopped { why: String },
     #[error("the line is held ({})", shown(why))]
     LineHeld { why: String },
+    #[error("the hub was asked to stop; nothing else starts, and once nothing runs it ends")]
+    Stopping,
     #[error("the andon is not pulled")]
     NotStopped,
     #[error("step {step} runs a command; nobody does it by hand")]
@@ -227,6 +229,7 @@ impl Refusal {
             Refusal::PollOver => Some("whoever sees a reason to stop says `andon`"),
             Refusal::NotAsked { .. } => Some("it asks the lead, the shadows, and whoever took a seat: `seat NAME`"),
             Refusal::NotYourItem { .. } => Some("take the seat first: `seat NAME`"),
+            Refusal::Stopping => Some("`crosscheck serve` with this plan takes the session up again"),
             Refusal::LeadOnly { .. } => {
                 Some("where the lead is gone, one who may lead and one more take it over: both say `handover WHO`")
             }
@@ -327,6 +330,7 @@ impl Refusal {
             Refusal::StillRunning { .. } => "its process is still alive".to_owned(),
             Refusal::NoRollback { step } => format!("the plan says nothing of how {} is undone", number(step)),
             Refusal::Contain { contain, .. } => format!("{} has to be done first", number(contain)),
+            Refusal::Stopping => "the hub stops".to_owned(),
             Refusal::Undone { step } => format!("{} was undone", number(step)),
             Refusal::LeadMayNot { .. } => "somebody other than its lead has to".to_owned(),
             Refusal::CheckedRunning { to, .. } => format!("{} checked what runs", to.short()),

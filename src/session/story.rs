@@ -30,6 +30,7 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("{opened}: {} on {}{left}", shown(plan_name), shown(environment))
         }
         Event::Recovered { note, .. } => format!("the hub took the session up again: {}", shown(note)),
+        Event::StopAsked {} => format!("HUB STOPS: {}", stops(session)),
         Event::ClockJumped { by_ms } => format!("the clock jumped by {by_ms} ms"),
         Event::CloseCalled { note, .. } => format!("{by} called the end{}; those who are here sign it", quoted(note)),
         Event::CloseSigned { .. } => format!("{by} signed the end"),
@@ -257,6 +258,19 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("NOT TOLD: {} of line{s} {lines}: {}", shown(session.place_name(*notify)), shown(why))
         }
     })
+}
+
+/// What happens now that the hub was asked to stop.
+pub fn stops(session: &Session) -> String {
+    match session.busy_step() {
+        Some((step, state)) => format!(
+            "its machine asked for that; {} {} is {} and is let run, nothing else starts, and then the hub ends; the session stays open",
+            session.numbered(&step.id),
+            step.id,
+            state.phase.word()
+        ),
+        None => "its machine asked for that; nothing runs, and the hub ends; the session stays open".to_owned(),
+    }
 }
 
 fn planned<'a>(session: &'a Session, event: &Event) -> Option<&'a Step> {

@@ -172,6 +172,9 @@ pub fn alarm(view: &View, now: At, wall: At) -> Alarm {
     if let Some(why) = &view.dying {
         return say(Ink::Fail, "HUB LOST ITS TRANSCRIPT", format!("nothing can start any more: {}", shown(why)), true);
     }
+    if session.stopping.is_some() && session.closed.is_none() {
+        return say(Ink::Fail, "HUB STOPS", crate::session::stops(session), true);
+    }
     if !session.line.pulled.is_empty() {
         return say(Ink::Andon, "ANDON", andon_text(session, now), true);
     }
