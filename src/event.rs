@@ -74,6 +74,8 @@ pub enum Event {
     Recovered { version: String, torn_bytes: u64, note: String },
     /// The hub was asked to stop. What runs is let run, nothing else starts, and then it ends; the session stays open.
     StopAsked {},
+    /// The plan's file says something else than the session was opened with, which flies on as it was.
+    PlanChanged { digest: Hash, what: String },
     /// The wall clock stepped against the boot clock.
     ClockJumped { by_ms: i64 },
     /// The lead called the end: nothing may happen any more but that those who are here sign it.
@@ -426,6 +428,7 @@ kinds!(
     SessionOpened,
     Recovered,
     StopAsked,
+    PlanChanged,
     ClockJumped,
     CloseCalled,
     CloseSigned,

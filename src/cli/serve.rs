@@ -78,6 +78,7 @@ fn say(text: &str) {
 
 /// Starts a hub for `serve`, `host` and `demo`, and writes the file of links.
 pub async fn start(plan: Plan, path: &Path, args: &HubArgs, rehearsal: Option<&str>) -> anyhow::Result<Hub> {
+    let text = plan.text.to_string();
     let config = Config {
         plan,
         folder: plan_folder(path),
@@ -93,11 +94,12 @@ pub async fn start(plan: Plan, path: &Path, args: &HubArgs, rehearsal: Option<&s
         max_participants: args.max_participants,
         new: args.new,
     };
-    let hub = Hub::start(config).await.map_err(|error| match error {
+    let mut hub = Hub::start(config).await.map_err(|error| match error {
         // A file that cannot be flown with is a no, as a plan is.
         HubError::Policy(error) => anyhow::Error::new(No(error.to_string())),
         error => error.into(),
     })?;
+    hub.watch_plan(path.to_owned(), text);
     if let Some(file) = &args.links_file {
         let text = serde_json::to_vec_pretty(&hub.links)?;
         links::replace_private(file, &text)

@@ -21,6 +21,7 @@ use super::sequencer::{Numbered, Sequencer, SequencerError};
 use crate::clock::{At, Clock};
 use crate::event::{CommandSeen, Covers, Event, Part, RunEnd};
 use crate::exec::{Emulator, Report, Running, Size};
+use crate::hash::Hash;
 use crate::identity::Key;
 use crate::monitor::{Monitor, Sample};
 use crate::name::{Principal, StepId};
@@ -103,6 +104,8 @@ pub enum Input {
     /// End, the session unclosed. Where a command runs, only `force` ends the hub: the command would lose its terminal, and
     /// its outcome would be unknown.
     Stop { force: bool },
+    /// The plan's file says something else now.
+    PlanChanged { digest: Hash, what: String },
 }
 
 /// How a driver ended.
@@ -371,6 +374,9 @@ impl Driver {
                 if let Some((step, attempt)) = self.vanished() {
                     batch.lines.extend(self.sequencer.observe(now, &Fact::ProcessGone { step, attempt })?);
                 }
+            }
+            Input::PlanChanged { digest, what } => {
+                batch.lines.extend(self.sequencer.observe(now, &Fact::PlanChanged { digest, what })?);
             }
             Input::Stop { force: true } => {} // its end is sudden, as a crash is
             Input::Stop { force: false } => batch.lines.extend(self.sequencer.observe(now, &Fact::StopAsked)?),

@@ -7,6 +7,7 @@
 mod before;
 mod changes;
 mod command;
+mod differs;
 mod each;
 #[cfg(test)]
 mod golden;
@@ -33,6 +34,7 @@ mod watches;
 pub use before::{Asked, Item, Seat};
 pub use changes::{Changes, Set, Typed};
 pub use command::Command;
+pub use differs::differs;
 pub use each::Each;
 pub use lint::{Warning, lint};
 pub use notify::{Notify, NotifyBy, Occasion};

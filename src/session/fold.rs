@@ -48,6 +48,7 @@ impl Session {
                 // After a restart nothing is undone by itself.
                 self.steps.values_mut().for_each(|state| state.by_hand |= state.run.is_some());
             }
+            Event::PlanChanged { .. } => self.plan_changed = true,
             Event::StopAsked {} => self.stopping = Some(at),
             Event::ClockJumped { .. } => {}
             Event::SessionClosed { outcome, .. } => self.closed = Some(*outcome),

@@ -148,6 +148,9 @@ pub struct Session {
     pub vouched: Option<Principal>,
     /// The latest checkpoint.
     pub checkpoint: Checkpoint,
+    /// Whether everyone was told that the plan's file is another one now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plan_changed: bool,
     /// Since when the hub is to stop, as it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<At>,
@@ -336,6 +339,7 @@ impl Session {
             hub_key: hub_key.clone(),
             vouched: None,
             checkpoint: Checkpoint { wanted: true, ..Checkpoint::default() },
+            plan_changed: false,
             stopping: None,
             closing: None,
             id: session.clone(),

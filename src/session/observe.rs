@@ -45,6 +45,8 @@ pub enum Fact {
     InputLost { step: StepId, attempt: u32, why: String },
     /// The process is gone, or never was.
     Ended { step: StepId, attempt: u32, part: Part, end: RunEnd },
+    /// The plan's file says something else than the session was opened with.
+    PlanChanged { digest: Hash, what: String },
     /// The hub was asked to stop.
     StopAsked,
     /// The wall clock stepped.
@@ -173,6 +175,10 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
                 }
                 _ => vec![],
             }
+        }
+        Fact::PlanChanged { .. } if session.plan_changed => vec![],
+        Fact::PlanChanged { digest, what } => {
+            vec![Event::PlanChanged { digest: *digest, what: what.clone() }]
         }
         Fact::StopAsked if session.stopping.is_some() => vec![],
         Fact::StopAsked => std::iter::once(Event::StopAsked {}).chain(void_open(session, Cause::HubStops)).collect(),

@@ -30,6 +30,9 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("{opened}: {} on {}{left}", shown(plan_name), shown(environment))
         }
         Event::Recovered { note, .. } => format!("the hub took the session up again: {}", shown(note)),
+        Event::PlanChanged { what, .. } => {
+            format!("the PLAN'S FILE CHANGED, {}; this session flies it as it was opened", shown(what))
+        }
         Event::StopAsked {} => format!("HUB STOPS: {}", stops(session)),
         Event::ClockJumped { by_ms } => format!("the clock jumped by {by_ms} ms"),
         Event::CloseCalled { note, .. } => format!("{by} called the end{}; those who are here sign it", quoted(note)),

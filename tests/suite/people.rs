@@ -84,6 +84,22 @@ fn a_lead_whose_machine_died_is_replaced_by_two_who_undo_settle_and_close() {
 }
 
 #[test]
+fn whoever_changes_the_plans_file_changes_nothing_of_the_session_and_everyone_is_told_once() {
+    let stage = stage();
+    let _hub = stage.serve(&[]);
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    std::fs::write(stage.plan(), PLAN.replace("echo broken > page", "echo worse > page")).expect("it is written");
+    for somebody in [&lead, &dba] {
+        let told = somebody.expect("PLAN'S FILE CHANGED");
+        assert!(told.contains(": step.update.run; this session flies it as it was opened"), "{told}");
+    }
+    std::fs::write(stage.plan(), PLAN.replace("echo broken > page", "echo other > page")).expect("it is written");
+    lead.ok("arm update");
+    dba.expect("echo broken > page");
+    assert_eq!(stage.events("PlanChanged").len(), 1, "once");
+}
+
+#[test]
 fn lint_says_who_stands_in_for_the_only_one_who_may_lead() {
     let stage = stage();
     let lint = |plan: &str| {
