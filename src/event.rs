@@ -103,6 +103,13 @@ pub enum Event {
     },
     /// A connection ended.
     Left { principal: Principal, connection: u64, why: String },
+    /// Nothing was heard by a connection since then, though it is open; without a time: it is heard again.
+    LinkSilent {
+        principal: Principal,
+        connection: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<At>,
+    },
     /// What a person looks at changed.
     AttentionChanged { principal: Principal, attention: Attention },
     /// Somebody took a seat.
@@ -435,6 +442,7 @@ kinds!(
     SessionClosed,
     Joined,
     Left,
+    LinkSilent,
     AttentionChanged,
     SeatTaken,
     ChecklistAnswered,

@@ -281,7 +281,11 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     ways_back(view, out)?;
     before::status(view, out)?;
     for (principal, person) in &session.people {
-        let here = if person.connections.is_empty() { "gone" } else { "here" };
+        let here = match (person.connections.is_empty(), person.silent_since()) {
+            (true, _) => "gone".to_owned(),
+            (false, Some(since)) => format!("silent {}", human(now.since(since))),
+            (false, None) => "here".to_owned(),
+        };
         writeln!(
             out,
             "crew {principal} {} {here}, {} ({}){}",

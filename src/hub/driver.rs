@@ -81,6 +81,8 @@ pub enum Input {
     Join(Joining),
     /// A connection ended.
     Left { principal: Principal, connection: u64, why: String },
+    /// Nothing is heard by a connection for so long; without a time it is heard again.
+    Silent { principal: Principal, connection: u64, quiet: Option<Duration> },
     /// Somebody was not let in.
     DoorRefused { principal: Principal, reason: String },
     /// A request.
@@ -305,6 +307,11 @@ impl Driver {
         let now = self.shared.now();
         match input {
             Input::Join(joining) => self.join(joining, now, batch)?,
+            Input::Silent { principal, connection, quiet } => {
+                let ago = |quiet: Duration| i64::try_from(quiet.as_micros()).unwrap_or(0);
+                let since = quiet.map(|quiet| At::from_micros(now.micros().saturating_sub(ago(quiet))));
+                batch.lines.extend(self.sequencer.observe(now, &Fact::Silent { principal, connection, since })?);
+            }
             Input::Left { principal, connection, why } => {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Left { principal, connection, why })?);
             }

@@ -7,7 +7,7 @@
 use super::guard::{Ask, Reasons, void};
 use super::refusal::Refusal;
 use super::request::Request;
-use super::{Session, twin};
+use super::{Person, Session, twin};
 use crate::clock::At;
 use crate::event::{Cause, Event, Role};
 use crate::name::{ItemId, Principal};
@@ -218,9 +218,9 @@ impl Session {
         time_warnings(self, &self.before, at)
     }
 
-    /// Whether somebody is connected.
+    /// Whether somebody is connected, and heard of.
     pub fn is_here(&self, who: &Principal) -> bool {
-        self.people.get(who).is_some_and(|person| !person.connections.is_empty())
+        self.people.get(who).is_some_and(Person::is_heard)
     }
 }
 

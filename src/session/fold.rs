@@ -39,6 +39,7 @@ impl Session {
                 self.stopping = None;
                 for person in self.people.values_mut().filter(|person| !person.connections.is_empty()) {
                     person.connections.clear();
+                    person.silent.clear();
                     person.gone = Some(at);
                 }
                 // A probe that was under way told nobody anything; it can be asked for again.
@@ -76,6 +77,7 @@ impl Session {
                     key: key.clone(),
                     vouched: *vouched,
                     connections: BTreeSet::new(),
+                    silent: BTreeMap::new(),
                     attention: Attention::Here,
                     since: at,
                     gone: None,
@@ -90,9 +92,18 @@ impl Session {
             Event::Left { principal, connection, .. } => {
                 if let Some(person) = self.people.get_mut(principal) {
                     person.connections.remove(connection);
+                    person.silent.remove(connection);
                     if person.connections.is_empty() {
                         person.gone = Some(at);
                     }
+                }
+            }
+            Event::LinkSilent { principal, connection, since } => {
+                if let Some(person) = self.people.get_mut(principal) {
+                    match since {
+                        Some(since) => person.silent.insert(*connection, *since),
+                        None => person.silent.remove(connection),
+                    };
                 }
             }
             Event::AttentionChanged { principal, attention } => {

@@ -215,12 +215,26 @@ pub struct Person {
     pub vouched: bool,
     /// Open connections.
     pub connections: BTreeSet<u64>,
+    /// Those of them by which nothing is heard, and since when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub silent: BTreeMap<u64, At>,
     /// What they look at.
     pub attention: Attention,
     /// Since when they look at it.
     pub since: At,
     /// Since when no connection is left.
     pub gone: Option<At>,
+}
+
+impl Person {
+    /// Whether anything is heard of them: they are connected, and not by frozen links alone.
+    pub fn is_heard(&self) -> bool {
+        self.connections.iter().any(|connection| !self.silent.contains_key(connection))
+    }
+    /// Since when nothing is heard of somebody who is connected all the same.
+    pub fn silent_since(&self) -> Option<At> {
+        if self.is_heard() { None } else { self.silent.values().max().copied() }
+    }
 }
 
 /// A watch in a session.

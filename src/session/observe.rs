@@ -27,6 +27,8 @@ pub enum Fact {
     Joined { principal: Principal, role: Role, key: String, connection: u64 },
     /// A connection ended.
     Left { principal: Principal, connection: u64, why: String },
+    /// Nothing was heard by a connection since then; without a time it is heard again.
+    Silent { principal: Principal, connection: u64, since: Option<At> },
     /// Somebody was not let in.
     DoorRefused { principal: Principal, reason: String },
     /// A watch was read.
@@ -106,6 +108,17 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
                 events
             } else {
                 vec![]
+            }
+        }
+        Fact::Silent { principal, connection, since } => {
+            // A hundred people who only watch may lie in one train, and nothing hangs on them.
+            let person = session.people.get(principal).filter(|_| session.is_crew(principal));
+            let person = person.filter(|person| person.connections.contains(connection));
+            match person.is_some_and(|person| person.silent.contains_key(connection) != since.is_some()) {
+                true => {
+                    vec![Event::LinkSilent { principal: principal.clone(), connection: *connection, since: *since }]
+                }
+                false => vec![],
             }
         }
         Fact::DoorRefused { principal, reason } => {

@@ -54,6 +54,13 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("{principal} joined as {} with {}{by}", role.word(), shown(key))
         }
         Event::Left { principal, why, .. } => format!("{principal} left ({})", shown(why)),
+        Event::LinkSilent { principal, since, .. } => match since {
+            Some(since) => format!(
+                "{principal} is silent for {}: the link is open, and nothing comes",
+                human(line.at.since(*since))
+            ),
+            None => format!("{principal} is heard again"),
+        },
         Event::AttentionChanged { principal, attention } => match attention {
             Attention::Away => format!("{principal} is away"),
             _ => return None,

@@ -457,7 +457,7 @@ fn crew(look: &Look<'_>, armed: &Armed, covers: &Covers, width: usize) -> Vec<Li
     for who in shadows {
         let you = if *who == look.view.me { " (you)" } else { "" };
         let name = look.span(pad(&format!("{}{you}", who.short()), 18), Ink::Text);
-        let here = session.people.get(who).is_some_and(|person| !person.connections.is_empty());
+        let here = session.is_here(who);
         let what = match (armed.checks.get(who), armed.opened.get(who), here) {
             (Some(check), _, _) => {
                 let looked = human(std::time::Duration::from_millis(check.looked_ms));

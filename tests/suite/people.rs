@@ -2,6 +2,8 @@
 
 use crate::support::program::{Plain, Stage, program, run};
 use crate::support::wait::{PATIENCE, poll};
+use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
 
 const LEAD: &str = "lead@example.org";
 const DBA: &str = "dba@example.org";
@@ -81,6 +83,32 @@ fn a_lead_whose_machine_died_is_replaced_by_two_who_undo_settle_and_close() {
     let transcript = stage.transcript_file().display().to_string();
     let (_, verified, _) = run(&stage.home(LEAD), &["verify", &transcript]);
     assert!(!verified.contains("BROKEN"), "{verified}");
+}
+
+#[test]
+fn a_frozen_link_is_told_as_silent_and_then_as_gone_and_nobody_counts_on_it() {
+    let stage = stage();
+    let _hub = stage.serve(&[]);
+    let (lead, dba, search) = (stage.join(LEAD), stage.join(DBA), stage.join(SEARCH));
+    poll(PATIENCE, || (!stage.events("ReadingTaken").is_empty()).then_some(())).expect("the page is read");
+    search.signal(Signal::SIGSTOP);
+    let frozen = Instant::now();
+    for somebody in [&lead, &dba] {
+        somebody.expect("search@example.org is silent for");
+    }
+    assert!(frozen.elapsed() < Duration::from_secs(10), "{:?}", frozen.elapsed());
+    lead.say("status");
+    lead.expect("crew search@example.org shadow silent");
+    dba.expect("search@example.org left (silent for 18 s)");
+    assert!(frozen.elapsed() < Duration::from_secs(20), "{:?}", frozen.elapsed());
+    search.signal(Signal::SIGCONT);
+    dba.expect("search@example.org joined");
+    // A short stall is over with the next word.
+    search.signal(Signal::SIGSTOP);
+    dba.expect("search@example.org is silent for");
+    search.signal(Signal::SIGCONT);
+    dba.expect("search@example.org is heard again");
+    assert_eq!(stage.events("LinkSilent").len(), 3, "no line but these");
 }
 
 #[test]

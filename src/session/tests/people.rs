@@ -121,6 +121,25 @@ fn who_checked_what_runs_does_not_take_its_lead() {
 }
 
 #[test]
+fn nobody_counts_on_a_frozen_link_and_another_one_of_the_same_person_does() {
+    let mut desk = Desk::new();
+    let silent =
+        |desk: &mut Desk, connection, since| desk.see(Fact::Silent { principal: who("cy"), connection, since });
+    let (since, here) = (desk.now, desk.session.shadows_here().count());
+    assert_eq!(silent(&mut desk, 3, Some(since)), ["LinkSilent"]);
+    assert!(silent(&mut desk, 3, Some(since)).is_empty(), "told once");
+    assert!(silent(&mut desk, 99, Some(since)).is_empty(), "that is no connection of theirs");
+    assert_eq!(desk.session.shadows_here().count(), here - 1);
+    assert_eq!(desk.session.people["cy"].silent_since(), Some(since));
+    desk.join("cy", "cy", 33);
+    assert_eq!((desk.session.shadows_here().count(), desk.session.people["cy"].silent_since()), (here, None));
+    desk.leave("cy", 33);
+    assert_eq!(silent(&mut desk, 3, None), ["LinkSilent"]);
+    assert_eq!(desk.session.shadows_here().count(), here);
+    assert!(silent(&mut desk, 3, None).is_empty());
+}
+
+#[test]
 fn where_every_shadow_is_gone_another_lead_takes_note() {
     let plan = PLAN.replace(r#"shadow = ["ana", "bo", "cy", "dan"]"#, r#"shadow = ["cy", "dan"]"#);
     let mut desk = Desk::open(&plan, None);
