@@ -103,6 +103,24 @@ pub enum Event {
     },
     /// A connection ended.
     Left { principal: Principal, connection: u64, why: String },
+    /// Somebody came by a personal link with another key than the one it stays with, and was not let in.
+    KeyRefused { principal: Principal, key: String },
+    /// One half of letting somebody in again whose key is lost: with that key.
+    ReadmitAgreed {
+        principal: Principal,
+        key: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// Two of the crew let somebody in again with another key; `agreed` said so first. The one before is out from here on.
+    Readmitted {
+        principal: Principal,
+        was: String,
+        key: String,
+        agreed: Principal,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
     /// Nothing was heard by a connection since then, though it is open; without a time: it is heard again.
     LinkSilent {
         principal: Principal,
@@ -442,6 +460,9 @@ kinds!(
     SessionClosed,
     Joined,
     Left,
+    KeyRefused,
+    ReadmitAgreed,
+    Readmitted,
     LinkSilent,
     AttentionChanged,
     SeatTaken,
@@ -633,6 +654,8 @@ pub enum Cause {
     HandedOver,
     /// The clock stepped.
     ClockJumped,
+    /// Somebody who had checked it was let in again with another key.
+    Readmitted { who: Principal },
     /// The hub was asked to stop.
     HubStops,
     /// The hub restarted before the run was intended.
@@ -656,6 +679,7 @@ impl std::fmt::Display for Cause {
             Cause::NotGo { why } => write!(f, "the poll is not go: {why}"),
             Cause::HandedOver => write!(f, "the lead was handed over"),
             Cause::ClockJumped => write!(f, "the clock jumped"),
+            Cause::Readmitted { who } => write!(f, "{who} had checked it with a key that is lost"),
             Cause::HubStops => write!(f, "the hub was asked to stop"),
             Cause::Restarted => write!(f, "the hub restarted"),
         }

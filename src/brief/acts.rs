@@ -34,6 +34,7 @@ pub enum Act {
     Say,
     Mark,
     Handover,
+    Readmit,
     Before,
     Go,
     NoGo,
@@ -190,6 +191,7 @@ rows! {
     Say: [("c", &[Main, Panel, Before])], "say TEXT", "chat", Crew, "say something to everyone";
     Mark: [("m", &[Main])], "mark TEXT", "mark", LeadOrShadow, "put a mark on the timeline";
     Handover: [("H", &[Main])], "handover WHO", "hand over", Crew, "hand the lead to somebody, or agree to take it; where the lead is gone, one who may lead and one more take it over";
+    Readmit: [("K", &[Main])], "readmit WHO", "", Crew, "let somebody in again who came with another key; two of the crew say so, and the old key is out";
     Before: [("b", &[Main, Replay, Before])], "", "before", Anyone, "seats, checklist, who is fit until when, and the go/no-go poll";
     Go: [("g", &[Before])], "go", "go", Crew, "go, for everything that stands there";
     NoGo: [("n", &[Before])], "no-go WHY", "no-go", Crew, "no-go, and why";

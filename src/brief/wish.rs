@@ -138,6 +138,12 @@ impl<'a> Sight<'a> {
                 let to = heirs(self).into_iter().next().ok_or_else(|| nothing("nobody else can lead"))?;
                 Request::Handover { to }
             }
+            Act::Readmit => {
+                let mut people = session.people.iter().filter(|(who, _)| *who != self.me);
+                let knocks = people.find_map(|(who, person)| Some((who.clone(), person.knocked.clone()?)));
+                let (who, key) = knocks.ok_or_else(|| nothing("nobody came with another key"))?;
+                Request::Readmit { who, key }
+            }
             Act::Say => Request::Say { text: why },
             Act::Mark => Request::Mark { text: why },
             Act::Away => Request::Attend { attention: Attention::Away },

@@ -388,6 +388,9 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
     )?;
     deviations::lines(&covers.deviations, out)?;
     deviations::settled(&covers.settled, out)?;
+    for told in view.session.readmissions() {
+        writeln!(out, "{}", shown(&told))?;
+    }
     if let Some(seen) = &covers.rehearsal {
         rehearsal::lines(seen, out)?;
     }

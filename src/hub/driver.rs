@@ -7,13 +7,14 @@
 
 mod dying;
 mod freezing;
+mod joining;
 mod preview;
 mod probing;
 mod running;
 mod typing;
 
 use super::crash::{self, Moment};
-use super::fanout::{Outbox, Ring, binary_frame};
+use super::fanout::{Outbox, Ring, binary_frame, close_frame};
 use super::journal::{Journal, JournalError};
 use super::notify::{self, LastWord, Notifier};
 use super::peer::{Base, Welcome};
@@ -32,7 +33,6 @@ use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Refusal, Request, Unfrozen, signing};
 use crate::transcript::output::OutputPiece;
 use crate::transcript::record::Head;
-use crate::trust::allowed::JOIN;
 use crate::trust::statement::{Signed, Statement};
 use bytes::Bytes;
 use freezing::frozen;
@@ -185,6 +185,8 @@ pub struct Driver {
     /// Lines the lead typed that are on their way to the command, by the number of their event.
     typed: Vec<(u64, Typed, bool)>,
     connections: u64,
+    /// Everyone who was let in, by the fingerprint of their key.
+    inside: Vec<(String, Weak<Outbox>)>,
     screens: u64,
     /// The size that the lead's pane asked for last.
     size: Size,
@@ -246,6 +248,7 @@ impl Driver {
             secret_env: None,
             typed: vec![],
             connections,
+            inside: vec![],
             screens: 0,
             size,
         }
@@ -388,53 +391,6 @@ impl Driver {
             Input::Stop { force: true } => {} // its end is sudden, as a crash is
             Input::Stop { force: false } => batch.lines.extend(self.sequencer.observe(now, &Fact::StopAsked)?),
         }
-        Ok(())
-    }
-
-    fn join(&mut self, joining: Joining, now: At, batch: &mut Batch) -> Result<(), SequencerError> {
-        let session = self.sequencer.session();
-        let principal = joining.author.principal.clone();
-        let known = session.people.get(&principal);
-        // Said before anything else, in words that tell a stranger with a stolen link nothing: why stands in the transcript.
-        if let Err(why) = session.vouches(&principal, &joining.author.key, JOIN, now)
-            && session.must_be_vouched(&principal)
-        {
-            let reason = format!("{why} (key {})", joining.author.key);
-            batch.lines.extend(self.sequencer.observe(now, &Fact::DoorRefused { principal, reason })?);
-            let reason = "not let in: this session takes only keys that its allowed_signers vouches for; ask the release lead, the transcript says why".to_owned();
-            let _ = joining.reply.send(Err(NotIn { reason, retry: false }));
-            return Ok(());
-        }
-        let refusal = match known {
-            Some(person) if person.key != joining.author.key && principal.as_str().starts_with("observer:") => {
-                Some((format!("somebody else goes by {principal} in this session; take another name with --as"), false))
-            }
-            Some(person) if person.key != joining.author.key => Some((
-                "this personal link was used with another key first; it stays with that key for this session"
-                    .to_owned(),
-                false,
-            )),
-            // Some of them may be lost ones that the hub has not given up yet, so it may be worth coming again.
-            Some(person) if person.connections.len() >= CONNECTIONS_PER_PRINCIPAL => Some((
-                format!("{principal} has {CONNECTIONS_PER_PRINCIPAL} connections already; leave one of them"),
-                true,
-            )),
-            None if session.people.len() >= PEOPLE_MAX => {
-                Some((format!("{PEOPLE_MAX} people have joined already"), false))
-            }
-            _ if session.closed.is_some() => Some(("the session is closed".to_owned(), false)),
-            _ => None,
-        };
-        if let Some((reason, retry)) = refusal {
-            batch.lines.extend(self.sequencer.observe(now, &Fact::DoorRefused { principal, reason: reason.clone() })?);
-            let _ = joining.reply.send(Err(NotIn { reason, retry }));
-            return Ok(());
-        }
-        self.connections += 1;
-        let role = session.role(&principal);
-        let joined = Fact::Joined { principal, role, key: joining.author.key.clone(), connection: self.connections };
-        batch.lines.extend(self.sequencer.observe(now, &joined)?);
-        batch.joins.push((joining, self.connections));
         Ok(())
     }
 
@@ -613,25 +569,16 @@ impl Driver {
         Ok(())
     }
 
-    fn let_in(&mut self, joins: Vec<(Joining, u64)>) {
-        if joins.is_empty() {
-            return;
-        }
-        let session = self.sequencer.session();
-        let head = self.base.head();
-        let upto = session.seq;
-        for (joining, connection) in joins {
-            let role = session.role(&joining.author.principal);
-            self.shared.ring.admit(joining.outbox);
-            let welcome = Welcome { role, head, upto, resume: joining.have, base: self.base.clone() };
-            // A client that is gone already is told off by its own departure.
-            let _ = joining.reply.send(Ok((connection, welcome)));
-        }
-    }
-
     /// The effect of one durable event, if it has one.
     fn act(&mut self, event: &Event, seq: u64) -> Option<Fact> {
         match event {
+            Event::Readmitted { was, .. } => {
+                let frame = close_frame(1008, "another key was let in for this link; this one is out");
+                let theirs =
+                    self.inside.iter().filter(|(key, _)| key == was).filter_map(|(_, outbox)| outbox.upgrade());
+                theirs.for_each(|outbox| outbox.close(&frame));
+                None
+            }
             Event::RunRequested { step, .. } => {
                 let gates = self.sequencer.session().plan.step(step).map(|step| step.gates.clone()).unwrap_or_default();
                 gates.iter().for_each(|gate| self.monitor.read_now(&gate.watch, seq));

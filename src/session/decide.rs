@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use super::request::{Author, Request};
 use super::{
     REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, arming, before, checks, freezing, glass, line, people, probe,
-    readback, rollback, running, settling, skip, twin, typing, waive,
+    readback, readmit, rollback, running, settling, skip, twin, typing, waive,
 };
 use crate::clock::At;
 use crate::event::{Event, Settled};
@@ -18,6 +18,7 @@ use crate::name::Principal;
 const ALWAYS: &[Guard] = &[
     guard::session_is_open,
     guard::end_is_not_called,
+    readmit::key_is_not_out,
     guard::words_fit,
     guard::words_are_there,
     guard::observers_only_watch,
@@ -238,6 +239,9 @@ fn guards(request: &Request) -> [&'static [Guard]; 3] {
             ],
             &[],
         ),
+        Request::Readmit { .. } => {
+            (&[readmit::is_another_of_the_crew, readmit::key_has_knocked, readmit::those_who_say_so_are_two], &[])
+        }
         Request::Resize { .. } | Request::Vouch => (&[guard::by_the_lead], &[]),
         Request::Close { .. } => {
             (&[guard::by_the_lead, guard::nothing_runs, guard::nothing_is_owed, settling::rollbacks_are_contained], &[])
@@ -283,6 +287,7 @@ fn becomes(ask: &Ask) -> Result<Vec<Event>, Refusal> {
         Request::Answer { .. } => before::answer(ask),
         Request::Available { fit, until, why } => before::available(ask, *fit, *until, why),
         Request::Handover { to } => people::hand_over(ask, to),
+        Request::Readmit { .. } => readmit::readmit(ask),
         Request::Say { text } => Ok(vec![Event::Noted { text: text.clone() }]),
         Request::Mark { text } => Ok(vec![Event::Marked { text: text.clone() }]),
         Request::Attend { attention } => people::attend(ask, attention),

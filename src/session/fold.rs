@@ -2,6 +2,7 @@
 
 use super::glass::Glass;
 use super::people::Taken;
+use super::readmit::{HalfReadmit, Readmitted};
 use super::settling::HalfDone;
 use super::skip::HalfSkip;
 use super::steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepState};
@@ -78,6 +79,9 @@ impl Session {
                     vouched: *vouched,
                     connections: BTreeSet::new(),
                     silent: BTreeMap::new(),
+                    knocked: None,
+                    lost: vec![],
+                    readmitted: None,
                     attention: Attention::Here,
                     since: at,
                     gone: None,
@@ -94,6 +98,29 @@ impl Session {
                     person.connections.remove(connection);
                     person.silent.remove(connection);
                     if person.connections.is_empty() {
+                        person.gone = Some(at);
+                    }
+                }
+            }
+            Event::KeyRefused { principal, key } => {
+                if let Some(person) = self.people.get_mut(principal) {
+                    person.knocked = Some(key.clone());
+                }
+            }
+            Event::ReadmitAgreed { principal, key, .. } => {
+                let (by, who, key) = (by.clone(), principal.clone(), key.clone());
+                self.readmitting = Some(HalfReadmit { at, by, who, key });
+            }
+            Event::Readmitted { principal, key, agreed, .. } => {
+                self.readmitting = None;
+                if let Some(person) = self.people.get_mut(principal) {
+                    person.lost.push(std::mem::replace(&mut person.key, key.clone()));
+                    person.knocked = None;
+                    person.readmitted = Some(Readmitted { at, by: [agreed.clone(), by.clone()] });
+                    // Whoever still holds the lost key is nobody.
+                    if !person.connections.is_empty() {
+                        person.connections.clear();
+                        person.silent.clear();
                         person.gone = Some(at);
                     }
                 }

@@ -151,6 +151,7 @@ pub(super) fn a_seat_has_its_own(ask: &Ask, no: &mut Reasons) {
             | Request::Settle { .. }
             | Request::Probe { .. }
             | Request::Say { .. }
+            | Request::Readmit { .. }
     );
     if ask.role() == Role::Seat && !open_to_observers(ask.request) && !open_to_seats {
         no.because(Refusal::SeatOnly { who: ask.who().clone() });

@@ -23,6 +23,7 @@ pub mod people;
 mod preview;
 pub mod probe;
 pub mod readback;
+pub mod readmit;
 mod recovery;
 pub mod refusal;
 mod rehearsal;
@@ -121,6 +122,9 @@ pub struct Session {
     /// Since when the lead is gone, once everyone was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead_gone: Option<At>,
+    /// Who shall be let in again with another key, as one of the two said who have to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readmitting: Option<readmit::HalfReadmit>,
     /// Every time the lead was taken over from somebody who was gone: told for ever.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<people::Taken>,
@@ -210,6 +214,15 @@ pub struct Person {
     pub role: Role,
     /// Their key, bound by their first connection.
     pub key: String,
+    /// The latest other key that came by their link and was not let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knocked: Option<String>,
+    /// Keys of theirs that are out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
+    /// That they were let in again with another key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readmitted: Option<readmit::Readmitted>,
     /// Whether allowed_signers gives them that key.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub vouched: bool,
@@ -368,6 +381,7 @@ impl Session {
             earlier: earlier.as_deref().cloned(),
             before: Before::default(),
             lead_gone: None,
+            readmitting: None,
             taken: vec![],
             handover: None,
             people: BTreeMap::new(),

@@ -27,6 +27,8 @@ pub enum Fact {
     Joined { principal: Principal, role: Role, key: String, connection: u64 },
     /// A connection ended.
     Left { principal: Principal, connection: u64, why: String },
+    /// Somebody came with another key than the one their link stays with.
+    KeyRefused { principal: Principal, key: String },
     /// Nothing was heard by a connection since then; without a time it is heard again.
     Silent { principal: Principal, connection: u64, since: Option<At> },
     /// Somebody was not let in.
@@ -108,6 +110,15 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
                 events
             } else {
                 vec![]
+            }
+        }
+        Fact::KeyRefused { principal, key } => {
+            // Strangers with a stolen link can try many: the crew alone is told, and of each key once in a row.
+            let person = session.people.get(principal).filter(|_| session.is_crew(principal));
+            let new = person.is_some_and(|it| it.knocked.as_ref() != Some(key) && !it.lost.contains(key));
+            match new && refused(session, at, principal, String::new(), String::new()).is_some() {
+                true => vec![Event::KeyRefused { principal: principal.clone(), key: key.clone() }],
+                false => vec![],
             }
         }
         Fact::Silent { principal, connection, since } => {

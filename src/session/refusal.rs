@@ -169,6 +169,12 @@ pub enum Refusal {
     LeadNotGone { lead: Principal, gone: Duration, grace: Duration },
     #[error("{to} may take the lead only where nobody else may lead; the plan names {}", list(leads))]
     OthersLead { to: Principal, leads: Vec<Principal> },
+    #[error("another key was let in for {who}; this one is out")]
+    KeyOut { who: Principal },
+    #[error("others of the crew let {who} in again, two of them")]
+    NotTheirs { who: Principal },
+    #[error("nobody came as {who} with another key")]
+    NobodyKnocked { who: Principal },
     #[error("only the lead ({lead}) and {to} can agree on that")]
     NotYours { lead: Principal, to: Principal },
     #[error("a reason is needed")]

@@ -54,6 +54,19 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("{principal} joined as {} with {}{by}", role.word(), shown(key))
         }
         Event::Left { principal, why, .. } => format!("{principal} left ({})", shown(why)),
+        Event::KeyRefused { principal, key } => {
+            format!(
+                "somebody came as {principal} with another key ({}): readmit {principal} lets them in, said by two",
+                shown(key)
+            )
+        }
+        Event::ReadmitAgreed { principal, key, .. } => {
+            format!("{by} agrees that {principal} is let in again with another key ({})", shown(key))
+        }
+        Event::Readmitted { principal, key, agreed, .. } => format!(
+            "READMITTED: {principal} with another key ({}), by {agreed} and {by}; the one before is out",
+            shown(key)
+        ),
         Event::LinkSilent { principal, since, .. } => match since {
             Some(since) => format!(
                 "{principal} is silent for {}: the link is open, and nothing comes",

@@ -20,7 +20,7 @@ use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::glass::Glass;
 use crate::session::signing::{self, Act, Verdict as Word};
-use crate::session::{Session, batches, glass, people, settling, skip, step_of, waive};
+use crate::session::{Session, batches, glass, people, readmit, settling, skip, step_of, waive};
 use crate::trust::sshsig;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -255,6 +255,7 @@ impl Auditor {
                         Event::LeadHandedOver { to, agreed: Some(agreed), .. } => {
                             people::holds(session, &line.by, to, agreed, line.at)
                         }
+                        Event::Readmitted { .. } => readmit::holds(session, &line.by, &line.event, line.at),
                         Event::BreakGlass { step, .. } => glass::holds(session, &line.by, step),
                         _ => Ok(()),
                     }
@@ -393,6 +394,7 @@ fn signed_act(line: &Line, proof: &sshsig::Signed) -> Option<SignedAct> {
             Act::Skip(..) => "skip",
             Act::Glass(..) => "break-glass",
             Act::Release => "release",
+            Act::Readmit(..) => "readmit",
             Act::Acknowledge(..) => "settled",
             Act::Vouch => "vouch",
             Act::Close => "close",

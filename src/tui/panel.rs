@@ -453,6 +453,9 @@ fn crew(look: &Look<'_>, armed: &Armed, covers: &Covers, width: usize) -> Vec<Li
     let head =
         format!("needs {} of: {}. {} armed it and cannot check it.", covers.checks, names.join(", "), armed.by.short());
     let mut all = wrap(&[look.span(head, Ink::Text)], width, 2);
+    for told in look.session().readmissions() {
+        all.extend(wrap(&[look.span(shown(&look.session().shortened(&told)), Ink::Fail)], width, 2));
+    }
     // One row per shadow, whatever they do: what was seen of the section stays so while they open and check.
     for who in shadows {
         let you = if *who == look.view.me { " (you)" } else { "" };

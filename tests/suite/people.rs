@@ -86,6 +86,44 @@ fn a_lead_whose_machine_died_is_replaced_by_two_who_undo_settle_and_close() {
 }
 
 #[test]
+fn whoever_lost_their_machine_comes_back_from_another_one_when_two_of_the_crew_say_so() {
+    let stage = stage();
+    let _hub = stage.serve(&[]);
+    let (lead, mut dba, search) = (stage.join(LEAD), stage.join(DBA), stage.join(SEARCH));
+    poll(PATIENCE, || (!stage.events("ReadingTaken").is_empty()).then_some(())).expect("the page is read");
+    lead.ok("arm update");
+    dba.expect("--- digest");
+    dba.ok("check");
+    // The machine dies with its key. Another home is another machine.
+    dba.kill();
+    lead.expect("dba@example.org left");
+    let (link, another) = (stage.links()[DBA].clone(), stage.home("another machine"));
+    let knock = || program(&another).args(["join", "--plain", &link]).output().expect("it runs");
+    let turned_away = knock();
+    assert!(!turned_away.status.success());
+    assert!(String::from_utf8_lossy(&turned_away.stderr).contains("ask two of the crew for `readmit`"));
+    search.expect("somebody came as dba@example.org with another key");
+    search.ok("readmit dba@example.org");
+    assert!(!knock().status.success(), "one alone lets nobody in");
+    lead.ok("readmit dba@example.org");
+    search.expect("READMITTED: dba@example.org with another key");
+    search.expect("01 update is not armed any more: dba@example.org had checked it with a key that is lost");
+    let mut command = program(&another);
+    command.args(["join", "--plain", &link]);
+    let back = Plain::start("dba on another machine", command);
+    back.expect("joined as shadow");
+    lead.ok("arm update");
+    search.expect("READMITTED: dba@example.org with another key");
+    back.expect("--- digest");
+    back.ok("check");
+    lead.ok("run");
+    lead.expect("01 update runs");
+    // The lost key is out, whoever has it.
+    let stolen = program(&stage.home(DBA)).args(["join", "--plain", &link]).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&stolen.stderr).contains("this one is out"), "{stolen:?}");
+}
+
+#[test]
 fn a_frozen_link_is_told_as_silent_and_then_as_gone_and_nobody_counts_on_it() {
     let stage = stage();
     let _hub = stage.serve(&[]);

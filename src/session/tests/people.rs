@@ -140,6 +140,34 @@ fn nobody_counts_on_a_frozen_link_and_another_one_of_the_same_person_does() {
 }
 
 #[test]
+fn who_comes_with_another_key_is_let_in_by_two_others_and_the_old_key_is_out() {
+    let mut desk = Desk::new();
+    desk.arm("ana").unwrap();
+    desk.check("cy").unwrap();
+    let readmit = |key: &str| Request::Readmit { who: who("cy"), key: key.into() };
+    assert!(matches!(desk.ask("dan", readmit("new")), Err(Refusal::NobodyKnocked { .. })));
+    let knock = Fact::KeyRefused { principal: who("cy"), key: "new".into() };
+    assert_eq!(desk.see(knock.clone()), ["KeyRefused"]);
+    assert!(desk.see(knock).is_empty(), "of each key once");
+    assert!(matches!(desk.ask("cy", readmit("new")), Err(Refusal::NotTheirs { .. })));
+    assert!(matches!(desk.ask("dan", readmit("other")), Err(Refusal::NobodyKnocked { .. })), "that very key");
+    assert!(matches!(desk.ask("olga", readmit("new")), Err(Refusal::Observer { .. })));
+    assert_eq!(desk.ask("dan", readmit("new")).unwrap(), ["ReadmitAgreed"]);
+    assert!(desk.ask("dan", readmit("new")).unwrap().is_empty(), "nor is one of them twice");
+    assert!(matches!(desk.ask_with_key("bo", "dan", readmit("new")), Err(Refusal::SameKey { .. })));
+    assert_eq!(desk.ask("ana", readmit("new")).unwrap(), ["Readmitted", "StepVoided"], "what it said yes to is void");
+    assert!(desk.session.readmissions().next().unwrap().contains("by dan and ana"));
+    assert!(!desk.session.is_here(&who("cy")), "whoever still holds the lost key is nobody");
+    desk.arm("ana").unwrap();
+    assert!(matches!(desk.check("cy"), Err(Refusal::KeyOut { .. })));
+    desk.join("cy", "new", 40);
+    let (attempt, digest) = (desk.state().1, desk.session.open_step().unwrap().2.digest());
+    desk.ask_with_key("cy", "new", Request::OpenCheck { step: drop_step(), attempt }).unwrap();
+    let check = Request::Check { step: drop_step(), attempt, digest };
+    assert!(desk.ask_with_key("cy", "new", check).unwrap().contains(&"CrossChecked"));
+}
+
+#[test]
 fn where_every_shadow_is_gone_another_lead_takes_note() {
     let plan = PLAN.replace(r#"shadow = ["ana", "bo", "cy", "dan"]"#, r#"shadow = ["cy", "dan"]"#);
     let mut desk = Desk::open(&plan, None);
