@@ -517,7 +517,8 @@ pub enum Attention {
     Away,
 }
 
-/// Result of looking at a watch.
+/// Result of looking at a watch; in their one order, from the best to the worst. A definite failure outranks what is not
+/// known: both lock a gate, and the failure is what people have to act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -525,10 +526,10 @@ pub enum Status {
     Ok,
     /// Worth a look.
     Warn,
-    /// Bad.
-    Fail,
     /// Not known: no answer, no data, or too old. Never counts as ok.
     Unknown,
+    /// Bad.
+    Fail,
 }
 impl Status {
     /// The word on screens and in plain mode.

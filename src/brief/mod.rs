@@ -6,7 +6,10 @@
 
 pub mod acts;
 mod may;
+mod next;
+pub mod stands;
 mod wish;
 
 pub use may::{Reach, Sight, Why, awaited};
+pub use next::Next;
 pub use wish::{Picked, going_on, heirs};

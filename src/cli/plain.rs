@@ -5,7 +5,7 @@ use super::before;
 use super::rehearsal::{self, Marked};
 use super::verbs::{self, Verb};
 use super::{deviations, preview};
-use crate::brief::acts;
+use crate::brief::{acts, stands};
 use crate::client::view::{Link, View};
 use crate::client::{Client, Notice};
 use crate::clock::{self, human};
@@ -302,7 +302,10 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
             session.release_needs(now, &session.line.released).join(", ")
         )?;
     }
-    Ok(())
+    let sight = view.sight(now);
+    let alarm = stands::alarm(&sight);
+    writeln!(out, "alarm: {}: {}", alarm.word, alarm.text)?;
+    writeln!(out, "next: {}", sight.next().told_to(&view.me, session))
 }
 
 /// Who outside the crew is told, and how that went.

@@ -433,7 +433,7 @@ impl Findings {
     }
 
     fn worst(&self) -> Status {
-        self.0.iter().map(|(status, _)| *status).max_by_key(|status| rank(*status)).unwrap_or(Status::Ok)
+        self.0.iter().map(|(status, _)| *status).max().unwrap_or(Status::Ok)
     }
 
     /// The reading: `seen`, then every sentence, the worst ones first.
@@ -451,16 +451,6 @@ impl Findings {
             unit: if value.is_some() { unit.to_owned() } else { String::new() },
             why: why.join("; "),
         }
-    }
-}
-
-/// What counts before what, from below.
-fn rank(status: Status) -> u8 {
-    match status {
-        Status::Ok => 0,
-        Status::Warn => 1,
-        Status::Unknown => 2,
-        Status::Fail => 3,
     }
 }
 

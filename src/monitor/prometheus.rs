@@ -5,7 +5,7 @@
 //! say so; a query such as `x and on(instance) up == 1` asks for more.
 
 use super::web::{self, NoAnswer};
-use super::{Findings, bytes, excerpt, figure, rank, text};
+use super::{Findings, bytes, excerpt, figure, text};
 use crate::event::{Reading, Status};
 use crate::plan::{self, Params};
 use serde_json::Value;
@@ -93,7 +93,7 @@ impl Prometheus {
         let above = self.expect.bounds.warn_above.or(self.expect.bounds.fail_above).is_some();
         let out = |value: &Option<f64>| value.map_or(f64::INFINITY, |value| if above { value } else { -value });
         judged.sort_by(|(a, x, _), (b, y, _)| {
-            (rank(*b), out(y)).partial_cmp(&(rank(*a), out(x))).unwrap_or(std::cmp::Ordering::Equal)
+            (*b, out(y)).partial_cmp(&(*a, out(x))).unwrap_or(std::cmp::Ordering::Equal)
         });
         let many = judged.len();
         let (worst, value, first) = judged[0].clone();

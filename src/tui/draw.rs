@@ -22,6 +22,7 @@ use super::theme::{Ink, Theme};
 use super::update::Drawn;
 use super::{before, deviations, facts, panel, recovery, rehearsal};
 use crate::brief::acts::{self, Act, Place, Row};
+use crate::brief::stands;
 use crate::client::view::{Link, View};
 use crate::clock::human;
 use crate::name::shown;
@@ -230,15 +231,15 @@ fn link(look: &Look<'_>) -> Vec<Span<'static>> {
 }
 
 fn alarm(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
-    let alarm = facts::alarm(look.view, look.at(), look.now.wall);
-    let ink = if alarm.loud && alarm.ink != Ink::Andon { Ink::Andon } else { alarm.ink };
+    let alarm = stands::alarm(&look.view.sight(look.at()));
+    let ink: Ink = if alarm.loud { Ink::Andon } else { alarm.tone.into() };
     if alarm.loud {
         buf.set_style(area, look.ink(ink));
         row(buf, area, 0, vec![look.span(format!(" {} ", alarm.word), ink), look.span(&alarm.text, ink)], vec![]);
     } else {
         let spans = vec![look.span(format!(" {}  ", alarm.word), ink), look.span(&alarm.text, Ink::Text)];
-        let other = facts::no_return(look.session());
-        let also = vec![look.span(other.word, other.ink), look.span(format!(" {} ", other.text), Ink::Text)];
+        let other = stands::no_return(look.session());
+        let also = vec![look.span(other.word, other.tone.into()), look.span(format!(" {} ", other.text), Ink::Text)];
         let size = |spans: &[Span<'_>]| spans.iter().map(Span::width).sum::<usize>();
         // Only where it takes nothing away from the alarm.
         let fits = size(&spans) + size(&also) + 2 <= usize::from(area.width);
@@ -285,8 +286,15 @@ fn message(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
         let (word, ink) = if toast.bad { ("! ", Ink::Warn) } else { ("· ", Ink::Dim) };
         all.extend(wrap(&[look.span(word, ink), look.span(&toast.text, Ink::Text)], width, 2).into_iter().take(2));
     }
-    if all.is_empty() {
+    let over = session.closed.is_some() || matches!(look.view.link, Link::Replay { .. });
+    if all.is_empty() && over {
         all.push(Line::default());
+    }
+    if all.is_empty() {
+        let next = look.view.sight(look.at()).next();
+        let mine = next.who.contains(&look.view.me);
+        let text = look.span(next.told_to(&look.view.me, session), if mine { Ink::Strong } else { Ink::Text });
+        all.push(Line::from(cut(vec![look.span("NEXT  ", Ink::Dim), text], width)));
     }
     all
 }
@@ -525,8 +533,8 @@ fn small(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     }
     first.extend(step);
     all.push(Line::from(cut(first, width)));
-    let alarm = facts::alarm(look.view, look.at(), look.now.wall);
-    let spans = vec![look.span(alarm.word, alarm.ink), look.span(format!(" {}", alarm.text), Ink::Text)];
+    let alarm = stands::alarm(&look.view.sight(look.at()));
+    let spans = vec![look.span(alarm.word, alarm.tone.into()), look.span(format!(" {}", alarm.text), Ink::Text)];
     if let Overlay::Field(field) = &look.app.overlay {
         all.extend(field_lines(look, field, width));
     }

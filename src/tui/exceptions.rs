@@ -1,24 +1,8 @@
 //! Waiving a gate, leaving a step out, breaking the glass: what is told of it on every screen.
 
 use super::app::Purpose;
-use crate::name::shown;
 use crate::session::Session;
-use crate::session::steps::{Phase, StepState};
-
-/// What fills the second row while a step that was cleared by breaking the glass is not over.
-pub(super) fn glass(session: &Session) -> Option<String> {
-    let open = |state: &StepState| !state.phase.is_over() && state.phase != Phase::Planned;
-    let glass = session.glass.iter().rev().find(|glass| {
-        session.steps.get(&glass.step).is_some_and(|state| state.attempt == glass.attempt && open(state))
-    })?;
-    Some(format!(
-        "{} was cleared by {} alone, {} missing: {}",
-        session.numbered(&glass.step),
-        glass.by.short(),
-        glass.missing,
-        shown(&glass.why)
-    ))
-}
+use crate::session::steps::Phase;
 
 /// The mark that stays in the first row for ever.
 pub(super) fn mark(session: &Session) -> Option<String> {
