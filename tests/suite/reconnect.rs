@@ -258,7 +258,7 @@ async fn a_stalled_network_is_noticed_and_survived() {
         &mut client,
         &mut seen,
         "an answer",
-        |n| matches!(n, Notice::Answer { id: answered, refusal: Some(_) } if *answered == id),
+        |n| matches!(n, Notice::Answer { id: answered, refusal: Some(_), .. } if *answered == id),
     )
     .await;
     proxy.net.send_replace(Net::Fine);
