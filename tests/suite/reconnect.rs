@@ -316,6 +316,30 @@ async fn what_is_signed_is_waited_for_and_what_does_not_come_is_said() {
     assert!(stage.events("Refused").iter().all(|refused| !refused["reason"].as_str().unwrap().contains("not signed")));
 }
 
+/// The same in plain mode: the step still runs there, and ended on everybody else's screen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ended_elsewhere_is_taken_note_of_once_it_is_here() {
+    let stage =
+        Stage::new(&PLAN.replace("class = \"critical\"\n", "").replace("echo hello", "read line < fifo; exit 3"));
+    nix::unistd::mkfifo(&stage.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _hub = stage.serve(&[]);
+    let link: Link = stage.links()[DBA].parse().unwrap();
+    let proxy = Proxy::start(&link).await;
+    let (lead, dba) = (stage.join(LEAD), stage.join_by(DBA, &proxy.link(&link).to_string()));
+    dba.expect("joined session");
+    lead.ok("arm go");
+    lead.ok("run");
+    dba.expect("01 go runs");
+    proxy.net.send_replace(Net::Late);
+    std::fs::write(stage.path("fifo"), "on\n").unwrap();
+    lead.expect("01 go failed: exit 3");
+    dba.say("ack seen");
+    assert_eq!(dba.answer_within(Duration::from_millis(300)), None, "it waits");
+    proxy.mend();
+    let answer = dba.answer();
+    assert!(answer.starts_with("ok "), "{answer}");
+}
+
 /// What became of a request.
 async fn answer(client: &mut Client, id: u64) -> Option<crosscheck::protocol::Refused> {
     loop {
