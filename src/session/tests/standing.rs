@@ -55,3 +55,31 @@ fn a_release_is_signed_while_the_line_is_stopped() {
     assert_eq!(of(&desk, &Request::Release), Standing::NotYet, "the andon that is over is not the next one");
     assert_eq!(of(&desk, &Request::Say { text: "a word".into() }), Standing::Gone, "nobody signs that");
 }
+
+/// What a client sends unsigned, since there is nothing that it could sign, is told the real reason.
+#[test]
+fn the_signature_is_the_last_thing_that_is_asked_for() {
+    let mut desk = Desk::new();
+    desk.arm("ana").unwrap();
+    let first = desk.session.open_step().unwrap().2.digest();
+    desk.ask("cy", Request::OpenCheck { step: drop_step(), attempt: 1 }).unwrap();
+    desk.session.hub_key = Some(crate::identity::Key::fresh().unwrap().public().clone());
+    let check = |attempt, digest| Request::Check { step: drop_step(), attempt, digest };
+    let settle = |outcome| Request::Settle { step: drop_step(), outcome, why: "seen".into() };
+    for (who, request) in [
+        ("cy", check(2, first)),
+        ("cy", check(1, Hash::ZERO)),
+        ("ana", check(1, first)),
+        ("dan", check(1, first)),
+        ("cy", Request::Object { step: drop_step(), attempt: 2, digest: first, why: "no".into() }),
+        ("cy", Request::Withdraw { step: drop_step(), attempt: 1 }),
+        ("ana", Request::Release),
+        ("cy", settle(Settled::Done)),
+        ("ana", settle(Settled::Failed)),
+        ("cy", Request::Skip { step: StepId::new("nowhere").unwrap(), why: "no".into() }),
+    ] {
+        let refusal = desk.ask(who, request.clone()).unwrap_err();
+        assert!(!matches!(refusal, Refusal::Signature(_)), "{who} {request:?}: {refusal}");
+    }
+    assert!(matches!(desk.ask("cy", check(1, first)), Err(Refusal::Signature(_))), "and is asked for");
+}
