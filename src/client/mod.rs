@@ -482,7 +482,7 @@ impl Run {
             }
             // An answer counts once everything it led to is folded and shown.
             while let Some(index) = answers.iter().position(|(_, head, _)| *head <= self.state.head.seq) {
-                let (id, _, refusal) = answers.swap_remove(index);
+                let (id, _, refusal) = answers.remove(index); // in the order they came
                 self.publish();
                 (published, dirty) = (Instant::now(), false);
                 // What the client asked by itself nobody waits for.

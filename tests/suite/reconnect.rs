@@ -340,6 +340,41 @@ async fn what_ended_elsewhere_is_taken_note_of_once_it_is_here() {
     assert!(answer.starts_with("ok "), "{answer}");
 }
 
+/// Whoever asks while the end comes hears from somebody too: nothing that was taken in is left without an answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_is_answered_whenever_the_end_comes() {
+    let stage = Stage::new(PLAN);
+    let _hub = stage.serve(&[]);
+    let lead = stage.join(LEAD);
+    let mut client = Client::join(options(stage.links()[DBA].parse().unwrap())).await.unwrap();
+    let asker = client.asker();
+    let asking = tokio::spawn(async move {
+        let mut ids = vec![];
+        // Not faster than the hub reads; it ends with the client, which then takes nothing more.
+        let mut pace = tokio::time::interval(Duration::from_millis(60));
+        while let Ok(id) = asker.ask(Request::Say { text: "still here".into() }) {
+            ids.push(id);
+            pace.tick().await;
+        }
+        ids
+    });
+    until(&mut client, &mut vec![], "a word", said("still here")).await;
+    lead.ok("close");
+    let mut answered = vec![1]; // the first one's answer may have come before its line was waited for
+    loop {
+        match timeout(PATIENCE, client.notices.recv()).await.expect("an end in time") {
+            Some(Notice::Answer { id, .. }) => answered.push(id),
+            Some(Notice::Over(why)) => assert_eq!(why, None),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let asked = asking.await.unwrap();
+    assert!(asked.len() > 1);
+    answered.dedup();
+    assert_eq!(answered, asked, "each once and in order");
+}
+
 /// What became of a request.
 async fn answer(client: &mut Client, id: u64) -> Option<crosscheck::protocol::Refused> {
     loop {
