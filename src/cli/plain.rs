@@ -181,7 +181,7 @@ impl Plain {
                     _ => {}
                 }
             }
-            Notice::Answer { id, refusal } => {
+            Notice::Answer { id, refusal, .. } => {
                 let Some(index) = self.waiting.iter().position(|(waiting, _)| *waiting == id) else { return Ok(None) };
                 let (_, request) = self.waiting.swap_remove(index);
                 if self.opened == Some(id) {

@@ -48,6 +48,7 @@ mod readback;
 mod rehearsal;
 mod remote;
 mod rollback;
+mod standing;
 mod typing;
 mod verify;
 mod waiting;

@@ -93,7 +93,8 @@ fn main(look: &Look<'_>, buf: &mut Buffer, area: Rect, drawn: &mut Drawn) {
     alarm(look, buf, Rect { y: area.y + 1, height: 1, ..area });
     let wide = area.width >= 100 && area.height >= 30;
     let message = message(look, usize::from(area.width).saturating_sub(2));
-    let rows = u16::try_from(message.len()).unwrap_or(1).clamp(1, 4);
+    // What the hub says to somebody stands there whole, however long it is.
+    let rows = u16::try_from(message.len()).unwrap_or(u16::MAX).clamp(1, (area.height / 3).max(4));
     let clock = u16::from(wide && recovery::is_shown(look.session()));
     if clock > 0 {
         recovery::draw(look, buf, Rect { y: area.y + 2, height: 1, ..area });
@@ -284,7 +285,7 @@ fn message(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
     all.extend(before::wanted(look).map(|line| Line::from(cut(line.spans, width))));
     if let Some(toast) = look.app.toasts.back() {
         let (word, ink) = if toast.bad { ("! ", Ink::Warn) } else { ("· ", Ink::Dim) };
-        all.extend(wrap(&[look.span(word, ink), look.span(&toast.text, Ink::Text)], width, 2).into_iter().take(2));
+        all.extend(wrap(&[look.span(word, ink), look.span(&toast.text, Ink::Text)], width, 2));
     }
     let over = session.closed.is_some() || matches!(look.view.link, Link::Replay { .. });
     if all.is_empty() && over {
@@ -429,8 +430,13 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
         None => vec![look.span(hint, Ink::Dim)],
     };
     let (name, _) = facts::environment(look.session());
-    let second = second.into_iter().chain([look.span(format!("   {name}   Ctrl-X andon"), Ink::Dim)]).collect();
-    vec![Line::from(cut(line, width)), Line::from(cut(second, width))]
+    let second: Vec<_> = second.into_iter().chain([look.span(format!("   {name}   Ctrl-X andon"), Ink::Dim)]).collect();
+    let mut all = vec![Line::from(cut(line, width))];
+    match field.error {
+        Some(_) => all.extend(wrap(&second, width, 2)), // why something was refused stands there whole
+        None => all.push(Line::from(cut(second, width))),
+    }
+    all
 }
 
 fn take_columns(text: &str, columns: usize) -> String {
@@ -544,7 +550,7 @@ fn small(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     }
     all.push(Line::from(cut(vec![look.span(environment, ink)], width)));
     if let Some(toast) = look.app.toasts.back() {
-        all.push(Line::from(cut(vec![look.span(&toast.text, Ink::Warn)], width)));
+        all.extend(wrap(&[look.span(&toast.text, Ink::Warn)], width, 0));
     }
     if let Some((step, _)) = session.current_step() {
         all.extend(command::command_lines(look, step, width.max(1)));

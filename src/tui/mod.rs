@@ -30,7 +30,7 @@ pub mod update;
 pub use board::board;
 pub use draw::Glyphs;
 pub use run::{Depth, Exit, Options, run};
-pub use update::ReplayCommand;
+pub use update::{Answered, ReplayCommand};
 
 #[cfg(test)]
 mod tests;

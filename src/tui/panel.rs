@@ -516,7 +516,16 @@ fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
         Some(toast) => look.span(&toast.text, Ink::Warn),
         None => look.span("Enter never checks. Anything new voids all checks.", Ink::Dim),
     };
-    let left = cut(vec![said], width.saturating_sub(andon.len() + 1));
+    let room = width.saturating_sub(andon.len() + 1);
+    let whole = look.app.toasts.back().map(|_| wrap(std::slice::from_ref(&said), width, 2));
+    let left = match whole {
+        // Why something was refused stands there whole, above the row that it does not fit into.
+        Some(lines) if said.width() > room => {
+            all.extend(lines);
+            vec![]
+        }
+        _ => cut(vec![said], room),
+    };
     let used: usize = left.iter().map(Span::width).sum();
     let mut last = left;
     last.push(Span::raw(" ".repeat(width.saturating_sub(used + andon.len()))));
