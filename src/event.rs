@@ -8,6 +8,7 @@ mod compared;
 mod covers;
 mod deviation;
 mod earlier;
+mod exits;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
@@ -17,6 +18,7 @@ pub use covers::{
 };
 pub use deviation::Deviation;
 pub use earlier::Earlier;
+pub use exits::{Ending, Exits};
 
 use crate::clock::At;
 use crate::hash::Hash;
@@ -647,12 +649,6 @@ pub enum RunEnd {
     TimedOut { after_ms: u64 },
     /// It never started.
     NotStarted { why: String },
-}
-impl RunEnd {
-    /// Whether the step is done.
-    pub fn is_success(&self) -> bool {
-        matches!(self, RunEnd::Exited { code: 0 })
-    }
 }
 impl std::fmt::Display for RunEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

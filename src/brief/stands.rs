@@ -254,7 +254,7 @@ pub fn run_result(state: &StepState) -> Option<String> {
             Some(end) if state.phase == Phase::Unknown && part == last => {
                 format!("outcome unknown: link lost, {}{after}", shown(&end.to_string()))
             }
-            Some(end) => format!("{}{after}", shown(&end.to_string())),
+            Some(end) => format!("{}{after}", shown(&state.end_words(part, end))),
             None if lost(part) => "outcome unknown: the hub died while it ran".into(),
             None if state.phase == Phase::Waiting => "waits".into(),
             None => "runs".into(),

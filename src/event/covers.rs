@@ -1,6 +1,6 @@
 //! What exactly a step would run, frozen: the object that people check.
 
-use super::{Deviation, Part, Reading, Status};
+use super::{Deviation, Exits, Part, Reading, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId, escaped};
 use serde::{Deserialize, Serialize};
@@ -257,6 +257,7 @@ impl CommandSeen {
             io: "pty".into(),
             input: None,
             timeout_ms: None,
+            exits: Exits::default(),
             files: vec![],
             host: "host".into(),
             user: "user".into(),
@@ -422,6 +423,9 @@ pub struct CommandSeen {
     /// When it is ended by force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// Which of its exit codes count as done.
+    #[serde(default, skip_serializing_if = "Exits::is_usual")]
+    pub exits: Exits,
     /// The files the plan names, and arguments that are files.
     pub files: Vec<FileSeen>,
     /// The machine it runs on.

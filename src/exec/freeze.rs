@@ -292,6 +292,7 @@ pub fn freeze_command(
         },
         input: Some(command.input).filter(|input| *input != Input::None).map(|input| input.word().to_owned()),
         timeout_ms: command.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        exits: command.exits.clone(),
         files,
         host: host(),
         user: user(),

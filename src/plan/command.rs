@@ -3,6 +3,7 @@
 use super::table::{Table, Value};
 use super::units::is_identifier;
 use super::{Host, Input, Io, Run, Stdin, Template, hosts};
+use crate::event::Exits;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Command {
     pub files: Vec<Template>,
     /// When it is ended by force.
     pub timeout: Option<Duration>,
+    /// Which of its exit codes count as done.
+    pub exits: Exits,
     /// A terminal or a pipe.
     pub io: Io,
     /// Whether the lead may type to it while it runs.
@@ -42,6 +45,7 @@ impl Command {
             sealed: false,
             files: vec![],
             timeout: None,
+            exits: Exits::default(),
             io: Io::Pty,
             input: Input::None,
             on: None,
@@ -58,7 +62,8 @@ impl Command {
 }
 
 /// The keys of a command; a table that holds one may have more.
-pub(super) const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "io", "input", "on"];
+pub(super) const KEYS: &[&str] =
+    &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "exits", "io", "input", "on"];
 
 /// The command of a step among its keys: what the lead may type to is a step's alone.
 pub(super) fn read(table: &Table<'_>) -> Option<Command> {
@@ -98,11 +103,38 @@ pub(super) fn read_with(table: &Table<'_>, io: Io) -> Option<Command> {
         stdin: table.get("stdin").and_then(|stdin| read_stdin(&stdin)),
         sealed: table.boolean("sealed").unwrap_or(false),
         timeout: table.duration("timeout"),
+        exits: read_exits(table)?,
         io,
         run: run?,
         env: env?,
         files: files?,
     })
+}
+
+/// `exits = { ok = [0, 3], warn = [2] }`.
+fn read_exits(table: &Table<'_>) -> Option<Exits> {
+    let Some(given) = table.get("exits") else { return Some(Exits::default()) };
+    let codes = given.table("exit codes", &["ok", "warn"], &[])?;
+    let read = |key: &'static str| {
+        codes.get(key).map(|value| {
+            let codes = value.items("exit codes")?.into_iter().map(|item| u8::try_from(item.integer(0..=255)?).ok());
+            codes.collect::<Option<Vec<u8>>>()
+        })
+    };
+    let ok = read("ok").unwrap_or_else(|| Some(vec![0]))?;
+    let warn = read("warn").unwrap_or_else(|| Some(vec![]))?;
+    let all: Vec<u8> = ok.iter().chain(&warn).copied().collect();
+    if all.is_empty() {
+        return given.wrong("no exit code counts as done", "expected ok = [0], or other codes");
+    }
+    if let Some(twice) = all.iter().enumerate().find(|(index, code)| all[..*index].contains(code)) {
+        return given.wrong(format!("exit code {} stands twice", twice.1), "expected each code once, in ok or in warn");
+    }
+    // Of ssh, not of the command: the link was lost, and nobody knows what became of it.
+    if table.get("on").is_some() && all.contains(&255) {
+        return given.wrong("exit code 255 of a command on another host", "ssh says 255 when the link is lost");
+    }
+    Some(Exits { ok, warn })
 }
 
 fn read_stdin(value: &Value<'_>) -> Option<Stdin> {
@@ -135,4 +167,37 @@ fn decides_what_runs(name: &str) -> bool {
     ["PATH", "HOME", "ENV", "BASH_ENV", "SHELL", "IFS"].contains(&name)
         || name.starts_with("LD_")
         || name.starts_with("DYLD_")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::event::Exits;
+    use crate::plan::Plan;
+
+    fn parsed(step: &str) -> Result<Plan, Vec<String>> {
+        let text = format!(
+            "crosscheck = 1\nname = \"p\"\nenvironment = \"e\"\n[crew]\nlead = [\"l@e\"]\n[hosts.db]\naddress = \"db\"\nuser = \"u\"\n\
+             host_key = \"k\"\n[[step]]\nid = \"s\"\nrun = [\"./s\"]\n{step}\n"
+        );
+        Plan::parse("p.toml", &text).map_err(|error| error.problems.iter().map(|it| it.message.clone()).collect())
+    }
+
+    #[test]
+    fn exit_codes_count_as_the_plan_says() {
+        let exits = |step: &str| parsed(step).map(|plan| plan.steps[0].command.exits.clone());
+        assert_eq!(exits(""), Ok(Exits { ok: vec![0], warn: vec![] }));
+        assert_eq!(exits("exits = { ok = [0, 3], warn = [2] }"), Ok(Exits { ok: vec![0, 3], warn: vec![2] }));
+        assert_eq!(exits("exits = { warn = [24] }"), Ok(Exits { ok: vec![0], warn: vec![24] }), "0 stays done");
+        for (wrong, message) in [
+            ("exits = { ok = [0, 256] }", "out of range"),
+            ("exits = { ok = [-1] }", "out of range"),
+            ("exits = { ok = [] }", "no exit code counts as done"),
+            ("exits = { ok = [0, 2], warn = [2] }", "exit code 2 stands twice"),
+            ("exits = [0, 1]", "exits"),
+            ("exits = { fine = [0] }", "fine"),
+        ] {
+            let problems = exits(wrong).expect_err(wrong);
+            assert!(problems.iter().any(|problem| problem.contains(message)), "{wrong}: {problems:?}");
+        }
+    }
 }

@@ -154,7 +154,8 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
                 }
                 Some(run) if unstarted == run.process.is_none() => {
                     let (step, attempt, end) = (step.clone(), *attempt, end.clone());
-                    let well = session.plan.step(&step).filter(|_| end.is_success());
+                    let done = session.steps.get(&step).is_some_and(|state| state.counts(*part, &end).is_done());
+                    let well = session.plan.step(&step).filter(|_| done);
                     let (ended, then) = match part {
                         Part::Step => {
                             let then = well.and_then(|step| waiting::after_run(step, at, attempt));

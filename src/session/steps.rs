@@ -8,7 +8,7 @@ use super::verify::{Sampled, Verifying};
 use super::waiting::{ByHand, Waited, Waiting};
 use super::waive::Waiver;
 use crate::clock::At;
-use crate::event::{Compared, Frozen, Part, Process, RunEnd, Settled, Verdict};
+use crate::event::{Compared, Ending, Exits, Frozen, Part, Process, RunEnd, Settled, Verdict};
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId};
 use crate::transcript::record::Head;
@@ -322,6 +322,18 @@ impl StepState {
             Part::Rollback => self.rollback.as_mut(),
             Part::Preview | Part::Probe => None,
         }
+    }
+    /// How the end of one of its commands counts, as it was frozen.
+    pub fn counts(&self, part: Part, end: &RunEnd) -> Ending {
+        self.exits(part).count(end)
+    }
+    /// The end of one of its commands in words, with how it counts where the code alone does not say it.
+    pub fn end_words(&self, part: Part, end: &RunEnd) -> String {
+        self.exits(part).words(end)
+    }
+    fn exits(&self, part: Part) -> Exits {
+        let armed = self.armed.as_ref().map(|armed| armed.covers.covers());
+        armed.and_then(|covers| covers.command_of(part)).map_or_else(Exits::default, |command| command.exits.clone())
     }
     /// What runs, or was started last.
     pub fn latest_run(&self) -> Option<&RunState> {

@@ -27,6 +27,7 @@ fn command(io: Io, argv: &[&str]) -> Command {
         sealed: false,
         files: vec![],
         timeout: None,
+        exits: crate::event::Exits::default(),
         input: crate::plan::Input::None,
         on: None,
         io,
