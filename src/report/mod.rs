@@ -3,13 +3,13 @@
 //! [`Report::of_file`] is the usual door: it judges the chain, folds the lines that hold, and looks at the output beside
 //! them. Nothing here is decided anew; where the transcript ends or breaks, the report ends and says so.
 
+mod armed;
 mod attempt;
 pub mod before;
 mod deviations;
 pub mod evidence;
 pub mod markdown;
 mod people;
-mod preview;
 pub mod replay;
 pub mod text;
 
