@@ -230,10 +230,11 @@ pub fn sections(covers: &Covers, session: Option<&Session>) -> [Section; SECTION
         require_touch,
     } = covers;
     let runs = what_runs(command, manual.as_deref(), deviations);
+    let own = if command.is_nothing() { vec![] } else { command::items("", command) };
     let mut first: Vec<Item> = rehearsal.iter().flat_map(rehearsed).collect();
     first.extend(deviations.iter().map(deviation));
     first.extend(runs);
-    first.extend(probe.iter().flat_map(probed));
+    first.extend(probe.iter().flat_map(|probe| probed(probe, &own)));
 
     let mut files = vec![
         Item { aside: Some(format!("attempt {attempt}")), ..Item::words("step", format!("{step}, {class}: {title}")) },
@@ -242,18 +243,18 @@ pub fn sections(covers: &Covers, session: Option<&Session>) -> [Section; SECTION
     files.extend(params.iter().map(|(name, value)| parameter(name, value, deviations, session)));
     let read = preview.iter().map(|preview| ("preview", &preview.command));
     let undone = rollback.iter().map(|rollback| ("rollback", &rollback.command));
-    let own = (!command.is_nothing()).then_some(("", command));
-    let all = own.into_iter().chain(read).chain(undone).chain(probe.iter().map(|probe| ("probe", probe)));
+    let step_s = (!command.is_nothing()).then_some(("", command));
+    let all = step_s.into_iter().chain(read).chain(undone).chain(probe.iter().map(|probe| ("probe", probe)));
     files.extend(all.flat_map(|(of, command)| command::files(of, command)));
 
-    let mut undo: Vec<Item> = preview.iter().flat_map(previewed).collect();
+    let mut undo: Vec<Item> = preview.iter().flat_map(|preview| previewed(preview, &own)).collect();
     undo.extend(each.iter().map(batches));
     let batched = each.as_ref().map(EachSeen::words);
     const ORDER: [&str; 4] = ["touches", "undo", "half_way", "remains_in"];
     let mut said: Vec<_> = words.iter().filter(|(_, words)| Some(*words) != batched.as_ref()).collect();
     said.sort_by_key(|(name, _)| ORDER.iter().position(|known| known == name).unwrap_or(ORDER.len()));
     undo.extend(said.into_iter().map(|(name, words)| Item::words(&name.replace('_', " "), words.clone())));
-    undo.extend(rollback.iter().flat_map(|rollback| rolled_back(rollback, covers.feeds_begun_lines())));
+    undo.extend(rollback.iter().flat_map(|rollback| rolled_back(rollback, &own, covers.feeds_begun_lines())));
     if words.is_empty() && rollback.is_none() {
         let text = "the plan says nothing on what it touches or how it is undone".to_owned();
         undo.push(Item::words("undo", text).loud(Loud::Warning));
@@ -354,10 +355,10 @@ fn parameter(name: &str, value: &str, deviations: &[Deviation], session: Option<
     item
 }
 
-fn probed(probe: &CommandSeen) -> Vec<Item> {
+fn probed(probe: &CommandSeen, own: &[Item]) -> Vec<Item> {
     let text = "tells how things stand where the step ended badly; it is run when somebody asks for it".to_owned();
     let mut all = vec![Item::words("probe", text)];
-    all.extend(command::items("probe", probe));
+    all.extend(command::items_beside("probe", probe, own));
     all
 }
 
@@ -385,9 +386,9 @@ fn gate(seen: &GateSeen) -> Vec<Item> {
     all
 }
 
-fn previewed(seen: &PreviewSeen) -> Vec<Item> {
+fn previewed(seen: &PreviewSeen, own: &[Item]) -> Vec<Item> {
     let PreviewSeen { command, expect, output, sha256, value } = seen;
-    let mut all = command::items("preview", command);
+    let mut all = command::items_beside("preview", command, own);
     all.push(Item::words("preview says", format!("{value} (expected: {expect})")).loud(Loud::Look));
     let (lines, _) = command::lines(output);
     let head = format!("SHA-256 {sha256}");
@@ -400,14 +401,14 @@ fn batches(each: &EachSeen) -> Item {
     Item::words("batches", each.words())
 }
 
-fn rolled_back(seen: &RollbackSeen, begun_lines: bool) -> Vec<Item> {
+fn rolled_back(seen: &RollbackSeen, own: &[Item], begun_lines: bool) -> Vec<Item> {
     let RollbackSeen { command, automatic, contain } = seen;
     let (when, loud) = match automatic {
         true => ("runs BY ITSELF if the step fails or makes something worse", Loud::Warning),
         false => ("runs when the lead asks for it after the step ended badly", Loud::Plain),
     };
     let mut all = vec![Item::words("rollback, checked together with it", when.to_owned()).loud(loud)];
-    all.extend(command::items("rollback", command));
+    all.extend(command::items_beside("rollback", command, own));
     if begun_lines {
         let text = "of that input it gets only the lines that this attempt began".to_owned();
         all.push(Item::words("rollback input", text).loud(Loud::Look));

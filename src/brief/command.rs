@@ -135,6 +135,34 @@ pub(super) fn items(of: &str, seen: &CommandSeen) -> Vec<Item> {
     all
 }
 
+/// The same beside the step's own command, `own` being its items: what is as it is there is named and not said again.
+pub(super) fn items_beside(of: &str, seen: &CommandSeen, own: &[Item]) -> Vec<Item> {
+    let mut same = vec![];
+    let mut all = items(of, seen);
+    all.retain_mut(|item| {
+        let name = item.label.strip_prefix(of).unwrap_or(&item.label).trim_start().to_owned();
+        let mut of_own = own.iter().filter(|own| own.label == name && name != "command");
+        let (Some(own), None) = (of_own.next(), of_own.next()) else { return true };
+        if let (Text::Variables(all), Text::Variables(own)) = (&mut item.text, &own.text) {
+            let kept = |(name, _): &(String, String)| all.iter().any(|(other, _)| other == name);
+            if all != own && own.iter().all(kept) && all.iter().any(|variable| own.contains(variable)) {
+                all.retain(|variable| !own.contains(variable));
+                item.aside = Some("else as the step's own".to_owned());
+                return true;
+            }
+        }
+        let is_same = item.text == own.text;
+        if is_same {
+            same.push(name);
+        }
+        !is_same
+    });
+    if !same.is_empty() {
+        all.push(Item::words(&labelled(of, "else"), format!("as the step's own: {}", same.join(", "))));
+    }
+    all
+}
+
 /// The files that it reads, each whole.
 pub(super) fn files(of: &str, seen: &CommandSeen) -> impl Iterator<Item = Item> {
     let input = seen.stdin_file.iter().map(|seen| whole(&labelled(of, "input from file"), seen));

@@ -30,6 +30,9 @@ fn one(item: &Item, out: &mut impl Write) -> io::Result<()> {
             for (name, value) in all {
                 writeln!(out, "{label}: {}={}", escaped(name), escaped(value))?;
             }
+            if !aside.is_empty() {
+                writeln!(out, "{label}{aside}")?;
+            }
         }
         Text::Lines { head, lines, note } => {
             writeln!(out, "{label}: {}{aside}", escaped(head))?;

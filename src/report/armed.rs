@@ -49,7 +49,7 @@ fn one(out: &mut String, item: &Item) -> Result {
             let told = |(name, value): &(String, String)| {
                 format!("{} ({} bytes, SHA-256 {})", code(name), value.len(), Hash::of(value.as_bytes()).short())
             };
-            writeln!(out, "- {label}: {}", all.iter().map(told).collect::<Vec<_>>().join(", "))?;
+            writeln!(out, "- {label}: {}{aside}", all.iter().map(told).collect::<Vec<_>>().join(", "))?;
         }
         Text::Lines { head, lines, note } => {
             writeln!(out, "- {label}: {}{aside}", inline(head))?;
