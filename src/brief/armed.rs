@@ -15,6 +15,9 @@ use crate::session::Session;
 /// How many sections there are: what is armed, by what people ask of it.
 pub const SECTIONS: usize = 5;
 
+/// What a person does in a command's place is called so.
+pub(super) const BY_HAND: &str = "BY HAND, no command runs";
+
 /// A part of what is armed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Section {
@@ -278,7 +281,7 @@ pub fn sections(covers: &Covers, session: Option<&Session>) -> [Section; SECTION
 
 /// What runs, or what a person does in its place.
 fn what_runs(command: &CommandSeen, manual: Option<&str>, deviations: &[Deviation]) -> Vec<Item> {
-    let by_hand = manual.map(|words| Item::words("BY HAND, no command runs", words.to_owned()).loud(Loud::Look));
+    let by_hand = manual.map(|words| Item::words(BY_HAND, words.to_owned()).loud(Loud::Look));
     let mut all: Vec<Item> = by_hand.into_iter().collect();
     if command.is_nothing() {
         if all.is_empty() {

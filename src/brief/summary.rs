@@ -1,6 +1,6 @@
 //! What is armed in a few lines, before all of it: where it runs, what differs, how the gates stand, what follows.
 
-use super::armed::{Item, Loud};
+use super::armed::{BY_HAND, Item, Loud};
 use crate::clock::{At, human};
 use crate::event::{Covers, Deviation, Status};
 use crate::session::Session;
@@ -35,6 +35,15 @@ pub fn items(covers: &Covers, session: &Session, at: At) -> Vec<Item> {
     }
     all.extend(covers.preview.iter().map(|preview| Item::words("preview", format!("answered {}", preview.value))));
     all
+}
+
+/// The items of the first section with the summary among them: right behind the words of what runs, which nothing is before
+/// but that it is a rehearsal or not as planned.
+pub fn among(mut section: Vec<Item>, summary: Vec<Item>) -> Vec<Item> {
+    let runs = section.iter().position(|item| item.label == "command" || item.label == BY_HAND);
+    let at = runs.map_or(0, |at| at + 1);
+    section.splice(at..at, summary);
+    section
 }
 
 fn differs(covers: &Covers) -> Item {

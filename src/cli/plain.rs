@@ -341,12 +341,15 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         shown(&covers.class)
     )?;
     let now = view.now(clock::wall());
-    super::armed::lines(&summary::items(covers, &view.session, now), out)?;
     for section in brief::sections(covers, Some(&view.session)) {
         if !section.items.is_empty() {
             writeln!(out, "-- {}", section.name.word())?;
         }
-        super::armed::lines(&section.items, out)?;
+        let items = match section.name {
+            Name::Command => summary::among(section.items, summary::items(covers, &view.session, now)),
+            _ => section.items,
+        };
+        super::armed::lines(&items, out)?;
         if section.name == Name::Gates {
             for gate in &covers.gates {
                 let (status, why) = (view.session.status(&gate.watch, now), view.session.why(&gate.watch, now));

@@ -198,7 +198,7 @@ pub(super) fn sections(
     brief::sections(covers, Some(look.session())).map(|section| {
         let mut items = section.items;
         if section.name == Name::Command {
-            items.splice(0..0, summary::items(covers, look.session(), look.at()));
+            items = summary::among(items, summary::items(covers, look.session(), look.at()));
             let digest = brief::Text::Words(armed.digest().to_string());
             items.push(Item { label: "digest".into(), text: digest, aside: None, differs: vec![], loud: Loud::Look });
         }
