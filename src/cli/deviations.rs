@@ -1,19 +1,8 @@
 //! In what a session differs from its plan, in plain mode.
 
-use crate::event::Deviation;
 use crate::name::{escaped, shown};
 use crate::session::Session;
 use std::io::Write;
-
-/// What an armed step differs in, and why; nothing where it is as planned.
-pub fn lines(deviations: &[Deviation], out: &mut impl Write) -> std::io::Result<()> {
-    for deviation in deviations {
-        let by = deviation.by().map_or_else(|| "given when the session opened".to_owned(), ToString::to_string);
-        let why = if deviation.why().is_empty() { "no reason yet" } else { deviation.why() };
-        writeln!(out, "DEVIATION: {}: {} ({by})", escaped(&deviation.to_string()), escaped(why))?;
-    }
-    Ok(())
-}
 
 /// The parameters and their values.
 pub fn parameters(session: &Session, out: &mut impl Write) -> std::io::Result<()> {

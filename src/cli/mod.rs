@@ -7,6 +7,7 @@ pub mod out;
 
 mod adhoc;
 mod args;
+mod armed;
 mod before;
 mod cockpit;
 mod demo;
@@ -17,8 +18,7 @@ mod expire;
 mod host;
 mod join;
 mod lint;
-mod plain;
-mod preview;
+pub(crate) mod plain;
 mod rehearsal;
 mod replay;
 mod serve;

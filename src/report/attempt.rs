@@ -2,7 +2,7 @@
 
 use super::text;
 use crate::clock::At;
-use crate::event::{Compared, Event, Frozen, Part, Process, RunEnd, Settled, Verdict as RunVerdict, WaitEnd};
+use crate::event::{Compared, Event, Exits, Frozen, Part, Process, RunEnd, Settled, Verdict as RunVerdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId};
 use crate::session::Said;
@@ -66,6 +66,9 @@ pub struct Ran {
     pub started: Option<At>,
     pub ended: Option<At>,
     pub end: Option<RunEnd>,
+    /// Which of its exit codes counted as done.
+    #[serde(skip_serializing_if = "Exits::is_usual")]
+    pub exits: Exits,
     /// Who asked for each probe of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub probed_by: Vec<Principal>,

@@ -5,9 +5,9 @@ use super::theme::Ink;
 use crate::brief::stands::{self, Tone};
 use crate::client::view::View;
 use crate::clock::{At, age};
-use crate::event::{CommandSeen, Role, Status};
+use crate::event::{Role, Status};
 use crate::name::{Principal, StepId, WatchId, shown};
-use crate::plan::{Class, Command, Gate, Step, WatchKind};
+use crate::plan::{Class, Gate, Step, WatchKind};
 use crate::session::steps::Phase;
 use crate::session::{Request, Session};
 
@@ -118,14 +118,6 @@ pub fn role_word(session: &Session, who: &Principal) -> (&'static str, Ink) {
         Role::Seat => ("SEAT", Ink::Shadow),
         Role::Observer => ("OBSERVER", Ink::Observer),
     }
-}
-
-/// Environment entries that differ from what every command gets.
-pub fn env_differences(seen: &CommandSeen, planned: Option<&Command>) -> Vec<(String, String)> {
-    let declared = |name: &str| planned.is_some_and(|planned| planned.env.contains_key(name));
-    let usual = ["PATH", "HOME", "USER", "LANG", "TERM", "LC_ALL", "LOGNAME", "SHELL"];
-    let differs = |name: &String| declared(name) || !usual.contains(&name.as_str());
-    seen.env.iter().filter(|(name, _)| differs(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Everything that keeps this person from saying yes to what the panel shows; empty where `y` counts.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod answers;
+mod armed;
 mod before;
 mod hostile;
 mod properties;
@@ -247,7 +248,7 @@ impl Flight {
             },
             preview: None,
             deviations: step.deviations.clone(),
-            params: BTreeMap::new(),
+            params: step.params().into_iter().map(|name| (name.clone(), session.params[&name].clone())).collect(),
             plan: session.plan.digest,
             gates: step
                 .gates

@@ -103,9 +103,7 @@ fn the_plan_undoes_what_made_things_worse_and_somebody_takes_note() {
     lead.ok("close");
     assert!(hub.wait().success());
     let report = std::fs::read_to_string(stage.transcript_file().with_extension("md")).expect("a report");
-    for words in
-        ["**Rolled back at", "as the plan says**: worse than before", "putting it back", "which runs by itself"]
-    {
+    for words in ["**Rolled back at", "as the plan says**: worse than before", "putting it back", "runs BY ITSELF"] {
         assert!(report.contains(words), "{words}: {report}");
     }
     intact(&stage);
