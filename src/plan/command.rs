@@ -67,10 +67,10 @@ pub(super) const KEYS: &[&str] =
 
 /// The command of a step among its keys: what the lead may type to is a step's alone.
 pub(super) fn read(table: &Table<'_>) -> Option<Command> {
-    let io = table.get("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)])).unwrap_or(Io::Pty);
+    let io = table.offered("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)])).unwrap_or(Io::Pty);
     let inputs = [Input::None, Input::Lead, Input::HiddenOnly].map(|input| (input.word(), input));
-    let input = table.get("input").map_or(Some(Input::None), |input| input.choice(&inputs));
-    if let Some(value) = table.get("input").filter(|_| input.is_some_and(|input| input != Input::None)) {
+    let input = table.offered("input").map_or(Some(Input::None), |input| input.choice(&inputs));
+    if let Some(value) = table.offered("input").filter(|_| input.is_some_and(|input| input != Input::None)) {
         if io == Io::Pipe {
             value.wrong::<()>("`input` with io = \"pipe\"", "only at a terminal something can be typed");
         } else if table.get("stdin").is_some_and(|stdin| !stdin.is_table()) {
@@ -113,7 +113,7 @@ pub(super) fn read_with(table: &Table<'_>, io: Io) -> Option<Command> {
 
 /// `exits = { ok = [0, 3], warn = [2] }`.
 fn read_exits(table: &Table<'_>) -> Option<Exits> {
-    let Some(given) = table.get("exits") else { return Some(Exits::default()) };
+    let Some(given) = table.offered("exits") else { return Some(Exits::default()) };
     let codes = given.table("exit codes", &["ok", "warn"], &[])?;
     let read = |key: &'static str| {
         codes.get(key).map(|value| {
@@ -176,8 +176,7 @@ mod tests {
 
     fn parsed(step: &str) -> Result<Plan, Vec<String>> {
         let text = format!(
-            "crosscheck = 1\nname = \"p\"\nenvironment = \"e\"\n[crew]\nlead = [\"l@e\"]\n[hosts.db]\naddress = \"db\"\nuser = \"u\"\n\
-             host_key = \"k\"\n[[step]]\nid = \"s\"\nrun = [\"./s\"]\n{step}\n"
+            "crosscheck = 1\nname = \"p\"\nenvironment = \"e\"\n[crew]\nlead = [\"l@e\"]\n[[step]]\nid = \"s\"\nrun = [\"./s\"]\n{step}\n"
         );
         Plan::parse("p.toml", &text).map_err(|error| error.problems.iter().map(|it| it.message.clone()).collect())
     }

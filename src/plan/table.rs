@@ -143,6 +143,11 @@ impl<'a> Table<'a> {
         self.entries.get(key).map(|value| Value { cx: self.cx, key, value })
     }
 
+    /// The same of a key that not every table with such keys takes.
+    pub fn offered(&self, key: &'static str) -> Option<Value<'a>> {
+        self.keys.contains(&key).then(|| self.get(key)).flatten()
+    }
+
     pub fn require(&self, key: &'static str, label: &str) -> Option<Value<'a>> {
         let value = self.get(key);
         if value.is_none() {
