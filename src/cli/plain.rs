@@ -361,6 +361,9 @@ fn command(command: &CommandSeen, out: &mut impl Write) -> std::io::Result<()> {
             writeln!(out, "  ({note})")?;
         }
     }
+    for named in command.named.iter().flatten() {
+        writeln!(out, "named, and may change: {}", file(named))?;
+    }
     if let Some(input) = &command.input {
         writeln!(out, "typed to it while it runs: {}", shown(input))?;
     }
@@ -411,6 +414,9 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
             writeln!(out, "after a rollback step {contain} has to be done before the end")?;
         }
         command(&rollback.command, out)?;
+        for absent in &rollback.absent {
+            writeln!(out, "NOT THERE: {}: the step has to make it, and nobody has seen it", escaped(absent))?;
+        }
         if covers.feeds_begun_lines() {
             writeln!(out, "of that input it gets only the lines that this attempt began")?;
         }

@@ -6,10 +6,11 @@
 
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
-use super::{files, remote};
+use super::{files, remote, script};
 use crate::clock::human;
 use crate::event::{
-    CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, GateSeen, PreviewSeen, RehearsalSeen, RollbackSeen,
+    CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, GateSeen, Part, PreviewSeen, RehearsalSeen,
+    RollbackSeen,
 };
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
@@ -58,6 +59,14 @@ pub enum FreezeError {
         shown(path)
     )]
     NotAProgram { path: PathBuf },
+    /// What an interpreter is to run is not there.
+    #[error(
+        "script {} does not exist; paths are relative to the working folder {}. One that a step makes is run by a text for the shell, \
+         such as \"sh {word}\": it is then said that nobody saw it",
+        shown(path),
+        shown(cwd)
+    )]
+    NoScript { word: String, path: PathBuf, cwd: PathBuf },
     /// A script's interpreter is missing.
     #[error("interpreter of {}: {source}", shown(script))]
     Interpreter { script: PathBuf, source: Box<FreezeError> },
@@ -113,22 +122,15 @@ pub fn freeze(
 ) -> Result<Covers, FreezeError> {
     // What neither runs, nor is done by a person, nor waits, has lost its command.
     let mut command = match step.runs() || (step.manual.is_none() && step.until.is_none()) {
-        true => freeze_command(&step.command, params, folder, secrets)?,
+        true => freeze_command(&step.command, arguments(step, Part::Step), params, folder, secrets)?,
         false => CommandSeen::nothing(),
     };
-    let rollback = step.rollback.as_ref().map(|rollback| {
-        let command = freeze_command(&rollback.command, params, folder, secrets);
-        let (automatic, contain) = (rollback.automatic, rollback.contain.clone());
-        command
-            .map(|command| RollbackSeen { command, automatic, contain })
-            .map_err(|source| FreezeError::Rollback { source: Box::new(source) })
-    });
-    let mut rollback = rollback.transpose()?;
+    let mut rollback = freeze_rollback(step, params, folder, secrets)?;
     let mut preview = match &step.preview {
         Some(preview) => Some(freeze_preview(preview, params, folder, secrets)?),
         None => None,
     };
-    let mut probe = step.probe.as_ref().map(|probe| freeze_command(probe, params, folder, secrets)).transpose()?;
+    let mut probe = freeze_part(step, Part::Probe, params, folder, secrets)?;
     let read_first = preview.iter_mut().map(|preview| &mut preview.command);
     let undone = rollback.iter_mut().map(|rollback| &mut rollback.command);
     let all = std::iter::once(&mut command).chain(read_first).chain(undone).chain(&mut probe);
@@ -166,6 +168,50 @@ pub fn freeze(
     })
 }
 
+/// Whether the files that a command's arguments name are held as those are that its plan lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arguments {
+    /// A byte of them that changes keeps it from running.
+    Held,
+    /// People are told what they were. The step that runs before is often there to change them: a way back that took that for
+    /// an exchange would never run.
+    Recorded,
+}
+
+fn arguments(step: &Step, part: Part) -> Arguments {
+    match part {
+        Part::Step if step.each.is_none() => Arguments::Held,
+        Part::Preview => Arguments::Held,
+        Part::Step | Part::Rollback | Part::Probe => Arguments::Recorded,
+    }
+}
+
+/// Reads everything that decides what one of a step's commands would do right now; nothing where it has none of the kind.
+pub fn freeze_part(
+    step: &Step,
+    part: Part,
+    params: &Params,
+    folder: &Path,
+    secrets: &BTreeMap<String, Hash>,
+) -> Result<Option<CommandSeen>, FreezeError> {
+    let command = step.command_of(part);
+    command.map(|command| freeze_command(command, arguments(step, part), params, folder, secrets)).transpose()
+}
+
+/// What undoes a step, if it could run as things are now; what of it is not there yet is told.
+pub fn freeze_rollback(
+    step: &Step,
+    params: &Params,
+    folder: &Path,
+    secrets: &BTreeMap<String, Hash>,
+) -> Result<Option<RollbackSeen>, FreezeError> {
+    let Some(rollback) = &step.rollback else { return Ok(None) };
+    let of = |source| FreezeError::Rollback { source: Box::new(source) };
+    let command = freeze_command(&rollback.command, Arguments::Recorded, params, folder, secrets).map_err(of)?;
+    let absent = if command.remote { vec![] } else { script::absent(&command).map_err(of)? };
+    Ok(Some(RollbackSeen { command, automatic: rollback.automatic, contain: rollback.contain.clone(), absent }))
+}
+
 /// How many lines there are to deal out.
 fn batched(each: &Each, command: &CommandSeen) -> Result<EachSeen, FreezeError> {
     let Some(file) = &command.stdin_file else { return Err(FreezeError::NoCommand) };
@@ -200,13 +246,14 @@ fn freeze_preview(
     let expect = preview.expect.words(params);
     let expect = expect.map_err(|source| of(FreezeError::Render { what: "expect".to_owned(), source }))?;
     visible(|| "what is expected of it".into(), &expect).map_err(of)?;
-    let command = freeze_command(&preview.command, params, folder, secrets).map_err(of)?;
+    let command = freeze_command(&preview.command, Arguments::Held, params, folder, secrets).map_err(of)?;
     Ok(PreviewSeen { command, expect, output: String::new(), sha256: Hash::of(b""), value: String::new() })
 }
 
 /// Reads everything that decides what one command would do right now.
-pub fn freeze_command(
+fn freeze_command(
     command: &Command,
+    arguments: Arguments,
     params: &Params,
     folder: &Path,
     secrets: &BTreeMap<String, Hash>,
@@ -269,9 +316,17 @@ pub fn freeze_command(
     let mut interpreters = interpreters.into_iter();
     let interpreter = interpreters.next();
     interpreters.for_each(|file| add(&mut files, file));
+    if let Some(file) = script::of(&argv, path, &cwd)? {
+        add(&mut files, seen("script", &file, false)?);
+    }
+    let mut named = vec![];
     for word in &argv[1..] {
         if let Some(file) = argument_file(word, &cwd) {
-            add(&mut files, seen("argument", &file, false)?);
+            match arguments {
+                Arguments::Held => add(&mut files, seen("argument", &file, false)?),
+                Arguments::Recorded if files.iter().any(|held| Path::new(&held.path) == file) => {}
+                Arguments::Recorded => add(&mut named, seen("argument", &file, false)?),
+            }
         }
     }
     let secrets = command.secrets().into_iter().filter_map(|key| Some((key.clone(), *secrets.get(&key)?))).collect();
@@ -294,6 +349,7 @@ pub fn freeze_command(
         timeout_ms: command.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         exits: command.exits.clone(),
         files,
+        named: (arguments == Arguments::Recorded).then_some(named),
         host: host(),
         user: user(),
         remote: false,
@@ -328,7 +384,7 @@ fn freeze_remote(
         timeout: command.timeout,
         ..Command::nothing()
     };
-    let seen = freeze_command(&local, params, folder, &BTreeMap::new())?;
+    let seen = freeze_command(&local, Arguments::Held, params, folder, &BTreeMap::new())?;
     let (host, user) = (host.name.clone(), host.user.clone());
     Ok(CommandSeen { stdin: Some(script), host, user, remote: true, ..seen })
 }

@@ -10,6 +10,7 @@ use super::files::{self, Stamp};
 use super::freeze::{argument_file, interpreters, named_files};
 use super::lookup::{self, Kind};
 use super::pty::StartError;
+use super::script;
 use super::spawn::{Image, Program};
 use crate::event::{CommandSeen, FileSeen};
 use crate::name::escaped;
@@ -119,8 +120,11 @@ fn files_unchanged(covers: &CommandSeen, command: &Command, params: &Params, cwd
         let real = name.canonicalize();
         real.map_err(|error| changed(format!("{}: {error}", escaped(&name.to_string_lossy()))))
     });
-    let arguments = covers.argv.iter().skip(1).filter_map(|word| argument_file(word, cwd)).map(Ok);
-    for file in named.chain(arguments) {
+    let held = covers.argv.iter().skip(1).filter(|_| covers.named.is_none());
+    let arguments = held.filter_map(|word| argument_file(word, cwd)).map(Ok);
+    let path = covers.env.get("PATH").map_or("", String::as_str);
+    let script = script::of(&covers.argv, path, cwd).map_err(|error| changed(error.to_string()))?;
+    for file in named.chain(arguments).chain(script.map(Ok)) {
         let file: PathBuf = file?;
         if covers.files.iter().all(|seen| Path::new(&seen.path) != file) {
             let file = escaped(&file.to_string_lossy());
@@ -135,6 +139,11 @@ fn files_unchanged(covers: &CommandSeen, command: &Command, params: &Params, cwd
         }
     }
     Ok(())
+}
+
+/// Whether the files that arguments name, and that are only recorded, are as they were: asked before the first of several runs.
+pub fn named_unchanged(covers: &CommandSeen) -> Result<(), StartError> {
+    covers.named.iter().flatten().try_for_each(|seen| unchanged(seen).map(drop))
 }
 
 /// What is executed, with which arguments, and the descriptor that goes with it.

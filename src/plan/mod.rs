@@ -21,6 +21,7 @@ mod problem;
 mod recovery;
 mod rehearsal;
 mod sample;
+pub mod shell;
 mod steps;
 mod table;
 mod template;

@@ -270,6 +270,9 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         let when = if rollback.automatic { "by itself" } else { "when the lead asks for it" };
         writeln!(out, "\nChecked together with it, its rollback, which runs {when}:\n")?;
         command(out, &rollback.command)?;
+        for absent in &rollback.absent {
+            writeln!(out, "- **not there when it was checked**: {}; the step had to make it", code(absent))?;
+        }
         if covers.feeds_begun_lines() {
             writeln!(out, "Of its input it gets only the lines that the attempt began.\n")?;
         }
@@ -360,6 +363,10 @@ fn command(out: &mut String, command: &CommandSeen) -> std::fmt::Result {
     }
     for file in &command.files {
         writeln!(out, "- file {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
+    }
+    for file in command.named.iter().flatten() {
+        let (path, size, hash) = (code(&file.path), file.size, file.sha256);
+        writeln!(out, "- names {path}, {size} bytes, SHA-256 {hash} when it was armed; it was free to change")?;
     }
     writeln!(out, "- in {} on {} as {}", code(&command.cwd), inline(&command.host), inline(&command.user))?;
     let words: Vec<_> = command.argv.iter().map(|word| quoted(word)).collect();

@@ -284,6 +284,9 @@ fn command_facts(look: &Look<'_>, seen: &CommandSeen, planned: &Command, width: 
     if let Some(from) = &seen.stdin_file {
         all.extend(named(look, "stdin", text(format!("from {}; below, as a file", file(from))), width));
     }
+    for other in seen.named.iter().flatten() {
+        all.extend(named(look, "named", text(format!("{}; it may change", file(other))), width));
+    }
     all
 }
 
@@ -307,6 +310,10 @@ fn rollback(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<
     let spans = super::text::marked(&words, &values, look.ink(Ink::Text), look.ink(Ink::Param));
     all.extend(wrap(&spans, width, 2));
     all.extend(command_facts(look, &seen.command, &planned.command, width));
+    if !seen.absent.is_empty() {
+        let text = format!("{}: the step has to make it, and nobody has seen it", escaped(&seen.absent.join(", ")));
+        all.extend(named(look, "NOT THERE", vec![look.span(text, Ink::Fail)], width));
+    }
     if covers.feeds_begun_lines() {
         let text = "of that input only the lines that this attempt began".to_owned();
         all.extend(named(look, "gets", vec![look.span(text, Ink::Hold)], width));

@@ -191,3 +191,23 @@ fn a_gate_that_turns_between_batches_holds_and_in_the_end_stops_them() {
     assert!(hub.wait().success());
     intact(&stage);
 }
+
+#[test]
+fn a_file_that_the_batches_write_is_free_to_change() {
+    let run = r#"run = "cat > batch; cat batch >> put; if grep -q bad batch; then echo broken > page; fi""#;
+    let stage = Stage::new(&PLAN.replace(run, r#"run = ["sh", "each.sh", "put"]"#));
+    for (file, text) in
+        [("page", "fine\n"), ("lines", "a\nb\nc\nd\ne\n"), ("put", "before\n"), ("each.sh", "cat >> \"$1\"\n")]
+    {
+        std::fs::write(stage.path(file), text).expect("it is written");
+    }
+    let mut hub = stage.serve(&[]);
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    fly(&stage, &lead, &dba, "named, and may change: ");
+    dba.expect("01 update goes on with batch 3 of 3");
+    dba.expect("01 update verified: same as before");
+    assert_eq!(text(&stage, "put"), "before\na\nb\nc\nd\ne\n");
+    lead.ok("close");
+    assert!(hub.wait().success());
+    intact(&stage);
+}

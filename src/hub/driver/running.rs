@@ -46,7 +46,9 @@ impl Driver {
         let env = self.secret_env.take().filter(|(id, n, _)| id == step && *n == attempt);
         let given = Given { env: env.map(|(_, _, env)| env).unwrap_or_default(), needles: self.vault.needles() };
         let lines = dealt(state, part);
-        let running = exec::open(seen, planned, &session.params).and_then(|mut opened| {
+        let first = part == Part::Step && state.batch().is_none_or(|(batch, _)| batch <= 1);
+        let named = if first { exec::named_unchanged(seen) } else { Ok(()) };
+        let running = named.and_then(|()| exec::open(seen, planned, &session.params)).and_then(|mut opened| {
             lines.map_or(Ok(()), |lines| opened.only_lines(lines))?;
             crash::here(Moment::Before, "exec");
             exec::start(opened, self.size, reports, note.as_deref(), &given)
