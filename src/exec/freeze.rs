@@ -41,6 +41,15 @@ pub enum FreezeError {
     /// The working folder is not one.
     #[error("working folder {}: {why}; create it, or set the step's cwd", shown(path))]
     Cwd { path: PathBuf, why: String },
+    /// No shell that fails where a part of a pipeline does.
+    #[error(
+        "its text has a pipeline, of which only the last part could fail it: neither sh nor bash on its PATH ({path}) knows \
+         `set -o pipefail`; install bash, or set pipefail = false if the last part alone counts"
+    )]
+    NoPipefail { path: String },
+    /// A value that a shell would read as a program.
+    #[error("{0}")]
+    InShell(String),
     /// There is nothing to run.
     #[error("the step has no command: its first argument is empty; give it a program")]
     NoCommand,
@@ -120,6 +129,9 @@ pub fn freeze(
     gates: Vec<GateSeen>,
     secrets: &BTreeMap<String, Hash>,
 ) -> Result<Covers, FreezeError> {
+    if let Some(why) = plan.values_in_shell(step, params) {
+        return Err(FreezeError::InShell(why));
+    }
     // What neither runs, nor is done by a person, nor waits, has lost its command.
     let mut command = match step.runs() || (step.manual.is_none() && step.until.is_none()) {
         true => freeze_command(&step.command, arguments(step, Part::Step), params, folder, secrets)?,
@@ -265,7 +277,9 @@ fn freeze_command(
     if let Some(host) = &command.on {
         return freeze_remote(command, host, argv, params, folder);
     }
-    let program = argv.first().filter(|word| !word.is_empty()).ok_or(FreezeError::NoCommand)?;
+    if argv.first().is_none_or(String::is_empty) {
+        return Err(FreezeError::NoCommand);
+    }
     for (index, word) in argv.iter().enumerate() {
         visible(|| format!("argument {index}"), word)?;
     }
@@ -299,7 +313,11 @@ fn freeze_command(
     let (cwd, seen_folder) = working_folder(&cwd)?;
     let path = env.get("PATH").map_or("", String::as_str);
 
-    let file = lookup::find(program, path, &cwd)?;
+    let argv = match needs_pipefail(command, &argv) {
+        true => by_pipefail(argv, path, &cwd)?,
+        false => argv,
+    };
+    let file = lookup::find(argv.first().map_or("", String::as_str), path, &cwd)?;
     let exe = seen("program", &file, false)?;
     let stdin_file = match &command.stdin {
         Some(Stdin::File(name)) => Some(fed(&cwd.join(render("stdin", name)?))?),
@@ -356,6 +374,27 @@ fn freeze_command(
     })
 }
 
+/// Whether a part of it that fails would be missed by a shell that looks at the last one alone.
+fn needs_pipefail(command: &Command, argv: &[String]) -> bool {
+    // Rather too often than too seldom: a `|` in quotes asks for the same shell.
+    let pipes = |text: &String| text.replace("||", "").contains('|');
+    command.pipefail && matches!(command.run, Run::Shell(_)) && argv.last().is_some_and(pipes)
+}
+
+/// The same text for a shell that fails where a part of a pipeline does: `sh` where it can, else `bash`. Nothing is started to
+/// find that out: a shell that knows the word has it in it.
+fn by_pipefail(argv: Vec<String>, path: &str, cwd: &Path) -> Result<Vec<String>, FreezeError> {
+    const WORD: &[u8] = b"pipefail";
+    let knows = |file: PathBuf| {
+        let bytes = std::fs::read(file).unwrap_or_default();
+        bytes.windows(WORD.len()).any(|window| window == WORD)
+    };
+    let shell = ["sh", "bash"].into_iter().find(|name| lookup::find(name, path, cwd).is_ok_and(knows));
+    let Some(shell) = shell else { return Err(FreezeError::NoPipefail { path: path.to_owned() }) };
+    let words = [shell, "-eu", "-o", "pipefail", "-c"].map(str::to_owned);
+    Ok(words.into_iter().chain(argv.into_iter().last()).collect())
+}
+
 /// What runs on another machine is, here, ssh: with the script that it is fed.
 fn freeze_remote(
     command: &Command,
@@ -379,7 +418,9 @@ fn freeze_remote(
     visible(|| "the script".into(), &script)?;
     let literal = |word: &String| Template::literal(word);
     let local = Command {
-        run: Run::Argv(remote::argv(host, params, folder)?.iter().map(literal).collect()),
+        run: Run::Argv(
+            remote::argv(host, params, folder, needs_pipefail(command, &argv))?.iter().map(literal).collect(),
+        ),
         io: Io::Pipe,
         timeout: command.timeout,
         ..Command::nothing()

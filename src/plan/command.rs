@@ -2,7 +2,7 @@
 
 use super::table::{Table, Value};
 use super::units::is_identifier;
-use super::{Host, Input, Io, Run, Stdin, Template, hosts};
+use super::{Host, Input, Io, Params, RenderError, Stdin, Template, hosts};
 use crate::event::Exits;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub struct Command {
     pub io: Io,
     /// Whether the lead may type to it while it runs.
     pub input: Input,
+    /// A part of a pipeline in a text for a shell that fails, fails it.
+    pub pipefail: bool,
     /// The machine it runs on, where that is another one than the hub's.
     pub on: Option<Host>,
 }
@@ -48,6 +50,7 @@ impl Command {
             exits: Exits::default(),
             io: Io::Pty,
             input: Input::None,
+            pipefail: true,
             on: None,
         }
     }
@@ -61,9 +64,34 @@ impl Command {
     }
 }
 
+/// A command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Run {
+    /// Executed as it is.
+    Argv(Vec<Template>),
+    /// `sh -eu -c TEXT`; where it has a pipeline, by a shell that knows `pipefail`, unless the plan turns that off.
+    Shell(Template),
+}
+impl Run {
+    /// Whether that is what is executed for it: which shell takes a text is known only where it runs.
+    pub fn gives(&self, argv: &[String], params: &Params) -> bool {
+        self.argv(params).is_ok_and(|planned| match self {
+            Run::Argv(_) => planned == argv,
+            Run::Shell(_) => planned.last() == argv.last(),
+        })
+    }
+    /// The argument vector that is executed, by `sh` where it is a text.
+    pub fn argv(&self, params: &Params) -> Result<Vec<String>, RenderError> {
+        match self {
+            Run::Argv(words) => words.iter().map(|word| word.render(params)).collect(),
+            Run::Shell(text) => Ok(vec!["sh".into(), "-eu".into(), "-c".into(), text.render(params)?]),
+        }
+    }
+}
+
 /// The keys of a command; a table that holds one may have more.
 pub(super) const KEYS: &[&str] =
-    &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "exits", "io", "input", "on"];
+    &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "exits", "io", "input", "on", "pipefail"];
 
 /// The command of a step among its keys: what the lead may type to is a step's alone.
 pub(super) fn read(table: &Table<'_>) -> Option<Command> {
@@ -96,7 +124,11 @@ pub(super) fn read_with(table: &Table<'_>, io: Io) -> Option<Command> {
     if let Some(value) = table.get("on").filter(|_| secret) {
         value.wrong::<()>("a secret in a command on another host", "it would stand in the script that everybody reads");
     }
+    if let Some(value) = table.get("pipefail").filter(|_| matches!(run, Some(Run::Argv(_)))) {
+        return value.wrong("`pipefail` beside a list of words", "expected a text: a list is executed without a shell");
+    }
     Some(Command {
+        pipefail: table.boolean("pipefail").unwrap_or(true),
         on: on?,
         input: Input::None,
         cwd: table.template("cwd"),

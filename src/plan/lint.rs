@@ -84,6 +84,11 @@ pub fn lint(plan: &Plan) -> Vec<Warning> {
         warnings.add(at, message, label, "split the release, or make one command of what is checked as one");
     }
     rehearsals(plan, &mut warnings);
+    for (name, message) in plan.loose_patterns() {
+        let at = warnings.places.param(&name);
+        let help = "let the pattern say which letters and signs a value is made of, such as [a-z0-9_]+, or write the command as a list";
+        warnings.add(at, message, "a value is read by a shell", help);
+    }
     for (index, step) in plan.steps.iter().enumerate() {
         step_warnings(index, plan, step, &mut warnings);
     }
@@ -347,6 +352,11 @@ impl Places<'_> {
         let declared = || self.root?.get_ref().get("secrets")?.get_ref().as_table()?.get(key).map(Spanned::span);
         declared().unwrap_or(0..0)
     }
+    /// Where a parameter is declared.
+    fn param(&self, name: &str) -> Range<usize> {
+        let declared = || self.root?.get_ref().get("params")?.get_ref().as_table()?.get(name).map(Spanned::span);
+        declared().unwrap_or(0..0)
+    }
     /// The first of these keys that the `index`th table has; the table itself where it has none.
     fn of(&self, tables: &str, index: usize, keys: &[&str]) -> Range<usize> {
         let table = || match self.root?.get_ref().get(tables)?.get_ref() {
@@ -481,7 +491,7 @@ mod tests {
             r#"["x", "--password", "hunter2"]"#,
             r#"["x", "--token=abc"]"#,
             r#""PGPASSWORD=hunter2 psql""#,
-            r#""curl -H 'Authorization: Bearer abc123' https://example.org""#,
+            r#""curl -f -H 'Authorization: Bearer abc123' https://search-1""#,
             r#"["aws", "AKIAIOSFODNN7EXAMPLE"]"#,
             r#"["psql", "postgres://app:hunter2@db/app"]"#,
         ] {

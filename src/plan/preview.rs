@@ -8,7 +8,8 @@ use std::time::Duration;
 
 /// The keys of a preview: those of a command, without what it cannot have. It is nobody's to type into, and what it prints is
 /// read as a text, not drawn as a terminal.
-const KEYS: &[&str] = &["run", "expect", "env", "cwd", "stdin", "sealed", "files", "timeout", "on", "rehearse"];
+const KEYS: &[&str] =
+    &["run", "expect", "env", "cwd", "stdin", "sealed", "files", "timeout", "on", "pipefail", "rehearse"];
 /// How long it may take where the plan says nothing.
 pub(super) const TIME: Duration = Duration::from_secs(60);
 /// The longest it may take: it is run again while the lead waits for the step to start.

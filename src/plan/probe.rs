@@ -6,7 +6,7 @@ use super::{Command, Io};
 use std::time::Duration;
 
 /// What it may be given; it is behind a pipe, and nobody types to it.
-const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "on"];
+const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "on", "pipefail"];
 /// How long one may take where its plan says nothing, and at most: somebody waits for it to decide.
 const USUAL: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(300);

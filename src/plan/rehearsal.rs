@@ -40,7 +40,7 @@ pub(super) fn read(table: &Table<'_>, live: Option<&Command>) -> Option<Option<C
 
 /// The same for a preview, which has fewer keys.
 pub(super) fn read_preview(table: &Table<'_>, live: Option<&Command>) -> Option<Option<Command>> {
-    read_with(table, &["run", "env", "cwd", "stdin", "sealed", "files", "on"], live)
+    read_with(table, &["run", "env", "cwd", "stdin", "sealed", "files", "on", "pipefail"], live)
 }
 
 fn read_with(table: &Table<'_>, keys: &[&'static str], live: Option<&Command>) -> Option<Option<Command>> {
@@ -64,6 +64,7 @@ fn read_with(table: &Table<'_>, keys: &[&'static str], live: Option<&Command>) -
     Some(Some(Command {
         cwd: command.cwd.or_else(|| here(live).filter(|_| command.on.is_none())),
         timeout: command.timeout.or(live.timeout),
+        pipefail: command.pipefail && live.pipefail,
         io: io.unwrap_or(live.io),
         ..command
     }))
