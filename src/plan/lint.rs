@@ -92,6 +92,7 @@ pub fn lint(plan: &Plan) -> Vec<Warning> {
     for (index, step) in plan.steps.iter().enumerate() {
         step_warnings(index, plan, step, &mut warnings);
     }
+    super::traps::look(plan, &mut warnings);
     let mut list = warnings.list;
     list.sort_by_key(|warning| warning.span.start);
     list
@@ -328,13 +329,17 @@ fn secret(run: &Run) -> bool {
     patterns.iter().any(|pattern| Regex::new(pattern).is_ok_and(|regex| regex.is_match(&text)))
 }
 
-struct Warnings<'p> {
+pub(super) struct Warnings<'p> {
     places: Places<'p>,
     text: &'p str,
     list: Vec<Warning>,
 }
 impl Warnings<'_> {
-    fn add(&mut self, span: Range<usize>, message: impl Into<String>, label: impl Into<String>, help: &str) {
+    /// Where the first of these keys of a step stands.
+    pub(super) fn step(&self, index: usize, keys: &[&str]) -> Range<usize> {
+        self.places.of("step", index, keys)
+    }
+    pub(super) fn add(&mut self, span: Range<usize>, message: impl Into<String>, label: impl Into<String>, help: &str) {
         let line = line_of(self.text, span.start);
         let (message, label) = (message.into(), label.into());
         self.list.push(Warning { line, span, message, label, help: Some(help.to_owned()) });
@@ -492,7 +497,7 @@ mod tests {
             r#"["x", "--token=abc"]"#,
             r#""PGPASSWORD=hunter2 psql""#,
             r#""curl -f -H 'Authorization: Bearer abc123' https://search-1""#,
-            r#"["aws", "AKIAIOSFODNN7EXAMPLE"]"#,
+            r#"["aws", "s3", "AKIAIOSFODNN7EXAMPLE"]"#,
             r#"["psql", "postgres://app:hunter2@db/app"]"#,
         ] {
             let found = warnings(&format!("[[step]]\nid = \"s\"\nrun = {run}\n"));

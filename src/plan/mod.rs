@@ -27,6 +27,7 @@ mod table;
 mod template;
 #[cfg(test)]
 mod tests;
+mod traps;
 mod units;
 mod until;
 mod values;

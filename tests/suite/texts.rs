@@ -106,3 +106,21 @@ fn where_no_shell_can_it_is_told_before() {
     let lead = stage.join(LEAD);
     assert!(lead.refused("arm clean").contains("install bash, or set pipefail = false"));
 }
+
+#[test]
+fn every_known_trap_is_named_by_the_built_program() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/traps");
+    let mut plans: Vec<_> =
+        std::fs::read_dir(&folder).expect("a folder").map(|it| it.expect("a plan").path()).collect();
+    plans.sort();
+    assert!(plans.len() >= 30);
+    let stage = Stage::new("");
+    let plans: Vec<_> = plans.iter().map(|plan| plan.display().to_string()).collect();
+    let args: Vec<_> = std::iter::once("lint").chain(plans.iter().map(String::as_str)).collect();
+    let (code, out, err) = run(&stage.home("x"), &args);
+    assert_eq!(code, Some(0), "{err}");
+    for plan in plans {
+        let told = out.lines().filter(|line| line.starts_with(&format!("{plan}: One trap "))).collect::<Vec<_>>();
+        assert!(matches!(told[..], [line] if line.contains(", 1 warnings")), "{plan}: {told:?}");
+    }
+}
