@@ -108,6 +108,13 @@ pub enum FreezeError {
     /// A file of which no batch can be made.
     #[error("{} has {lines} lines, and `each` works through at least one", shown(path))]
     Lines { path: PathBuf, lines: usize },
+    /// Lines without anything in them, of which the plan does not say what they mean.
+    #[error(
+        "{} has empty lines: {lines}. A command may take one for everything; take them out, or say that they are lines like the others: \
+         each = {{ …, empty = \"line\" }}",
+        shown(path)
+    )]
+    EmptyLines { path: PathBuf, lines: String },
     /// Input that a terminal would cut.
     #[error("line {line} of stdin has {length} bytes, a terminal takes {TERMINAL_LINE_MAX}; set io = \"pipe\"")]
     LongLine { line: usize, length: usize },
@@ -148,6 +155,7 @@ pub fn freeze(
     let all = std::iter::once(&mut command).chain(read_first).chain(undone).chain(&mut probe);
     share_text(all.flat_map(|command| command.stdin_file.iter_mut().chain(&mut command.files)));
     let each = step.each.as_ref().map(|each| batched(each, &command)).transpose()?;
+    let (each, odd) = each.map_or((None, None), |(each, odd)| (Some(each), odd));
     let rehearsal = freeze_rehearsal(plan, step, params)?;
     let render = |what: &str, template: &Template| {
         template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
@@ -173,7 +181,7 @@ pub fn freeze(
         each,
         plan: plan.digest,
         gates,
-        words: words(step),
+        words: words(step).into_iter().chain(odd.map(|odd| ("odd_lines".to_owned(), odd))).collect(),
         point_of_no_return: step.point_of_no_return,
         readback: FieldSeen::all(step.fields(params).map_err(FreezeError::ReadBack)?),
         require_touch: step.require_touch,
@@ -224,16 +232,19 @@ pub fn freeze_rollback(
     Ok(Some(RollbackSeen { command, automatic: rollback.automatic, contain: rollback.contain.clone(), absent }))
 }
 
-/// How many lines there are to deal out.
-fn batched(each: &Each, command: &CommandSeen) -> Result<EachSeen, FreezeError> {
+/// How many lines there are to deal out, and which of them people should know of.
+fn batched(each: &Each, command: &CommandSeen) -> Result<(EachSeen, Option<String>), FreezeError> {
     let Some(file) = &command.stdin_file else { return Err(FreezeError::NoCommand) };
     let path = Path::new(&file.path);
     let error = |source| FreezeError::File { what: "standard input", path: path.to_owned(), source };
     let (_, open) = files::open(path).map_err(error)?;
-    let lines = files::lines(&open).map_err(error)?.len();
-    match u32::try_from(lines) {
-        Ok(lines) if lines > 0 => Ok(EachSeen { lines, first: each.first, then: each.then, done: 0 }),
-        _ => Err(FreezeError::Lines { path: path.to_owned(), lines }),
+    let odd = files::odd_lines(&open).map_err(error)?;
+    if let Some(lines) = files::numbered(&odd.empty).filter(|_| !each.empty) {
+        return Err(FreezeError::EmptyLines { path: path.to_owned(), lines });
+    }
+    match u32::try_from(odd.lines) {
+        Ok(lines) if lines > 0 => Ok((EachSeen { lines, first: each.first, then: each.then, done: 0 }, odd.words())),
+        _ => Err(FreezeError::Lines { path: path.to_owned(), lines: odd.lines }),
     }
 }
 
