@@ -54,6 +54,11 @@ impl Command {
             on: None,
         }
     }
+    /// The same in the folder of that one, where it names none of its own and runs on the same machine.
+    pub(super) fn in_folder_of(self, beside: Option<&Command>) -> Command {
+        let folder = beside.filter(|beside| self.cwd.is_none() && beside.on == self.on).and_then(|it| it.cwd.clone());
+        Command { cwd: self.cwd.or(folder), ..self }
+    }
     /// Whether that is what it is.
     pub fn is_nothing(&self) -> bool {
         matches!(&self.run, Run::Argv(words) if words.is_empty())

@@ -508,7 +508,7 @@ mod tests {
             r#""PGPASSWORD=$SECRET psql""#,
             r#""x --token \"$TOKEN\"""#,
             r#"["psql", "postgres://app@db/app"]"#,
-            r#"["curl", "http://127.0.0.1:8080/a@b"]"#,
+            r#"["curl", "-f", "http://127.0.0.1:8080/a@b"]"#,
         ] {
             assert_eq!(warnings(&format!("[[step]]\nid = \"s\"\nrun = {run}\n")), [""; 0], "{run}");
         }

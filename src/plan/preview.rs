@@ -140,7 +140,7 @@ fn value(word: &str) -> Option<f64> {
 }
 
 /// `preview = { run = ["./count"], expect = "1..2000000" }`.
-pub(super) fn read(value: &Value<'_>) -> Option<Preview> {
+pub(super) fn read(value: &Value<'_>, beside: Option<&Command>) -> Option<Preview> {
     let table = value.table("a preview", KEYS, &["io", "input"])?;
     let label = "expected expect = \"1..2000000\", { equals = \"…\" } or { contains = \"…\" }";
     let expect = table.require("expect", label).and_then(|expect| read_expect(&expect));
@@ -153,7 +153,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<Preview> {
         },
         None => Some(TIME),
     };
-    let command = command::read_with(&table, Io::Pipe)?;
+    let command = command::read_with(&table, Io::Pipe)?.in_folder_of(beside);
     let command = Command { timeout: Some(time?), ..command };
     Some(Preview { rehearse: rehearsal::read_preview(&table, Some(&command))?, command, expect: expect? })
 }

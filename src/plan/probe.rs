@@ -11,8 +11,9 @@ const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "files", "timeou
 const USUAL: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// `probe = ["./status", "{{ index }}"]`, or a table with the keys of a command.
-pub(super) fn read(value: &Value<'_>) -> Option<Command> {
+/// `probe = ["./status", "{{ index }}"]`, a text for a shell, or a table with the keys of a command; in the folder of its step
+/// unless it says otherwise.
+pub(super) fn read(value: &Value<'_>, beside: Option<&Command>) -> Option<Command> {
     let command = match value.is_table() {
         true => command::read_with(&value.table("a probe", KEYS, &["io", "input"])?, Io::Pipe)?,
         false => Command { run: value.run()?, ..Command::nothing() },
@@ -24,5 +25,5 @@ pub(super) fn read(value: &Value<'_>) -> Option<Command> {
     if timeout > LONGEST {
         return value.wrong("a `probe` that may take too long", "expected at most \"5m\": somebody waits for it");
     }
-    Some(Command { io: Io::Pipe, timeout: Some(timeout), ..command })
+    Some(Command { io: Io::Pipe, timeout: Some(timeout), ..command.in_folder_of(beside) })
 }

@@ -242,3 +242,39 @@ fn a_way_back_that_will_not_run_is_an_error_before() {
         assert!(refused.contains("its rollback") && refused.contains(why), "{rollback}: {refused}");
     }
 }
+
+#[test]
+fn what_undoes_a_step_stands_in_its_folder_and_may_be_only_words() {
+    for rollback in [
+        "['./restore.sh']",
+        "'./restore.sh'",
+        "{ run = ['./restore.sh'] }",
+        "{ run = ['../work/restore.sh'], cwd = 'other' }",
+    ] {
+        let plan = plan("echo broken > ../page", "run = 'X'")
+            .replace("rollback = { run = 'X' }", &format!("rollback = {rollback}"));
+        let plan = plan.replace("class = \"critical\"", "class = \"critical\"\ncwd = \"work\"\nprobe = ['./state.sh']");
+        let stage = Stage::new(&plan);
+        std::fs::write(stage.path("page"), "fine\n").expect("it is written");
+        for folder in ["work", "other"] {
+            std::fs::create_dir(stage.path(folder)).expect("a folder");
+        }
+        for (script, text) in
+            [("restore.sh", "#!/bin/sh\necho fine > ../page\n"), ("state.sh", "#!/bin/sh\necho in; pwd\n")]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let file = stage.path("work").join(script);
+            std::fs::write(&file, text).expect("it is written");
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("it is marked");
+        }
+        let _hub = stage.serve(&[]);
+        let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+        fly(&stage, &lead, &dba);
+        lead.expect("verified: worse than before");
+        lead.ok("probe update");
+        lead.expect("/work");
+        lead.ok("rollback update");
+        lead.expect("01 update is rolled back: same as before");
+        assert_eq!(page(&stage), "fine");
+    }
+}
