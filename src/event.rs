@@ -281,6 +281,8 @@ pub enum Event {
     },
     /// The command took none of the line that was typed last, or not all of it.
     InputLost { step: StepId, attempt: u32, why: String },
+    /// The command waits for keys that nobody may press; the last line that it printed.
+    AnswerAwaited { step: StepId, attempt: u32, part: Part, line: String },
     /// The command's terminal changed its size.
     Resized { cols: u16, rows: u16 },
     /// Somebody had the running command interrupted (`force`: killed).
@@ -447,6 +449,7 @@ kinds!(
     OutputWritten,
     InputWritten,
     InputLost,
+    AnswerAwaited,
     Resized,
     RunInterrupted,
     RunEnded,

@@ -16,7 +16,7 @@ pub struct Command {
     pub env: BTreeMap<String, Template>,
     /// Where it runs; relative to the plan's folder. The plan's folder where none is given.
     pub cwd: Option<Template>,
-    /// What is fed to it; nothing (`/dev/null`) where none is given and `io` is `pipe`.
+    /// What is fed to it; nothing (`/dev/null`) where none is given and nobody may type.
     pub stdin: Option<Stdin>,
     /// Its script runs from a sealed copy of what was hashed.
     pub sealed: bool,

@@ -223,6 +223,7 @@ fn lines_that_are_not_what_they_look_like_are_told_before() {
         &dba,
         "odd lines: line 2: END IN A CARRIAGE RETURN, which is part of what is read; line 4 as 1: COMES TWICE",
     );
+    dba.expect("01 update goes on with batch 2 of 2");
     dba.expect("01 update verified: same as before");
     lead.ok("close");
     assert!(hub.wait().success());
@@ -238,6 +239,7 @@ fn lines_that_are_not_what_they_look_like_are_told_before() {
     let _hub = stage.serve(&[]);
     let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
     fly(&stage, &lead, &dba, "odd lines: line 2: EMPTY");
+    dba.expect("01 update goes on with batch 2 of 2");
     dba.expect("01 update verified: same as before");
     assert_eq!(text(&stage, "put"), "a\n\nb\n");
 }

@@ -124,3 +124,48 @@ fn every_known_trap_is_named_by_the_built_program() {
         assert!(matches!(told[..], [line] if line.contains(", 1 warnings")), "{plan}: {told:?}");
     }
 }
+
+#[test]
+fn a_command_that_asks_gets_no_answer_or_everyone_sees_that_it_waits() {
+    // What it reads ends at once: `rm -i` takes that for a no, and leaves.
+    let stage = Stage::new(&plan("", "run = ['rm', '-i', 'kept']"));
+    std::fs::write(stage.path("kept"), "x").expect("it is written");
+    let _hub = stage.serve(&[]);
+    let lead = stage.join(LEAD);
+    lead.ok("arm clean");
+    lead.ok("run");
+    lead.expect("clean done");
+    assert!(stage.path("kept").exists());
+    // What reads the terminal itself waits.
+    for ask in [
+        "printf 'Password for app: ' ; stty -echo </dev/tty; read x </dev/tty",
+        "printf 'Password for app: '; read x </dev/tty",
+    ] {
+        let stage = Stage::new(&plan("", &format!("run = \"\"\"{ask}\"\"\"")));
+        let mut hub = stage.serve(&[]);
+        let (lead, dba) = (stage.join(LEAD), stage.join("dba@example.org"));
+        lead.ok("arm clean");
+        lead.ok("run");
+        for who in [&lead, &dba] {
+            who.expect("WAITS FOR AN ANSWER NOBODY MAY GIVE: \"Password for app:\"; interrupt it");
+        }
+        lead.ok("interrupt clean");
+        lead.expect("01 clean");
+        lead.expect("failed");
+        assert_eq!(stage.events("AnswerAwaited").len(), 1);
+        dba.ok("settle clean failed it asked");
+        lead.ok("close");
+        assert!(hub.wait().success());
+        let report = std::fs::read_to_string(stage.transcript_file().with_extension("md")).expect("a report");
+        assert!(report.contains("**waited for an answer that nobody may give**: `Password for app:`"), "{report}");
+    }
+    // Where the lead may type there is somebody to answer.
+    let stage = Stage::new(&plan("", "run = \"\"\"printf 'Sure? '; read x; echo got $x\"\"\"\ninput = 'lead'"));
+    let _hub = stage.serve(&[]);
+    let lead = stage.join(LEAD);
+    lead.ok("arm clean");
+    lead.ok("run");
+    lead.expect("clean runs, process");
+    lead.ok("type yes");
+    lead.expect("got yes");
+}

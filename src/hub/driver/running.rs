@@ -67,8 +67,9 @@ impl Driver {
             }
         });
         let process = running.process.clone();
+        let quiet = super::typing::Quiet::new(self.shared.now(), seen.input.is_none());
         let emulator = self.emulate(step, attempt, part);
-        self.live = Some(Live { step: step.clone(), attempt, part, running, emulator, written });
+        self.live = Some(Live { step: step.clone(), attempt, part, running, emulator, written, quiet });
         Fact::Started { step: step.clone(), attempt, part, process, cols: self.size.cols, rows: self.size.rows }
     }
 
