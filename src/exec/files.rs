@@ -61,6 +61,10 @@ pub(super) struct Stamp {
     changed: (i64, i64),
 }
 impl Stamp {
+    /// Whether nothing was written to it in between, whatever else was changed of it.
+    pub(super) fn same_writing(&self, other: &Stamp) -> bool {
+        (self.place, self.size, self.modified) == (other.place, other.size, other.modified)
+    }
     pub(super) fn of(file: &File) -> io::Result<Stamp> {
         use std::os::unix::fs::MetadataExt;
         let meta = file.metadata()?;

@@ -9,7 +9,7 @@
 //! when it writes (SIGPIPE). So after a crash the recorded process may or may not be there: ask
 //! [`is_alive`](super::is_alive).
 
-use super::opened::Opened;
+use super::opened::{ByName, Opened};
 use super::process;
 use super::reader::{Input, Reader};
 use super::spawn::{self, Image};
@@ -101,6 +101,7 @@ pub struct Running {
     /// Who it is.
     pub process: Process,
     shared: Arc<Shared>,
+    by_name: Vec<ByName>,
 }
 impl Running {
     /// Sends SIGINT to whatever is in the terminal's foreground (behind pipes: to the command's group); with `force`,
@@ -155,6 +156,11 @@ impl Running {
             Err(nix::errno::Errno::EAGAIN) => Err(io::Error::other("it reads nothing, and no more fits")),
             Err(error) => Err(error.into()),
         }
+    }
+    /// What of that which people checked, and which the command opens by its name, is not as it was when it was started.
+    pub fn changed(&self) -> Option<String> {
+        let all: Vec<_> = self.by_name.iter().filter_map(ByName::changed).collect();
+        (!all.is_empty()).then(|| all.join(", "))
     }
     /// Changes the terminal's size; does nothing behind pipes or after the end.
     pub fn resize(&self, size: Size) -> io::Result<()> {
@@ -285,7 +291,7 @@ pub fn start(
     };
     let waiter = Waiter { child, shared: Arc::clone(&shared), timeout_ms: covers.timeout_ms, ended, _woken: woken };
     match thread("command end", move || waiter.run()) {
-        Ok(()) => Ok(Running { process, shared }),
+        Ok(()) => Ok(Running { process, shared, by_name: opened.by_name }),
         // The child went down with the closure unreaped, and is reaped when the hub ends.
         Err(source) => {
             shared.child().kill_session();

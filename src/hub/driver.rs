@@ -503,6 +503,7 @@ impl Driver {
                 batch.emulate.push(bytes);
             }
             Report::Ended(end) => {
+                let end = self.as_it_was_checked(end);
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Ended { step, attempt, part, end })?);
                 batch.finished = true;
             }

@@ -162,6 +162,7 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             let word = match (done, verified) {
                 (true, true) => "ended",
                 (true, false) => "done",
+                _ if matches!(end, RunEnd::Changed { .. }) => "UNDECIDED",
                 _ => "failed",
             };
             format!("{step} {word}: {words}")

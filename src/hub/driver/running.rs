@@ -73,6 +73,15 @@ impl Driver {
         Fact::Started { step: step.clone(), attempt, part, process, cols: self.size.cols, rows: self.size.rows }
     }
 
+    /// The end of the running command; where what people checked of it did not stay as it was, nobody knows what that end is of.
+    pub(super) fn as_it_was_checked(&self, end: RunEnd) -> RunEnd {
+        let changed = self.live.as_ref().and_then(|live| live.running.changed());
+        match (end, changed) {
+            (RunEnd::Exited { code }, Some(what)) => RunEnd::Changed { code, what: self.vault.text(what) },
+            (end, _) => end,
+        }
+    }
+
     /// Has everything watched with the parameters as they are now, where that one decides what is looked at.
     pub(super) fn watch_anew(&mut self, param: &str) {
         let session = self.sequencer.session();
