@@ -332,8 +332,10 @@ fn what_was_checked_runs_or_nothing_does() {
 /// What is rewritten while its interpreter reads it: nobody has checked the rest, and nobody takes it for done.
 #[test]
 fn what_changes_while_it_runs_ends_undecided() {
-    const SCRIPT: &str = "#!/bin/sh\necho begun > begun.txt; while [ ! -e go ]; do sleep 0.05; done\necho checked >> ran.txt\n";
-    const EVIL: &str = "#!/bin/sh\necho begun > begun.txt; while [ ! -e go ]; do sleep 0.05; done\necho swapped >> ran.txt\n";
+    const SCRIPT: &str =
+        "#!/bin/sh\necho begun > begun.txt; while [ ! -e go ]; do sleep 0.05; done\necho checked >> ran.txt\n";
+    const EVIL: &str =
+        "#!/bin/sh\necho begun > begun.txt; while [ ! -e go ]; do sleep 0.05; done\necho swapped >> ran.txt\n";
     type Case = (&'static str, &'static str, fn(&Path), &'static str);
     let rewrite: fn(&Path) = |dir| std::fs::write(dir.join("do.sh"), EVIL).unwrap();
     let and_back: fn(&Path) = |dir| {
