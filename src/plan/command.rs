@@ -59,6 +59,16 @@ impl Command {
         let folder = beside.filter(|beside| self.cwd.is_none() && beside.on == self.on).and_then(|it| it.cwd.clone());
         Command { cwd: self.cwd.or(folder), ..self }
     }
+    /// Where it runs, below that folder, and its variables, for a command beside the steps.
+    pub fn surroundings(
+        &self,
+        params: &Params,
+        folder: &std::path::Path,
+    ) -> Result<(std::path::PathBuf, Vec<(String, String)>), RenderError> {
+        let cwd = self.cwd.as_ref().map(|cwd| cwd.render(params)).transpose()?;
+        let env = self.env.iter().map(|(name, value)| Ok((name.clone(), value.render(params)?)));
+        Ok((cwd.map_or_else(|| folder.to_owned(), |cwd| folder.join(cwd)), env.collect::<Result<_, _>>()?))
+    }
     /// Whether that is what it is.
     pub fn is_nothing(&self) -> bool {
         matches!(&self.run, Run::Argv(words) if words.is_empty())
@@ -91,6 +101,24 @@ impl Run {
             Run::Argv(words) => words.iter().map(|word| word.render(params)).collect(),
             Run::Shell(text) => Ok(vec!["sh".into(), "-eu".into(), "-c".into(), text.render(params)?]),
         }
+    }
+}
+
+/// The keys of a command that the hub runs for itself: nobody checks what it is fed, and it has limits of its own.
+const BESIDE_KEYS: &[&str] = &["run", "env", "cwd"];
+
+/// Such a command: its words, a text for a shell, or a table.
+pub(super) fn read_beside(value: &Value<'_>) -> Option<Command> {
+    if !value.is_table() {
+        return Some(Command { run: value.run()?, io: Io::Pipe, ..Command::nothing() });
+    }
+    let table = value.table("a command beside the steps", BESIDE_KEYS, &[])?;
+    let run = table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run());
+    let env = table.get("env").map_or_else(|| Some(BTreeMap::new()), |env| read_env(&env));
+    let command = Command { cwd: table.template("cwd"), run: run?, env: env?, io: Io::Pipe, ..Command::nothing() };
+    match command.secrets().is_empty() {
+        true => Some(command),
+        false => value.wrong("a secret in the `env` of a command beside the steps", "expected one that needs none"),
     }
 }
 

@@ -163,7 +163,7 @@ fn notifications(plan: &Plan, warnings: &mut Warnings<'_>) {
                 let message = "this looks like a secret in a webhook's address";
                 warnings.add(at, message, "a secret here is no secret", help);
             }
-            NotifyBy::Command(run) if secret(run) => {
+            NotifyBy::Command(command) if secret(&command.run) => {
                 secret_warning(warnings.places.of("notify", index, &["run"]), warnings);
             }
             _ => {}

@@ -159,7 +159,7 @@ pub struct Param {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// What this command prints.
-    Command(Vec<Template>),
+    Command(Box<Command>),
     /// That variable of the hub's environment.
     Env(String),
     /// What stands in that file; relative to the plan's folder.

@@ -4,7 +4,7 @@
 
 use super::problem::{PlanError, Problem};
 use super::shell::{inner, is_shell};
-use super::{CredentialSource, NotifyBy, Param, Params, Pattern, Plan, Run, Step, Template, WatchKind};
+use super::{CredentialSource, NotifyBy, Param, Params, Pattern, Plan, Run, SecretSource, Step, Template, WatchKind};
 use std::collections::BTreeSet;
 use toml::de::DeTable;
 
@@ -119,10 +119,14 @@ impl Plan {
             _ => None,
         });
         let notify = self.notify.iter().filter_map(|notify| match &notify.by {
-            NotifyBy::Command(run) => Some(run),
+            NotifyBy::Command(command) => Some(&command.run),
             NotifyBy::Webhook(_) => None,
         });
-        let others = watches.chain(notify).flat_map(Run::names_in_shell);
+        let secrets = self.secrets.values().filter_map(|source| match source {
+            SecretSource::Command(command) => Some(&command.run),
+            _ => None,
+        });
+        let others = watches.chain(notify).chain(secrets).flat_map(Run::names_in_shell);
         self.steps.iter().flat_map(Step::names_in_shell).chain(others).collect()
     }
 

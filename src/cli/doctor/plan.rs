@@ -114,9 +114,10 @@ fn secret(name: &str, source: &SecretSource, params: &Params, folder: &Path) -> 
                 Err(error) => Finding::fail(what, format!("{path} cannot be read: {error}"), "make it readable"),
             },
         },
-        SecretSource::Command(words) => {
-            let program = words.first().map_or("", |word| word.text());
-            match on_path(program, folder) {
+        SecretSource::Command(command) => {
+            let words = command.run.argv(params).unwrap_or_default();
+            let (program, folder) = (words.first().map_or("", String::as_str), command.surroundings(params, folder));
+            match folder.is_ok_and(|(folder, _)| on_path(program, &folder)) {
                 true => Finding::fine(what, format!("{program} is here; it is not asked before a step needs it")),
                 false => {
                     Finding::fail(what, format!("there is no {program} here"), "install it, or name it by its path")
