@@ -105,6 +105,10 @@ id = "stdin"
 run = ["true"]
 stdin = { zzz = 1 }
 [[step]]
+id = "exits"
+run = ["true"]
+exits = { zzz = 1 }
+[[step]]
 id = "verify"
 run = ["true"]
 verify = { zzz = 1, watches = [{ watch = "w", zzz = 1 }], for = "1s" }
