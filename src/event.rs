@@ -8,6 +8,7 @@ mod compared;
 mod covers;
 mod deviation;
 mod earlier;
+mod ended;
 mod exits;
 
 pub use anchor::{Anchor, Mark};
@@ -18,6 +19,7 @@ pub use covers::{
 };
 pub use deviation::Deviation;
 pub use earlier::Earlier;
+pub use ended::RunEnd;
 pub use exits::{Ending, Exits};
 
 use crate::clock::At;
@@ -281,6 +283,8 @@ pub enum Event {
     },
     /// The command took none of the line that was typed last, or not all of it.
     InputLost { step: StepId, attempt: u32, why: String },
+    /// The command waits for keys that nobody may press; the last line that it printed.
+    AnswerAwaited { step: StepId, attempt: u32, part: Part, line: String },
     /// The command's terminal changed its size.
     Resized { cols: u16, rows: u16 },
     /// Somebody had the running command interrupted (`force`: killed).
@@ -447,6 +451,7 @@ kinds!(
     OutputWritten,
     InputWritten,
     InputLost,
+    AnswerAwaited,
     Resized,
     RunInterrupted,
     RunEnded,
@@ -634,36 +639,6 @@ pub struct Process {
     pub start_time: u64,
     /// The boot it belongs to.
     pub boot_id: String,
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum RunEnd {
-    /// It left by itself.
-    Exited { code: i32 },
-    /// A signal ended it; `asked`: after somebody had it interrupted.
-    Signalled { signal: i32, asked: bool },
-    /// It took longer than the plan allows, and was ended.
-    TimedOut { after_ms: u64 },
-    /// It never started.
-    NotStarted { why: String },
-}
-impl std::fmt::Display for RunEnd {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            RunEnd::Exited { code } => write!(f, "exit {code}"),
-            RunEnd::Signalled { signal, asked } => {
-                let name = nix::sys::signal::Signal::try_from(*signal).map_or("a signal", |s| s.as_str());
-                write!(f, "ended by {name} ({signal}){}", if *asked { ", as asked" } else { "" })
-            }
-            RunEnd::TimedOut { after_ms } => {
-                write!(f, "timed out after {}", crate::clock::human(std::time::Duration::from_millis(*after_ms)))
-            }
-            RunEnd::NotStarted { why } => write!(f, "not started: {why}"),
-        }
-    }
 }
 
 /// How a wait for a watch ended.

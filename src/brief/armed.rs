@@ -405,7 +405,7 @@ fn batches(each: &EachSeen) -> Item {
 }
 
 fn rolled_back(seen: &RollbackSeen, own: &[Item], begun_lines: bool) -> Vec<Item> {
-    let RollbackSeen { command, automatic, contain } = seen;
+    let RollbackSeen { command, automatic, contain, absent } = seen;
     let (when, loud) = match automatic {
         true => ("runs BY ITSELF if the step fails or makes something worse", Loud::Warning),
         false => ("runs when the lead asks for it after the step ended badly", Loud::Plain),
@@ -416,6 +416,11 @@ fn rolled_back(seen: &RollbackSeen, own: &[Item], begun_lines: bool) -> Vec<Item
         let text = "of that input it gets only the lines that this attempt began".to_owned();
         all.push(Item::words("rollback input", text).loud(Loud::Look));
     }
+    let made = |path: &String| {
+        let text = format!("{}: the step has to make it, and nobody has seen it", escaped(path));
+        Item::words("rollback: NOT THERE", text).loud(Loud::Danger)
+    };
+    all.extend(absent.iter().map(made));
     let owed = |step| Item::words("after a rollback", format!("step {step} has to be done before the end"));
     all.extend(contain.iter().map(owed));
     all

@@ -41,9 +41,11 @@ pub fn command_line(argv: &[String]) -> String {
 }
 
 /// A text that a shell runs, as a plan's `run = "…"` becomes one: which shell, and the text.
-pub fn script(argv: &[String]) -> Option<(&'static str, &str)> {
-    match argv {
-        [sh, options, c, text] if sh == "sh" && options == "-eu" && c == "-c" => Some(("sh -eu -c", text)),
+pub fn script(argv: &[String]) -> Option<(String, &str)> {
+    let (text, shell) = argv.split_last()?;
+    let shell: Vec<&str> = shell.iter().map(String::as_str).collect();
+    match shell.as_slice() {
+        ["sh", "-eu", "-c"] | ["sh" | "bash", "-eu", "-o", "pipefail", "-c"] => Some((shell.join(" "), text)),
         _ => None,
     }
 }
@@ -92,6 +94,7 @@ pub(super) fn items(of: &str, seen: &CommandSeen) -> Vec<Item> {
         timeout_ms,
         exits,
         files: _, // below
+        named,
         host,
         user,
         remote,
@@ -130,6 +133,8 @@ pub(super) fn items(of: &str, seen: &CommandSeen) -> Vec<Item> {
         };
         all.push(Item::words(&label("typed to it while it runs"), words.to_owned()).loud(Loud::Look));
     }
+    let may_change = "an argument names it; it may change before this runs";
+    all.extend(named.iter().flatten().map(|seen| file(&label("named"), seen, may_change)));
     if !exits.is_usual() {
         all.push(Item::words(&label("exit codes"), exits.to_string()).loud(Loud::Look));
     }

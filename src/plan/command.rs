@@ -2,7 +2,7 @@
 
 use super::table::{Table, Value};
 use super::units::is_identifier;
-use super::{Host, Input, Io, Run, Stdin, Template, hosts};
+use super::{Host, Input, Io, Params, RenderError, Stdin, Template, hosts};
 use crate::event::Exits;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct Command {
     pub env: BTreeMap<String, Template>,
     /// Where it runs; relative to the plan's folder. The plan's folder where none is given.
     pub cwd: Option<Template>,
-    /// What is fed to it; nothing (`/dev/null`) where none is given and `io` is `pipe`.
+    /// What is fed to it; nothing (`/dev/null`) where none is given and nobody may type.
     pub stdin: Option<Stdin>,
     /// Its script runs from a sealed copy of what was hashed.
     pub sealed: bool,
@@ -30,6 +30,8 @@ pub struct Command {
     pub io: Io,
     /// Whether the lead may type to it while it runs.
     pub input: Input,
+    /// A part of a pipeline in a text for a shell that fails, fails it.
+    pub pipefail: bool,
     /// The machine it runs on, where that is another one than the hub's.
     pub on: Option<Host>,
 }
@@ -48,8 +50,24 @@ impl Command {
             exits: Exits::default(),
             io: Io::Pty,
             input: Input::None,
+            pipefail: true,
             on: None,
         }
+    }
+    /// The same in the folder of that one, where it names none of its own and runs on the same machine.
+    pub(super) fn in_folder_of(self, beside: Option<&Command>) -> Command {
+        let folder = beside.filter(|beside| self.cwd.is_none() && beside.on == self.on).and_then(|it| it.cwd.clone());
+        Command { cwd: self.cwd.or(folder), ..self }
+    }
+    /// Where it runs, below that folder, and its variables, for a command beside the steps.
+    pub fn surroundings(
+        &self,
+        params: &Params,
+        folder: &std::path::Path,
+    ) -> Result<(std::path::PathBuf, Vec<(String, String)>), RenderError> {
+        let cwd = self.cwd.as_ref().map(|cwd| cwd.render(params)).transpose()?;
+        let env = self.env.iter().map(|(name, value)| Ok((name.clone(), value.render(params)?)));
+        Ok((cwd.map_or_else(|| folder.to_owned(), |cwd| folder.join(cwd)), env.collect::<Result<_, _>>()?))
     }
     /// Whether that is what it is.
     pub fn is_nothing(&self) -> bool {
@@ -61,9 +79,52 @@ impl Command {
     }
 }
 
+/// A command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Run {
+    /// Executed as it is.
+    Argv(Vec<Template>),
+    /// `sh -eu -c TEXT`; where it has a pipeline, by a shell that knows `pipefail`, unless the plan turns that off.
+    Shell(Template),
+}
+impl Run {
+    /// Whether that is what is executed for it: which shell takes a text is known only where it runs.
+    pub fn gives(&self, argv: &[String], params: &Params) -> bool {
+        self.argv(params).is_ok_and(|planned| match self {
+            Run::Argv(_) => planned == argv,
+            Run::Shell(_) => planned.last() == argv.last(),
+        })
+    }
+    /// The argument vector that is executed, by `sh` where it is a text.
+    pub fn argv(&self, params: &Params) -> Result<Vec<String>, RenderError> {
+        match self {
+            Run::Argv(words) => words.iter().map(|word| word.render(params)).collect(),
+            Run::Shell(text) => Ok(vec!["sh".into(), "-eu".into(), "-c".into(), text.render(params)?]),
+        }
+    }
+}
+
+/// The keys of a command that the hub runs for itself: nobody checks what it is fed, and it has limits of its own.
+const BESIDE_KEYS: &[&str] = &["run", "env", "cwd"];
+
+/// Such a command: its words, a text for a shell, or a table.
+pub(super) fn read_beside(value: &Value<'_>) -> Option<Command> {
+    if !value.is_table() {
+        return Some(Command { run: value.run()?, io: Io::Pipe, ..Command::nothing() });
+    }
+    let table = value.table("a command beside the steps", BESIDE_KEYS, &[])?;
+    let run = table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run());
+    let env = table.get("env").map_or_else(|| Some(BTreeMap::new()), |env| read_env(&env));
+    let command = Command { cwd: table.template("cwd"), run: run?, env: env?, io: Io::Pipe, ..Command::nothing() };
+    match command.secrets().is_empty() {
+        true => Some(command),
+        false => value.wrong("a secret in the `env` of a command beside the steps", "expected one that needs none"),
+    }
+}
+
 /// The keys of a command; a table that holds one may have more.
 pub(super) const KEYS: &[&str] =
-    &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "exits", "io", "input", "on"];
+    &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "exits", "io", "input", "on", "pipefail"];
 
 /// The command of a step among its keys: what the lead may type to is a step's alone.
 pub(super) fn read(table: &Table<'_>) -> Option<Command> {
@@ -96,7 +157,11 @@ pub(super) fn read_with(table: &Table<'_>, io: Io) -> Option<Command> {
     if let Some(value) = table.get("on").filter(|_| secret) {
         value.wrong::<()>("a secret in a command on another host", "it would stand in the script that everybody reads");
     }
+    if let Some(value) = table.get("pipefail").filter(|_| matches!(run, Some(Run::Argv(_)))) {
+        return value.wrong("`pipefail` beside a list of words", "expected a text: a list is executed without a shell");
+    }
     Some(Command {
+        pipefail: table.boolean("pipefail").unwrap_or(true),
         on: on?,
         input: Input::None,
         cwd: table.template("cwd"),

@@ -135,7 +135,8 @@ impl<'a> Table<'a> {
                 cx.problem_with_help(key.span(), format!("unknown key `{name}` in {what}"), label, help);
             }
         }
-        Self { cx, span, what, entries, keys: keys.to_vec() }
+        // What is refused was told; whoever reads it all the same does no harm.
+        Self { cx, span, what, entries, keys: [keys, refused].concat() }
     }
 
     pub fn get(&self, key: &'static str) -> Option<Value<'a>> {

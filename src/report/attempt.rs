@@ -92,6 +92,9 @@ pub struct Ran {
     /// What was typed to it; without text where its terminal hid it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub typed: Vec<(At, Principal, u32, Option<String>)>,
+    /// When it waited for an answer that nobody may give, and the last line it had printed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<(At, String)>,
     pub output_bytes: u64,
     pub output_tail: Tail,
 }
@@ -166,6 +169,7 @@ impl Ran {
                 self.output_bytes = self.output_bytes.max(offset.saturating_add(u64::from(*length)));
             }
             Event::InputWritten { chars, text, .. } => self.typed.push((at, by, *chars, text.clone())),
+            Event::AnswerAwaited { line, .. } => self.asked.push((at, line.clone())),
             Event::RunInterrupted { force, .. } => self.interrupted.push((at, by, *force)),
             Event::RunEnded { end, .. } | Event::RollbackEnded { end, .. } => {
                 self.ended = Some(at);

@@ -334,6 +334,9 @@ fn run(out: &mut String, run: &Ran) -> std::fmt::Result {
         };
         writeln!(out, "- {} {} typed: {words}", at.clock(), inline(by.as_str()))?;
     }
+    for (at, line) in &run.asked {
+        writeln!(out, "- {} **waited for an answer that nobody may give**: {}", at.clock(), code(line))?;
+    }
     for (at, by, force) in &run.interrupted {
         let word = if *force { "killed" } else { "interrupted" };
         writeln!(out, "- {} {word} by {}", at.clock(), inline(by.as_str()))?;

@@ -339,6 +339,7 @@ impl Session {
                     state,
                     match end {
                         RunEnd::NotStarted { .. } => Move::NotStarted,
+                        RunEnd::Changed { .. } => Move::EndUnclear,
                         _ if done && waits => Move::EndToWait,
                         _ if done && verified => Move::EndToVerify,
                         _ if done => Move::EndWell,

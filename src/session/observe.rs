@@ -42,6 +42,8 @@ pub enum Fact {
     Probed { step: StepId, attempt: u32, end: RunEnd, says: String, output: Option<(u32, Hash)> },
     /// The command did not take what was typed.
     InputLost { step: StepId, attempt: u32, why: String },
+    /// It prints nothing and waits for keys at its terminal; the last line that it printed.
+    AnswerAwaited { step: StepId, attempt: u32, part: Part, line: String },
     /// The process is gone, or never was.
     Ended { step: StepId, attempt: u32, part: Part, end: RunEnd },
     /// The wall clock stepped.
@@ -143,6 +145,13 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
                 vec![Event::InputLost { step: step.clone(), attempt: *attempt, why: why.clone() }]
             }
             _ => vec![],
+        },
+        Fact::AnswerAwaited { step, attempt, part, line } => match live(session, step, *attempt, *part) {
+            Some(_) => {
+                let (step, line) = (step.clone(), line.clone());
+                vec![Event::AnswerAwaited { step, attempt: *attempt, part: *part, line }]
+            }
+            None => vec![],
         },
         Fact::Ended { step, attempt, part, end } => {
             let unstarted = matches!(end, RunEnd::NotStarted { .. });

@@ -102,6 +102,8 @@ pub enum Move {
     VerifyWorse,
     /// `VerifyEnded`: cannot tell
     VerifyUnclear,
+    /// `RunEnded` of what was changed while it ran
+    EndUnclear,
     /// `RunEnded` otherwise
     EndBadly,
     /// `OutcomeUnknown`
@@ -153,6 +155,7 @@ pub const TABLE: &[(Phase, Move, Phase)] = &[
     (Verifying, VerifyWorse, Degraded),
     (Verifying, VerifyUnclear, Undecided),
     (Running, EndBadly, Failed),
+    (Running, EndUnclear, Undecided),
     (Intended, Lose, Unknown),
     (Running, Lose, Unknown),
     (Failed, SettleDone, SettledDone),

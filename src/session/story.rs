@@ -143,6 +143,14 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             Some(text) => format!("{by} typed to {step}: {}", shown(text)),
             None => format!("{by} typed {chars} characters to {step}, hidden"),
         },
+        Event::AnswerAwaited { part, line, .. } => {
+            let what = if *part == Part::Step { step.clone() } else { format!("the {} of {step}", part.word()) };
+            format!(
+                "{what} WAITS FOR AN ANSWER NOBODY MAY GIVE: {:?}; interrupt it, and give the answer in its arguments (input = \"lead\" \
+                 in the plan lets the lead type)",
+                shown(line)
+            )
+        }
         Event::InputLost { why, .. } => format!("{step} did not take what was typed: {}", shown(why)),
         Event::RunInterrupted { force, .. } => {
             format!("{by} had {step} {}", if *force { "killed" } else { "interrupted" })
@@ -154,6 +162,7 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             let word = match (done, verified) {
                 (true, true) => "ended",
                 (true, false) => "done",
+                _ if matches!(end, RunEnd::Changed { .. }) => "UNDECIDED",
                 _ => "failed",
             };
             format!("{step} {word}: {words}")

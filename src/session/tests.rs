@@ -198,6 +198,7 @@ impl Desk {
                 command: CommandSeen::bare(["./undrop"], exe.clone()),
                 automatic: rollback.automatic,
                 contain: rollback.contain.clone(),
+                absent: vec![],
             }),
             command: CommandSeen { remote: self.remote, ..CommandSeen::bare(["./drop"], exe) },
             each: None,

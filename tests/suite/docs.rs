@@ -79,6 +79,7 @@ zzz = 1
 zzz = 1
 [secrets]
 S = { zzz = 1 }
+T = { command = { zzz = 1 } }
 [hosts.h]
 zzz = 1
 [[recovery]]

@@ -46,6 +46,7 @@ mod signers;
 mod statements;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;
+mod texts;
 mod tidy;
 mod tmux;
 mod toctou;

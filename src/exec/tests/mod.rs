@@ -30,6 +30,7 @@ fn command(io: Io, argv: &[&str]) -> Command {
         exits: crate::event::Exits::default(),
         input: crate::plan::Input::None,
         on: None,
+        pipefail: true,
         io,
     }
 }

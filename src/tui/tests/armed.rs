@@ -36,6 +36,7 @@ fn whole_command(name: &str, argv: &[&str]) -> CommandSeen {
         input: Some(if name == "drop" { "lead" } else { "hidden-only" }.into()),
         timeout_ms: Some(60_000),
         exits: Exits { ok: vec![0, 3], warn: vec![2] },
+        named: Some(vec![file(&format!("/srv/{name}.txt"))]),
         files: vec![file(&format!("/srv/{name}.json"))],
         host: format!("db-of-{name}"),
         user: "release".into(),
@@ -57,6 +58,7 @@ fn whole(argv: &[&str]) -> Covers {
             command: whole_command("undo", &["undo", "--all"]),
             automatic: true,
             contain: vec![step("thaw")],
+            absent: vec!["./made-by-the-step.sh".into()],
         }),
         preview: Some(PreviewSeen {
             command: whole_command("count", &["count", "rows"]),
@@ -201,7 +203,12 @@ fn lengthened(covers: &Covers) -> Covers {
 
 /// Two things to arm between them show each field: one with arguments, one with a script; and both with long texts.
 fn all_that_can_be_armed() -> Vec<Covers> {
-    let short = [&["drop", "it's", "one\nargument"][..], &["sh", "-eu", "-c", "cd /srv\n\tdrop it\n"]].map(whole);
+    let short = [
+        &["drop", "it's", "one\nargument"][..],
+        &["sh", "-eu", "-c", "cd /srv\n\tdrop it\n"],
+        &["bash", "-eu", "-o", "pipefail", "-c", "dump | gzip >it\n"],
+    ]
+    .map(whole);
     let long = short.each_ref().map(lengthened);
     let alike = short.each_ref().map(alike);
     short.into_iter().chain(long).chain(alike).collect()
