@@ -52,8 +52,6 @@ pub(super) fn client() -> Result<(reqwest::Client, Option<String>), String> {
     static CLIENT: OnceLock<Result<(reqwest::Client, Option<String>), String>> = OnceLock::new();
     CLIENT
         .get_or_init(|| {
-            // Fails only where the program installed one before, and then that one serves.
-            let _ = rustls::crypto::ring::default_provider().install_default();
             match builder().build() {
                 Ok(client) => Ok((client, None)),
                 Err(error) => {
@@ -68,6 +66,8 @@ pub(super) fn client() -> Result<(reqwest::Client, Option<String>), String> {
 }
 
 fn builder() -> reqwest::ClientBuilder {
+    // Fails only where the program installed one before, and then that one serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent(concat!("crosscheck/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
