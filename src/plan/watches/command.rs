@@ -100,7 +100,8 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
     Some(WatchKind::Command { timeout: table.duration("timeout").unwrap_or(TIMEOUT), run: run?, answer })
 }
 
-fn expected(value: &Value<'_>) -> Option<Vec<(String, Expected)>> {
+/// What has to stand where, by pointer.
+pub(super) fn expected(value: &Value<'_>) -> Option<Vec<(String, Expected)>> {
     let mut expected = vec![];
     for (span, key, value) in value.entries()? {
         if !is_pointer(key) {
