@@ -123,7 +123,27 @@ fn a_repository_of_restic_is_as_fresh_and_as_large_as_its_newest_snapshot() {
             .arg(restic.path("data")),
     );
     says(&named("tags = [\"nightly\"]"), Status::Fail, "older than 26h");
-    says(&watch.read(), Status::Warn, "stands still, 9d old: name `host` or `paths`");
+    // What nobody names counts too: another host's backup that stopped is not hidden by this one's.
+    let reading = watch.read();
+    says(&reading, Status::Fail, "db3:");
+    assert!(reading.why.contains("9d old, older than 26h"), "{reading:?}");
+    // And so does another path of the same host, until a backup of a folder around both stands in for it.
+    std::fs::create_dir(restic.path("data/sub")).expect("a folder");
+    std::fs::write(restic.path("data/sub/file"), noise(1000)).expect("written");
+    let backup = |words: &[&str], path: &str| {
+        done(restic.command().args(["backup", "--host", "db1"]).args(words).arg(restic.path(path)));
+    };
+    says(&named("host = \"db1\""), Status::Ok, "db1:");
+    backup(&["--time", &ago(10)], "data/sub");
+    says(&named("host = \"db1\""), Status::Ok, "db1:");
+    std::fs::create_dir(restic.path("more")).expect("a folder");
+    std::fs::write(restic.path("more/file"), noise(1000)).expect("written");
+    backup(&["--time", &ago(10)], "more");
+    let reading = named("host = \"db1\"");
+    says(&reading, Status::Fail, "10d old, older than 26h");
+    assert!(reading.why.contains("the newest of 2"), "{reading:?}");
+    let data = format!("host = \"db1\"\npaths = [\"{}\"]", restic.path("data").display());
+    says(&named(&data), Status::Ok, "db1:");
 }
 
 #[test]
