@@ -292,8 +292,12 @@ fn an_archive_of_pg_dump_is_read_to_its_end() {
     says(&settle(""), Status::Fail, "no archive that can be restored");
     std::fs::write(&path, b"").expect("written");
     says(&settle(""), Status::Fail, "empty");
-    std::fs::write(&path, b"-- PostgreSQL database dump\nCREATE TABLE orders (id int);\n").expect("written");
-    says(&settle(""), Status::Fail, "no archive that can be restored");
+    // What it cannot read is unknown, whatever it is worth.
+    let text = done(Command::new("pg_dump").args(["-Fp", "-d", &to]));
+    std::fs::write(&path, text).expect("written");
+    says(&settle(""), Status::Unknown, "pg_restore cannot read it: input file appears to be a text format dump");
+    std::fs::write(&path, b"\x1f\x8b\x08\0\0\0\0\0packed").expect("written");
+    says(&settle(""), Status::Unknown, "it is packed by gzip");
     std::fs::remove_file(&path).expect("it is ours");
     says(&settle(""), Status::Fail, "no file matches *.dump");
 
@@ -307,6 +311,55 @@ fn an_archive_of_pg_dump_is_read_to_its_end() {
     old.set_modified(std::time::SystemTime::now() - Duration::from_secs(7200)).expect("it is ours");
     std::fs::remove_file(folder.path().join("later.dump")).expect("it is ours");
     says(&watch.settle("being read to its end"), Status::Fail, "older than");
+}
+
+#[test]
+fn an_archive_of_pg_dump_holds_the_data_that_is_asked_for_or_says_what_is_missing() {
+    let Some(server) = part("CROSSCHECK_TEST_PG") else { return };
+    let database = Database::new(&server, "shop_parts");
+    database.query(
+        "create table orders (id int, at date) partition by range (at);
+         create table orders_1 partition of orders for values from ('2026-01-01') to ('2026-02-01');
+         create table orders_2 partition of orders for values from ('2026-02-01') to ('2026-03-01');
+         create table \"Order Items\" as select 1 as id;
+         create schema \"My Schema\"; create table \"My Schema\".\"a.b\" as select 1 as id;
+         create table invoices (id int);
+         insert into orders values (1, '2026-01-05')",
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = format!("dbname={} {server}", database.name);
+    let dump = |words: &[&str], name: &str| {
+        done(Command::new("pg_dump").args(words).args(["-d", &to, "-f"]).arg(folder.path().join(name)));
+    };
+    let settle = |name: &str, tables: &str| {
+        let lines = format!("kind = \"pg-dump\"\npath = \"{name}\"\nmax_age = \"1h\"\ntables = [{tables}]");
+        Watch::start(folder.path(), &lines).settle("being read to its end")
+    };
+    let all = r#""orders", "public.orders", "orders_1", '"Order Items"', 'public."Order Items"', '"My Schema"."a.b"'"#;
+    for (words, name) in
+        [(&["-Fc"][..], "a.dump"), (&["-Fd", "-j2"], "folder"), (&["-Ft"], "a.tar"), (&["-Fc", "--inserts"], "b.dump")]
+    {
+        dump(words, name);
+        says(&settle(name, all), Status::Ok, "read to its end");
+        says(&settle(name, "\"invoices\""), Status::Fail, "table invoices is empty in it");
+        says(&settle(name, "\"orders_2\""), Status::Fail, "table orders_2 is empty in it");
+        says(&settle(name, "\"nothing\""), Status::Fail, "no data of table nothing in it");
+    }
+    // A folder is as large as what lies in it, and damaged where a file of it is gone.
+    let size = |name: &str| settle(name, "").value;
+    let files = std::fs::read_dir(folder.path().join("folder")).expect("it is there").flatten();
+    let files: Vec<_> = files.map(|entry| (entry.metadata().expect("it is there").len(), entry.path())).collect();
+    assert_eq!(size("folder"), Some(files.iter().map(|(size, _)| *size).sum::<u64>() as f64));
+    let data = files.iter().find(|(_, path)| path.extension().is_some_and(|ending| ending == "gz"));
+    std::fs::remove_file(&data.expect("it holds data").1).expect("it is ours");
+    let reading = settle("folder", "");
+    assert!(matches!(reading.status, Status::Fail | Status::Unknown), "{reading:?}");
+    // Neither a schema alone nor a partition that was left out passes for a backup.
+    dump(&["-Fc", "--schema-only"], "schema.dump");
+    says(&settle("schema.dump", ""), Status::Fail, "no data in it");
+    dump(&["-Fc", "--exclude-table-data=orders_2"], "part.dump");
+    let reading = settle("part.dump", "\"orders\"");
+    says(&reading, Status::Fail, "its partition public.orders_2 has none");
 }
 
 #[test]
