@@ -181,29 +181,44 @@ impl Http {
             }
         }
         seen.certificate = None;
-        match &answer.certificate_ends {
-            Some(Ok(ends)) => {
-                let left = web::left(*ends);
-                seen.certificate = Some(left);
-                if let Some(least) = self.expect.tls_valid_for.filter(|least| left < *least) {
-                    findings
-                        .add(Status::Fail, format!("its certificate ends in {}, {} expected", days(left), days(least)));
-                }
-            }
-            Some(Err(why)) if self.expect.tls_valid_for.is_some() => {
-                findings.add(Status::Unknown, format!("its certificate cannot be read: {why}"));
-            }
-            None if self.expect.tls_valid_for.is_some() => {
-                findings.add(Status::Unknown, "it has no certificate: this is not https");
-            }
-            _ => {}
-        }
+        self.take_certificates(seen, &answer, &mut findings);
         self.take_json(seen, &answer, which, &mut findings);
         seen.status = answer.status.as_u16();
         seen.total.push(answer.total.as_secs_f64() * 1000.0);
         seen.first_byte.push(answer.first_byte.as_secs_f64() * 1000.0);
         if seen.findings.worst() == Status::Ok {
             seen.findings = findings;
+        }
+    }
+
+    /// When the server's certificate ends, and the first one of those it sent along: visitors lose it with either.
+    fn take_certificates(&self, seen: &mut Seen, answer: &Answer, findings: &mut Findings) {
+        let least = self.expect.tls_valid_for;
+        match &answer.certificate_ends {
+            Some(Ok(ends)) => {
+                let left = web::left(*ends);
+                seen.certificate = Some(left);
+                if let Some(least) = least.filter(|least| left < *least) {
+                    findings
+                        .add(Status::Fail, format!("its certificate ends in {}, {} expected", days(left), days(least)));
+                }
+            }
+            Some(Err(why)) if least.is_some() => {
+                findings.add(Status::Unknown, format!("its certificate cannot be read: {why}"));
+            }
+            None if least.is_some() => {
+                findings.add(Status::Unknown, "it has no certificate: this is not https");
+            }
+            _ => {}
+        }
+        let Some(least) = least else { return };
+        match &answer.chain_ends {
+            Some(Ok(ends)) if web::left(*ends) < least => {
+                let (left, least) = (days(web::left(*ends)), days(least));
+                findings.add(Status::Fail, format!("a certificate of its chain ends in {left}, {least} expected"));
+            }
+            Some(Err(why)) => findings.add(Status::Unknown, format!("its chain of certificates cannot be read: {why}")),
+            _ => {}
         }
     }
 

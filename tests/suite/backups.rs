@@ -465,11 +465,17 @@ fn the_recipe_for_pgbackrest_tells_every_state() {
     };
     done(initdb.current_dir(path("server")).args(["-A", "trust", "-N", "--no-locale", "-D"]).arg(path("server/data")));
     let options = |repository: &str| {
-        [("repo1-path", path(repository)), ("log-path", path("log")), ("lock-path", path("lock"))]
-            .map(|(option, path)| format!("--{option}={}", path.display()))
-            .join(" ")
+        let second = path("second");
+        [
+            ("repo1-path", path(repository)),
+            ("repo2-path", second),
+            ("log-path", path("log")),
+            ("lock-path", path("lock")),
+        ]
+        .map(|(option, path)| format!("--{option}={}", path.display()))
+        .join(" ")
     };
-    for name in ["repository", "log", "lock"] {
+    for name in ["repository", "second", "log", "lock"] {
         std::fs::create_dir(path(name)).expect("a folder");
     }
     let pgbackrest = |words: &str| {
@@ -485,26 +491,38 @@ fn the_recipe_for_pgbackrest_tells_every_state() {
         let command = format!("pgbackrest {} --config=/dev/null", options(repository));
         read(folder.path(), &recipe("pgbackrest-shop", &[("pgbackrest", &command)]))
     };
-    says(&watch("nowhere"), Status::Fail, "/0/status/code is 1, not 0");
+    says(&watch("nowhere"), Status::Fail, "/0/0/status/code is 1, not 0");
     pgbackrest("stanza-create");
     let reading = watch("repository");
-    says(&reading, Status::Fail, "/0/status/code is 2, not 0");
-    assert!(reading.why.contains("nothing at /0/backup/-/timestamp/stop"), "{reading:?}");
-    pgbackrest("--type=full backup");
+    says(&reading, Status::Fail, "/0/0/status/code is 2, not 0");
+    assert!(reading.why.contains("nothing at /0/0/backup/-/timestamp/stop"), "{reading:?}");
+    pgbackrest("--repo=1 --type=full backup");
+    // One repository has its backup, the other none.
+    says(&watch("repository"), Status::Fail, "/1/0/status/code is 2, not 0");
+    pgbackrest("--repo=2 --type=full backup");
     let reading = watch("repository");
-    says(&reading, Status::Ok, "/0/status/code is 0");
+    says(&reading, Status::Ok, "/*/*/status/code is 0, 2 of 2");
     assert!(reading.value.is_some_and(|size| size > 1e6), "{reading:?}");
     // A backup of days ago: what pgBackRest reads is a text with a checksum, so its clock is turned and not its file.
-    let stale = recipe("pgbackrest-shop", &[("pgbackrest", "cat info.json #")]);
-    let info = format!("pgbackrest {} --config=/dev/null --stanza=shop --output=json info", options("repository"));
-    let info = done(Command::new("sh").args(["-eu", "-c", &info]));
-    let mut info: serde_json::Value = serde_json::from_str(&info).expect("it is JSON");
-    info[0]["backup"][0]["timestamp"]["stop"] = 1_700_000_000.into();
-    std::fs::write(path("info.json"), info.to_string()).expect("written");
-    says(&read(folder.path(), &stale), Status::Fail, "older than 26h");
-    info[0]["backup"][0]["error"] = true.into();
-    std::fs::write(path("info.json"), info.to_string()).expect("written");
-    says(&read(folder.path(), &stale), Status::Fail, "/0/backup/-/error is true, not false");
+    let info = format!("pgbackrest {} --config=/dev/null --stanza=shop --output=json", options("repository"));
+    let info = |repo: u32| {
+        let info = done(Command::new("sh").args(["-eu", "-c", &format!("{info} --repo={repo} info")]));
+        serde_json::from_str::<serde_json::Value>(&info).expect("it is JSON")
+    };
+    std::fs::write(path("said"), "case \"$*\" in *--repo=1*) cat 1.json ;; *) cat 2.json ;; esac\n").expect("written");
+    let stale = recipe("pgbackrest-shop", &[("pgbackrest", "sh ./said")]);
+    let told = |one: &serde_json::Value, two: &serde_json::Value| {
+        for (name, info) in [("1.json", one), ("2.json", two)] {
+            std::fs::write(path(name), info.to_string()).expect("written");
+        }
+        read(folder.path(), &stale)
+    };
+    let (one, mut two) = (info(1), info(2));
+    says(&told(&one, &two), Status::Ok, "");
+    two[0]["backup"][0]["timestamp"]["stop"] = 1_700_000_000.into();
+    says(&told(&one, &two), Status::Fail, "older than 26h");
+    two[0]["backup"][0]["error"] = true.into();
+    says(&told(&one, &two), Status::Fail, "/1/0/backup/-/error is true, not false");
     // Truncated: pgBackRest finds neither of its two copies whole.
     for name in ["backup.info", "backup.info.copy"] {
         let file = std::fs::File::options().write(true).open(path("repository/backup/shop").join(name));

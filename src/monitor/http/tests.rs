@@ -331,6 +331,11 @@ async fn every_sample_and_every_page_has_to_answer() {
 
 /// A https server with a certificate that ends so many days from now, and a client that trusts it.
 async fn https(days: i64) -> (String, reqwest::Client) {
+    https_through(days, None).await
+}
+
+/// The same, with a certificate between the server's and the root that ends so many days from now.
+async fn https_through(days: i64, between: Option<i64>) -> (String, reqwest::Client) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let date = |days: i64| {
@@ -339,13 +344,34 @@ async fn https(days: i64) -> (String, reqwest::Client) {
         rcgen::date_time_ymd(i32::from(date.year()), date.month() as u8, date.day() as u8)
     };
     (params.not_before, params.not_after) = (date(-30), date(days));
-    let certificate = params.self_signed(&key).unwrap();
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(certificate.der().clone()).unwrap();
+    let chain = match between {
+        None => {
+            let certificate = params.self_signed(&key).unwrap();
+            roots.add(certificate.der().clone()).unwrap();
+            vec![certificate.der().clone()]
+        }
+        Some(days) => {
+            let authority = |name: &str, days: i64| {
+                let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
+                params.distinguished_name.push(rcgen::DnType::CommonName, name);
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+                (params.not_before, params.not_after) = (date(-30), date(days));
+                (params, rcgen::KeyPair::generate().unwrap())
+            };
+            let (root, root_key) = authority("root", 3000);
+            roots.add(root.self_signed(&root_key).unwrap().der().clone()).unwrap();
+            let (middle, middle_key) = authority("between", days);
+            let root = rcgen::Issuer::new(root, root_key);
+            let between = middle.signed_by(&middle_key, &root).unwrap();
+            let certificate = params.signed_by(&key, &rcgen::Issuer::new(middle, middle_key)).unwrap();
+            vec![certificate.der().clone(), between.der().clone()]
+        }
+    };
     web::client().unwrap(); // installs the provider
     let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let tls = rustls::ServerConfig::builder().with_no_client_auth();
-    let tls = tls.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    let tls = tls.with_single_cert(chain, key).unwrap();
     let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(tls));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
@@ -377,6 +403,17 @@ async fn the_days_a_certificate_has_left_are_counted() {
             Http::with(client, &expect, &Params::new(), Path::new("/")).unwrap().read(Duration::from_secs(5)).await;
         assert_eq!(reading.status, status, "{}", reading.why);
         assert!(reading.why.contains(why), "{}", reading.why);
+    }
+    for (days, status, why) in [
+        (31, Status::Ok, "certificate ends in 89 days"),
+        (10, Status::Fail, "a certificate of its chain ends in 9 days, 14 days expected"),
+        (-1, Status::Fail, "its certificate has expired"),
+    ] {
+        let (url, client) = https_through(90, Some(days)).await;
+        let expect = Pages { tls_valid_for: two_weeks, samples: 2, ..page(&url) };
+        let http = Http::with(client, &expect, &Params::new(), Path::new("/"));
+        let reading = http.unwrap().read(Duration::from_secs(5)).await;
+        assert!(reading.status == status && reading.why.contains(why), "{days}: {reading:?}");
     }
     // A certificate nobody vouches for says nothing about the service, however long it lasts.
     let (url, _) = https(31).await;
