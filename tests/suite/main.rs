@@ -54,4 +54,5 @@ mod typed;
 mod verified;
 mod waiting;
 mod watch;
+mod watched;
 mod wire;
