@@ -56,3 +56,4 @@ mod waiting;
 mod watch;
 mod watched;
 mod wire;
+mod writers;
