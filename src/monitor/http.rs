@@ -12,6 +12,7 @@ use crate::clock::human;
 use crate::event::{Reading, Status};
 use crate::plan::{self, Params};
 use reqwest::header::HeaderMap;
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -144,7 +145,9 @@ impl Http {
 
     /// One answer against what is expected of it alone. Of several bad ones the first is told.
     fn take(&self, seen: &mut Seen, answer: Answer, which: &str) {
-        let body = String::from_utf8_lossy(&answer.body);
+        // What is half of a longer body may end in the middle of a character.
+        let body = json::utf8(&answer.body).unwrap_or_else(|_| Cow::Borrowed(&answer.body));
+        let body = String::from_utf8_lossy(&body);
         let said = || match excerpt(&body, EXCERPT) {
             body if body.is_empty() => ", with an empty body".to_owned(),
             body => format!(": {body}"),
