@@ -2,7 +2,7 @@
 //! Where the plan points into its output, that is JSON and has to say what the plan expects.
 
 use super::child::{Ended, Program, TEXT_BYTES_MAX, said, signal};
-use super::{Findings, aged, bytes, excerpt, json, rank};
+use super::{Findings, aged, bytes, excerpt, json};
 use crate::clock::age;
 use crate::event::{Reading, Status};
 use crate::plan::{Answer, Bounds};
@@ -99,7 +99,7 @@ pub(super) fn measured(
     }
     let above = bounds.warn_above.or(bounds.fail_above).is_some();
     let out = |number: f64| if above { number } else { -number };
-    judged.sort_by(|((a, _), x, _), ((b, _), y, _)| rank(*b).cmp(&rank(*a)).then(out(*y).total_cmp(&out(*x))));
+    judged.sort_by(|((a, _), x, _), ((b, _), y, _)| b.cmp(a).then(out(*y).total_cmp(&out(*x))));
     let told = match &judged[..] {
         [] => String::new(),
         [(_, number, name), ..] if many == 1 => format!("{name} is {number}"),

@@ -111,6 +111,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
         limit.wrong::<()>("limits of no number: there is no `value`", "expected value = \"/where/it/stands\"");
     }
     let json = expect.and_then(|e| e.get("json")).and_then(|json| command::expected(&json)).unwrap_or_default();
+    let (bounds, headers) = (bounds::read(table), headers::read(table));
     let samples = table.get("samples").and_then(|samples| samples.integer(1..=SAMPLES_MAX)).unwrap_or(1);
     Some(WatchKind::Http(Http {
         urls: urls?,
@@ -122,8 +123,8 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
         tls_valid_for,
         json,
         value,
-        bounds: bounds::read(table),
-        headers: headers::read(table)?,
+        bounds,
+        headers: headers?,
         slower_than_baseline: table.get("slower_than_baseline").and_then(|times| times.number(1000.0)),
     }))
 }

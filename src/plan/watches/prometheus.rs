@@ -50,6 +50,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
     let url = url.and_then(|url| super::http::address(&url));
     let query = filled(table, "query", "expected query = \"a PromQL expression\"");
     let bounds = bounds::read(table);
+    let headers = headers::read(table);
     let unit = table.get("unit").and_then(|unit| match unit.words()? {
         word if word.chars().count() > UNIT_CHARS_MAX => {
             unit.wrong("`unit` is too long", format!("expected at most {UNIT_CHARS_MAX} characters"))
@@ -86,7 +87,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
         bounds,
         unit: unit.unwrap_or_default(),
         token_file,
-        headers: headers::read(table)?,
+        headers: headers?,
         fresh,
     }))
 }
