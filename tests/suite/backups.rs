@@ -378,7 +378,7 @@ fn a_tool_that_is_not_there_makes_nothing_ok() {
 // ── recipes for `command`, as the manual has them ────────────────────────────────────────────────────────────────
 
 /// A recipe of the manual by its watch's id, with other words for what differs from machine to machine.
-fn recipe(id: &str, words: &[(&str, &str)]) -> String {
+pub fn recipe(id: &str, words: &[(&str, &str)]) -> String {
     let page = include_str!("../../docs/src/reference/watches.md");
     let start = page.find(&format!("id = \"{id}\"\n")).unwrap_or_else(|| panic!("the manual has a recipe {id}"));
     let lines = page[start..].lines().skip(1).take_while(|line| !line.is_empty() && !line.starts_with("```"));

@@ -32,6 +32,7 @@ mod quorum;
 mod readback;
 #[cfg(feature = "kafka")]
 mod real;
+mod recipes;
 mod reconnect;
 mod refusals;
 mod rehearsal;
