@@ -276,7 +276,7 @@ mod tests {
             (&lags, r#"{"lag":1},{"lag":null}"#.into(), Status::Unknown, None, "no number at /c/1/lag but null"),
             (&lags, r#"{"lag":NaN}"#.into(), Status::Unknown, None, "no number at /c/0/lag but \"NaN\""),
             (&ages, format!(r#"{{"at":{now}}},{{"at":{}}}"#, now - 7200), Status::Fail, None, "2h old; older than 60m"),
-            (&ages, format!(r#"{{"at":{now}}},{{"at":"{}"}}"#, now - 60), Status::Ok, None, "60s old"),
+            (&ages, format!(r#"{{"at":{now}}},{{"at":"{}"}}"#, now - 1830), Status::Ok, None, "30m old"),
         ] {
             says(&read(&format!("echo '{{\"c\": [{items}]}}'"), answer.clone()).await, status, value, words);
         }
