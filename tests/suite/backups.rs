@@ -77,7 +77,12 @@ impl Restic {
     /// Backs up so many bytes, so many days ago.
     fn backup(&self, bytes: usize, days: i64) {
         std::fs::write(self.path("data/file"), noise(bytes)).expect("written");
-        done(self.command().args(["backup", "--host", "db1", "--time", &ago(days)]).arg(self.path("data")));
+        let mut backup = self.command();
+        backup.args(["backup", "--host", "db1"]).arg(self.path("data"));
+        if days > 0 {
+            backup.args(["--time", &ago(days)]); // in whole seconds, in which one of now would be older than the one before
+        }
+        done(&mut backup);
     }
 
     fn lines(&self, more: &str) -> String {
