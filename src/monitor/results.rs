@@ -191,7 +191,7 @@ impl Results {
     fn judge(&self, files: &[Seen], now: SystemTime) -> Reading {
         let mut findings = Findings::default();
         let mut all = Outcome::default();
-        let mut oldest: Option<(Duration, &Seen)> = None;
+        let mut oldest: Option<(Duration, &Seen, &str)> = None;
         for file in files {
             let name = excerpt(&file.name, 60);
             let outcome = match self.known.get(file) {
@@ -235,8 +235,8 @@ impl Results {
                         );
                         findings.add(Status::Unknown, sentence);
                     }
-                    if oldest.is_none_or(|(before, _)| least > before) {
-                        oldest = Some((least, file));
+                    if oldest.is_none_or(|(before, ..)| least > before) {
+                        oldest = Some((least, file, if from < to { "at least " } else { "" }));
                     }
                 }
                 (Err(why), _) => findings.add(Status::Unknown, format!("{name}: {why}")),
@@ -254,8 +254,8 @@ impl Results {
             [only] => seen += &format!(" in {}", excerpt(&only.name, 60)),
             files => seen += &format!(" in {} files", files.len()),
         }
-        if let Some((old, file)) = oldest {
-            seen += &format!(", {} old", age(old));
+        if let Some((old, file, about)) = oldest {
+            seen += &format!(", {about}{} old", age(old));
             if let Some(most) = self.max_age.filter(|most| old > *most) {
                 let which = if files.len() > 1 { format!("{} is ", excerpt(&file.name, 60)) } else { String::new() };
                 findings.add(Status::Fail, format!("{which}older than {}", age(most)));
