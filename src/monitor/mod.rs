@@ -14,6 +14,7 @@ mod compare;
 mod credential;
 mod file;
 mod flown;
+mod headers;
 mod host;
 mod http;
 mod json;
@@ -271,7 +272,7 @@ impl Collector {
     fn try_new(watch: &Watch, around: &Around<'_>) -> Result<Self, String> {
         let Around { params, folder, .. } = *around;
         Ok(match &watch.kind {
-            WatchKind::Http(pages) => Collector::Http(http::Http::new(pages, params)?),
+            WatchKind::Http(pages) => Collector::Http(http::Http::new(pages, params, folder)?),
             WatchKind::Tcp { address, within } => {
                 Collector::Tcp(tcp::Tcp { address: address.render(params).map_err(text)?, within: *within })
             }

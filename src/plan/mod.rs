@@ -51,6 +51,7 @@ pub use watches::command::{Answer, Expected, Zone};
 pub use watches::compare::Compare;
 pub use watches::credential::{Credential, CredentialSource};
 pub use watches::formula::{Formula, FormulaError, Quantity, Relation, Sides, Sign, Term};
+pub use watches::headers::{Header, HeaderValue};
 pub use watches::http::Http;
 pub use watches::kafka_client::{KafkaSetting, KafkaValue};
 pub use watches::kafka_lag::KafkaLag;

@@ -155,6 +155,10 @@ fn known_to_the_code() -> BTreeMap<String, BTreeSet<String>> {
             let elsewhere = told(&watch("client = { \"client.id\" = { zzz = 1 } }\n"));
             known.extend(elsewhere.into_iter().filter(|(table, _)| table == "a setting from elsewhere"));
         }
+        if keys.contains("headers") {
+            let elsewhere = told(&watch("headers = { X-A = { zzz = 1 } }\n"));
+            known.extend(elsewhere.into_iter().filter(|(table, _)| table == "a header from elsewhere"));
+        }
         known.insert(format!("this watch: {kind}"), &keys - &all);
     }
     known

@@ -32,6 +32,7 @@ mod quorum;
 mod readback;
 #[cfg(feature = "kafka")]
 mod real;
+mod recipes;
 mod reconnect;
 mod refusals;
 mod rehearsal;
@@ -55,4 +56,6 @@ mod typed;
 mod verified;
 mod waiting;
 mod watch;
+mod watched;
 mod wire;
+mod writers;
