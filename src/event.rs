@@ -9,6 +9,7 @@ mod covers;
 mod deviation;
 mod earlier;
 mod ended;
+mod exits;
 mod settled;
 
 pub use anchor::{Anchor, Mark};
@@ -20,6 +21,7 @@ pub use covers::{
 pub use deviation::Deviation;
 pub use earlier::Earlier;
 pub use ended::{Process, RunEnd, Settled, WaitEnd};
+pub use exits::{Ending, Exits};
 pub use settled::SettledSeen;
 
 use crate::clock::At;
@@ -319,6 +321,8 @@ pub enum Event {
     },
     /// The command took none of the line that was typed last, or not all of it.
     InputLost { step: StepId, attempt: u32, why: String },
+    /// The command waits for keys that nobody may press; the last line that it printed.
+    AnswerAwaited { step: StepId, attempt: u32, part: Part, line: String },
     /// The command's terminal changed its size.
     Resized { cols: u16, rows: u16 },
     /// Somebody had the running command interrupted (`force`: killed).
@@ -503,6 +507,7 @@ kinds!(
     OutputWritten,
     InputWritten,
     InputLost,
+    AnswerAwaited,
     Resized,
     RunInterrupted,
     RunEnded,
@@ -576,7 +581,8 @@ pub enum Attention {
     Away,
 }
 
-/// Result of looking at a watch.
+/// Result of looking at a watch; in their one order, from the best to the worst. A definite failure outranks what is not
+/// known: both lock a gate, and the failure is what people have to act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -584,10 +590,10 @@ pub enum Status {
     Ok,
     /// Worth a look.
     Warn,
-    /// Bad.
-    Fail,
     /// Not known: no answer, no data, or too old. Never counts as ok.
     Unknown,
+    /// Bad.
+    Fail,
 }
 impl Status {
     /// The word on screens and in plain mode.

@@ -113,6 +113,8 @@ pub enum Who {
     LeadOrShadow,
     LeadAndShadow,
     ShadowOrSeat,
+    Asked,
+    Releasers,
 }
 
 impl Who {
@@ -126,6 +128,8 @@ impl Who {
             Who::LeadOrShadow => "lead, shadow",
             Who::LeadAndShadow => "lead and shadow together",
             Who::ShadowOrSeat => "shadow, seat",
+            Who::Asked => "who is asked",
+            Who::Releasers => "lead, puller, shadow",
         }
     }
 }
@@ -181,7 +185,7 @@ rows! {
     Set: [("p", &[Main])], "set NAME=VALUE [# WHY]", "set", Lead, "give a parameter a value; where the plan has another one it is a deviation and needs a reason";
     Edit: [("e", &[Main])], "edit ID COMMAND # WHY", "edit", Lead, "type another command for the step: a deviation, cross-checked, marked for ever";
     AdHoc: [("o", &[Main])], "adhoc COMMAND # WHY", "ad hoc", Lead, "type and arm a command that the plan does not have";
-    Release: [("A", &[Main])], "release", "release", Anyone, "agree that the line goes on";
+    Release: [("A", &[Main])], "release", "release", Releasers, "agree that the line goes on";
     Waive: [("w", &[Main])], "waive GATE WHY", "waive", Shadow, "a shadow's exception to one gate, for the next attempt, with a reason";
     Skip: [("S", &[Main])], "skip ID WHY", "skip", LeadAndShadow, "leave a step out: the lead and one shadow, each with a reason";
     BreakGlass: [("B", &[Main])], "break-glass ID WHY", "break glass", Lead, "the lead alone clears what is armed, where the plan allows it and nobody else is there";
@@ -193,7 +197,7 @@ rows! {
     Handover: [("H", &[Main])], "handover WHO", "hand over", Crew, "hand the lead to somebody, or agree to take it; where the lead is gone, one who may lead and one more take it over";
     Readmit: [("K", &[Main])], "readmit WHO", "", Crew, "let somebody in again who came with another key; two of the crew say so, and the old key is out";
     Before: [("b", &[Main, Replay, Before])], "", "before", Anyone, "seats, checklist, who is fit until when, and the go/no-go poll";
-    Go: [("g", &[Before])], "go", "go", Crew, "go, for everything that stands there";
+    Go: [("g", &[Before])], "go", "go", Asked, "go, for everything that stands there";
     NoGo: [("n", &[Before])], "no-go WHY", "no-go", Crew, "no-go, and why";
     Seat: [("s", &[Before])], "seat NAME", "seat", Crew, "take your seat";
     Answer: [("e", &[Before])], "answer ID TEXT", "answer", Crew, "answer an item of the checklist; in the cockpit the one that is picked with the arrows";
@@ -338,6 +342,30 @@ pub fn help() -> String {
     text
 }
 
+/// The manual's page of keys: a table for each place.
+pub fn keys_page() -> String {
+    let mut text = String::new();
+    for place in Place::ALL {
+        let title = place.title();
+        text.push_str(&format!("## On {title}\n\n| Key | For | Does |\n|---|---|---|\n"));
+        for row in rows_in(place) {
+            let keys: Vec<String> = row.keys_in(place).split(' ').map(|key| format!("`{key}`")).collect();
+            text.push_str(&format!("| {} | {} | {} |\n", keys.join(" "), row.who.word(), row.help));
+        }
+        text.push('\n');
+    }
+    text.trim_end().to_owned()
+}
+
+/// The manual's page of verbs.
+pub fn verbs_page() -> String {
+    let mut text = "| Verb | For | Does |\n|---|---|---|\n".to_owned();
+    for row in TABLE.iter().filter(|row| !row.plain.is_empty()) {
+        text.push_str(&format!("| `{}` | {} | {} |\n", row.plain.replace('|', "\\|"), row.who.word(), row.help));
+    }
+    text.trim_end().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -378,6 +406,24 @@ mod tests {
         for row in TABLE.iter().filter(|row| !row.plain.is_empty()) {
             assert!(verbs.insert(row.verb()), "{} means two things", row.verb());
             assert_eq!(verb(row.verb()), Some(row.act));
+        }
+    }
+
+    /// `CROSSCHECK_UPDATE=1 cargo test --lib the_manual_has` writes the pages anew.
+    #[test]
+    fn the_manual_has_the_table_as_it_is() {
+        let update = std::env::var_os("CROSSCHECK_UPDATE").is_some();
+        for (page, name, table) in [("keys", "keys", keys_page()), ("verbs", "verbs", verbs_page())] {
+            let path = format!("{}/docs/src/reference/{page}.md", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(&path).expect("the manual has the page");
+            let begin = format!("<!-- table: {name} -->\n");
+            let from = text.find(&begin).expect("the page says where the table begins") + begin.len();
+            let to = text.find("\n<!-- end -->").expect("the page says where it ends");
+            if update {
+                std::fs::write(&path, format!("{}{table}{}", &text[..from], &text[to..])).expect("it can be written");
+            } else {
+                assert_eq!(&text[from..to], table, "{page}.md is old: run this test with CROSSCHECK_UPDATE=1");
+            }
         }
     }
 

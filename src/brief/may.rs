@@ -6,16 +6,27 @@ use crate::clock::At;
 use crate::name::{Principal, shown};
 use crate::session::steps::{Armed, Phase};
 use crate::session::{Author, Refusal, Request, Session, may};
+use std::time::Duration;
 
 /// Whether the hub can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum Reach<'a> {
     /// It answers.
     Live,
     /// It does not.
-    Lost,
+    Lost {
+        /// For how long.
+        since: Duration,
+        /// Why.
+        why: &'a str,
+        /// How often it was tried again.
+        tries: u32,
+    },
     /// It lost its transcript: all that it still takes is an andon.
-    Dying,
+    Dying {
+        /// How.
+        why: &'a str,
+    },
     /// There is none: this is a transcript, read again.
     Replay,
 }
@@ -30,7 +41,7 @@ pub struct Sight<'a> {
     /// The hub's time.
     pub at: At,
     /// Whether the hub can be asked.
-    pub reach: Reach,
+    pub reach: Reach<'a>,
 }
 
 /// One reason why not.
@@ -140,9 +151,9 @@ impl<'a> Sight<'a> {
     fn unreached(&self, andon: bool) -> Option<Why> {
         match self.reach {
             Reach::Live => None,
-            Reach::Dying if andon => None,
-            Reach::Dying => Some(Why::here("the hub lost its transcript")),
-            Reach::Lost => Some(Why::here("the link is lost")),
+            Reach::Dying { .. } if andon => None,
+            Reach::Dying { .. } => Some(Why::here("the hub lost its transcript")),
+            Reach::Lost { .. } => Some(Why::here("the link is lost")),
             Reach::Replay => Some(Why::here("this is a replay")),
         }
     }

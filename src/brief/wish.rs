@@ -117,7 +117,12 @@ impl<'a> Sight<'a> {
                 let outcome = if self.leads() { Settled::Done } else { Settled::Failed };
                 Request::Settle { step, outcome, why }
             }
-            Act::Ack => Request::Ack { step: owing("no step waits for an acknowledgement")?.0.id.clone(), why },
+            Act::Ack => {
+                // What ended on a colleague's screen may still run here: the client waits for its end before it signs.
+                let ended = session.owing_step().or_else(|| session.busy_step());
+                let (step, _) = ended.ok_or_else(|| nothing("no step waits for an acknowledgement"))?;
+                Request::Ack { step: step.id.clone(), why }
+            }
             Act::Andon => Request::Andon { why: String::new() },
             Act::Release => Request::Release,
             Act::Poll => Request::Poll,

@@ -73,6 +73,6 @@ pub fn again(what: &What) -> Vec<OsString> {
 
 /// The same as a person would type it.
 pub fn said(what: &What) -> String {
-    let words = again(what).into_iter().map(|word| crate::report::text::quoted(&word.to_string_lossy()));
+    let words = again(what).into_iter().map(|word| crate::brief::command::quoted(&word.to_string_lossy()));
     words.collect::<Vec<_>>().join(" ")
 }

@@ -6,7 +6,7 @@ use crate::clock;
 use crate::name::shown;
 use crate::protocol::Refused;
 use crate::session::Request;
-use crate::tui::{self, Exit, Options};
+use crate::tui::{self, Answered, Exit, Options};
 use tokio::sync::mpsc;
 
 /// The options that a command line and the environment ask for.
@@ -25,23 +25,24 @@ pub async fn run(mut client: Client, screen: &ScreenArgs, hub: Option<&str>) -> 
     let options = options(screen)?;
     let view = client.view.clone();
     let asker = client.asker();
-    let (answers, answered) = mpsc::channel(64);
+    // As many answers as there were requests: none is dropped, since a screen that waits for one would wait for ever.
+    let (answers, answered) = mpsc::unbounded_channel();
     let unsent = answers.clone();
     let ask = move |request: Request| {
-        let described = request.describe();
-        if !asker.ask(request) {
+        if let Err(request) = asker.ask(request) {
             // Only a client that is over, or one whose hub takes nothing, has no room.
             let reason = "it was not sent: the hub takes nothing".to_owned();
-            let _ = unsent.try_send(Refused { request: described, reason, hint: None });
+            let refusal = Refused { request: request.describe(), reason, hint: None };
+            let _ = unsent.send(Answered { request, refusal: Some(refusal) }); // fails once nobody looks any more
         }
     };
-    // Notices are read on whatever the screen does; refusals become toasts, the end is told afterwards.
+    // Notices are read on whatever the screen does; answers are told there, the end is told afterwards.
     let listening = async {
         let mut why = None;
         while let Some(notice) = client.notices.recv().await {
             match notice {
-                Notice::Answer { refusal: Some(refusal), .. } => {
-                    let _ = answers.try_send(refusal); // a full row of toasts shows enough
+                Notice::Answer { request, refusal, .. } => {
+                    let _ = answers.send(Answered { request, refusal }); // as above
                 }
                 Notice::Over(reason) => why = Some(reason),
                 _ => {}

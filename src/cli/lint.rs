@@ -2,7 +2,11 @@
 
 use super::args::{Lint, New};
 use super::{No, WrongPlan, out, plan_folder, read_plan};
+use crate::exec;
+use crate::hash::Hash;
 use crate::hub::policy;
+use crate::name::escaped;
+use crate::plan::{Params, Plan};
 use anyhow::Context as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -23,6 +27,9 @@ pub fn run(args: &Lint) -> anyhow::Result<()> {
                     std::io::IsTerminal::is_terminal(&std::io::stdout()) && std::env::var_os("NO_COLOR").is_none();
                 for warning in &warnings {
                     out::drawn(std::io::stdout(), &warning.render(&path.display().to_string(), &plan, color));
+                }
+                for line in ways_back(&plan, &plan_folder(path)) {
+                    println!("{}: {line}", path.display());
                 }
                 if let Some(words) = plan.crew.alone_in_the_lead() {
                     println!("{}: {words}", path.display());
@@ -54,6 +61,23 @@ pub fn run(args: &Lint) -> anyhow::Result<()> {
     } else {
         Err(No(format!("not a plan that can be flown: {}", wrong.join(", "))).into())
     }
+}
+
+/// Of every rollback that could not run on this machine as things are, what stops it. No warning: a plan may be read elsewhere
+/// than where it is flown; there arming and `doctor` say the same.
+fn ways_back(plan: &Plan, folder: &Path) -> Vec<String> {
+    let params = plan.params(&Params::new()).unwrap_or_default();
+    let each = plan.steps.iter().filter_map(|step| {
+        let secrets = step.secrets().into_iter().map(|key| (key, Hash::ZERO)).collect();
+        let why = match exec::freeze_rollback(step, &params, folder, &secrets) {
+            Ok(seen) if seen.as_ref().is_none_or(|seen| seen.absent.is_empty()) => return None,
+            Ok(seen) => format!("{} is not there", seen.map(|seen| seen.absent.join(", ")).unwrap_or_default()),
+            Err(exec::FreezeError::Rollback { source }) => source.to_string(),
+            Err(error) => error.to_string(),
+        };
+        Some(format!("here the rollback of {} could not run: {}", step.id, escaped(&why)))
+    });
+    each.collect()
 }
 
 /// Writes a new plan; never over an existing file.

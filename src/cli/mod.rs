@@ -7,6 +7,7 @@ pub mod out;
 
 mod adhoc;
 mod args;
+mod armed;
 mod before;
 mod cockpit;
 mod demo;
@@ -17,8 +18,7 @@ mod expire;
 mod host;
 mod join;
 mod lint;
-mod plain;
-mod preview;
+pub(crate) mod plain;
 mod rehearsal;
 mod replay;
 mod serve;
@@ -156,7 +156,9 @@ fn read_plan(path: &Path) -> anyhow::Result<crate::plan::Plan> {
     let text = String::from_utf8(bytes).map_err(|error| {
         No(format!("the plan {} is not UTF-8 text (byte {})", path.display(), error.utf8_error().valid_up_to()))
     })?;
-    let plan = crate::plan::Plan::parse(&path.display().to_string(), &text).map_err(|error| {
+    let origin = path.display().to_string();
+    let plan = crate::plan::Plan::parse(&origin, &text).and_then(|plan| plan.refused(&origin).map(|()| plan));
+    let plan = plan.map_err(|error| {
         let color = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
         WrongPlan(error.render(color))
     })?;

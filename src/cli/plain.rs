@@ -2,16 +2,17 @@
 //! and tests. Verbs are taken in order, each once the one before was answered and everything up to the answer is folded.
 
 use super::before;
+use super::deviations;
 use super::rehearsal::{self, Marked};
 use super::verbs::{self, Verb};
-use super::{deviations, preview};
-use crate::brief::acts;
+use crate::brief::armed::{self as brief, Name};
+use crate::brief::{acts, stands, summary};
 use crate::client::view::{Link, View};
 use crate::client::{Client, Notice};
 use crate::clock::{self, human};
-use crate::event::{CommandSeen, Event, FileSeen, Part};
+use crate::event::{Event, Part};
 use crate::exec::{Screen, Size};
-use crate::name::{StepId, escaped, shown};
+use crate::name::{StepId, shown};
 use crate::session::steps::Armed;
 use crate::session::{self, Request};
 use std::io::Write;
@@ -181,7 +182,7 @@ impl Plain {
                     _ => {}
                 }
             }
-            Notice::Answer { id, refusal } => {
+            Notice::Answer { id, refusal, .. } => {
                 let Some(index) = self.waiting.iter().position(|(waiting, _)| *waiting == id) else { return Ok(None) };
                 let (_, request) = self.waiting.swap_remove(index);
                 if self.opened == Some(id) {
@@ -309,7 +310,10 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
             session.release_needs(now, &session.line.released).join(", ")
         )?;
     }
-    Ok(())
+    let sight = view.sight(now);
+    let alarm = stands::alarm(&sight);
+    writeln!(out, "alarm: {}: {}", alarm.word, alarm.text)?;
+    writeln!(out, "next: {}", sight.next().told_to(&view.me, session))
 }
 
 /// Who outside the crew is told, and how that went.
@@ -331,49 +335,6 @@ fn told_others(session: &session::Session, out: &mut impl Write) -> std::io::Res
     Ok(())
 }
 
-/// One command, whole.
-fn command(command: &CommandSeen, out: &mut impl Write) -> std::io::Result<()> {
-    let file = |file: &FileSeen| format!("{} ({} bytes, SHA-256 {})", escaped(&file.path), file.size, file.sha256);
-    for (index, word) in command.argv.iter().enumerate() {
-        writeln!(out, "argument {index}: {}", escaped(word))?;
-    }
-    writeln!(out, "executable: {}{}", file(&command.exe), if command.sealed { ", from a sealed copy" } else { "" })?;
-    if let Some(interpreter) = &command.interpreter {
-        writeln!(out, "interpreter: {}", file(interpreter))?;
-    }
-    writeln!(out, "folder: {}", escaped(&command.cwd))?;
-    writeln!(out, "host: {}, user {}", shown(&command.host), shown(&command.user))?;
-    for (name, value) in &command.env {
-        writeln!(out, "environment: {}={}", escaped(name), escaped(value))?;
-    }
-    for (key, hash) in &command.secrets {
-        writeln!(out, "secret: {} is fetched by the hub and not shown; its salted hash is {hash}", escaped(key))?;
-    }
-    if let Some(stdin) = &command.stdin {
-        writeln!(out, "input: {}", escaped(stdin))?;
-    }
-    if let Some(from) = &command.stdin_file {
-        writeln!(out, "input: from {}", escaped(&from.path))?;
-    }
-    for named in command.stdin_file.iter().chain(&command.files) {
-        writeln!(out, "file: {}", file(named))?;
-        let (lines, note) = named.shown_lines();
-        for line in lines {
-            writeln!(out, "  | {line}")?;
-        }
-        if let Some(note) = note.filter(|_| named.size > 0) {
-            writeln!(out, "  ({note})")?;
-        }
-    }
-    if let Some(input) = &command.input {
-        writeln!(out, "typed to it while it runs: {}", shown(input))?;
-    }
-    if let Some(timeout) = command.timeout_ms {
-        writeln!(out, "ended by force after: {}", human(Duration::from_millis(timeout)))?;
-    }
-    Ok(())
-}
-
 /// The cross-check panel, whole.
 pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Result<()> {
     let hidden = session::readback::hidden(&view.session, &armed.covers.covers().step, &view.me);
@@ -386,59 +347,22 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         shown(&covers.title),
         shown(&covers.class)
     )?;
-    deviations::lines(&covers.deviations, out)?;
-    deviations::settled(&covers.settled, out)?;
-    for told in view.session.readmissions() {
-        writeln!(out, "{}", shown(&told))?;
-    }
-    if let Some(seen) = &covers.rehearsal {
-        rehearsal::lines(seen, out)?;
-    }
-    if let Some(words) = &covers.manual {
-        writeln!(out, "BY HAND, no command runs: {}", escaped(words))?;
-    } else if covers.command.is_nothing() {
-        writeln!(out, "nothing runs; it only waits")?;
-    } else {
-        command(&covers.command, out)?;
-    }
-    if let Some(probe) = &covers.probe {
-        writeln!(
-            out,
-            "-- probe: tells how things stand where the step ended badly; it is run when somebody asks for it"
-        )?;
-        command(probe, out)?;
-        writeln!(out, "-- end of the probe")?;
-    }
-    if let Some(rollback) = &covers.rollback {
-        let when = match rollback.automatic {
-            true => "runs BY ITSELF if the step fails or makes something worse",
-            false => "runs when the lead asks for it after the step ended badly",
-        };
-        writeln!(out, "-- rollback, checked together with it: {when}")?;
-        for contain in &rollback.contain {
-            writeln!(out, "after a rollback step {contain} has to be done before the end")?;
-        }
-        command(&rollback.command, out)?;
-        if covers.feeds_begun_lines() {
-            writeln!(out, "of that input it gets only the lines that this attempt began")?;
-        }
-        writeln!(out, "-- end of the rollback")?;
-    }
-    preview::lines(covers, out)?;
     let now = view.now(clock::wall());
-    for gate in &covers.gates {
-        let status = view.session.status(&gate.watch, now);
-        writeln!(out, "gate {}: {}: {}", gate.watch, status.word(), shown(&view.session.why(&gate.watch, now)))?;
-        if let Some(waived) = &gate.waived {
-            let (by, status, why) = (&waived.by, waived.status.word(), shown(&waived.why));
-            writeln!(out, "GATE {} IS WAIVED for this attempt, by {by}, when it was {status}: {why}", gate.watch)?;
+    for section in brief::sections(covers, Some(&view.session)) {
+        if !section.items.is_empty() {
+            writeln!(out, "-- {}", section.name.word())?;
         }
-    }
-    for (name, words) in &covers.words {
-        writeln!(out, "{}: {}", shown(&name.replace('_', " ")), shown(words))?;
-    }
-    if covers.point_of_no_return {
-        writeln!(out, "AFTER THIS NOTHING CAN BE UNDONE")?;
+        let items = match section.name {
+            Name::Command => summary::among(section.items, summary::items(covers, &view.session, now)),
+            _ => section.items,
+        };
+        super::armed::lines(&items, out)?;
+        if section.name == Name::Gates {
+            for gate in &covers.gates {
+                let (status, why) = (view.session.status(&gate.watch, now), view.session.why(&gate.watch, now));
+                writeln!(out, "gate {}, now: {}: {}", gate.watch, status.word(), shown(&why))?;
+            }
+        }
     }
     ways_back(view, out)?;
     let owed = armed.owes_read_back(&view.me);

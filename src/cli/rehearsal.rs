@@ -1,8 +1,7 @@
 //! A rehearsal on the command line: what is said of it, and the mark on every line of plain mode.
 
 use super::No;
-use crate::event::RehearsalSeen;
-use crate::name::{escaped, shown};
+use crate::name::shown;
 use crate::plan::Plan;
 use crate::session::Session;
 use std::io::{self, Write};
@@ -43,15 +42,6 @@ pub fn unrehearsed(plan: &Plan) {
     if !printed.is_empty() {
         eprintln!("without a `rehearse`, what they would run is printed and not run: {}", printed.join(", "));
     }
-}
-
-/// What an armed step would run live, and what is run in its place.
-pub fn lines(seen: &RehearsalSeen, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "{}", on(&seen.data))?;
-    for (index, word) in seen.live.iter().enumerate() {
-        writeln!(out, "NOT RUN, live argument {index}: {}", escaped(word))?;
-    }
-    writeln!(out, "{}", seen.words())
 }
 
 /// What begins every line of plain mode in a rehearsal: a line alone, read out or copied somewhere, says what it is of.

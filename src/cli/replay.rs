@@ -35,7 +35,7 @@ pub async fn run(args: Replay) -> anyhow::Result<()> {
     let (view_out, view) = watch::channel(shown.view()?);
     let playing = tokio::spawn(async move { shown.play(commanded, view_out).await });
     // Nothing can be asked of a transcript; the screen offers no verb that would.
-    let (_answers, answered) = mpsc::channel(1);
+    let (_answers, answered) = mpsc::unbounded_channel();
     let left = tui::run(view, |_| {}, answered, options).await;
     playing.abort();
     left?;

@@ -3,6 +3,7 @@
 //! The lines it folds are the bytes the hub hashed: number and link of each are checked before it counts. When the
 //! connection breaks it comes back with growing patience and resumes after the last line it holds.
 
+pub mod asks;
 pub mod connect;
 mod greet;
 pub mod heads;
@@ -14,12 +15,13 @@ use crate::identity::Key;
 use crate::identity::random_hex;
 use crate::name::Principal;
 use crate::protocol::{Binary, FromClient, FromHub, Refused};
-use crate::session::signing::{self, Act};
+use crate::session::signing::{self, Act, Standing};
 use crate::session::{Request, Session, story};
 use crate::transcript::record::{Head, Line, LinkError};
 use crate::trust::key::PublicKey;
 use crate::trust::signer::Signer;
 use crate::trust::statement::{Signed, Statement};
+use asks::{Asker, Pending, in_words};
 use connect::{ConnectError, Socket};
 use futures_util::StreamExt as _;
 use greet::{BROKE_OFF, greet, lost, say};
@@ -97,10 +99,12 @@ pub enum Notice {
         /// Its sentence.
         told: String,
     },
-    /// An answer; everything up to `head` is folded and published.
+    /// An answer, of the hub or for want of one; everything it led to is folded and published.
     Answer {
-        /// Which request.
+        /// Which request, by its number.
         id: u64,
+        /// What was asked.
+        request: Request,
         /// Why not.
         refusal: Option<Refused>,
     },
@@ -145,20 +149,9 @@ pub struct Client {
     pub view: watch::Receiver<View>,
     /// What happens, in order. Must be read on, or the client falls behind.
     pub notices: mpsc::Receiver<Notice>,
-    asks: mpsc::Sender<(u64, Request)>,
-    next_id: u64,
+    asker: Asker,
     key: String,
     task: tokio::task::JoinHandle<()>,
-}
-
-/// Asks on behalf of a client.
-#[derive(Clone)]
-pub struct Asker(mpsc::Sender<(u64, Request)>);
-impl Asker {
-    /// Sends a request whose answer nobody waits for by number.
-    pub fn ask(&self, request: Request) -> bool {
-        self.0.try_send((0, request)).is_ok()
-    }
 }
 
 impl Client {
@@ -172,7 +165,7 @@ impl Client {
         let run =
             Run { options, state: welcomed, view: view_out, notice, asked, offered: (None, false), kept_at: None };
         let task = tokio::spawn(run.run(socket));
-        Ok(Client { view, notices, asks, next_id: 0, key, task })
+        Ok(Client { view, notices, asker: Asker::new(asks), key, task })
     }
 
     /// Which key signs for this person, in words for them.
@@ -182,14 +175,12 @@ impl Client {
 
     /// Sends a request; its answer comes as a notice with this number.
     pub async fn ask(&mut self, request: Request) -> u64 {
-        self.next_id += 1;
-        let _ = self.asks.send((self.next_id, request)).await; // a client that is over says so by its last notice
-        self.next_id
+        self.asker.ask_in_turn(request).await
     }
 
     /// A handle that asks.
     pub fn asker(&self) -> Asker {
-        Asker(self.asks.clone())
+        self.asker.clone()
     }
 }
 impl Drop for Client {
@@ -300,6 +291,11 @@ impl Run {
             self.state.link = Link::Lost { since: clock::wall(), why: why.clone(), tries: 0 };
         }
         self.publish();
+        // Whoever asked while the end came has nobody else to hear it from; from here on nothing more is taken.
+        self.asked.close();
+        while let Some((id, request)) = self.asked.recv().await {
+            self.answer_lost(id, request, why.as_deref().unwrap_or("the session is closed")).await;
+        }
         let _ = self.notice.send(Notice::Over(why)).await;
     }
 
@@ -325,12 +321,26 @@ impl Run {
                 tokio::select! {
                     () = sleep_until(until) => break,
                     ask = self.asked.recv() => match ask {
-                        Some((id, request)) => self.answer_lost(id, &request, "the hub cannot be reached").await,
+                        Some((id, request)) => self.answer_lost(id, request, UNREACHABLE).await,
                         None => return Err(End::Dropped),
                     },
                 }
             }
-            match greet(&self.options, Some(&self.state)).await {
+            let greeted = {
+                let greeting = greet(&self.options, Some(&self.state));
+                tokio::pin!(greeting);
+                loop {
+                    // A greeting may take as long as a person looks for their key: nobody waits that long for an answer.
+                    tokio::select! {
+                        greeted = &mut greeting => break greeted,
+                        ask = self.asked.recv() => match ask {
+                            Some((id, request)) => answer_lost(&self.notice, id, request, UNREACHABLE).await,
+                            None => return Err(End::Dropped),
+                        },
+                    }
+                }
+            };
+            match greeted {
                 Ok((socket, state)) => {
                     self.state = state;
                     self.publish();
@@ -344,28 +354,23 @@ impl Run {
         Err(End::Dropped)
     }
 
-    async fn answer_lost(&self, id: u64, request: &Request, why: &str) {
-        let refusal = Refused {
-            request: request.describe(),
-            reason: why.to_owned(),
-            hint: Some("what the session shows once it is back is what happened".to_owned()),
-        };
-        let _ = self.notice.send(Notice::Answer { id, refusal: Some(refusal) }).await;
+    async fn answer_lost(&self, id: u64, request: Request, why: &str) {
+        answer_lost(&self.notice, id, request, why).await;
     }
 
     /// One connection, until it ends.
     async fn stay(&mut self, mut socket: Socket) -> End {
-        let mut pending: Vec<(u64, Request)> = vec![];
+        let mut pending = Pending::default();
         self.offered = (None, false);
         let end = self.exchange(&mut socket, &mut pending).await;
         self.publish();
-        for (id, request) in pending {
-            self.answer_lost(id, &request, "the connection was lost before the answer came").await;
+        for asked in pending.into_lost() {
+            self.answer_lost(asked.id, asked.request, "the connection was lost before the answer came").await;
         }
         end
     }
 
-    async fn exchange(&mut self, socket: &mut Socket, pending: &mut Vec<(u64, Request)>) -> End {
+    async fn exchange(&mut self, socket: &mut Socket, pending: &mut Pending) -> End {
         let mut ping = tokio::time::interval(PING);
         let (mut pinged, mut pings) = (Instant::now(), 0);
         let (mut heard, mut published, mut dirty) = (Instant::now(), Instant::now(), false);
@@ -376,6 +381,12 @@ impl Run {
             if let Some(request) = self.owed() {
                 self.start_signing(&mut signing, 0, request);
             }
+            for (id, request) in pending.ready(&self.state.session) {
+                if let Err(end) = self.send(socket, &mut signing, id, request).await {
+                    return end;
+                }
+            }
+            let due = pending.due();
             let message = tokio::select! {
                 message = socket.next() => message,
                 () = sleep_until(published + PUBLISH), if dirty => {
@@ -385,14 +396,22 @@ impl Run {
                 }
                 ask = self.asked.recv() => {
                     let Some((id, request)) = ask else { return End::Dropped };
-                    // Nobody waits for the answer of number 0.
-                    if id != 0 {
-                        pending.push((id, request.clone()));
+                    if !pending.add(&self.state.session, id, &request, Instant::now())
+                        && let Err(end) = self.send(socket, &mut signing, id, request).await
+                    {
+                        return end;
                     }
-                    if Act::of_request(&request).is_some() {
-                        self.start_signing(&mut signing, id, request);
-                    } else if let Err(error) = say(socket, &FromClient::Ask { id, request, signed: None }).await {
-                        return End::Lost(error.to_string());
+                    continue;
+                }
+                () = sleep_until(due.unwrap_or(published)), if due.is_some() => {
+                    let now = Instant::now();
+                    for (asked, refusal) in pending.in_vain(&self.state.session, now) {
+                        self.answer(asked.id, asked.request, Some(refusal)).await;
+                    }
+                    for (id, request) in pending.late(&self.state.session, now) {
+                        if let Err(end) = self.send(socket, &mut signing, id, request).await {
+                            return end;
+                        }
                     }
                     continue;
                 }
@@ -405,8 +424,8 @@ impl Run {
                             }
                         }
                         Err(why) => {
-                            pending.retain(|(waiting, _)| *waiting != id);
-                            self.answer_unsigned(id, &request, why).await;
+                            pending.take(id);
+                            self.answer_unsigned(id, request, why).await;
                         }
                     }
                     continue;
@@ -463,14 +482,13 @@ impl Run {
             }
             // An answer counts once everything it led to is folded and shown.
             while let Some(index) = answers.iter().position(|(_, head, _)| *head <= self.state.head.seq) {
-                let (id, _, refusal) = answers.swap_remove(index);
-                pending.retain(|(waiting, _)| *waiting != id);
+                let (id, _, refusal) = answers.remove(index); // in the order they came
                 self.publish();
                 (published, dirty) = (Instant::now(), false);
-                if id == 0 {
-                    continue;
-                }
-                if self.notice.send(Notice::Answer { id, refusal }).await.is_err() {
+                // What the client asked by itself nobody waits for.
+                let Some(asked) = pending.take(id) else { continue };
+                let refusal = refusal.map(|refusal| in_words(&asked.request, refusal));
+                if !self.answer(id, asked.request, refusal).await {
                     return End::Dropped;
                 }
             }
@@ -502,6 +520,28 @@ impl Run {
         None
     }
 
+    /// Sends a request, signed first where it is an act whose object is here. Where that is gone there is nothing to sign,
+    /// and the hub says why better than this client.
+    async fn send(
+        &self,
+        socket: &mut Socket,
+        signing: &mut JoinSet<Signing>,
+        id: u64,
+        request: Request,
+    ) -> Result<(), End> {
+        if signing::standing(&self.state.session, &request) == Standing::Here {
+            self.start_signing(signing, id, request);
+            return Ok(());
+        }
+        let asked = say(socket, &FromClient::Ask { id, request, signed: None }).await;
+        asked.map_err(|error| End::Lost(error.to_string()))
+    }
+
+    /// Whether anybody is left to hear it.
+    async fn answer(&self, id: u64, request: Request, refusal: Option<Refused>) -> bool {
+        self.notice.send(Notice::Answer { id, request, refusal }).await.is_ok()
+    }
+
     /// Signs what this client itself has folded and shows: never what the hub says is to be signed.
     fn start_signing(&self, signing: &mut JoinSet<Signing>, id: u64, request: Request) {
         let (session, me, signer) = (&self.state.session, &self.state.me, self.state.signer.clone());
@@ -517,10 +557,12 @@ impl Run {
         });
     }
 
-    async fn answer_unsigned(&self, id: u64, request: &Request, why: String) {
+    async fn answer_unsigned(&self, id: u64, request: Request, why: String) {
         let hint = Some("nothing was sent; try again once the key can sign".to_owned());
         let refusal = Refused { request: request.describe(), reason: crate::name::shown(&why), hint };
-        let _ = self.notice.send(Notice::Answer { id, refusal: Some(refusal) }).await;
+        if id != 0 {
+            self.answer(id, request, Some(refusal)).await;
+        }
     }
 
     async fn fold(&mut self, bytes: &[u8]) -> Result<(), End> {
@@ -548,6 +590,19 @@ impl Run {
             None => Ok(()),
         }
     }
+}
+
+/// Why there is no answer while the hub is looked for.
+const UNREACHABLE: &str = "the hub cannot be reached";
+
+/// The answer to what no hub will answer.
+async fn answer_lost(notice: &mpsc::Sender<Notice>, id: u64, request: Request, why: &str) {
+    let refusal = Refused {
+        request: request.describe(),
+        reason: why.to_owned(),
+        hint: Some("what the session shows once it is back is what happened".to_owned()),
+    };
+    let _ = notice.send(Notice::Answer { id, request, refusal: Some(refusal) }).await;
 }
 
 async fn made(signer: &Signer, statement: &Statement) -> Result<Signed, String> {

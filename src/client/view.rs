@@ -66,11 +66,14 @@ impl View {
     }
     /// Who looks, at the hub's time `at`, and how far they reach.
     pub fn sight(&self, at: At) -> Sight<'_> {
-        let reach = match self.link {
-            Link::Replay { .. } => Reach::Replay,
-            Link::Lost { .. } => Reach::Lost,
-            Link::Live { .. } if self.dying.is_some() => Reach::Dying,
-            Link::Live { .. } => Reach::Live,
+        let reach = match (&self.dying, &self.link) {
+            (_, Link::Replay { .. }) => Reach::Replay,
+            (Some(why), _) => Reach::Dying { why },
+            (None, Link::Lost { since, why, tries }) => {
+                let wall = At::from_micros(at.micros().saturating_sub(self.hub_ahead_micros));
+                Reach::Lost { since: wall.since(*since), why, tries: *tries }
+            }
+            (None, Link::Live { .. }) => Reach::Live,
         };
         Sight { session: &self.session, me: &self.me, at, reach }
     }

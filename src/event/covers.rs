@@ -1,6 +1,6 @@
 //! What exactly a step would run, frozen: the object that people check.
 
-use super::{Deviation, Part, Reading, SettledSeen, Status};
+use super::{Deviation, Exits, Part, Reading, SettledSeen, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId, escaped};
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ impl Covers {
     }
     /// The same for everything but what the preview said.
     pub fn difference_in_bytes(&self, now: &Covers) -> Option<String> {
-        if let Some(what) = self.command.difference(&now.command) {
+        if let Some(what) = self.command.difference_at_first(&now.command) {
             return Some(what);
         }
         if let (Some(rollback), Some(now)) = (&self.rollback, &now.rollback)
@@ -102,6 +102,13 @@ impl Covers {
             return Some(format!("its probe: {what}"));
         }
         let mut same = Covers { gates: self.gates.clone(), ..now.clone() };
+        // What is only recorded of them may have changed.
+        if let (Some(was), Some(is)) = (&self.rollback, &mut same.rollback) {
+            (is.command.named, is.absent) = (was.command.named.clone(), was.absent.clone());
+        }
+        if let (Some(was), Some(is)) = (&self.probe, &mut same.probe) {
+            is.named.clone_from(&was.named);
+        }
         if let (Some(was), Some(is)) = (&self.preview, &mut same.preview) {
             if let Some(what) = was.command.difference(&is.command) {
                 return Some(format!("preview: {what}"));
@@ -260,7 +267,9 @@ impl CommandSeen {
             io: "pty".into(),
             input: None,
             timeout_ms: None,
+            exits: Exits::default(),
             files: vec![],
+            named: None,
             host: "host".into(),
             user: "user".into(),
             remote: false,
@@ -290,7 +299,14 @@ impl CommandSeen {
     pub fn is_nothing(&self) -> bool {
         self.argv.is_empty() && self.exe.path.is_empty()
     }
-    /// The first thing in which the two differ.
+    /// The first thing in which the two differ, where what arguments name is held too.
+    pub fn difference_at_first(&self, now: &CommandSeen) -> Option<String> {
+        let named = |seen: &CommandSeen| {
+            seen.named.as_ref().map(|named| named.iter().map(|it| (it.path.clone(), it.sha256)).collect::<Vec<_>>())
+        };
+        self.difference(now).or_else(|| (named(self) != named(now)).then(|| "a file that an argument names".to_owned()))
+    }
+    /// The first thing in which the two differ; what arguments name may have changed where it is only recorded.
     pub fn difference(&self, now: &CommandSeen) -> Option<String> {
         let quote = |a: &dyn std::fmt::Debug, b: &dyn std::fmt::Debug| format!("{a:?} is now {b:?}");
         let file = |a: &FileSeen, b: &FileSeen| {
@@ -326,10 +342,14 @@ impl CommandSeen {
         if let Some(what) = maybe(&self.stdin_file, &now.stdin_file) {
             return Some(format!("standard input: {what}"));
         }
-        if self.files.len() != now.files.len() {
+        // An older version held arguments among the files: of those only what is held now is compared.
+        let looser = self.named.is_none() && now.named.is_some();
+        let held = |seen: &&FileSeen| !looser || now.files.iter().any(|other| other.path == seen.path);
+        let files: Vec<_> = self.files.iter().filter(held).collect();
+        if files.len() != now.files.len() {
             return Some("the list of files".into());
         }
-        if let Some(what) = self.files.iter().zip(&now.files).find_map(|(a, b)| file(a, b)) {
+        if let Some(what) = files.into_iter().zip(&now.files).find_map(|(a, b)| file(a, b)) {
             return Some(format!("file: {what}"));
         }
         let changed = |(key, hash): &(&String, &Hash)| now.secrets.get(*key).is_some_and(|now| now != *hash);
@@ -343,7 +363,8 @@ impl CommandSeen {
         if self.host != now.host || self.user != now.user {
             return Some("host or user".into());
         }
-        (self != now).then(|| "how it is run".into())
+        let (named, files) = (self.named.clone(), self.files.clone());
+        (*self != CommandSeen { named, files, ..now.clone() }).then(|| "how it is run".into())
     }
 }
 
@@ -385,6 +406,9 @@ pub struct RollbackSeen {
     /// Steps that must be done after it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contain: Vec<StepId>,
+    /// Programs and scripts that its text for a shell runs by their path, and that are not there yet: the step has to make them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
 }
 
 /// One command as it was when frozen: everything that decides what its process does.
@@ -425,8 +449,15 @@ pub struct CommandSeen {
     /// When it is ended by force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// The files the plan names, and arguments that are files.
+    /// Which of its exit codes count as done.
+    #[serde(default, skip_serializing_if = "Exits::is_usual")]
+    pub exits: Exits,
+    /// The files the plan names, and arguments that are files where those are held too.
     pub files: Vec<FileSeen>,
+    /// Arguments that are files, as they were: told to people, and free to change, because a step before may be there to change
+    /// them. Nothing where arguments are held as the plan's files are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<Vec<FileSeen>>,
     /// The machine it runs on.
     pub host: String,
     /// Who it runs as.

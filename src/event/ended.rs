@@ -1,18 +1,6 @@
-//! How a run, a wait and a step ended.
+//! How a process, a wait and a step ended.
 
 use serde::{Deserialize, Serialize};
-
-/// A process, told apart from a later one with the same number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Process {
-    /// Its number.
-    pub pid: u32,
-    /// When it started, in clock ticks since boot (`/proc/PID/stat` field 22; elsewhere seconds since 1970).
-    pub start_time: u64,
-    /// The boot it belongs to.
-    pub boot_id: String,
-}
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,14 +13,10 @@ pub enum RunEnd {
     Signalled { signal: i32, asked: bool },
     /// It took longer than the plan allows, and was ended.
     TimedOut { after_ms: u64 },
+    /// It left by itself; what people had checked of it was changed while it ran, so nobody knows what it did.
+    Changed { code: i32, what: String },
     /// It never started.
     NotStarted { why: String },
-}
-impl RunEnd {
-    /// Whether the step is done.
-    pub fn is_success(&self) -> bool {
-        matches!(self, RunEnd::Exited { code: 0 })
-    }
 }
 impl std::fmt::Display for RunEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -45,9 +29,24 @@ impl std::fmt::Display for RunEnd {
             RunEnd::TimedOut { after_ms } => {
                 write!(f, "timed out after {}", crate::clock::human(std::time::Duration::from_millis(*after_ms)))
             }
+            RunEnd::Changed { code, what } => {
+                write!(f, "exit {code}, and NOBODY KNOWS WHAT RAN: while it ran, {what}")
+            }
             RunEnd::NotStarted { why } => write!(f, "not started: {why}"),
         }
     }
+}
+
+/// A process, told apart from a later one with the same number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot (`/proc/PID/stat` field 22; elsewhere seconds since 1970).
+    pub start_time: u64,
+    /// The boot it belongs to.
+    pub boot_id: String,
 }
 
 /// How a wait for a watch ended.

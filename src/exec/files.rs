@@ -61,6 +61,10 @@ pub(super) struct Stamp {
     changed: (i64, i64),
 }
 impl Stamp {
+    /// Whether nothing was written to it in between, whatever else was changed of it.
+    pub(super) fn same_writing(&self, other: &Stamp) -> bool {
+        (self.place, self.size, self.modified) == (other.place, other.size, other.modified)
+    }
     pub(super) fn of(file: &File) -> io::Result<Stamp> {
         use std::os::unix::fs::MetadataExt;
         let meta = file.metadata()?;
@@ -101,6 +105,75 @@ pub(super) fn lines(file: &File) -> io::Result<Vec<Range<u64>>> {
         lines.push(at..at + length);
         at += length;
     }
+}
+
+/// Lines that do not look like what they are.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct OddLines {
+    /// How many lines there are at all.
+    pub lines: usize,
+    /// Without anything in them but blanks, by their numbers from 1.
+    pub empty: Vec<usize>,
+    /// With a carriage return at their end.
+    pub returns: Vec<usize>,
+    /// That stood there before: each with the number of the first.
+    pub again: Vec<(usize, usize)>,
+}
+
+/// So many numbers are told one by one.
+const NUMBERS_TOLD: usize = 10;
+
+/// Those numbers in words; nothing where there are none.
+pub(super) fn numbered(numbers: &[usize]) -> Option<String> {
+    let told: Vec<_> = numbers.iter().take(NUMBERS_TOLD).map(usize::to_string).collect();
+    let word = if numbers.len() == 1 { "line" } else { "lines" };
+    match numbers.len().checked_sub(NUMBERS_TOLD) {
+        _ if numbers.is_empty() => None,
+        None | Some(0) => Some(format!("{word} {}", told.join(", "))),
+        Some(more) => Some(format!("{word} {} and {more} more", told.join(", "))),
+    }
+}
+
+impl OddLines {
+    /// In words, for whoever checks what is done with each of them.
+    pub fn words(&self) -> Option<String> {
+        let empty = numbered(&self.empty).map(|lines| format!("{lines}: EMPTY"));
+        let returns = numbered(&self.returns)
+            .map(|lines| format!("{lines}: END IN A CARRIAGE RETURN, which is part of what is read"));
+        let told: Vec<_> =
+            self.again.iter().take(NUMBERS_TOLD).map(|(line, first)| format!("{line} as {first}")).collect();
+        let again = (!told.is_empty()).then(|| {
+            let more = self.again.len() - told.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("line {}{more}: COMES TWICE", told.join(", "))
+        });
+        let all: Vec<_> = [empty, returns, again].into_iter().flatten().collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+}
+
+/// What of a file's lines people should know before something is done with each of them.
+pub(super) fn odd_lines(file: &File) -> io::Result<OddLines> {
+    let mut bytes = vec![];
+    file.take(SEALED_MAX + 1).read_to_end(&mut bytes)?;
+    let mut odd = OddLines::default();
+    let mut first = std::collections::HashMap::new();
+    for (line, number) in bytes.split_inclusive(|byte| *byte == b'\n').zip(1..) {
+        odd.lines = number;
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let bare = line.strip_suffix(b"\r").unwrap_or(line);
+        if bare.len() < line.len() {
+            odd.returns.push(number);
+        }
+        if bare.iter().all(u8::is_ascii_whitespace) {
+            odd.empty.push(number);
+        } else if let Some(first) = first.get(bare) {
+            odd.again.push((number, *first));
+        } else {
+            first.insert(bare, number);
+        }
+    }
+    Ok(odd)
 }
 
 /// A copy of a file's bytes that nobody can change any more, not even this program, and where it can be opened by whoever
@@ -180,6 +253,19 @@ mod tests {
         assert_eq!(at("latin1", b"caf\xe9").text, None);
         let short = at("short", b"abc");
         assert_eq!((short.text.as_deref(), short.sha256), (Some("abc"), Hash::of(b"abc")));
+        let odd = |bytes: &[u8]| {
+            at("lines", bytes);
+            odd_lines(&File::open(folder.path().join("lines")).unwrap()).unwrap()
+        };
+        assert_eq!(odd(b"a\nb\nc").words(), None);
+        assert_eq!((odd(b"").lines, odd(b"a\nb").lines, odd(b"a\nb\n").lines), (0, 2, 2));
+        let told = odd(b"a\n\nb\r\n \na\nb\na\n").words().unwrap();
+        assert_eq!(
+            told,
+            "lines 2, 4: EMPTY; line 3: END IN A CARRIAGE RETURN, which is part of what is read; line 5 as 1, 6 as 3, 7 as 1: COMES TWICE"
+        );
+        let many = odd(&b"\n".repeat(12));
+        assert_eq!(numbered(&many.empty).unwrap(), "lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more");
         assert!(look(folder.path(), true).unwrap_err().to_string().contains("not a regular file"));
     }
 }

@@ -6,10 +6,11 @@
 
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
-use super::{files, remote};
+use super::{files, remote, script};
 use crate::clock::human;
 use crate::event::{
-    CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, GateSeen, PreviewSeen, RehearsalSeen, RollbackSeen,
+    CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, GateSeen, Part, PreviewSeen, RehearsalSeen,
+    RollbackSeen,
 };
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
@@ -40,6 +41,15 @@ pub enum FreezeError {
     /// The working folder is not one.
     #[error("working folder {}: {why}; create it, or set the step's cwd", shown(path))]
     Cwd { path: PathBuf, why: String },
+    /// No shell that fails where a part of a pipeline does.
+    #[error(
+        "its text has a pipeline, of which only the last part could fail it: neither sh nor bash on its PATH ({path}) knows \
+         `set -o pipefail`; install bash, or set pipefail = false if the last part alone counts"
+    )]
+    NoPipefail { path: String },
+    /// A value that a shell would read as a program.
+    #[error("{0}")]
+    InShell(String),
     /// There is nothing to run.
     #[error("the step has no command: its first argument is empty; give it a program")]
     NoCommand,
@@ -58,6 +68,14 @@ pub enum FreezeError {
         shown(path)
     )]
     NotAProgram { path: PathBuf },
+    /// What an interpreter is to run is not there.
+    #[error(
+        "script {} does not exist; paths are relative to the working folder {}. One that a step makes is run by a text for the shell, \
+         such as \"sh {word}\": it is then said that nobody saw it",
+        shown(path),
+        shown(cwd)
+    )]
+    NoScript { word: String, path: PathBuf, cwd: PathBuf },
     /// A script's interpreter is missing.
     #[error("interpreter of {}: {source}", shown(script))]
     Interpreter { script: PathBuf, source: Box<FreezeError> },
@@ -90,6 +108,13 @@ pub enum FreezeError {
     /// A file of which no batch can be made.
     #[error("{} has {lines} lines, and `each` works through at least one", shown(path))]
     Lines { path: PathBuf, lines: usize },
+    /// Lines without anything in them, of which the plan does not say what they mean.
+    #[error(
+        "{} has empty lines: {lines}. A command may take one for everything; take them out, or say that they are lines like the others: \
+         each = {{ …, empty = \"line\" }}",
+        shown(path)
+    )]
+    EmptyLines { path: PathBuf, lines: String },
     /// Input that a terminal would cut.
     #[error("line {line} of stdin has {length} bytes, a terminal takes {TERMINAL_LINE_MAX}; set io = \"pipe\"")]
     LongLine { line: usize, length: usize },
@@ -111,29 +136,26 @@ pub fn freeze(
     gates: Vec<GateSeen>,
     secrets: &BTreeMap<String, Hash>,
 ) -> Result<Covers, FreezeError> {
+    if let Some(why) = plan.values_in_shell(step, params) {
+        return Err(FreezeError::InShell(why));
+    }
     // What neither runs, nor is done by a person, nor waits, has lost its command.
     let mut command = match step.runs() || (step.manual.is_none() && step.until.is_none()) {
-        true => freeze_command(&step.command, params, folder, secrets)?,
+        true => freeze_command(&step.command, arguments(step, Part::Step), params, folder, secrets)?,
         false => CommandSeen::nothing(),
     };
-    let rollback = step.rollback.as_ref().map(|rollback| {
-        let command = freeze_command(&rollback.command, params, folder, secrets);
-        let (automatic, contain) = (rollback.automatic, rollback.contain.clone());
-        command
-            .map(|command| RollbackSeen { command, automatic, contain })
-            .map_err(|source| FreezeError::Rollback { source: Box::new(source) })
-    });
-    let mut rollback = rollback.transpose()?;
+    let mut rollback = freeze_rollback(step, params, folder, secrets)?;
     let mut preview = match &step.preview {
         Some(preview) => Some(freeze_preview(preview, params, folder, secrets)?),
         None => None,
     };
-    let mut probe = step.probe.as_ref().map(|probe| freeze_command(probe, params, folder, secrets)).transpose()?;
+    let mut probe = freeze_part(step, Part::Probe, params, folder, secrets)?;
     let read_first = preview.iter_mut().map(|preview| &mut preview.command);
     let undone = rollback.iter_mut().map(|rollback| &mut rollback.command);
     let all = std::iter::once(&mut command).chain(read_first).chain(undone).chain(&mut probe);
     share_text(all.flat_map(|command| command.stdin_file.iter_mut().chain(&mut command.files)));
     let each = step.each.as_ref().map(|each| batched(each, &command)).transpose()?;
+    let (each, odd) = each.map_or((None, None), |(each, odd)| (Some(each), odd));
     let rehearsal = freeze_rehearsal(plan, step, params)?;
     let render = |what: &str, template: &Template| {
         template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
@@ -160,23 +182,70 @@ pub fn freeze(
         plan: plan.digest,
         gates,
         settled: vec![],
-        words: words(step),
+        words: words(step).into_iter().chain(odd.map(|odd| ("odd_lines".to_owned(), odd))).collect(),
         point_of_no_return: step.point_of_no_return,
         readback: FieldSeen::all(step.fields(params).map_err(FreezeError::ReadBack)?),
         require_touch: step.require_touch,
     })
 }
 
-/// How many lines there are to deal out.
-fn batched(each: &Each, command: &CommandSeen) -> Result<EachSeen, FreezeError> {
+/// Whether the files that a command's arguments name are held as those are that its plan lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arguments {
+    /// A byte of them that changes keeps it from running.
+    Held,
+    /// People are told what they were. The step that runs before is often there to change them: a way back that took that for
+    /// an exchange would never run.
+    Recorded,
+}
+
+fn arguments(step: &Step, part: Part) -> Arguments {
+    match part {
+        Part::Step if step.each.is_none() => Arguments::Held,
+        Part::Preview => Arguments::Held,
+        Part::Step | Part::Rollback | Part::Probe => Arguments::Recorded,
+    }
+}
+
+/// Reads everything that decides what one of a step's commands would do right now; nothing where it has none of the kind.
+pub fn freeze_part(
+    step: &Step,
+    part: Part,
+    params: &Params,
+    folder: &Path,
+    secrets: &BTreeMap<String, Hash>,
+) -> Result<Option<CommandSeen>, FreezeError> {
+    let command = step.command_of(part);
+    command.map(|command| freeze_command(command, arguments(step, part), params, folder, secrets)).transpose()
+}
+
+/// What undoes a step, if it could run as things are now; what of it is not there yet is told.
+pub fn freeze_rollback(
+    step: &Step,
+    params: &Params,
+    folder: &Path,
+    secrets: &BTreeMap<String, Hash>,
+) -> Result<Option<RollbackSeen>, FreezeError> {
+    let Some(rollback) = &step.rollback else { return Ok(None) };
+    let of = |source| FreezeError::Rollback { source: Box::new(source) };
+    let command = freeze_command(&rollback.command, Arguments::Recorded, params, folder, secrets).map_err(of)?;
+    let absent = if command.remote { vec![] } else { script::absent(&command).map_err(of)? };
+    Ok(Some(RollbackSeen { command, automatic: rollback.automatic, contain: rollback.contain.clone(), absent }))
+}
+
+/// How many lines there are to deal out, and which of them people should know of.
+fn batched(each: &Each, command: &CommandSeen) -> Result<(EachSeen, Option<String>), FreezeError> {
     let Some(file) = &command.stdin_file else { return Err(FreezeError::NoCommand) };
     let path = Path::new(&file.path);
     let error = |source| FreezeError::File { what: "standard input", path: path.to_owned(), source };
     let (_, open) = files::open(path).map_err(error)?;
-    let lines = files::lines(&open).map_err(error)?.len();
-    match u32::try_from(lines) {
-        Ok(lines) if lines > 0 => Ok(EachSeen { lines, first: each.first, then: each.then, done: 0 }),
-        _ => Err(FreezeError::Lines { path: path.to_owned(), lines }),
+    let odd = files::odd_lines(&open).map_err(error)?;
+    if let Some(lines) = files::numbered(&odd.empty).filter(|_| !each.empty) {
+        return Err(FreezeError::EmptyLines { path: path.to_owned(), lines });
+    }
+    match u32::try_from(odd.lines) {
+        Ok(lines) if lines > 0 => Ok((EachSeen { lines, first: each.first, then: each.then, done: 0 }, odd.words())),
+        _ => Err(FreezeError::Lines { path: path.to_owned(), lines: odd.lines }),
     }
 }
 
@@ -201,13 +270,14 @@ fn freeze_preview(
     let expect = preview.expect.words(params);
     let expect = expect.map_err(|source| of(FreezeError::Render { what: "expect".to_owned(), source }))?;
     visible(|| "what is expected of it".into(), &expect).map_err(of)?;
-    let command = freeze_command(&preview.command, params, folder, secrets).map_err(of)?;
+    let command = freeze_command(&preview.command, Arguments::Held, params, folder, secrets).map_err(of)?;
     Ok(PreviewSeen { command, expect, output: String::new(), sha256: Hash::of(b""), value: String::new() })
 }
 
 /// Reads everything that decides what one command would do right now.
-pub fn freeze_command(
+fn freeze_command(
     command: &Command,
+    arguments: Arguments,
     params: &Params,
     folder: &Path,
     secrets: &BTreeMap<String, Hash>,
@@ -219,7 +289,9 @@ pub fn freeze_command(
     if let Some(host) = &command.on {
         return freeze_remote(command, host, argv, params, folder);
     }
-    let program = argv.first().filter(|word| !word.is_empty()).ok_or(FreezeError::NoCommand)?;
+    if argv.first().is_none_or(String::is_empty) {
+        return Err(FreezeError::NoCommand);
+    }
     for (index, word) in argv.iter().enumerate() {
         visible(|| format!("argument {index}"), word)?;
     }
@@ -253,7 +325,11 @@ pub fn freeze_command(
     let (cwd, seen_folder) = working_folder(&cwd)?;
     let path = env.get("PATH").map_or("", String::as_str);
 
-    let file = lookup::find(program, path, &cwd)?;
+    let argv = match needs_pipefail(command, &argv) {
+        true => by_pipefail(argv, path, &cwd)?,
+        false => argv,
+    };
+    let file = lookup::find(argv.first().map_or("", String::as_str), path, &cwd)?;
     let exe = seen("program", &file, false)?;
     let stdin_file = match &command.stdin {
         Some(Stdin::File(name)) => Some(fed(&cwd.join(render("stdin", name)?))?),
@@ -270,9 +346,17 @@ pub fn freeze_command(
     let mut interpreters = interpreters.into_iter();
     let interpreter = interpreters.next();
     interpreters.for_each(|file| add(&mut files, file));
+    if let Some(file) = script::of(&argv, path, &cwd)? {
+        add(&mut files, seen("script", &file, false)?);
+    }
+    let mut named = vec![];
     for word in &argv[1..] {
         if let Some(file) = argument_file(word, &cwd) {
-            add(&mut files, seen("argument", &file, false)?);
+            match arguments {
+                Arguments::Held => add(&mut files, seen("argument", &file, false)?),
+                Arguments::Recorded if files.iter().any(|held| Path::new(&held.path) == file) => {}
+                Arguments::Recorded => add(&mut named, seen("argument", &file, false)?),
+            }
         }
     }
     let secrets = command.secrets().into_iter().filter_map(|key| Some((key.clone(), *secrets.get(&key)?))).collect();
@@ -293,11 +377,34 @@ pub fn freeze_command(
         },
         input: Some(command.input).filter(|input| *input != Input::None).map(|input| input.word().to_owned()),
         timeout_ms: command.timeout.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        exits: command.exits.clone(),
         files,
+        named: (arguments == Arguments::Recorded).then_some(named),
         host: host(),
         user: user(),
         remote: false,
     })
+}
+
+/// Whether a part of it that fails would be missed by a shell that looks at the last one alone.
+fn needs_pipefail(command: &Command, argv: &[String]) -> bool {
+    // Rather too often than too seldom: a `|` in quotes asks for the same shell.
+    let pipes = |text: &String| text.replace("||", "").contains('|');
+    command.pipefail && matches!(command.run, Run::Shell(_)) && argv.last().is_some_and(pipes)
+}
+
+/// The same text for a shell that fails where a part of a pipeline does: `sh` where it can, else `bash`. Nothing is started to
+/// find that out: a shell that knows the word has it in it.
+fn by_pipefail(argv: Vec<String>, path: &str, cwd: &Path) -> Result<Vec<String>, FreezeError> {
+    const WORD: &[u8] = b"pipefail";
+    let knows = |file: PathBuf| {
+        let bytes = std::fs::read(file).unwrap_or_default();
+        bytes.windows(WORD.len()).any(|window| window == WORD)
+    };
+    let shell = ["sh", "bash"].into_iter().find(|name| lookup::find(name, path, cwd).is_ok_and(knows));
+    let Some(shell) = shell else { return Err(FreezeError::NoPipefail { path: path.to_owned() }) };
+    let words = [shell, "-eu", "-o", "pipefail", "-c"].map(str::to_owned);
+    Ok(words.into_iter().chain(argv.into_iter().last()).collect())
 }
 
 /// What runs on another machine is, here, ssh: with the script that it is fed.
@@ -323,12 +430,14 @@ fn freeze_remote(
     visible(|| "the script".into(), &script)?;
     let literal = |word: &String| Template::literal(word);
     let local = Command {
-        run: Run::Argv(remote::argv(host, params, folder)?.iter().map(literal).collect()),
+        run: Run::Argv(
+            remote::argv(host, params, folder, needs_pipefail(command, &argv))?.iter().map(literal).collect(),
+        ),
         io: Io::Pipe,
         timeout: command.timeout,
         ..Command::nothing()
     };
-    let seen = freeze_command(&local, params, folder, &BTreeMap::new())?;
+    let seen = freeze_command(&local, Arguments::Held, params, folder, &BTreeMap::new())?;
     let (host, user) = (host.name.clone(), host.user.clone());
     Ok(CommandSeen { stdin: Some(script), host, user, remote: true, ..seen })
 }

@@ -17,11 +17,12 @@ mod pty;
 mod reader;
 mod remote;
 mod screen;
+mod script;
 mod spawn;
 
 pub use emulator::{Emulator, Frame};
-pub use freeze::{FreezeError, freeze, freeze_command, host, user};
-pub use opened::{Opened, open};
+pub use freeze::{FreezeError, freeze, freeze_part, freeze_rollback, host, user};
+pub use opened::{Opened, named_unchanged, open};
 pub use preview::{PreviewError, look};
 pub use process::{is_alive, noted, signal_orphan};
 pub use pty::{Report, Running, Size, StartError, start};

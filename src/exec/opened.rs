@@ -10,6 +10,7 @@ use super::files::{self, Stamp};
 use super::freeze::{argument_file, interpreters, named_files};
 use super::lookup::{self, Kind};
 use super::pty::StartError;
+use super::script;
 use super::spawn::{Image, Program};
 use crate::event::{CommandSeen, FileSeen};
 use crate::name::escaped;
@@ -30,6 +31,15 @@ pub struct Opened<'a> {
     pub(super) image: Image<'a>,
     /// What takes the place of the terminal or pipe on standard input.
     pub(super) stdin: Option<File>,
+    /// What is opened by its name while the command runs, as it was.
+    pub(super) by_name: Vec<ByName>,
+}
+
+/// A file that a command, or its interpreter, opens itself.
+#[derive(Debug)]
+pub(super) struct ByName {
+    seen: FileSeen,
+    was: Stamp,
 }
 
 /// Opens what `covers` says, and refuses where anything is not what it says.
@@ -44,6 +54,7 @@ pub fn open<'a>(covers: &'a CommandSeen, command: &Command, params: &Params) -> 
     if covers.folder.is_some_and(|folder| folder != seen) {
         return Err(another());
     }
+    let by_name = opened_by_name(covers, command, params, cwd)?;
     files_unchanged(covers, command, params, cwd)?;
     let stdin = covers.stdin_file.as_ref().map(copied).transpose()?;
     let (program, argv, kept) = program(covers, cwd)?;
@@ -51,7 +62,7 @@ pub fn open<'a>(covers: &'a CommandSeen, command: &Command, params: &Params) -> 
     if files::open_folder(cwd).map_err(gone)?.1 != seen {
         return Err(another());
     }
-    Ok(Opened { covers, image: Image { program, argv, env: &covers.env, cwd: folder, kept }, stdin })
+    Ok(Opened { covers, image: Image { program, argv, env: &covers.env, cwd: folder, kept }, stdin, by_name })
 }
 
 impl Opened<'_> {
@@ -72,6 +83,54 @@ impl Opened<'_> {
         read.seek(SeekFrom::Start(first.start)).map_err(error)?;
         self.stdin = Some(files::sealed_copy(read.take(length)).map_err(error)?);
         Ok(())
+    }
+}
+
+/// What of the command is opened by its name while it runs: its script, where it does not run from a copy, and what the plan
+/// lists. Before it is hashed for the last time: whatever is written to it afterwards leaves another stamp.
+fn opened_by_name(
+    covers: &CommandSeen,
+    command: &Command,
+    params: &Params,
+    cwd: &Path,
+) -> Result<Vec<ByName>, StartError> {
+    let path = covers.env.get("PATH").map_or("", String::as_str);
+    let listed = named_files(command, params, cwd).map_err(|error| changed(error.to_string()))?;
+    let script = script::of(&covers.argv, path, cwd).map_err(|error| changed(error.to_string()))?;
+    let own = covers.interpreter.as_ref().filter(|_| !covers.sealed).map(|_| PathBuf::from(&covers.exe.path));
+    let names = listed.into_iter().chain(script).chain(own);
+    let seen = names.filter_map(|name| {
+        let file = name.canonicalize().ok()?; // one that is gone is told by whoever looks next
+        let seen = covers.files.iter().chain([&covers.exe]).find(|seen| Path::new(&seen.path) == file)?;
+        let was = files::open(&file).and_then(|(_, open)| Stamp::of(&open)).ok()?;
+        Some(ByName { seen: FileSeen { text: None, ..seen.clone() }, was })
+    });
+    Ok(seen.collect())
+}
+
+impl ByName {
+    /// What became of it since; nothing where it is as it was.
+    pub(super) fn changed(&self) -> Option<String> {
+        let name = escaped(&self.seen.path);
+        let (path, file) = match files::open(Path::new(&self.seen.path)) {
+            Ok(open) => open,
+            Err(error) => return Some(format!("{name} was taken away ({error})")),
+        };
+        let stamp = Stamp::of(&file).ok();
+        if stamp.as_ref() == Some(&self.was) {
+            return None;
+        }
+        let now = files::look_at(&path, &file, false).ok();
+        match now.filter(|now| now.path == self.seen.path) {
+            Some(now) if now.sha256 != self.seen.sha256 => {
+                let (was, is) = (self.seen.sha256.short(), now.sha256.short());
+                Some(format!("{name} changed: SHA-256 {was} is now {is}"))
+            }
+            // Who owns it, or may read it, is another thing than what is in it.
+            Some(_) if stamp.is_some_and(|stamp| stamp.same_writing(&self.was)) => None,
+            Some(_) => Some(format!("{name} was written anew, with the same bytes by now")),
+            None => Some(format!("{name} is being written to, or another file")),
+        }
     }
 }
 
@@ -119,8 +178,11 @@ fn files_unchanged(covers: &CommandSeen, command: &Command, params: &Params, cwd
         let real = name.canonicalize();
         real.map_err(|error| changed(format!("{}: {error}", escaped(&name.to_string_lossy()))))
     });
-    let arguments = covers.argv.iter().skip(1).filter_map(|word| argument_file(word, cwd)).map(Ok);
-    for file in named.chain(arguments) {
+    let held = covers.argv.iter().skip(1).filter(|_| covers.named.is_none());
+    let arguments = held.filter_map(|word| argument_file(word, cwd)).map(Ok);
+    let path = covers.env.get("PATH").map_or("", String::as_str);
+    let script = script::of(&covers.argv, path, cwd).map_err(|error| changed(error.to_string()))?;
+    for file in named.chain(arguments).chain(script.map(Ok)) {
         let file: PathBuf = file?;
         if covers.files.iter().all(|seen| Path::new(&seen.path) != file) {
             let file = escaped(&file.to_string_lossy());
@@ -135,6 +197,11 @@ fn files_unchanged(covers: &CommandSeen, command: &Command, params: &Params, cwd
         }
     }
     Ok(())
+}
+
+/// Whether the files that arguments name, and that are only recorded, are as they were: asked before the first of several runs.
+pub fn named_unchanged(covers: &CommandSeen) -> Result<(), StartError> {
+    covers.named.iter().flatten().try_for_each(|seen| unchanged(seen).map(drop))
 }
 
 /// What is executed, with which arguments, and the descriptor that goes with it.

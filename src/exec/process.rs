@@ -102,6 +102,33 @@ pub(super) fn members(session: i32) -> Vec<i32> {
         .collect()
 }
 
+/// Whether that process waits in a read of a terminal right now; nothing where it will not say (another user's).
+#[cfg(target_os = "linux")]
+pub(super) fn reads_terminal(pid: i32) -> Option<bool> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let mut waits = false;
+    for task in tasks.flatten() {
+        let call = match std::fs::read_to_string(task.path().join("syscall")) {
+            Ok(call) => call,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return None,
+            Err(_) => continue, // it has just ended
+        };
+        // `running`, or the call's number and its arguments in hexadecimal.
+        let mut fields = call.split_ascii_whitespace();
+        let number = fields.next().and_then(|number| number.parse::<nix::libc::c_long>().ok());
+        let first = fields.next().and_then(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok());
+        let (Some(nix::libc::SYS_read), Some(descriptor)) = (number, first) else { continue };
+        let file = std::fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).unwrap_or_default();
+        waits |= file.starts_with("/dev/pts") || file.as_os_str() == "/dev/tty";
+    }
+    Some(waits)
+}
+/// Elsewhere only that typing is hidden tells it.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn reads_terminal(_: i32) -> Option<bool> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@
 //! when it writes (SIGPIPE). So after a crash the recorded process may or may not be there: ask
 //! [`is_alive`](super::is_alive).
 
-use super::opened::Opened;
+use super::opened::{ByName, Opened};
 use super::process;
 use super::reader::{Input, Reader};
 use super::spawn::{self, Image};
@@ -101,6 +101,7 @@ pub struct Running {
     /// Who it is.
     pub process: Process,
     shared: Arc<Shared>,
+    by_name: Vec<ByName>,
 }
 impl Running {
     /// Sends SIGINT to whatever is in the terminal's foreground (behind pipes: to the command's group); with `force`,
@@ -125,6 +126,18 @@ impl Running {
         let modes = nix::sys::termios::tcgetattr(terminal).ok()?;
         Some(!modes.local_flags.contains(LocalFlags::ECHO))
     }
+    /// Whether something of its session waits for keys at its terminal: it reads there, or hides what is typed and will not say.
+    pub fn waits_for_keys(&self) -> bool {
+        let (pid, hidden) = {
+            let child = self.shared.child();
+            let Some(terminal) = child.terminal.as_ref().filter(|_| !child.gone) else { return false };
+            let Ok(modes) = nix::sys::termios::tcgetattr(terminal) else { return false };
+            // Whole programs on a screen take single keys; a password is a line.
+            let line = modes.local_flags.contains(LocalFlags::ICANON);
+            (child.pid, line && !modes.local_flags.contains(LocalFlags::ECHO))
+        };
+        process::members(pid.as_raw()).into_iter().any(|pid| process::reads_terminal(pid).unwrap_or(hidden))
+    }
     /// Types a line and Enter. Never waits: a command that reads nothing has room for one line and no more. `hidden` is what
     /// people were told of it: where the terminal shows by now what was to be hidden, nothing is typed.
     pub fn type_line(&self, line: &str, hidden: bool) -> io::Result<()> {
@@ -143,6 +156,11 @@ impl Running {
             Err(nix::errno::Errno::EAGAIN) => Err(io::Error::other("it reads nothing, and no more fits")),
             Err(error) => Err(error.into()),
         }
+    }
+    /// What of that which people checked, and which the command opens by its name, is not as it was when it was started.
+    pub fn changed(&self) -> Option<String> {
+        let all: Vec<_> = self.by_name.iter().filter_map(ByName::changed).collect();
+        (!all.is_empty()).then(|| all.join(", "))
     }
     /// Changes the terminal's size; does nothing behind pipes or after the end.
     pub fn resize(&self, size: Size) -> io::Result<()> {
@@ -273,7 +291,7 @@ pub fn start(
     };
     let waiter = Waiter { child, shared: Arc::clone(&shared), timeout_ms: covers.timeout_ms, ended, _woken: woken };
     match thread("command end", move || waiter.run()) {
-        Ok(()) => Ok(Running { process, shared }),
+        Ok(()) => Ok(Running { process, shared, by_name: opened.by_name }),
         // The child went down with the closure unreaped, and is reaped when the hub ends.
         Err(source) => {
             shared.child().kill_session();
@@ -310,8 +328,10 @@ struct Ends {
 fn in_terminal(covers: &CommandSeen, stdin: Option<File>, size: Size) -> io::Result<Ends> {
     let (master, slave) = spawn::open_terminal(size)?;
     // A file takes the place of the terminal on the input alone, as a shell's `<` has it.
+    // Where nobody may type and nothing is given, reading ends at once: a command that asks would wait for ever.
     let stdin = match stdin {
         Some(file) => file.into(),
+        None if covers.stdin.is_none() && covers.input.is_none() => Stdio::null(),
         None => slave.try_clone()?.into(),
     };
     let stdio = [stdin, slave.try_clone()?.into(), slave.into()];
@@ -321,7 +341,7 @@ fn in_terminal(covers: &CommandSeen, stdin: Option<File>, size: Size) -> io::Res
             let end = if text.is_empty() || text.ends_with('\n') { "\u{4}" } else { "\u{4}\u{4}" };
             Some(Input::new(master.try_clone()?, format!("{text}{end}").into_bytes()))
         }
-        None => None, // a terminal at which nobody types
+        None => None,
     };
     Ok(Ends { stdio, input, keep: Some(master.try_clone()?), output: master })
 }

@@ -10,8 +10,9 @@ use crate::plan::{Host, Params, Run};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The ssh command line.
-pub(super) fn argv(host: &Host, params: &Params, folder: &Path) -> Result<Vec<String>, FreezeError> {
+/// The ssh command line. Over there a shell is found by its name: where one that knows `pipefail` is asked for and is not there,
+/// nothing runs, and ssh says so.
+pub(super) fn argv(host: &Host, params: &Params, folder: &Path, pipefail: bool) -> Result<Vec<String>, FreezeError> {
     let mut argv: Vec<String> = ["ssh", "-F", "none", "-T", "-x", "-a"].map(str::to_owned).into();
     let known = format!("KnownHostsCommand=/bin/echo {} {}", host.name, host.host_key);
     let alias = format!("HostKeyAlias={}", host.name);
@@ -40,7 +41,8 @@ pub(super) fn argv(host: &Host, params: &Params, folder: &Path) -> Result<Vec<St
         argv.push(path.to_string_lossy().into_owned());
     }
     argv.extend(["-p".to_owned(), host.port.to_string(), "-l".to_owned(), host.user.clone()]);
-    argv.extend(["--", &host.address, "sh -eu -s"].map(str::to_owned));
+    let shell = if pipefail { "bash -eu -o pipefail -s" } else { "sh -eu -s" };
+    argv.extend(["--", &host.address, shell].map(str::to_owned));
     Ok(argv)
 }
 

@@ -155,6 +155,7 @@ struct Live {
     running: Running,
     emulator: Option<Emulator>,
     written: u64,
+    quiet: typing::Quiet,
 }
 
 /// See the module.
@@ -384,6 +385,8 @@ impl Driver {
                 if let Some((step, attempt)) = self.vanished() {
                     batch.lines.extend(self.sequencer.observe(now, &Fact::ProcessGone { step, attempt })?);
                 }
+                let asks = self.asks(now).map(|fact| self.sequencer.observe(now, &fact)).transpose()?;
+                batch.lines.extend(asks.unwrap_or_default());
             }
             Input::PlanChanged { digest, what } => {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::PlanChanged { digest, what })?);
@@ -464,6 +467,7 @@ impl Driver {
                 let offset = live.written;
                 let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX); // a chunk has at most 16 KiB
                 live.written += u64::from(length);
+                live.quiet.printed(&bytes, now);
                 let hash = self.journal.salted_hash(&bytes);
                 let fact = Fact::Output { step: step.clone(), attempt, part, offset, length, hash };
                 batch.lines.extend(self.sequencer.observe(now, &fact)?);
@@ -471,6 +475,7 @@ impl Driver {
                 batch.emulate.push(bytes);
             }
             Report::Ended(end) => {
+                let end = self.as_it_was_checked(end);
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Ended { step, attempt, part, end })?);
                 batch.finished = true;
             }

@@ -223,9 +223,13 @@ async fn once(around: &Arc<Around>, notify: &Notify, message: &Message) -> Resul
             let url = secret::filled(url, &around.params, &values).map_err(|error| never(error.to_string()))?;
             tell::post(url.trim(), body, notify.timeout).await
         }
-        NotifyBy::Command(run) => {
-            let argv = run.argv(&around.params).map_err(|error| never(error.to_string()))?;
-            tell::run(argv, &around.folder, environment(message), body, notify.timeout).await
+        NotifyBy::Command(command) => {
+            let argv = command.run.argv(&around.params).map_err(|error| never(error.to_string()))?;
+            let around = command.surroundings(&around.params, &around.folder);
+            let (folder, own) = around.map_err(|error| never(error.to_string()))?;
+            let own = own.into_iter().map(|(name, value)| (name.into(), value.into()));
+            let env = own.chain(environment(message)).collect();
+            tell::run(argv, &folder, env, body, notify.timeout).await
         }
     }
 }

@@ -117,17 +117,12 @@ impl Sum {
     }
 }
 
-/// The sum of that file in a list as `sha256sum` writes it, or the only sum there is.
+/// The sum of that file in a list as `sha256sum` writes it, as BSD's `sha256` or `openssl dgst` do, or the only sum there is.
 fn find(sums: &str, name: &str) -> Option<Hash> {
-    let line = |line: &str| {
-        let (sum, rest) = line.trim_end().split_at_checked(64)?;
-        let of = rest.trim_start().trim_start_matches('*');
-        let of = Path::new(of).file_name().map(|of| of.to_string_lossy().into_owned()).unwrap_or_default();
-        Some((sum.to_ascii_lowercase().parse::<Hash>().ok()?, of))
-    };
-    let all: Vec<_> = sums.lines().filter(|text| !text.trim().is_empty()).map(line).collect();
+    let sums = sums.trim_start_matches('\u{feff}');
+    let all: Vec<_> = sums.lines().filter(|text| !text.trim().is_empty() && !text.starts_with('#')).map(line).collect();
     match &all[..] {
-        [Some((sum, of))] if of.is_empty() => Some(*sum),
+        [Some((sum, of))] if of.is_empty() || of == "-" || of == "stdin" => Some(*sum),
         all => {
             // Two different sums for one name say nothing.
             let mut found = all.iter().flatten().filter(|(_, of)| of == name).map(|(sum, _)| *sum);
@@ -135,6 +130,29 @@ fn find(sums: &str, name: &str) -> Option<Hash> {
             found.all(|other| other == first).then_some(first)
         }
     }
+}
+
+/// A sum and the name of its file, without folders.
+fn line(line: &str) -> Option<(Hash, String)> {
+    let line = line.trim_end();
+    let name = |of: &str| Path::new(of).file_name().map(|of| of.to_string_lossy().into_owned()).unwrap_or_default();
+    // `SHA256 (shop.dump) = …` as BSD and `sha256sum --tag` write it, `SHA2-256(shop.dump)= …` as OpenSSL does.
+    if let Some((of, sum)) = line.rsplit_once('=') {
+        let (kind, of) = of.trim_end().strip_suffix(')')?.split_once('(')?;
+        let kind = kind.trim().to_ascii_uppercase();
+        let sum = ["SHA256", "SHA2-256", "SHA-256"].contains(&&*kind).then(|| sum.trim().to_ascii_lowercase());
+        return Some((sum?.parse().ok()?, name(of)));
+    }
+    // A name with a line end or a backslash in it stands behind a backslash, with both written out.
+    let (escaped, line) = match line.strip_prefix('\\') {
+        Some(rest) => (true, rest),
+        None => (false, line),
+    };
+    let (sum, rest) = line.split_at_checked(64)?;
+    let of = rest.trim_start();
+    let of = of.strip_prefix('*').unwrap_or(of);
+    let of = if escaped { of.replace("\\n", "\n").replace("\\\\", "\\") } else { of.to_owned() };
+    Some((sum.to_ascii_lowercase().parse().ok()?, name(&of)))
 }
 
 #[cfg(test)]
@@ -202,6 +220,17 @@ mod tests {
             (format!("{sum}\n"), Some(sum)),
             (format!("{other}  b\n{sum} */srv/a\n"), Some(sum)),
             (format!("{sum}  b\n"), None),
+            (format!("SHA256 (a) = {sum}\n"), Some(sum)),
+            (format!("SHA256 (/srv/a) = {sum}\nSHA256 (b) = {other}\n"), Some(sum)),
+            (format!("SHA256(a)= {sum}\n"), Some(sum)),
+            (format!("SHA2-256(/srv/a)= {}\n", sum.to_string().to_uppercase()), Some(sum)),
+            (format!("SHA2-256(stdin)= {sum}\n"), Some(sum)),
+            (format!("SHA256 (b) = {sum}\n"), None),
+            (format!("SHA512 (a) = {sum}\n"), None),
+            (format!("MD5 (a) = 9dd4e461268c8034f5c8564e155c67a6\nSHA256 (a) = {sum}\n"), Some(sum)),
+            (format!("SHA256 (a) = {sum}\nSHA256 (a) = {other}\n"), None),
+            (format!("{sum}  -\n"), Some(sum)),
+            (format!("\u{feff}# sums of today\r\n{sum} *a\r\n"), Some(sum)),
             (format!("{sum}  a\n{other}  a\n"), None),
             (String::new(), None),
             ("not a sum at all".to_owned(), None),

@@ -92,6 +92,41 @@ impl Program {
         self.run_with(None).await
     }
 
+    /// What it says at first, for at most so long and up to `keep`; then it is ended. Also says how it ended, where it did by
+    /// itself.
+    pub(super) async fn begin(&self) -> Result<(Vec<u8>, Option<Ended>), Failed> {
+        let mut group = Group(self.spawn(Stdio::null()).map_err(Failed::Start)?);
+        let (out, err) = (group.0.stdout.take(), group.0.stderr.take());
+        // Its complaints are read beside, or it would stand still when nobody takes them.
+        let complaints = tokio::spawn(async move {
+            let mut kept = vec![];
+            keep(err, &mut kept, TEXT_BYTES_MAX).await;
+            kept
+        });
+        let (mut kept, mut ended) = (vec![], false);
+        if let Some(mut out) = out {
+            let mut buffer = [0; 4096];
+            let reading = async {
+                while kept.len() < self.keep {
+                    match out.read(&mut buffer).await {
+                        Ok(count @ 1..) => kept.extend_from_slice(&buffer[..count]),
+                        _ => return true,
+                    }
+                }
+                false
+            };
+            ended = tokio::time::timeout(self.timeout, reading).await.unwrap_or(false);
+        }
+        if !ended {
+            return Ok((kept, None)); // the group is killed where it is dropped
+        }
+        let status = tokio::time::timeout(self.timeout, group.0.wait()).await;
+        let Ok(status) = status else { return Ok((kept, None)) };
+        let status = status.map_err(Failed::Lost)?;
+        let err = tokio::time::timeout(DRAIN, complaints).await.ok().and_then(Result::ok).unwrap_or_default();
+        Ok((kept.clone(), Some(Ended { status, out: kept, err, whole: true })))
+    }
+
     /// The same, with this on its standard input. One that ends without reading it all is fine.
     pub(super) async fn fed(&self, input: Vec<u8>) -> Result<Ended, Failed> {
         self.run_with(Some(input)).await

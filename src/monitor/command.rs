@@ -1,12 +1,11 @@
 //! A command somebody wrote to look at something: exit 0 is ok, 1 is fail, and anything else says that it could not tell.
 //! Where the plan points into its output, that is JSON and has to say what the plan expects.
 
-use super::child::{Ended, Program, TEXT_BYTES_MAX, first_line, said, signal};
-use super::{Findings, aged, excerpt, json};
+use super::child::{Ended, Program, TEXT_BYTES_MAX, said, signal};
+use super::{Findings, aged, bytes, excerpt, json};
 use crate::clock::age;
 use crate::event::{Reading, Status};
-use crate::plan::{Answer, Bounds, Expected};
-use serde_json::Value;
+use crate::plan::{Answer, Bounds};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -47,37 +46,92 @@ fn exit(ended: &Ended, said: &str, fine: &str) -> Result<(Status, String), Readi
     }
 }
 
+/// The verdict on plain text: on every line of it where the plan has limits, or that there was more.
 fn judge(ended: &Ended, bounds: &Bounds) -> Reading {
-    let line = first_line(&ended.out);
-    // Only a plain, finite number is a value; "12%" or "nan" is text.
-    let value = line.split_whitespace().next().and_then(|word| word.parse::<f64>().ok()).filter(|n| n.is_finite());
-    let said = said(&ended.out, &ended.err);
+    let text = String::from_utf8_lossy(&ended.out);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    // What is still open when the command is over was left behind by it, and adds nothing to what it said.
+    let cut = !ended.whole && ended.out.len() >= TEXT_BYTES_MAX;
+    let mut said = said(&ended.out, &ended.err);
+    match lines.len() {
+        0 | 1 if !cut => {}
+        0 | 1 => said += ", and more that was not read",
+        many => said += &format!(", and {} more lines", many - 1),
+    }
     let fine = if said.is_empty() { "exit 0" } else { said.trim_start_matches(": ") };
     let mut findings = Findings::default();
     match exit(ended, &said, fine) {
         Ok((status, sentence)) => findings.add(status, sentence),
         Err(reading) => return reading,
     }
-    match value {
-        Some(value) => within(value, bounds, &mut findings),
-        None if bounds.any() => findings.add(Status::Unknown, "no number to hold against the limits"),
-        None => {}
+    // Nothing but a number is one: of "1 day 02:00:00" the 1 says nothing.
+    let number = |line: &str| json::plain(line).ok_or_else(|| format!("{:?} is no number", excerpt(line, 40)));
+    if !bounds.any() {
+        let value = if let ([line], false) = (&lines[..], cut) { number(line).ok() } else { None };
+        return findings.reading("", value, "");
     }
+    if cut {
+        let most = bytes(TEXT_BYTES_MAX as u64);
+        findings.add(Status::Unknown, format!("it printed more than {most}, and the rest is not judged"));
+    }
+    if lines.is_empty() {
+        findings.add(Status::Unknown, "no number to hold against the limits");
+    }
+    let numbers = lines.iter().enumerate().map(|(n, line)| (format!("line {}", n + 1), number(line)));
+    let value = measured(numbers.collect(), bounds, &mut findings).0;
     findings.reading("", value, "")
 }
 
+/// Holds numbers against their limits, each by its name; the worst one is the value. Also says which one that is, where it
+/// is within its limits. Of several without a limit none is the value.
+pub(super) fn measured(
+    numbers: Vec<(String, Result<f64, String>)>,
+    bounds: &Bounds,
+    findings: &mut Findings,
+) -> (Option<f64>, String) {
+    let many = numbers.len();
+    let (mut judged, mut missing) = (vec![], vec![]);
+    for (name, number) in numbers {
+        match number {
+            Ok(number) => judged.push((within(number, bounds), number, name)),
+            Err(why) => missing.push(why),
+        }
+    }
+    let above = bounds.warn_above.or(bounds.fail_above).is_some();
+    let out = |number: f64| if above { number } else { -number };
+    judged.sort_by(|((a, _), x, _), ((b, _), y, _)| b.cmp(a).then(out(*y).total_cmp(&out(*x))));
+    let told = match &judged[..] {
+        [] => String::new(),
+        [(_, number, name), ..] if many == 1 => format!("{name} is {number}"),
+        [(_, number, name), ..] if bounds.any() => {
+            format!("{many} numbers, the nearest to its limit: {name} is {number}")
+        }
+        _ => format!("{many} numbers, and no limit that tells which of them counts"),
+    };
+    let value = judged.first().map(|(_, number, _)| *number);
+    let value = value.filter(|_| many == 1 || bounds.any() && missing.is_empty());
+    for status in [Status::Fail, Status::Warn] {
+        let beyond = judged.iter().filter(|((found, _), ..)| *found == status);
+        let named = beyond.map(|((_, why), _, name)| if many > 1 { format!("{name}: {why}") } else { why.clone() });
+        json::named(status, named.collect(), findings);
+    }
+    json::named(Status::Unknown, missing, findings);
+    (value, told)
+}
+
 /// Holds a number against its limits.
-fn within(value: f64, bounds: &Bounds, findings: &mut Findings) {
+fn within(value: f64, bounds: &Bounds) -> (Status, String) {
     for (status, above, below) in
         [(Status::Fail, bounds.fail_above, bounds.fail_below), (Status::Warn, bounds.warn_above, bounds.warn_below)]
     {
         if let Some(most) = above.filter(|most| value > *most) {
-            return findings.add(status, format!("{value} is more than {most}"));
+            return (status, format!("{value} is more than {most}"));
         }
         if let Some(least) = below.filter(|least| value < *least) {
-            return findings.add(status, format!("{value} is less than {least}"));
+            return (status, format!("{value} is less than {least}"));
         }
     }
+    (Status::Ok, String::new())
 }
 
 /// The verdict on what it printed. Whatever the plan points at and is not there is unknown: a tool that changed its format
@@ -95,73 +149,48 @@ fn answer(ended: &Ended, wanted: &Answer, now: SystemTime) -> Reading {
         findings.add(Status::Unknown, format!("its output is longer than {most} MiB, or was cut off"));
         return findings.reading("", None, "");
     }
-    let json: Value = match serde_json::from_slice(&ended.out) {
+    let json = match json::read(&ended.out) {
         Ok(json) => json,
-        Err(error) => {
-            findings.add(Status::Unknown, format!("its output is not JSON: {}", excerpt(&error.to_string(), 80)));
+        Err(why) => {
+            findings.add(Status::Unknown, format!("its output is not JSON: {why}"));
             return findings.reading("", None, "");
         }
     };
-    let mut seen = vec![];
-    for (pointer, expected) in &wanted.expect {
-        let place = excerpt(pointer, 60);
-        match json::at(&json, pointer) {
-            Ok(found) if json::is(found, expected) => seen.push(format!("{place} is {}", quoted(found))),
-            Ok(found) => {
-                findings.add(Status::Fail, format!("{place} is {}, not {}", quoted(found), written(expected)));
-            }
-            Err(why) => findings.add(Status::Unknown, why),
-        }
-    }
+    let mut seen = json::held(&json, &wanted.expect, &mut findings);
     if let Some(pointer) = &wanted.age {
-        let moment = json::at(&json, pointer).and_then(|found| json::moment(found, wanted.age_zone));
-        match moment.map(|moment| aged(moment, now)) {
-            Ok(Ok(old)) => {
-                seen.push(format!("{} old", age(old)));
-                if let Some(most) = wanted.max_age.filter(|most| old > *most) {
-                    findings.add(Status::Fail, format!("older than {}", age(most)));
-                }
+        // Of several the oldest counts.
+        let mut oldest: Option<Duration> = None;
+        let mut missing = vec![];
+        for (_, found) in json::all(&json, pointer) {
+            let moment = found.and_then(|found| json::moment(found, wanted.age_zone));
+            match moment.and_then(|moment| aged(moment, now)) {
+                Ok(old) => oldest = oldest.max(Some(old)),
+                Err(why) => missing.push(why),
             }
-            Ok(Err(why)) | Err(why) => findings.add(Status::Unknown, why),
+        }
+        json::named(Status::Unknown, missing, &mut findings);
+        if let Some(old) = oldest {
+            seen.push(format!("{} old", age(old)));
+            if let Some(most) = wanted.max_age.filter(|most| old > *most) {
+                findings.add(Status::Fail, format!("older than {}", age(most)));
+            }
         }
     }
     let mut value = None;
     if let Some(pointer) = &wanted.value {
-        match json::at(&json, pointer) {
-            Ok(found) => match json::number(found) {
-                Some(number) => {
-                    value = Some(number);
-                    within(number, &wanted.bounds, &mut findings);
-                    seen.push(format!("{} is {number}", excerpt(pointer, 60)));
-                }
-                None => {
-                    let found = quoted(found);
-                    findings.add(Status::Unknown, format!("no number at {} but {found}", excerpt(pointer, 60)));
-                }
-            },
-            Err(why) => findings.add(Status::Unknown, why),
-        }
+        let (worst, told) = measured(json::numbers(&json, pointer), &wanted.bounds, &mut findings);
+        value = worst;
+        seen.extend(Some(told).filter(|told| !told.is_empty()));
     } else if wanted.bounds.any() {
         findings.add(Status::Unknown, "no `value` to hold against the limits");
     }
     findings.reading(&seen.join(", "), value, "")
 }
 
-fn quoted(found: &Value) -> String {
-    excerpt(&found.to_string(), 60)
-}
-
-fn written(expected: &Expected) -> String {
-    match expected {
-        Expected::Text(text) => excerpt(&format!("{text:?}"), 60),
-        Expected::Number(number) => number.to_string(),
-        Expected::Truth(truth) => truth.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Expected;
 
     async fn read(script: &str, answer: Answer) -> Reading {
         let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
@@ -187,14 +216,70 @@ mod tests {
             ("-2", Status::Fail, "-2 is less than -1"),
         ] {
             let value = number.parse().ok();
-            let plain = read(&format!("echo {number} rows"), Answer { bounds, ..Answer::default() }).await;
+            let plain = read(&format!("echo {number}"), Answer { bounds, ..Answer::default() }).await;
             says(&plain, status, value, words);
             let answer = Answer { bounds, value: Some("/a/-".into()), ..Answer::default() };
             says(&read(&format!("echo '{{\"a\": [7, {number}]}}'"), answer.clone()).await, status, value, words);
             says(&read(&format!("echo '{{\"a\": [\"{number}\"]}}'"), answer).await, status, value, words);
         }
         let none = read("echo rows", Answer { bounds, ..Answer::default() }).await;
+        says(&none, Status::Unknown, None, "\"rows\" is no number");
+        let none = read("true", Answer { bounds, ..Answer::default() }).await;
         says(&none, Status::Unknown, None, "no number to hold against the limits");
+    }
+
+    #[tokio::test]
+    async fn all_that_was_printed_is_judged_or_it_is_said_that_there_was_more() {
+        let bounds = Bounds { fail_above: Some(5.0), ..Bounds::default() };
+        for (script, status, value, words) in [
+            ("printf '0\\n12\\n'", Status::Fail, Some(12.0), "line 2: 12 is more than 5"),
+            ("printf '0\\n\\n3\\n'", Status::Ok, Some(3.0), "0, and 1 more lines"),
+            ("printf '0\\n(1 row)\\n'", Status::Unknown, None, "\"(1 row)\" is no number"),
+            ("printf '9\\nrows\\n'", Status::Fail, None, "line 1: 9 is more than 5"),
+            ("echo '1 day 02:00:00'", Status::Unknown, None, "\"1 day 02:00:00\" is no number"),
+            ("echo 1,234", Status::Unknown, None, "is no number"),
+            ("echo 3 rows", Status::Unknown, None, "is no number"),
+            ("yes 1 | head -n 20000", Status::Unknown, Some(1.0), "it printed more than 16.4 kB"),
+        ] {
+            says(&read(script, Answer { bounds, ..Answer::default() }).await, status, value, words);
+        }
+        // Without limits its exit counts, and what was not shown is said.
+        let free = |script: &'static str| read(script, Answer::default());
+        says(&free("echo 7").await, Status::Ok, Some(7.0), "7");
+        says(&free("printf '7\\n8\\n'").await, Status::Ok, None, "7, and 1 more lines");
+        says(&free("echo 7 rows").await, Status::Ok, None, "7 rows");
+    }
+
+    #[tokio::test]
+    async fn every_item_of_a_list_counts_and_the_worst_is_named() {
+        let expect = vec![("/c/*/state".to_owned(), Expected::Text("RUNNING".into()))];
+        let bounds = Bounds { fail_above: Some(5.0), ..Bounds::default() };
+        let states = Answer { expect, ..Answer::default() };
+        let lags = Answer { value: Some("/c/*/lag".into()), bounds, ..Answer::default() };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let max_age = Some(Duration::from_secs(3600));
+        let ages = Answer { age: Some("/c/*/at".into()), max_age, ..Answer::default() };
+        let (run, fail) = (r#"{"state":"RUNNING"}"#, r#"{"state":"FAILED"}"#);
+        for (answer, items, status, value, words) in [
+            (&states, format!("{run},{fail},{run}"), Status::Fail, None, "/c/1/state is \"FAILED\", not \"RUNNING\""),
+            (&states, format!("{run},{run}"), Status::Ok, None, "/c/*/state is \"RUNNING\", 2 of 2"),
+            (&states, format!("{run},{{}}"), Status::Unknown, None, "nothing at /c/1/state"),
+            (&states, String::new(), Status::Unknown, None, "no item is there"),
+            (
+                &lags,
+                r#"{"lag":1},{"lag":9},{"lag":"7"}"#.into(),
+                Status::Fail,
+                Some(9.0),
+                "/c/1/lag: 9 is more than 5; /c/2/lag: 7",
+            ),
+            (&lags, r#"{"lag":1},{"lag":2}"#.into(), Status::Ok, Some(2.0), "the nearest to its limit: /c/1/lag is 2"),
+            (&lags, r#"{"lag":1},{"lag":null}"#.into(), Status::Unknown, None, "no number at /c/1/lag but null"),
+            (&lags, r#"{"lag":NaN}"#.into(), Status::Unknown, None, "no number at /c/0/lag but \"NaN\""),
+            (&ages, format!(r#"{{"at":{now}}},{{"at":{}}}"#, now - 7200), Status::Fail, None, "2h old; older than 60m"),
+            (&ages, format!(r#"{{"at":{now}}},{{"at":"{}"}}"#, now - 1830), Status::Ok, None, "30m old"),
+        ] {
+            says(&read(&format!("echo '{{\"c\": [{items}]}}'"), answer.clone()).await, status, value, words);
+        }
     }
 
     #[tokio::test]

@@ -133,10 +133,17 @@ async fn printed(program: &Program) -> Result<Vec<u8>, String> {
 fn end(bytes: &[u8], expires: Option<&str>) -> Result<End, String> {
     if let Some(pointer) = expires {
         // Its errors name a place in the text and not the text.
-        let json: Value = serde_json::from_slice(bytes).map_err(|error| format!("it is not JSON: {error}"))?;
-        let found = json::at(&json, pointer)?;
-        let at = json::moment(found, None).map_err(|_| format!("no time at {}", excerpt(pointer, 60)))?;
-        return Ok(End { what: "the credential is", at: Some(at) });
+        let json = json::read(bytes).map_err(|why| format!("it is not JSON: {why}"))?;
+        let mut first: Option<SystemTime> = None;
+        for (place, found) in json::all(&json, pointer) {
+            let found = found?;
+            if is_never(found) {
+                continue;
+            }
+            let at = json::moment(found, None).map_err(|_| format!("no time at {}", excerpt(&place, 60)))?;
+            first = Some(first.map_or(at, |first| first.min(at)));
+        }
+        return Ok(End { what: "the credential is", at: first });
     }
     if bytes.windows(11).any(|window| window == b"-----BEGIN ") {
         return certificate(bytes);
@@ -151,15 +158,22 @@ fn end(bytes: &[u8], expires: Option<&str>) -> Result<End, String> {
     };
     let claims = BASE64_URL_SAFE_NO_PAD.decode(claims.trim_end_matches('='));
     let claims: Option<Value> = claims.ok().and_then(|claims| serde_json::from_slice(&claims).ok());
+    let claims = claims.filter(Value::is_object);
     match claims.as_ref().map(|claims| claims.get("exp")) {
         Some(Some(exp)) if exp.is_number() => {
             let at = json::moment(exp, None).map_err(|_| "the token's end is no time".to_owned())?;
             Ok(End { what: "the token is", at: Some(at) })
         }
         Some(Some(_)) => Err("the token's end is no time".into()),
-        Some(None) => Err("the token does not say when it ends".into()),
+        // Who checks a token that names no end lets it pass for ever.
+        Some(None) => Ok(End { what: "the token is", at: None }),
         None => Err("it looks like a token, but cannot be read".into()),
     }
+}
+
+/// What says that there is no end: nothing at all where it should stand, or the first moment that Go knows.
+fn is_never(found: &Value) -> bool {
+    found.is_null() || found.as_str().is_some_and(|text| text.trim().starts_with("0001-01-01T00:00:00"))
 }
 
 /// The first end in a chain, of what is not a key.
@@ -278,7 +292,24 @@ mod tests {
             (json(2), Some("/data/other"), Status::Unknown, "nothing at /data/other"),
             (json(2), Some("/data/id"), Status::Unknown, "no time at /data/id"),
             (json(2), None, Status::Unknown, "name `expires` where it is JSON"),
-            (jwt("{\"sub\":\"sesame\"}"), None, Status::Unknown, "does not say when it ends"),
+            (jwt("{\"sub\":\"sesame\"}"), None, Status::Ok, "the token is without an end"),
+            (jwt("[\"sesame\"]"), None, Status::Unknown, "cannot be read"),
+            ("{\"ttl\": 0, \"expire_time\": null}".into(), Some("/expire_time"), Status::Ok, "without an end"),
+            ("{\"end\": \"0001-01-01T00:00:00Z\"}".into(), Some("/end"), Status::Ok, "without an end"),
+            (format!("{{\"end\": \"{}\"}}", in_hours(2)), Some("/end"), Status::Ok, "good for another 1:59:"),
+            (
+                format!("{{\"keys\": [{}, {}]}}", in_hours(9), in_hours(-2)),
+                Some("/keys/*"),
+                Status::Fail,
+                "expired 2:00:",
+            ),
+            (
+                format!("{{\"keys\": [{}, \"sesame\"]}}", in_hours(9)),
+                Some("/keys/*"),
+                Status::Unknown,
+                "no time at /keys/1",
+            ),
+            ("{\"keys\": []}".into(), Some("/keys/*"), Status::Unknown, "no item is there"),
             (jwt("{\"exp\":\"sesame\"}"), None, Status::Unknown, "no time"),
             (jwt("sesame"), None, Status::Unknown, "cannot be read"),
             (pem(-1, 30), None, Status::Ok, "the certificate is good for another"),

@@ -28,6 +28,8 @@ pub(super) struct File {
 pub(super) struct Files {
     folder: PathBuf,
     pattern: String,
+    /// A folder with a file of this name in it is one of them, and is as large as all files in it.
+    mark: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,7 +89,20 @@ impl Files {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(format!("{} names no file", excerpt(&path.to_string_lossy(), 80)));
         };
-        Ok(Files { folder: parent.to_owned(), pattern: name.to_string_lossy().into_owned() })
+        Ok(Files { folder: parent.to_owned(), pattern: name.to_string_lossy().into_owned(), mark: None })
+    }
+
+    /// The same, and folders in which a file of that name lies.
+    pub(super) fn or_folders(self, mark: &'static str) -> Self {
+        Files { mark: Some(mark), ..self }
+    }
+
+    /// What stands there, if it is one of them.
+    fn look(&self, path: &Path) -> std::io::Result<Option<Seen>> {
+        match self.mark {
+            Some(mark) if path.is_dir() => look_into(path, mark),
+            _ => look(path),
+        }
     }
 
     /// The newest file, looked at twice, or the reading that there is none to look at.
@@ -97,7 +112,7 @@ impl Files {
             return Err(self.nothing());
         };
         std::thread::sleep(GAP);
-        let again = look(&newest.path).map(|seen| seen.as_ref() == Some(&newest));
+        let again = self.look(&newest.path).map(|seen| seen.as_ref() == Some(&newest));
         let (findings, told) = weigh(&newest, before.as_ref(), again, limits, SystemTime::now())?;
         Ok(Newest { file: newest, findings, told })
     }
@@ -126,7 +141,7 @@ impl Files {
             let entry = entry?;
             if matches(&self.pattern, &entry.file_name().to_string_lossy()) {
                 // One that cannot be looked at may be the newest, so that is an error, not a file less.
-                files.extend(look(&entry.path())?);
+                files.extend(self.look(&entry.path())?);
             }
         }
         files.sort_by(|a, b| (b.modified, &b.name).cmp(&(a.modified, &a.name)));
@@ -148,6 +163,21 @@ pub(super) fn look(path: &Path) -> std::io::Result<Option<Seen>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// A folder that is one archive: as large as all files in it, and as young as the youngest; nothing without its mark.
+fn look_into(path: &Path, mark: &str) -> std::io::Result<Option<Seen>> {
+    let Some(mut seen) = look(&path.join(mark))? else { return Ok(None) };
+    seen.size = 0;
+    for entry in std::fs::read_dir(path)? {
+        if let Some(file) = look(&entry?.path())? {
+            seen.size = seen.size.saturating_add(file.size);
+            seen.modified = seen.modified.max(file.modified);
+        }
+    }
+    seen.name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    seen.path = path.to_owned();
+    Ok(Some(seen))
 }
 
 /// The verdict, and what was seen. `again` says whether a second look saw the very same.

@@ -3,12 +3,17 @@
 //! `fail` means that something answered and the answer is bad. Where nothing answered (refused, unresolved, silent, cut
 //! short, not trusted) the reading is `unknown`: the service may be well and the way to it broken. Both lock a gate.
 
+use super::command::measured;
+use super::headers::Headers;
 use super::web::{self, Answer, BODY_BYTES_MAX, NoAnswer};
-use super::{Findings, excerpt, text};
+use super::{Findings, excerpt, json, text};
 use crate::baseline::{Baseline, median};
 use crate::clock::human;
 use crate::event::{Reading, Status};
 use crate::plan::{self, Params};
+use reqwest::header::HeaderMap;
+use std::borrow::Cow;
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,6 +32,7 @@ pub(super) struct Http {
     /// Why https cannot work here, where it cannot.
     no_roots: Option<String>,
     expect: plan::Http,
+    headers: Headers,
     pages: Vec<Page>,
 }
 
@@ -53,25 +59,30 @@ struct Seen {
 
 impl Http {
     /// Fills the templates in.
-    pub(super) fn new(expect: &plan::Http, params: &Params) -> Result<Self, String> {
+    pub(super) fn new(expect: &plan::Http, params: &Params, folder: &Path) -> Result<Self, String> {
         let (client, no_roots) = web::client()?;
-        Ok(Http { no_roots, ..Self::with(client, expect, params)? })
+        Ok(Http { no_roots, ..Self::with(client, expect, params, folder)? })
     }
 
-    fn with(client: reqwest::Client, expect: &plan::Http, params: &Params) -> Result<Self, String> {
+    fn with(client: reqwest::Client, expect: &plan::Http, params: &Params, folder: &Path) -> Result<Self, String> {
         let page = |url: &plan::Template| {
             let url = web::url(&url.render(params).map_err(text)?)?;
             Ok(Page { url, usual: Baseline::new(BASELINE.0, BASELINE.1) })
         };
         let pages = expect.urls.iter().map(page).collect::<Result<Vec<_>, String>>()?;
-        Ok(Http { client, no_roots: None, expect: expect.clone(), pages })
+        let headers = Headers::new(&expect.headers, params, folder)?;
+        Ok(Http { client, no_roots: None, expect: expect.clone(), headers, pages })
     }
 
     /// Gets every page, all at once, each as often as the plan says, one sample after the other.
     pub(super) async fn read(&mut self, limit: Duration) -> Reading {
         // A little less than the loop gives, so that it can be said how far it came.
         let until = Instant::now() + limit.mul_f64(0.9);
-        let looks = self.pages.iter().map(|page| self.look(&page.url, until));
+        let headers = match self.headers.read(until).await {
+            Ok(headers) => headers,
+            Err(why) => return Reading::unknown(why),
+        };
+        let looks = self.pages.iter().map(|page| self.look(&page.url, &headers, until));
         let seen = futures_util::future::join_all(looks).await;
         let judged =
             seen.into_iter().zip(&mut self.pages).map(|(seen, page)| judge(&self.expect, seen, &mut page.usual));
@@ -111,11 +122,11 @@ impl Http {
     }
 
     /// One page's samples. The first one without an answer ends it.
-    async fn look(&self, url: &reqwest::Url, until: Instant) -> Seen {
+    async fn look(&self, url: &reqwest::Url, headers: &HeaderMap, until: Instant) -> Seen {
         let (mut seen, samples) = (Seen::default(), self.expect.samples);
         for sample in 1..=samples {
             let which = if samples > 1 { format!("sample {sample} of {samples}: ") } else { String::new() };
-            match web::get(self.client.get(url.clone()), url, until).await {
+            match web::get(self.client.get(url.clone()).headers(headers.clone()), url, until).await {
                 Ok(answer) => self.take(&mut seen, answer, &which),
                 Err(NoAnswer { why, expired }) => {
                     let roots = self.no_roots.as_deref().filter(|_| url.scheme() == "https");
@@ -134,7 +145,9 @@ impl Http {
 
     /// One answer against what is expected of it alone. Of several bad ones the first is told.
     fn take(&self, seen: &mut Seen, answer: Answer, which: &str) {
-        let body = String::from_utf8_lossy(&answer.body);
+        // What is half of a longer body may end in the middle of a character.
+        let body = json::utf8(&answer.body).unwrap_or_else(|_| Cow::Borrowed(&answer.body));
+        let body = String::from_utf8_lossy(&body);
         let said = || match excerpt(&body, EXCERPT) {
             body if body.is_empty() => ", with an empty body".to_owned(),
             body => format!(": {body}"),
@@ -171,37 +184,81 @@ impl Http {
             }
         }
         seen.certificate = None;
-        match &answer.certificate_ends {
-            Some(Ok(ends)) => {
-                let left = web::left(*ends);
-                seen.certificate = Some(left);
-                if let Some(least) = self.expect.tls_valid_for.filter(|least| left < *least) {
-                    findings
-                        .add(Status::Fail, format!("its certificate ends in {}, {} expected", days(left), days(least)));
-                }
-            }
-            Some(Err(why)) if self.expect.tls_valid_for.is_some() => {
-                findings.add(Status::Unknown, format!("its certificate cannot be read: {why}"));
-            }
-            None if self.expect.tls_valid_for.is_some() => {
-                findings.add(Status::Unknown, "it has no certificate: this is not https");
-            }
-            _ => {}
-        }
-        if let Some(pointer) = &self.expect.value {
-            seen.value = None;
-            match value_at(pointer, &body, answer.whole) {
-                Ok(Value::Number(number)) => seen.value = Some(number),
-                Ok(Value::Text(text)) => seen.said = format!(", {pointer} is {text:?}"),
-                Err(why) => findings.add(Status::Unknown, format!("{which}{why}")),
-            }
-        }
+        self.take_certificates(seen, &answer, &mut findings);
+        self.take_json(seen, &answer, which, &mut findings);
         seen.status = answer.status.as_u16();
         seen.total.push(answer.total.as_secs_f64() * 1000.0);
         seen.first_byte.push(answer.first_byte.as_secs_f64() * 1000.0);
         if seen.findings.worst() == Status::Ok {
             seen.findings = findings;
         }
+    }
+
+    /// When the server's certificate ends, and the first one of those it sent along: visitors lose it with either.
+    fn take_certificates(&self, seen: &mut Seen, answer: &Answer, findings: &mut Findings) {
+        let least = self.expect.tls_valid_for;
+        match &answer.certificate_ends {
+            Some(Ok(ends)) => {
+                let left = web::left(*ends);
+                seen.certificate = Some(left);
+                if let Some(least) = least.filter(|least| left < *least) {
+                    findings
+                        .add(Status::Fail, format!("its certificate ends in {}, {} expected", days(left), days(least)));
+                }
+            }
+            Some(Err(why)) if least.is_some() => {
+                findings.add(Status::Unknown, format!("its certificate cannot be read: {why}"));
+            }
+            None if least.is_some() => {
+                findings.add(Status::Unknown, "it has no certificate: this is not https");
+            }
+            _ => {}
+        }
+        let Some(least) = least else { return };
+        match &answer.chain_ends {
+            Some(Ok(ends)) if web::left(*ends) < least => {
+                let (left, least) = (days(web::left(*ends)), days(least));
+                findings.add(Status::Fail, format!("a certificate of its chain ends in {left}, {least} expected"));
+            }
+            Some(Err(why)) => findings.add(Status::Unknown, format!("its chain of certificates cannot be read: {why}")),
+            _ => {}
+        }
+    }
+
+    /// What a body of JSON says, where anything is asked of it. What cannot be read there is unknown: an error page of a proxy
+    /// is no word of the service.
+    fn take_json(&self, seen: &mut Seen, answer: &Answer, which: &str, findings: &mut Findings) {
+        if self.expect.json.is_empty() && self.expect.value.is_none() {
+            return;
+        }
+        seen.value = None;
+        let json = match answer.whole {
+            true => json::read(&answer.body).map_err(|why| format!("its body is not JSON: {why}")),
+            false => Err(format!("its body is longer than {}", super::bytes(BODY_BYTES_MAX as u64))),
+        };
+        let json = match json {
+            Ok(json) => json,
+            Err(why) => return findings.add(Status::Unknown, format!("{which}{why}")),
+        };
+        let mut found = Findings::default();
+        let mut told = json::held(&json, &self.expect.json, &mut found);
+        if let Some(pointer) = &self.expect.value {
+            match &json::all(&json, pointer)[..] {
+                // A word is shown as it is; it is no number to hold against anything.
+                [(place, Ok(word @ (serde_json::Value::String(_) | serde_json::Value::Bool(_))))]
+                    if json::number(word).is_none() && !self.expect.bounds.any() =>
+                {
+                    told.push(format!("{} is {}", excerpt(place, 60), json::quoted(word)));
+                }
+                _ => {
+                    let (value, worst) = measured(json::numbers(&json, pointer), &self.expect.bounds, &mut found);
+                    seen.value = value;
+                    told.extend(Some(worst).filter(|worst| !worst.is_empty()));
+                }
+            }
+        }
+        seen.said = told.iter().map(|told| format!(", {told}")).collect();
+        found.0.into_iter().for_each(|(status, why)| findings.add(status, format!("{which}{why}")));
     }
 }
 
@@ -257,29 +314,6 @@ fn days(time: Duration) -> String {
     match time.as_secs() {
         seconds if seconds < 2 * DAY => format!("{} h", seconds / 3600),
         seconds => format!("{} days", seconds / DAY),
-    }
-}
-
-/// What a JSON pointer led to.
-enum Value {
-    Number(f64),
-    Text(String),
-}
-
-fn value_at(pointer: &str, body: &str, whole: bool) -> Result<Value, String> {
-    if !whole {
-        return Err(format!("no value at {pointer}: the body is longer than {}", super::bytes(BODY_BYTES_MAX as u64)));
-    }
-    let json: serde_json::Value =
-        serde_json::from_str(body).map_err(|error| format!("no value at {pointer}: not JSON: {error}"))?;
-    match json.pointer(pointer) {
-        Some(serde_json::Value::Number(number)) => {
-            number.as_f64().map(Value::Number).ok_or_else(|| format!("the number at {pointer} is out of range"))
-        }
-        Some(serde_json::Value::String(text)) => Ok(Value::Text(excerpt(text, 40))),
-        Some(serde_json::Value::Bool(yes)) => Ok(Value::Text(yes.to_string())),
-        Some(other) => Err(format!("no number at {pointer} but {}", excerpt(&other.to_string(), 40))),
-        None => Err(format!("nothing at {pointer}")),
     }
 }
 

@@ -93,6 +93,10 @@ trait KafkaSource: Send {
     fn committed(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<Committed>>, String>;
     /// The offset of the next message.
     fn end(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<u64>>, String>;
+    /// What the brokers call a group that has committed nothing, where that says more than its name.
+    fn kind(&mut self, _deadline: Instant) -> Option<String> {
+        None
+    }
     /// What the client complained about since it was last asked: why a call got no answer.
     fn complaint(&mut self) -> Option<String>;
 }
@@ -117,7 +121,12 @@ pub struct Lag {
     tracks: BTreeMap<Place, Track>,
     /// What the client complained about last. It does not repeat itself, so it is kept until something is known again.
     complaint: Option<String>,
+    /// When the brokers were asked last what the group is, and what they said.
+    kind: Option<(Duration, Option<String>)>,
 }
+
+/// How often brokers are asked what a group is that commits nothing.
+const KIND_AGAIN: Duration = Duration::from_secs(30);
 
 impl Lag {
     /// Takes a `kafka-lag` watch; any other kind is an error. Nothing is connected before the first reading.
@@ -144,7 +153,18 @@ impl Lag {
 
     fn with(connect: Connect, scope: Scope, limits: Limits, every: Duration) -> Self {
         let (tracks, started) = (BTreeMap::new(), Instant::now());
-        Lag { connect, source: None, scope, limits, every, started, partitions: vec![], tracks, complaint: None }
+        Lag {
+            connect,
+            source: None,
+            scope,
+            limits,
+            every,
+            started,
+            partitions: vec![],
+            tracks,
+            complaint: None,
+            kind: None,
+        }
     }
 
     /// Reads once; every call it makes ends by the deadline, unless the client hangs.
@@ -164,6 +184,16 @@ impl Lag {
             client::telling(complaint, self.complaint.take()).filter(|_| reading.status == Status::Unknown);
         if let Some(why) = &self.complaint {
             reading.why += &format!(" ({})", excerpt(why, 160));
+        }
+        if reading.status == Status::Unknown && uncommitted(&snapshot) {
+            let at = self.started.elapsed();
+            if self.kind.as_ref().is_none_or(|(asked, _)| at.saturating_sub(*asked) >= KIND_AGAIN) {
+                let kind = self.source.as_mut().and_then(|source| source.kind(deadline));
+                self.kind = Some((at, kind));
+            }
+            if let Some((_, Some(kind))) = &self.kind {
+                reading.why += &format!("; {}", excerpt(kind, 160));
+            }
         }
         self.partitions = snapshot.partitions;
         reading
@@ -186,6 +216,15 @@ impl Lag {
             })
             .collect();
         verdict::reading(snapshot, &verdicts, &self.limits)
+    }
+}
+
+/// Whether the group has committed nowhere, as far as that is known.
+fn uncommitted(snapshot: &Snapshot) -> bool {
+    let never = |part: &Partition| matches!(part.committed, Fact::Known(Committed::Never));
+    match &snapshot.partitions[..] {
+        [] => snapshot.missing.iter().any(|(_, why)| why == scope::NOWHERE),
+        parts => parts.iter().all(never),
     }
 }
 

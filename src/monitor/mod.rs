@@ -14,6 +14,7 @@ mod compare;
 mod credential;
 mod file;
 mod flown;
+mod headers;
 mod host;
 mod http;
 mod json;
@@ -271,7 +272,7 @@ impl Collector {
     fn try_new(watch: &Watch, around: &Around<'_>) -> Result<Self, String> {
         let Around { params, folder, .. } = *around;
         Ok(match &watch.kind {
-            WatchKind::Http(pages) => Collector::Http(http::Http::new(pages, params)?),
+            WatchKind::Http(pages) => Collector::Http(http::Http::new(pages, params, folder)?),
             WatchKind::Tcp { address, within } => {
                 Collector::Tcp(tcp::Tcp { address: address.render(params).map_err(text)?, within: *within })
             }
@@ -433,7 +434,7 @@ impl Findings {
     }
 
     fn worst(&self) -> Status {
-        self.0.iter().map(|(status, _)| *status).max_by_key(|status| rank(*status)).unwrap_or(Status::Ok)
+        self.0.iter().map(|(status, _)| *status).max().unwrap_or(Status::Ok)
     }
 
     /// The reading: `seen`, then every sentence, the worst ones first.
@@ -451,16 +452,6 @@ impl Findings {
             unit: if value.is_some() { unit.to_owned() } else { String::new() },
             why: why.join("; "),
         }
-    }
-}
-
-/// What counts before what, from below.
-fn rank(status: Status) -> u8 {
-    match status {
-        Status::Ok => 0,
-        Status::Warn => 1,
-        Status::Unknown => 2,
-        Status::Fail => 3,
     }
 }
 

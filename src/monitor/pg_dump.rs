@@ -2,8 +2,12 @@
 //!
 //! The list of contents stands at an archive's beginning, and `pg_restore --list` is content with that: a dump that was cut
 //! off by a full disk lists perfectly. So each archive is also read to its end, once, beside the readings; until that is
-//! over nobody knows what it is worth.
+//! over nobody knows what it is worth. The list names tables whose data are in it, and not whether there are any: for the
+//! tables that the plan names the first row is looked for.
 
+mod contents;
+
+use self::contents::{Contents, Held, listed, parents, rows};
 use super::child::{Ended, Failed, Program, TEXT_BYTES_MAX, first_line, signal};
 use super::file::{Files, Limits, Newest, Seen};
 use super::worker::Worker;
@@ -12,13 +16,15 @@ use crate::clock::human;
 use crate::event::{Reading, Status};
 use crate::name::WatchId;
 use crate::plan::{Params, PgDump as Wanted};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// What is read of a list of contents at most: some hundred thousand entries.
 const LIST_BYTES_MAX: usize = 32 << 20;
+/// What is read of a table's data: what stands before its first row, and that.
+const ROW_BYTES_MAX: usize = 64 << 10;
 /// The longest that reading an archive to its end may take.
 const WHOLE: Duration = Duration::from_secs(12 * 3600);
 
@@ -37,14 +43,9 @@ pub(super) struct PgDump {
 struct Known {
     of: Seen,
     contents: Option<Contents>,
+    /// Of each table that is asked for, once it is known.
+    tables: BTreeMap<String, (Status, String)>,
     reading: Option<Whole>,
-}
-
-/// What `pg_restore --list` says of an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Contents {
-    Listed { entries: usize, tables: BTreeSet<(String, String)> },
-    Bad(String),
 }
 
 /// An archive that is read to its end, or was.
@@ -63,7 +64,7 @@ impl Drop for Whole {
 
 impl PgDump {
     pub(super) fn new(watch: &WatchId, wanted: &Wanted, params: &Params, folder: &Path) -> Result<Self, String> {
-        let files = Files::new(&wanted.path, params, folder)?;
+        let files = Files::new(&wanted.path, params, folder)?.or_folders("toc.dat");
         let (max_age, min_size, min_size_ratio) = (wanted.max_age, wanted.min_size, wanted.min_size_ratio);
         let limits = Limits { max_age, min_size, min_size_ratio };
         let tables = wanted.tables.iter().map(|table| table.render(params).map_err(text));
@@ -95,7 +96,7 @@ impl PgDump {
     async fn look_into(&mut self, file: &Seen, told: &mut String, findings: &mut Findings) {
         let known = match self.known.take().filter(|known| known.of == *file) {
             Some(known) => known,
-            None => Known { of: file.clone(), contents: None, reading: None },
+            None => Known { of: file.clone(), contents: None, tables: BTreeMap::new(), reading: None },
         };
         let known = self.known.insert(known);
         let program = |arguments: &[&str], timeout, keep| Program {
@@ -110,6 +111,10 @@ impl PgDump {
             keep,
         };
         if known.contents.is_none() {
+            if let Some(how) = packed(&file.path) {
+                let why = format!("it is packed by {how}, and pg_restore cannot look into that");
+                return findings.add(Status::Unknown, why);
+            }
             match program(&["--list"], self.timeout, LIST_BYTES_MAX).run().await.map(|ended| listed(&ended)) {
                 Ok(Ok(contents)) => known.contents = Some(contents),
                 Ok(Err(why)) => return findings.add(Status::Unknown, why),
@@ -121,10 +126,25 @@ impl PgDump {
             }
         }
         match &known.contents {
-            Some(Contents::Listed { entries, tables }) => {
-                *told += &format!(", {entries} entries");
-                for table in self.tables.iter().filter(|table| !holds(tables, table)) {
-                    findings.add(Status::Fail, format!("no data of table {} in it", excerpt(table, 60)));
+            Some(Contents::Listed(list)) => {
+                *told += &format!(", {} entries", list.entries);
+                if list.data == 0 {
+                    findings.add(Status::Fail, list.without_data());
+                }
+                for table in &self.tables {
+                    let (status, why) = match known.tables.get(table) {
+                        Some(found) => found.clone(),
+                        None => {
+                            let found = data_of(table, list, self.timeout, &program).await;
+                            if found.0 != Status::Unknown {
+                                known.tables.insert(table.clone(), found.clone());
+                            }
+                            found
+                        }
+                    };
+                    if status != Status::Ok {
+                        findings.add(status, why);
+                    }
                 }
             }
             Some(Contents::Bad(why)) => return findings.add(Status::Fail, why.clone()),
@@ -149,6 +169,68 @@ impl PgDump {
             }
         }
     }
+}
+
+/// Whether there is data of that table in the archive, at least one row of it.
+async fn data_of(
+    table: &str,
+    list: &contents::List,
+    timeout: Duration,
+    program: &(dyn Fn(&[&str], Duration, usize) -> Program + Sync),
+) -> (Status, String) {
+    let shown = excerpt(table, 60);
+    let unknown = |why: String| (Status::Unknown, format!("nobody knows whether table {shown} has data: {why}"));
+    let leaves = match list.holds(table) {
+        Held::Data(found) => vec![found],
+        Held::Missing => return (Status::Fail, format!("no data of table {shown} in it")),
+        Held::Unclear => return unknown("its name can be read in two ways".into()),
+        // A partitioned table has no data of its own; which partitions are its own only the statements say.
+        Held::Bare(table) => {
+            let program = program(&["--schema-only", "--file=-"], timeout, LIST_BYTES_MAX);
+            let sql = match program.run().await {
+                Ok(ended) if ended.status.success() && ended.whole => ended.out,
+                Ok(ended) => return unknown(complaint(&ended.err)),
+                Err(failed) => return unknown(missing(&failed)),
+            };
+            let leaves = parents(&String::from_utf8_lossy(&sql)).leaves(&table);
+            if leaves.is_empty() {
+                return (Status::Fail, format!("no data of table {shown} in it"));
+            }
+            if let Some((schema, name)) = leaves.iter().find(|leaf| !list.has_data(leaf)) {
+                let partition = excerpt(&format!("{schema}.{name}"), 60);
+                return (Status::Fail, format!("no data of table {shown} in it: its partition {partition} has none"));
+            }
+            leaves
+        }
+    };
+    // Of partitions one row of one is enough: the next month's is empty as it should be.
+    for (schema, name) in leaves {
+        let words = ["--data-only", "--file=-", &format!("--schema={schema}"), &format!("--table={name}")];
+        match program(&words, timeout, ROW_BYTES_MAX).begin().await {
+            Ok((out, ended)) => match (rows(&out), ended) {
+                (true, _) => return (Status::Ok, String::new()),
+                (false, Some(ended)) if ended.status.success() => {}
+                (false, Some(ended)) => return unknown(complaint(&ended.err)),
+                (false, None) => return unknown(format!("no row of it came within {}", human(timeout))),
+            },
+            Err(failed) => return unknown(missing(&failed)),
+        }
+    }
+    (Status::Fail, format!("table {shown} is empty in it"))
+}
+/// By what a file is packed around the archive, by its first bytes.
+fn packed(path: &Path) -> Option<&'static str> {
+    let mut first = [0; 6];
+    let mut file = std::fs::File::open(path).ok().filter(|_| path.is_file())?;
+    let count = std::io::Read::read(&mut file, &mut first).ok()?;
+    let magic: [(&[u8], &str); 5] = [
+        (b"\x1f\x8b", "gzip"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"BZh", "bzip2"),
+        (b"\x04\x22\x4d\x18", "lz4"),
+    ];
+    magic.iter().find(|(magic, _)| first[..count].starts_with(magic)).map(|(_, name)| *name)
 }
 
 impl Whole {
@@ -190,45 +272,15 @@ fn complaint(err: &[u8]) -> String {
 
 /// Whether that complaint is about this machine and not about the archive.
 fn is_elsewhere(complaint: &str) -> bool {
-    let words = ["ermission denied", "could not open", "No such file", "out of memory"];
+    let words = [
+        "ermission denied",
+        "could not open",
+        "No such file",
+        "out of memory",
+        "text format dump",
+        "not supported",
+        "does not support",
+        "nsupported version",
+    ];
     words.iter().any(|word| complaint.contains(word))
-}
-
-/// What the list of contents says: also that it cannot be read, which is so until the file changes.
-fn listed(ended: &Ended) -> Result<Contents, String> {
-    let complaint = complaint(&ended.err);
-    match ended.status.code() {
-        Some(0) if !ended.whole => Err("its list of contents is longer than can be read".into()),
-        Some(0) => {
-            let list = String::from_utf8_lossy(&ended.out);
-            let mut entries = 0;
-            let mut tables = BTreeSet::new();
-            // `3; 0 16385 TABLE DATA public orders owner`, comments behind `;` alone
-            for line in list.lines().filter(|line| !line.starts_with(';') && !line.trim().is_empty()) {
-                entries += 1;
-                let what = line.splitn(4, ' ').nth(3).and_then(|rest| rest.strip_prefix("TABLE DATA "));
-                if let Some((schema, rest)) = what.and_then(|rest| rest.split_once(' ')) {
-                    let table = rest.rsplit_once(' ').map_or(rest, |(table, _owner)| table);
-                    tables.insert((schema.to_owned(), table.to_owned()));
-                }
-            }
-            match entries {
-                0 => Ok(Contents::Bad("empty: the archive lists nothing".into())),
-                entries => Ok(Contents::Listed { entries, tables }),
-            }
-        }
-        // It knows the file and says it is none of its own, or not whole. A newer format is another matter.
-        Some(1) if complaint.contains("unsupported version") => Err(format!("pg_restore is too old: {complaint}")),
-        Some(1) if is_elsewhere(&complaint) => Err(format!("pg_restore cannot read it: {complaint}")),
-        Some(1) => Ok(Contents::Bad(format!("no archive that can be restored: {complaint}"))),
-        Some(code) => Err(format!("pg_restore ended with exit {code}: {complaint}")),
-        None => Err(format!("pg_restore was ended by {}", signal(ended.status))),
-    }
-}
-
-/// Whether the data of `table` or `schema.table` are in it.
-fn holds(tables: &BTreeSet<(String, String)>, wanted: &str) -> bool {
-    tables.iter().any(|(schema, table)| {
-        table == wanted || wanted.strip_prefix(schema.as_str()).and_then(|rest| rest.strip_prefix('.')) == Some(table)
-    })
 }

@@ -4,8 +4,10 @@
 //! them look alike. The server goes on answering with a sample for up to five minutes after the last scrape that failed to
 //! say so; a query such as `x and on(instance) up == 1` asks for more.
 
+use super::headers::Headers;
 use super::web::{self, NoAnswer};
-use super::{Findings, bytes, excerpt, figure, rank, text};
+use super::{Findings, bytes, excerpt, figure, json, text};
+use crate::clock::age;
 use crate::event::{Reading, Status};
 use crate::plan::{self, Params};
 use serde_json::Value;
@@ -23,6 +25,9 @@ pub(super) struct Prometheus {
     client: reqwest::Client,
     no_roots: Option<String>,
     url: reqwest::Url,
+    /// Where the age of every series is asked, and how old one may be.
+    fresh: Option<(reqwest::Url, Duration)>,
+    headers: Headers,
     token_file: Option<PathBuf>,
     expect: plan::Prometheus,
 }
@@ -40,38 +45,72 @@ impl Prometheus {
     /// Fills the templates in.
     pub(super) fn new(expect: &plan::Prometheus, params: &Params, folder: &Path) -> Result<Self, String> {
         let (client, no_roots) = web::client()?;
-        let mut url = web::url(&expect.url.render(params).map_err(text)?)?;
-        let query = expect.query.render(params).map_err(text)?;
-        let path = format!("{}/api/v1/query", url.path().trim_end_matches('/'));
-        url.set_path(&path);
-        url.query_pairs_mut().append_pair("query", &query);
+        let server = web::url(&expect.url.render(params).map_err(text)?)?;
+        let asked = |query: &str| {
+            let mut url = server.clone();
+            url.set_path(&format!("{}/api/v1/query", server.path().trim_end_matches('/')));
+            url.query_pairs_mut().append_pair("query", query);
+            url
+        };
+        let url = asked(&expect.query.render(params).map_err(text)?);
+        let fresh = expect.fresh.as_ref().map(|(series, most)| {
+            let series = series.render(params).map_err(text)?;
+            Ok::<_, String>((asked(&format!("time() - timestamp({series})")), *most))
+        });
         let token_file = expect.token_file.as_ref().map(|file| file.render(params)).transpose().map_err(text)?;
         let token_file = token_file.map(|file| folder.join(file));
-        Ok(Prometheus { client, no_roots, url, token_file, expect: expect.clone() })
+        let headers = Headers::new(&expect.headers, params, folder)?;
+        let fresh = fresh.transpose()?;
+        Ok(Prometheus { client, no_roots, url, fresh, headers, token_file, expect: expect.clone() })
     }
 
-    /// Asks once.
+    /// Asks once, and for the age of every series where that counts.
     pub(super) async fn read(&self, limit: Duration) -> Reading {
         // A little less than the loop gives, so that it can be said how far it came.
         let until = Instant::now() + limit.mul_f64(0.9);
-        let mut request = self.client.get(self.url.clone());
+        let mut bearer = None;
         if let Some(path) = &self.token_file {
             match timeout_at(until, token(path)).await {
-                Ok(Ok(token)) => request = request.bearer_auth(token),
+                Ok(Ok(token)) => bearer = Some(token),
                 Ok(Err(why)) => return Reading::unknown(format!("no token to ask with: {why}")),
                 Err(_) => return Reading::unknown("no token to ask with: its file cannot be read in time"),
             }
         }
+        let headers = match self.headers.read(until).await {
+            Ok(headers) => headers,
+            Err(why) => return Reading::unknown(why),
+        };
+        let ask = |url: &reqwest::Url| {
+            let mut request = self.client.get(url.clone()).headers(headers.clone());
+            if let Some(token) = &bearer {
+                request = request.bearer_auth(token);
+            }
+            self.ask(request, until)
+        };
+        let reading = match ask(&self.url).await {
+            Ok((status, body)) => self.judge(status, &body),
+            Err(why) => return Reading::unknown(why),
+        };
+        let Some((url, most)) = &self.fresh else { return reading };
+        let aged = ask(url).await.and_then(|(status, body)| stale(status, &body, *most));
+        match aged {
+            Ok(None) => reading,
+            Ok(Some(why)) => beside(reading, &why),
+            Err(why) => beside(reading, &format!("the age of its samples is not known: {why}")),
+        }
+    }
+
+    async fn ask(&self, request: reqwest::RequestBuilder, until: Instant) -> Result<(u16, Vec<u8>), String> {
         match web::get(request, &self.url, until).await {
             Ok(answer) if !answer.whole => {
                 let most = bytes(web::BODY_BYTES_MAX as u64);
-                Reading::unknown(format!("an answer of more than {most}: let the query aggregate"))
+                Err(format!("an answer of more than {most}: let the query aggregate"))
             }
-            Ok(answer) => self.judge(answer.status.as_u16(), &answer.body),
+            Ok(answer) => Ok((answer.status.as_u16(), answer.body)),
             Err(NoAnswer { why, .. }) => {
                 let roots = self.no_roots.as_deref().filter(|_| self.url.scheme() == "https");
                 let roots = roots.map(|why| format!(" ({why})")).unwrap_or_default();
-                Reading::unknown(format!("no answer: {why}{roots}"))
+                Err(format!("no answer: {why}{roots}"))
             }
         }
     }
@@ -93,7 +132,7 @@ impl Prometheus {
         let above = self.expect.bounds.warn_above.or(self.expect.bounds.fail_above).is_some();
         let out = |value: &Option<f64>| value.map_or(f64::INFINITY, |value| if above { value } else { -value });
         judged.sort_by(|(a, x, _), (b, y, _)| {
-            (rank(*b), out(y)).partial_cmp(&(rank(*a), out(x))).unwrap_or(std::cmp::Ordering::Equal)
+            (*b, out(y)).partial_cmp(&(*a, out(x))).unwrap_or(std::cmp::Ordering::Equal)
         });
         let many = judged.len();
         let (worst, value, first) = judged[0].clone();
@@ -124,9 +163,9 @@ impl Prometheus {
     /// One series against the limits.
     fn one(&self, series: &Series) -> (Status, Option<f64>, String) {
         let name = if series.name.is_empty() { String::new() } else { format!("{} ", series.name) };
-        let value = match series.value.parse::<f64>() {
-            Ok(value) if value.is_finite() => value,
-            _ => return (Status::Unknown, None, format!("{name}is no number but {}", excerpt(&series.value, 20))),
+        let value = match json::plain(&series.value) {
+            Some(value) => value,
+            None => return (Status::Unknown, None, format!("{name}is no number but {}", excerpt(&series.value, 20))),
         };
         let shown = format!("{name}{}", figure(value, &self.expect.unit));
         let above = |limit: Option<f64>| limit.filter(|limit| value > *limit).map(|limit| ("above", limit));
@@ -144,6 +183,37 @@ impl Prometheus {
         }
         (Status::Ok, Some(value), shown)
     }
+}
+
+/// A reading of old samples is not known, unless what they said is bad enough already.
+fn beside(reading: Reading, why: &str) -> Reading {
+    match reading.status {
+        Status::Fail => Reading { why: format!("{}; {why}", reading.why), ..reading },
+        _ => Reading::unknown(format!("{why}; {}", reading.why)),
+    }
+}
+
+/// What says that samples are too old: every series counts. Nothing where all of them are fresh.
+fn stale(status: u16, body: &[u8], most: Duration) -> Result<Option<String>, String> {
+    let (series, warnings) = answer(status, body)?;
+    if series.is_empty() {
+        return Err("no such series".into());
+    }
+    if let Some(why) = warnings.first() {
+        return Err(format!("it warns: {why}"));
+    }
+    let mut old: Vec<(f64, &str)> = vec![];
+    for one in &series {
+        let seconds = json::plain(&one.value).ok_or_else(|| format!("{} is no age", excerpt(&one.value, 20)))?;
+        if seconds > most.as_secs_f64() {
+            old.push((seconds, &one.name));
+        }
+    }
+    old.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let Some((seconds, name)) = old.first() else { return Ok(None) };
+    let oldest = age(Duration::try_from_secs_f64(*seconds).unwrap_or(Duration::MAX));
+    let (count, many, most) = (old.len(), series.len(), age(most));
+    Ok(Some(format!("{count} of {many} series are older than {most}: {name} {oldest}")))
 }
 
 /// The token in a file.
@@ -178,7 +248,12 @@ fn answer(status: u16, body: &[u8]) -> Result<(Vec<Series>, Vec<String>), String
         _ => return Err(format!("status {status}, and no answer of Prometheus: {}", excerpt(&json.to_string(), 80))),
     }
     let warnings = json["warnings"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let warnings = warnings.iter().map(|why| excerpt(why.as_str().unwrap_or("it does not say"), 120)).collect();
+    let mut warnings: Vec<String> =
+        warnings.iter().map(|why| excerpt(why.as_str().unwrap_or("it does not say"), 120)).collect();
+    // As VictoriaMetrics says that a part of its storage did not answer.
+    if ["/isPartial", "/data/isPartial", "/partial"].iter().any(|at| json.pointer(at) == Some(&Value::Bool(true))) {
+        warnings.push("its answer is not whole".into());
+    }
     let (kind, result) = (json["data"]["resultType"].as_str(), &json["data"]["result"]);
     let series = match (kind, result.as_array()) {
         (Some("vector"), Some(items)) => items.iter().map(series).collect::<Result<Vec<_>, _>>()?,

@@ -1,5 +1,5 @@
-//! A repository of restic: how old the newest snapshot is, whether there is anything in it, how much less than in the one
-//! before, and whether anybody ever checked the repository and restored from it.
+//! A repository of restic: how old the newest snapshot of every path and host is, whether there is anything in it, how much
+//! less than in the one before, and whether anybody ever checked the repository and restored from it.
 //!
 //! It is read with `restic` itself, without taking a lock, so that neither a backup at work nor a lock left behind is in the
 //! way, and without restic's cache, which would go on showing snapshots that the repository has lost.
@@ -10,7 +10,7 @@ use crate::clock::age;
 use crate::event::{Reading, Status};
 use crate::plan::{Params, Restic as Wanted, ResticPassword, Template};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,8 @@ const PASSWORDS: &[&str] = &["RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_
 pub(super) struct Restic {
     program: Program,
     filters: Vec<String>,
+    /// The paths that are meant; all of them where the plan names none.
+    paths: Vec<String>,
     max_age: Option<Duration>,
     min_size_ratio: Option<f64>,
     verified_within: Option<Duration>,
@@ -119,8 +121,9 @@ impl Restic {
             let tags: Vec<String> = wanted.tags.iter().map(fill).collect::<Result<_, _>>()?;
             filters.extend(["--tag".to_owned(), tags.join(",")]); // a comma is "and", a second --tag would be "or"
         }
-        for path in &wanted.paths {
-            filters.extend(["--path".to_owned(), fill(path)?]);
+        let paths: Vec<String> = wanted.paths.iter().map(fill).collect::<Result<_, _>>()?;
+        for path in &paths {
+            filters.extend(["--path".to_owned(), path.clone()]);
         }
         let stamp = |stamp: &Option<Template>, never, done| {
             let path = stamp.as_ref().map(fill).transpose()?;
@@ -139,6 +142,7 @@ impl Restic {
                 keep: LIST_BYTES_MAX,
             },
             filters,
+            paths,
             max_age: wanted.max_age,
             min_size_ratio: wanted.min_size_ratio,
             verified_within: wanted.verified_within,
@@ -165,7 +169,8 @@ impl Restic {
         if let Some(why) = damaged {
             findings.add(Status::Fail, why);
         }
-        let Some((newest, before)) = newest(&snapshots) else {
+        let current = current(&snapshots, &self.paths);
+        let Some(newest) = current.iter().max_by_key(|snapshot| snapshot.time) else {
             let which = if self.filters.is_empty() { "" } else { " that matches host, tags and paths" };
             findings.add(Status::Fail, format!("no snapshot{which}"));
             self.verified(&mut findings);
@@ -173,32 +178,68 @@ impl Restic {
         };
         let now = SystemTime::now();
         let mut seen = format!("{} of {}", excerpt(&newest.id, 8).trim_end_matches('…'), series(newest));
-        match aged(newest.time, now) {
+        if let Ok(old) = aged(newest.time, now) {
+            seen += &format!(", {} old", age(old));
+        }
+        if current.len() > 1 {
+            seen += &format!(", the newest of {}", current.len());
+        }
+        let mut value = None;
+        for snapshot in &current {
+            // Whose it is needs saying where there are several.
+            let which = if current.len() > 1 { format!("{}: ", series(snapshot)) } else { String::new() };
+            let mut found = Findings::default();
+            let within = self.look_at(snapshot, &snapshots, now, deadline, &mut found).await;
+            found.0.into_iter().for_each(|(status, why)| findings.add(status, format!("{which}{why}")));
+            if let (true, Some(contents)) = (snapshot.id == newest.id, within) {
+                value = Some(contents.bytes as f64);
+                if contents.bytes > 0 {
+                    seen += &format!(", {}", bytes(contents.bytes));
+                }
+            }
+        }
+        self.contents.retain(|id, _| snapshots.iter().any(|snapshot| snapshot.id == *id));
+        self.verified(&mut findings);
+        findings.reading(&seen, value, "B")
+    }
+
+    /// One snapshot that nothing newer stands in for: its age, what is in it, and how much less than in the one before.
+    async fn look_at(
+        &mut self,
+        snapshot: &Snapshot,
+        snapshots: &[Snapshot],
+        now: SystemTime,
+        deadline: Instant,
+        findings: &mut Findings,
+    ) -> Option<Contents> {
+        match aged(snapshot.time, now) {
             Ok(old) => {
-                seen += &format!(", {} old", age(old));
                 if let Some(most) = self.max_age.filter(|most| old > *most) {
-                    findings.add(Status::Fail, format!("older than {}", age(most)));
+                    findings.add(Status::Fail, format!("{} old, older than {}", age(old), age(most)));
                 }
             }
             Err(why) => findings.add(Status::Unknown, why),
         }
-        let within = self.contents(newest, deadline).await;
-        match &within {
-            Ok(Contents { files: Some(0), .. }) => {
-                findings.add(Status::Fail, "the backup ran, but wrote nothing: 0 files")
+        let within = match self.contents(snapshot, deadline).await {
+            Ok(contents) => contents,
+            Err(why) => {
+                findings.add(Status::Unknown, why);
+                return None;
             }
-            Ok(Contents { bytes: 0, .. }) => findings.add(Status::Fail, "the backup ran, but wrote nothing: 0 bytes"),
-            Ok(contents) => seen += &format!(", {}", bytes(contents.bytes)),
-            Err(why) => findings.add(Status::Unknown, why.clone()),
+        };
+        match within {
+            Contents { files: Some(0), .. } => findings.add(Status::Fail, "the backup ran, but wrote nothing: 0 files"),
+            Contents { bytes: 0, .. } => findings.add(Status::Fail, "the backup ran, but wrote nothing: 0 bytes"),
+            _ => {}
         }
-        if let (Some(least), Ok(contents)) = (self.min_size_ratio, &within) {
-            let before = match before {
+        if let Some(least) = self.min_size_ratio {
+            let before = match before(snapshot, snapshots) {
                 Some(before) => self.contents(before, deadline).await.map(Some),
                 None => Ok(None),
             };
             match before {
                 Ok(Some(before)) if before.bytes > 0 => {
-                    let ratio = contents.bytes as f64 / before.bytes as f64; // far more digits than a plan gives
+                    let ratio = within.bytes as f64 / before.bytes as f64; // far more digits than a plan gives
                     if ratio < least {
                         let (ratio, least, before) = (ratio * 100.0, least * 100.0, bytes(before.bytes));
                         let sentence = format!(
@@ -211,31 +252,7 @@ impl Restic {
                 Err(why) => findings.add(Status::Unknown, why),
             }
         }
-        self.others(&snapshots, newest, now, &mut findings);
-        self.verified(&mut findings);
-        findings.reading(&seen, within.ok().map(|contents| contents.bytes as f64), "B")
-    }
-
-    /// Where the plan does not say which host and paths it means, the newest snapshot of one must not hide that another
-    /// has stopped.
-    fn others(&self, snapshots: &[Snapshot], newest: &Snapshot, now: SystemTime, findings: &mut Findings) {
-        let Some(most) = self.max_age.filter(|_| self.filters.is_empty()) else { return };
-        let mut last: BTreeMap<(&str, &[String]), &Snapshot> = BTreeMap::new();
-        for snapshot in snapshots {
-            let last = last.entry((&snapshot.hostname, &snapshot.paths)).or_insert(snapshot);
-            if snapshot.time > last.time {
-                *last = snapshot;
-            }
-        }
-        let old = |snapshot: &Snapshot| now.duration_since(snapshot.time).unwrap_or_default();
-        let mut stale: Vec<&Snapshot> = last.into_values().filter(|last| old(last) > most).collect();
-        stale.retain(|last| last.id != newest.id);
-        if let Some(first) = stale.first() {
-            let more = if stale.len() > 1 { format!(" and {} more", stale.len() - 1) } else { String::new() };
-            let sentence =
-                format!("{}{more} stands still, {} old: name `host` or `paths`", series(first), age(old(first)));
-            findings.add(Status::Warn, sentence);
-        }
+        Some(within)
     }
 
     /// How much is in a snapshot: as it says itself, or as `restic stats` counts it, once.
@@ -255,9 +272,6 @@ impl Restic {
         };
         let files = Some(stats.total_file_count).filter(|count| *count == 0);
         let contents = Contents { bytes: stats.total_size, files };
-        if self.contents.len() >= 16 {
-            self.contents.clear(); // two are asked for; older ones have been followed by newer ones
-        }
         self.contents.insert(snapshot.id.clone(), contents);
         Ok(contents)
     }
@@ -367,13 +381,40 @@ fn complaint(err: &[u8]) -> String {
     lines.join(" ").replace('\n', " ")
 }
 
-/// The newest snapshot, and the one before it of the same host and paths.
-fn newest(snapshots: &[Snapshot]) -> Option<(&Snapshot, Option<&Snapshot>)> {
-    let newest = snapshots.iter().max_by_key(|snapshot| snapshot.time)?;
-    let same = |snapshot: &&Snapshot| {
-        snapshot.id != newest.id && snapshot.hostname == newest.hostname && snapshot.paths == newest.paths
+/// The snapshots that count: of each host and each path (of those that are meant) the newest one that holds it. A backup of
+/// `/srv` holds `/srv/shop` too.
+fn current<'s>(snapshots: &'s [Snapshot], meant: &[String]) -> Vec<&'s Snapshot> {
+    let holds = |snapshot: &Snapshot, path: &str| snapshot.paths.iter().any(|held| Path::new(path).starts_with(held));
+    let mut current: Vec<&Snapshot> = vec![];
+    let mut known: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for snapshot in snapshots {
+        let named = snapshot.paths.iter().filter(|path| meant.contains(path)).collect::<Vec<_>>();
+        // The filter let it in all the same: restic knows its paths better.
+        let paths = if named.is_empty() { snapshot.paths.iter().collect() } else { named };
+        for path in paths {
+            if known.insert((&snapshot.hostname, path)) {
+                let of = snapshots.iter().filter(|other| other.hostname == snapshot.hostname && holds(other, path));
+                current.extend(of.max_by_key(|other| other.time));
+            }
+        }
+        if snapshot.paths.is_empty() {
+            current.push(snapshot);
+        }
+    }
+    current.sort_by(|a, b| b.time.cmp(&a.time).then(a.id.cmp(&b.id)));
+    current.dedup_by(|a, b| a.id == b.id);
+    current
+}
+
+/// The snapshot before that one, of the same host and paths.
+fn before<'s>(snapshot: &Snapshot, snapshots: &'s [Snapshot]) -> Option<&'s Snapshot> {
+    let same = |other: &&Snapshot| {
+        other.id != snapshot.id
+            && other.time <= snapshot.time
+            && other.hostname == snapshot.hostname
+            && other.paths == snapshot.paths
     };
-    Some((newest, snapshots.iter().filter(same).max_by_key(|snapshot| snapshot.time)))
+    snapshots.iter().filter(same).max_by_key(|other| other.time)
 }
 
 /// Whose backup it is.
@@ -446,8 +487,35 @@ mod tests {
             {"time":"2026-11-20T13:13:39+01:00","id":"bb","hostname":"h","paths":["/a"]},
             {"time":"2026-11-20T13:13:40+01:00","id":"cc","hostname":"other","paths":["/a"]}]"#;
         let (list, _) = listed(&ended(0, list, "")).unwrap();
-        let (newest, before) = newest(&list).unwrap();
+        let newest = current(&list, &[])[0];
+        let before = before(newest, &list);
         assert_eq!((newest.id.as_str(), before.unwrap().id.as_str()), ("aa", "bb"), "of the same host and paths");
         assert_eq!(newest.summary.unwrap().total_bytes_processed, 70);
+    }
+
+    #[test]
+    fn every_path_of_every_host_counts_by_the_newest_snapshot_that_holds_it() {
+        let snapshot = |id: &str, hour: u64, hostname: &str, paths: &[&str]| Snapshot {
+            time: SystemTime::UNIX_EPOCH + Duration::from_secs(3600 * hour),
+            id: id.into(),
+            hostname: hostname.into(),
+            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+            summary: None,
+        };
+        let ids = |snapshots: &[Snapshot], meant: &[&str]| {
+            let meant: Vec<String> = meant.iter().map(|path| (*path).to_owned()).collect();
+            current(snapshots, &meant).iter().map(|snapshot| snapshot.id.clone()).collect::<Vec<_>>()
+        };
+        let (a, b) = (snapshot("a", 1, "h", &["/srv/a"]), snapshot("b", 2, "h", &["/srv/b"]));
+        let (c, other) = (snapshot("c", 3, "h", &["/srv/a"]), snapshot("d", 1, "other", &["/srv/a"]));
+        let all = [a.clone(), b.clone(), c.clone(), other];
+        assert_eq!(ids(&all, &[]), ["c", "b", "d"]);
+        assert_eq!(ids(&[a.clone(), b.clone(), snapshot("e", 4, "h", &["/srv/a", "/srv/b"])], &[]), ["e"]);
+        assert_eq!(ids(&[a.clone(), b.clone(), snapshot("f", 4, "h", &["/srv"])], &[]), ["f"], "a folder around both");
+        assert_eq!(ids(&[a, b, snapshot("g", 4, "h", &["/srv/al"])], &[]), ["g", "b", "a"], "no path around any");
+        let both = snapshot("i", 1, "h", &["/srv/a", "/srv/b"]);
+        assert_eq!(ids(&[both.clone(), c.clone()], &["/srv/a"]), ["c"], "what is not meant does not count");
+        assert_eq!(ids(&[both, c], &[]), ["c", "i"]);
+        assert_eq!(ids(&[], &[]), Vec::<String>::new());
     }
 }

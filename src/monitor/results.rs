@@ -1,15 +1,17 @@
 //! What tests and checks left in files: red where something failed, where it is old, and where nothing was run.
 //!
 //! Every file that matches counts, since a run of tests writes many, unless the plan asks for the newest alone. A file's age
-//! is that of its run: the time written in it where there is one, for a copy is always young.
+//! is that of its run: the time written in it where there is one, for a copy is always young. A time without its zone may be
+//! any of a day, and where that matters nobody knows the age.
 
 mod formats;
 
 use super::file::{Files, Seen};
-use super::{Findings, aged, excerpt, text};
+use super::{Findings, aged, excerpt, json, text};
 use crate::clock::age;
 use crate::event::{Reading, Status};
-use crate::plan::{Params, Results as Wanted, ResultsFormat};
+use crate::plan::{Params, Results as Wanted, ResultsFormat, Zone};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
@@ -27,8 +29,9 @@ pub(super) struct Results {
     files: Files,
     format: Option<ResultsFormat>,
     max_age: Option<Duration>,
-    min_tests: u64,
+    min_tests: Option<u64>,
     newest: bool,
+    age_zone: Option<Zone>,
     /// What was found in files that are still the same.
     known: BTreeMap<Seen, Result<Outcome, String>>,
 }
@@ -46,10 +49,27 @@ pub(super) struct Outcome {
     pub(super) warned: u64,
     /// The names of some that failed.
     pub(super) names: Vec<String>,
+    /// What was built and not tested.
+    pub(super) built: u64,
+    /// The command that wrote it, where that neither tests nor builds.
+    pub(super) idle: Option<String>,
     /// Words that this version does not know, and so cannot judge.
     pub(super) strange: Option<String>,
+    /// What it counts itself and does not hold.
+    pub(super) lost: Option<String>,
     /// When it was written, as it says itself.
-    pub(super) at: Option<SystemTime>,
+    pub(super) when: Option<When>,
+}
+
+/// When a file was written, as it says itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum When {
+    /// Then.
+    At(SystemTime),
+    /// Then, in a zone that it does not name.
+    Somewhere(String),
+    /// Something else than a time stands there.
+    Strange(String),
 }
 
 impl Outcome {
@@ -61,13 +81,71 @@ impl Outcome {
         }
     }
 
+    /// Notes that there was more than can be judged.
+    pub(super) fn lose(&mut self, why: String) {
+        self.lost.get_or_insert(why);
+    }
+
+    /// Takes a time of a part of it: the first one that was, and before all one that nobody can read.
+    pub(super) fn when(&mut self, when: When) {
+        let range = |when: &When| when.range(None).map(|(from, _)| from);
+        let earlier = match &self.when {
+            None => true,
+            Some(before) => range(&when) < range(before), // an unreadable one has no range, and that is least
+        };
+        if earlier {
+            self.when = Some(when);
+        }
+    }
+
+    /// The same, of a value in JSON; nothing where there is none.
+    pub(super) fn told_at(&mut self, value: Option<&Value>) {
+        match value {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) => self.when(When::told(text)),
+            Some(other) => self.when(When::Strange(excerpt(&other.to_string(), 40))),
+        }
+    }
+
     fn add(&mut self, other: &Outcome) {
         self.ran += other.ran;
+        self.built += other.built;
         self.skipped += other.skipped;
         self.failed += other.failed;
         self.warned += other.warned;
         self.names.extend(other.names.iter().take(NAMES_MAX - self.names.len().min(NAMES_MAX)).cloned());
         self.strange = self.strange.take().or(other.strange.clone());
+        self.idle = self.idle.take().or(other.idle.clone());
+        self.lost = self.lost.take().or(other.lost.clone());
+    }
+}
+
+impl When {
+    /// What a text says of a time.
+    pub(super) fn told(text: &str) -> Self {
+        match (json::time(text.trim(), None), json::time(text.trim(), Some(Zone::Utc))) {
+            (Ok(at), _) => When::At(at),
+            (_, Ok(_)) => When::Somewhere(text.trim().to_owned()),
+            _ => When::Strange(excerpt(text, 40)),
+        }
+    }
+
+    /// The first and the last moment that it may mean; nothing where nobody can read it.
+    fn range(&self, zone: Option<Zone>) -> Option<(SystemTime, SystemTime)> {
+        /// What clocks on this earth are ahead of and behind universal time at most.
+        const AHEAD: Duration = Duration::from_secs(14 * 3600);
+        const BEHIND: Duration = Duration::from_secs(12 * 3600);
+        match self {
+            When::At(at) => Some((*at, *at)),
+            When::Somewhere(text) => match zone {
+                Some(_) => json::time(text, zone).ok().map(|at| (at, at)),
+                None => {
+                    let at = json::time(text, Some(Zone::Utc)).ok()?;
+                    Some((at.checked_sub(AHEAD)?, at.checked_add(BEHIND)?))
+                }
+            },
+            When::Strange(_) => None,
+        }
     }
 }
 
@@ -79,6 +157,7 @@ impl Results {
             max_age: wanted.max_age,
             min_tests: wanted.min_tests,
             newest: wanted.newest,
+            age_zone: wanted.age_zone,
             known: BTreeMap::new(),
         })
     }
@@ -112,7 +191,7 @@ impl Results {
     fn judge(&self, files: &[Seen], now: SystemTime) -> Reading {
         let mut findings = Findings::default();
         let mut all = Outcome::default();
-        let mut oldest: Option<(Duration, &Seen)> = None;
+        let mut oldest: Option<(Duration, &Seen, &str)> = None;
         for file in files {
             let name = excerpt(&file.name, 60);
             let outcome = match self.known.get(file) {
@@ -124,14 +203,50 @@ impl Results {
                 None => continue, // all of them were read above
             };
             all.add(outcome);
-            let written = outcome.at.map_or(file.modified, |at| at.min(file.modified));
-            match aged(written, now) {
-                Ok(old) if oldest.is_none_or(|(before, _)| old > before) => oldest = Some((old, file)),
-                Ok(_) => {}
-                Err(why) => findings.add(Status::Unknown, format!("{name}: {why}")),
+            if let Some(command) = &outcome.idle {
+                findings
+                    .add(Status::Fail, format!("{name} was written by `{command}`, which tests and builds nothing"));
+            }
+            if let Some(lost) = &outcome.lost {
+                findings.add(Status::Unknown, format!("{name}: {lost}"));
+            }
+            // A file is never older than what stands in it, so its own time is the last one that is possible.
+            let written = match &outcome.when {
+                None => Ok((file.modified, file.modified)),
+                Some(when) => when.range(self.age_zone).ok_or(when),
+            };
+            let (from, to) = match written {
+                Ok((from, to)) => (from.min(file.modified), to.min(file.modified)),
+                Err(when) => {
+                    if let (When::Strange(told), Some(_)) = (when, self.max_age) {
+                        findings.add(Status::Unknown, format!("{name}: {told:?} is no time"));
+                    }
+                    continue;
+                }
+            };
+            match (aged(to, now), now.duration_since(from)) {
+                (Ok(least), most) => {
+                    let most = most.unwrap_or(least);
+                    if let Some(limit) = self.max_age.filter(|limit| least <= *limit && most > *limit) {
+                        let (least, most, limit) = (age(least), age(most), age(limit));
+                        let sentence = format!(
+                            "{name}: its time does not name its zone, so it is {least} to {most} old, and {limit} is the \
+                             limit: name `age_zone`"
+                        );
+                        findings.add(Status::Unknown, sentence);
+                    }
+                    if oldest.is_none_or(|(before, ..)| least > before) {
+                        oldest = Some((least, file, if from < to { "at least " } else { "" }));
+                    }
+                }
+                (Err(why), _) => findings.add(Status::Unknown, format!("{name}: {why}")),
             }
         }
+        let whole = files.iter().all(|file| matches!(self.known.get(file), Some(Ok(_))));
         let mut seen = format!("{} tests", all.ran);
+        if all.built > 0 {
+            seen += &format!(", {} built", all.built);
+        }
         if all.skipped > 0 {
             seen += &format!(", {} left out", all.skipped);
         }
@@ -139,8 +254,8 @@ impl Results {
             [only] => seen += &format!(" in {}", excerpt(&only.name, 60)),
             files => seen += &format!(" in {} files", files.len()),
         }
-        if let Some((old, file)) = oldest {
-            seen += &format!(", {} old", age(old));
+        if let Some((old, file, about)) = oldest {
+            seen += &format!(", {about}{} old", age(old));
             if let Some(most) = self.max_age.filter(|most| old > *most) {
                 let which = if files.len() > 1 { format!("{} is ", excerpt(&file.name, 60)) } else { String::new() };
                 findings.add(Status::Fail, format!("{which}older than {}", age(most)));
@@ -150,10 +265,11 @@ impl Results {
             let more = if all.failed > all.names.len() as u64 { ", …" } else { "" };
             findings.add(Status::Fail, format!("{} failed: {}{more}", all.failed, all.names.join(", ")));
         }
-        if all.ran == 0 {
+        // What cannot be read may hold tests.
+        if whole && all.ran + all.built == 0 {
             findings.add(Status::Fail, "empty: no test was run");
-        } else if all.ran < self.min_tests {
-            findings.add(Status::Fail, format!("fewer than {} tests", self.min_tests));
+        } else if let Some(least) = self.min_tests.filter(|least| whole && all.ran < *least) {
+            findings.add(Status::Fail, format!("fewer than {least} tests"));
         }
         if all.warned > 0 {
             findings.add(Status::Warn, format!("{} passed with a warning", all.warned));
@@ -162,7 +278,6 @@ impl Results {
             findings.add(Status::Unknown, format!("nobody here knows what {word} means"));
         }
         // A count that leaves out what could not be read would be too low.
-        let whole = files.iter().all(|file| matches!(self.known.get(file), Some(Ok(_))));
         findings.reading(&seen, whole.then_some(all.failed as f64), "")
     }
 }
@@ -188,7 +303,14 @@ mod tests {
 
     fn wanted(path: &str) -> Wanted {
         let path = Template::new(path).unwrap();
-        Wanted { path, format: None, max_age: Some(Duration::from_secs(3600)), min_tests: 1, newest: false }
+        Wanted {
+            path,
+            format: None,
+            max_age: Some(Duration::from_secs(3600)),
+            min_tests: None,
+            newest: false,
+            age_zone: None,
+        }
     }
     fn read(folder: &Path, wanted: &Wanted) -> Reading {
         let soon = Instant::now() + Duration::from_secs(30);
@@ -221,6 +343,54 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_read_or_was_lost_is_unknown_and_never_red() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |text: &str| {
+            put(folder.path(), "a", text, Duration::ZERO);
+            read(folder.path(), &Wanted { min_tests: Some(1), ..wanted("a") })
+        };
+        for (text, says) in [
+            ("{\"a\": ", "a cannot be read"),
+            ("PK\u{3}\u{4}", "a cannot be read"),
+            ("<testsuite><testcase", "a cannot be read"),
+            ("<testsuite name=\"s\" tests=\"5\"><testcase name=\"a\"/></testsuite>", "counts 5 tests, and 1 are there"),
+            ("<testsuite timestamp=\"yesterday\"><testcase name=\"a\"/></testsuite>", "\"yesterday\" is no time"),
+        ] {
+            let reading = told(text);
+            assert!(reading.status == Status::Unknown && reading.why.contains(says), "{text}: {reading:?}");
+        }
+        let idle = r#"{"metadata":{"dbt_schema_version":"v"},"args":{"which":"compile"},
+            "results":[{"status":"success","unique_id":"model.a"}]}"#;
+        let reading = told(idle);
+        assert_eq!(reading.status, Status::Fail);
+        assert!(reading.why.contains("a was written by `dbt compile`, which tests and builds nothing"), "{reading:?}");
+        let run = idle.replace("compile", "run");
+        let reading = told(&run);
+        assert!(reading.status == Status::Fail && reading.why.contains("0 tests, 1 built"), "{reading:?}");
+        assert_eq!(read(folder.path(), &wanted("a")).status, Status::Ok, "without `min_tests` what was built counts");
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_not_taken_for_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |hours_ago: i64, max_age: u64, age_zone: Option<Zone>| {
+            let then = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours_ago);
+            let then = then.to_zoned(jiff::tz::TimeZone::UTC).datetime().strftime("%Y-%m-%dT%H:%M:%S").to_string();
+            let text = format!("<testsuite timestamp=\"{then}\"><testcase name=\"a\"/></testsuite>");
+            put(folder.path(), "a", &text, Duration::ZERO);
+            let max_age = Some(Duration::from_secs(max_age * 3600));
+            read(folder.path(), &Wanted { max_age, age_zone, ..wanted("a") })
+        };
+        assert_eq!(told(17 * 24, 24, None).status, Status::Fail);
+        assert_eq!(told(1, 24, None).status, Status::Ok);
+        let reading = told(5, 2, None);
+        assert_eq!(reading.status, Status::Unknown);
+        assert!(reading.why.contains("does not name its zone, so it is 0s to 19h old"), "{reading:?}");
+        assert_eq!(told(5, 2, Some(Zone::Utc)).status, Status::Fail);
+        assert_eq!(told(1, 2, Some(Zone::Utc)).status, Status::Ok);
+    }
+
+    #[test]
     fn old_and_empty_are_red() {
         let folder = tempfile::tempdir().unwrap();
         put(folder.path(), "old.xml", GOOD, Duration::from_secs(3 * 3600));
@@ -230,7 +400,7 @@ mod tests {
         assert!(reading.why.contains("old.xml is older than 60m"), "{}", reading.why);
         let newest = Wanted { newest: true, ..wanted("*.xml") };
         assert_eq!(read(folder.path(), &newest).status, Status::Ok);
-        assert_eq!(read(folder.path(), &Wanted { min_tests: 2, ..newest.clone() }).status, Status::Fail);
+        assert_eq!(read(folder.path(), &Wanted { min_tests: Some(2), ..newest.clone() }).status, Status::Fail);
         put(folder.path(), "new.xml", "<testsuite tests=\"0\"/>", Duration::ZERO);
         let reading = read(folder.path(), &newest);
         assert_eq!(reading.status, Status::Fail);

@@ -119,9 +119,11 @@ async fn a_port_that_says_neither_yes_nor_no_is_unknown_by_the_limit() {
 async fn the_exit_decides_and_the_first_line_is_shown() {
     let long = Duration::from_secs(20);
     for (script, status, value, why) in [
-        ("echo 42 rows; echo more", Status::Ok, Some(42.0), "42 rows"),
+        ("echo 42", Status::Ok, Some(42.0), "42"),
+        // What is not a number from end to end is none, and what is not shown is counted.
+        ("echo 42 rows; echo more", Status::Ok, None, "42 rows, and 1 more lines"),
         ("exit 0", Status::Ok, None, "exit 0"),
-        ("echo 3 left; exit 1", Status::Fail, Some(3.0), "exit 1: 3 left"),
+        ("echo 3; exit 1", Status::Fail, Some(3.0), "exit 1: 3"),
         ("echo no server >&2; exit 2", Status::Unknown, None, "exit 2: no server"),
         ("echo 7; exit 3", Status::Unknown, None, "exit 3: 7"),
         ("kill -9 $$", Status::Unknown, None, "ended by SIGKILL"),

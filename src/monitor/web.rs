@@ -5,13 +5,17 @@
 
 use super::excerpt;
 use crate::clock::{At, human, wall};
+use crate::hash::Hash;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header;
+use rustls::DigitallySignedStruct;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::ErrorKind;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -35,6 +39,8 @@ pub(super) struct Answer {
     pub(super) total: Duration,
     /// When the certificate of the server ends, where there is one.
     pub(super) certificate_ends: Option<Result<At, String>>,
+    /// When the first one ends of those it sent along, where it sent any.
+    pub(super) chain_ends: Option<Result<At, String>>,
 }
 
 /// Why there is no answer.
@@ -52,15 +58,14 @@ pub(super) fn client() -> Result<(reqwest::Client, Option<String>), String> {
     static CLIENT: OnceLock<Result<(reqwest::Client, Option<String>), String>> = OnceLock::new();
     CLIENT
         .get_or_init(|| {
-            // Fails only where the program installed one before, and then that one serves.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            match builder().build() {
-                Ok(client) => Ok((client, None)),
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            match rustls_platform_verifier::Verifier::new(provider) {
+                Ok(verifier) => Ok((verified(Arc::new(verifier))?, None)),
                 Err(error) => {
                     // The platform's verifier refuses to be built without roots. With none at all every certificate is
                     // refused when it is seen, which is as safe and leaves plain http working.
-                    let client = trusting(rustls::RootCertStore::empty())?;
-                    Ok((client, Some(innermost(&error))))
+                    let none = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
+                    Ok((speaking(none.with_no_client_auth())?, Some(excerpt(&error.to_string(), REASON))))
                 }
             }
         })
@@ -68,6 +73,8 @@ pub(super) fn client() -> Result<(reqwest::Client, Option<String>), String> {
 }
 
 fn builder() -> reqwest::ClientBuilder {
+    // Fails only where the program installed one before, and then that one serves.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent(concat!("crosscheck/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
@@ -122,9 +129,94 @@ impl Drop for Asked {
 }
 
 /// A client that trusts these roots and no others.
+#[cfg(test)]
 pub(super) fn trusting(roots: rustls::RootCertStore) -> Result<reqwest::Client, String> {
-    let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    verified(verifier.map_err(|error| error.to_string())?)
+}
+
+/// A client that lets this say whom to trust, and notes what chains servers send.
+fn verified(verifier: Arc<dyn ServerCertVerifier>) -> Result<reqwest::Client, String> {
+    let _ = rustls::crypto::ring::default_provider().install_default(); // as above
+    let tls = rustls::ClientConfig::builder().dangerous().with_custom_certificate_verifier(Arc::new(Chain(verifier)));
+    speaking(tls.with_no_client_auth())
+}
+
+fn speaking(mut tls: rustls::ClientConfig) -> Result<reqwest::Client, String> {
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     builder().tls_backend_preconfigured(tls).build().map_err(|error| innermost(&error))
+}
+
+/// Whom to trust is left to another; what is noted is when the first certificate ends of those that a server sends along
+/// with its own. The client library tells of its own alone.
+#[derive(Debug)]
+struct Chain(Arc<dyn ServerCertVerifier>);
+
+/// By the hash of the server's own certificate.
+type Chains = BTreeMap<Hash, Option<Result<At, String>>>;
+
+impl Chain {
+    /// Servers that are watched at once, by far.
+    const KEPT: usize = 512;
+
+    /// When the chain ends that came with that certificate last.
+    fn of(certificate: &[u8]) -> Option<Result<At, String>> {
+        let unseen = || Some(Err("it was not seen".to_owned()));
+        Chain::all().get(&Hash::of(certificate)).cloned().unwrap_or_else(unseen)
+    }
+
+    fn note(certificate: &[u8], along: &[CertificateDer<'_>]) {
+        let first = along.iter().map(|certificate| ends(certificate)).reduce(|first, next| Ok(first?.min(next?)));
+        let mut all = Chain::all();
+        if all.len() >= Chain::KEPT {
+            all.pop_first();
+        }
+        all.insert(Hash::of(certificate), first);
+    }
+
+    fn all() -> MutexGuard<'static, Chains> {
+        static ALL: Mutex<Chains> = Mutex::new(BTreeMap::new());
+        // Each entry is put in whole, so a poisoned one serves.
+        ALL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl ServerCertVerifier for Chain {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        along: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self.0.verify_server_cert(certificate, along, name, ocsp, now)?;
+        Chain::note(certificate, along);
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
 }
 
 /// A web address, or why it is none.
@@ -175,6 +267,7 @@ pub(super) async fn get(
     });
     let certificate = response.extensions().get::<reqwest::tls::TlsInfo>().and_then(|tls| tls.peer_certificate());
     let certificate_ends = certificate.map(ends);
+    let chain_ends = certificate.and_then(Chain::of);
     let (mut body, mut whole) = (vec![], true);
     loop {
         let chunk = match timeout_at(until, response.chunk()).await {
@@ -197,7 +290,7 @@ pub(super) async fn get(
             break;
         }
     }
-    Ok(Answer { status, points_to, body, whole, first_byte, total: began.elapsed(), certificate_ends })
+    Ok(Answer { status, points_to, body, whole, first_byte, total: began.elapsed(), certificate_ends, chain_ends })
 }
 
 /// When a certificate ends.

@@ -2,7 +2,8 @@
 
 use super::table::{Table, Value};
 use super::units::is_identifier;
-use super::{Host, Input, Io, Run, Stdin, Template, hosts};
+use super::{Host, Input, Io, Params, RenderError, Stdin, Template, hosts};
+use crate::event::Exits;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ pub struct Command {
     pub env: BTreeMap<String, Template>,
     /// Where it runs; relative to the plan's folder. The plan's folder where none is given.
     pub cwd: Option<Template>,
-    /// What is fed to it; nothing (`/dev/null`) where none is given and `io` is `pipe`.
+    /// What is fed to it; nothing (`/dev/null`) where none is given and nobody may type.
     pub stdin: Option<Stdin>,
     /// Its script runs from a sealed copy of what was hashed.
     pub sealed: bool,
@@ -23,10 +24,14 @@ pub struct Command {
     pub files: Vec<Template>,
     /// When it is ended by force.
     pub timeout: Option<Duration>,
+    /// Which of its exit codes count as done.
+    pub exits: Exits,
     /// A terminal or a pipe.
     pub io: Io,
     /// Whether the lead may type to it while it runs.
     pub input: Input,
+    /// A part of a pipeline in a text for a shell that fails, fails it.
+    pub pipefail: bool,
     /// The machine it runs on, where that is another one than the hub's.
     pub on: Option<Host>,
 }
@@ -42,10 +47,27 @@ impl Command {
             sealed: false,
             files: vec![],
             timeout: None,
+            exits: Exits::default(),
             io: Io::Pty,
             input: Input::None,
+            pipefail: true,
             on: None,
         }
+    }
+    /// The same in the folder of that one, where it names none of its own and runs on the same machine.
+    pub(super) fn in_folder_of(self, beside: Option<&Command>) -> Command {
+        let folder = beside.filter(|beside| self.cwd.is_none() && beside.on == self.on).and_then(|it| it.cwd.clone());
+        Command { cwd: self.cwd.or(folder), ..self }
+    }
+    /// Where it runs, below that folder, and its variables, for a command beside the steps.
+    pub fn surroundings(
+        &self,
+        params: &Params,
+        folder: &std::path::Path,
+    ) -> Result<(std::path::PathBuf, Vec<(String, String)>), RenderError> {
+        let cwd = self.cwd.as_ref().map(|cwd| cwd.render(params)).transpose()?;
+        let env = self.env.iter().map(|(name, value)| Ok((name.clone(), value.render(params)?)));
+        Ok((cwd.map_or_else(|| folder.to_owned(), |cwd| folder.join(cwd)), env.collect::<Result<_, _>>()?))
     }
     /// Whether that is what it is.
     pub fn is_nothing(&self) -> bool {
@@ -57,15 +79,59 @@ impl Command {
     }
 }
 
+/// A command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Run {
+    /// Executed as it is.
+    Argv(Vec<Template>),
+    /// `sh -eu -c TEXT`; where it has a pipeline, by a shell that knows `pipefail`, unless the plan turns that off.
+    Shell(Template),
+}
+impl Run {
+    /// Whether that is what is executed for it: which shell takes a text is known only where it runs.
+    pub fn gives(&self, argv: &[String], params: &Params) -> bool {
+        self.argv(params).is_ok_and(|planned| match self {
+            Run::Argv(_) => planned == argv,
+            Run::Shell(_) => planned.last() == argv.last(),
+        })
+    }
+    /// The argument vector that is executed, by `sh` where it is a text.
+    pub fn argv(&self, params: &Params) -> Result<Vec<String>, RenderError> {
+        match self {
+            Run::Argv(words) => words.iter().map(|word| word.render(params)).collect(),
+            Run::Shell(text) => Ok(vec!["sh".into(), "-eu".into(), "-c".into(), text.render(params)?]),
+        }
+    }
+}
+
+/// The keys of a command that the hub runs for itself: nobody checks what it is fed, and it has limits of its own.
+const BESIDE_KEYS: &[&str] = &["run", "env", "cwd"];
+
+/// Such a command: its words, a text for a shell, or a table.
+pub(super) fn read_beside(value: &Value<'_>) -> Option<Command> {
+    if !value.is_table() {
+        return Some(Command { run: value.run()?, io: Io::Pipe, ..Command::nothing() });
+    }
+    let table = value.table("a command beside the steps", BESIDE_KEYS, &[])?;
+    let run = table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run());
+    let env = table.get("env").map_or_else(|| Some(BTreeMap::new()), |env| read_env(&env));
+    let command = Command { cwd: table.template("cwd"), run: run?, env: env?, io: Io::Pipe, ..Command::nothing() };
+    match command.secrets().is_empty() {
+        true => Some(command),
+        false => value.wrong("a secret in the `env` of a command beside the steps", "expected one that needs none"),
+    }
+}
+
 /// The keys of a command; a table that holds one may have more.
-pub(super) const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "io", "input", "on"];
+pub(super) const KEYS: &[&str] =
+    &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "exits", "io", "input", "on", "pipefail"];
 
 /// The command of a step among its keys: what the lead may type to is a step's alone.
 pub(super) fn read(table: &Table<'_>) -> Option<Command> {
-    let io = table.get("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)])).unwrap_or(Io::Pty);
+    let io = table.offered("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)])).unwrap_or(Io::Pty);
     let inputs = [Input::None, Input::Lead, Input::HiddenOnly].map(|input| (input.word(), input));
-    let input = table.get("input").map_or(Some(Input::None), |input| input.choice(&inputs));
-    if let Some(value) = table.get("input").filter(|_| input.is_some_and(|input| input != Input::None)) {
+    let input = table.offered("input").map_or(Some(Input::None), |input| input.choice(&inputs));
+    if let Some(value) = table.offered("input").filter(|_| input.is_some_and(|input| input != Input::None)) {
         if io == Io::Pipe {
             value.wrong::<()>("`input` with io = \"pipe\"", "only at a terminal something can be typed");
         } else if table.get("stdin").is_some_and(|stdin| !stdin.is_table()) {
@@ -91,18 +157,49 @@ pub(super) fn read_with(table: &Table<'_>, io: Io) -> Option<Command> {
     if let Some(value) = table.get("on").filter(|_| secret) {
         value.wrong::<()>("a secret in a command on another host", "it would stand in the script that everybody reads");
     }
+    if let Some(value) = table.get("pipefail").filter(|_| matches!(run, Some(Run::Argv(_)))) {
+        return value.wrong("`pipefail` beside a list of words", "expected a text: a list is executed without a shell");
+    }
     Some(Command {
+        pipefail: table.boolean("pipefail").unwrap_or(true),
         on: on?,
         input: Input::None,
         cwd: table.template("cwd"),
         stdin: table.get("stdin").and_then(|stdin| read_stdin(&stdin)),
         sealed: table.boolean("sealed").unwrap_or(false),
         timeout: table.duration("timeout"),
+        exits: read_exits(table)?,
         io,
         run: run?,
         env: env?,
         files: files?,
     })
+}
+
+/// `exits = { ok = [0, 3], warn = [2] }`.
+fn read_exits(table: &Table<'_>) -> Option<Exits> {
+    let Some(given) = table.offered("exits") else { return Some(Exits::default()) };
+    let codes = given.table("exit codes", &["ok", "warn"], &[])?;
+    let read = |key: &'static str| {
+        codes.get(key).map(|value| {
+            let codes = value.items("exit codes")?.into_iter().map(|item| u8::try_from(item.integer(0..=255)?).ok());
+            codes.collect::<Option<Vec<u8>>>()
+        })
+    };
+    let ok = read("ok").unwrap_or_else(|| Some(vec![0]))?;
+    let warn = read("warn").unwrap_or_else(|| Some(vec![]))?;
+    let all: Vec<u8> = ok.iter().chain(&warn).copied().collect();
+    if all.is_empty() {
+        return given.wrong("no exit code counts as done", "expected ok = [0], or other codes");
+    }
+    if let Some(twice) = all.iter().enumerate().find(|(index, code)| all[..*index].contains(code)) {
+        return given.wrong(format!("exit code {} stands twice", twice.1), "expected each code once, in ok or in warn");
+    }
+    // Of ssh, not of the command: the link was lost, and nobody knows what became of it.
+    if table.get("on").is_some() && all.contains(&255) {
+        return given.wrong("exit code 255 of a command on another host", "ssh says 255 when the link is lost");
+    }
+    Some(Exits { ok, warn })
 }
 
 fn read_stdin(value: &Value<'_>) -> Option<Stdin> {
@@ -135,4 +232,36 @@ fn decides_what_runs(name: &str) -> bool {
     ["PATH", "HOME", "ENV", "BASH_ENV", "SHELL", "IFS"].contains(&name)
         || name.starts_with("LD_")
         || name.starts_with("DYLD_")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::event::Exits;
+    use crate::plan::Plan;
+
+    fn parsed(step: &str) -> Result<Plan, Vec<String>> {
+        let text = format!(
+            "crosscheck = 1\nname = \"p\"\nenvironment = \"e\"\n[crew]\nlead = [\"l@e\"]\n[[step]]\nid = \"s\"\nrun = [\"./s\"]\n{step}\n"
+        );
+        Plan::parse("p.toml", &text).map_err(|error| error.problems.iter().map(|it| it.message.clone()).collect())
+    }
+
+    #[test]
+    fn exit_codes_count_as_the_plan_says() {
+        let exits = |step: &str| parsed(step).map(|plan| plan.steps[0].command.exits.clone());
+        assert_eq!(exits(""), Ok(Exits { ok: vec![0], warn: vec![] }));
+        assert_eq!(exits("exits = { ok = [0, 3], warn = [2] }"), Ok(Exits { ok: vec![0, 3], warn: vec![2] }));
+        assert_eq!(exits("exits = { warn = [24] }"), Ok(Exits { ok: vec![0], warn: vec![24] }), "0 stays done");
+        for (wrong, message) in [
+            ("exits = { ok = [0, 256] }", "out of range"),
+            ("exits = { ok = [-1] }", "out of range"),
+            ("exits = { ok = [] }", "no exit code counts as done"),
+            ("exits = { ok = [0, 2], warn = [2] }", "exit code 2 stands twice"),
+            ("exits = [0, 1]", "exits"),
+            ("exits = { fine = [0] }", "fine"),
+        ] {
+            let problems = exits(wrong).expect_err(wrong);
+            assert!(problems.iter().any(|problem| problem.contains(message)), "{wrong}: {problems:?}");
+        }
+    }
 }

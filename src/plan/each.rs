@@ -12,14 +12,16 @@ pub struct Each {
     pub first: u32,
     /// Lines of every other.
     pub then: u32,
+    /// A line without anything in it is a line like the others (`empty = "line"`); else it is refused.
+    pub empty: bool,
 }
 
 /// The most lines of one batch.
 const LINES_MAX: u64 = 1_000_000;
 
-/// `each = { file = "ids.txt", first = 10, then = 500 }` among the keys of a step.
+/// `each = { file = "ids.txt", first = 10, then = 500, empty = "line" }` among the keys of a step.
 pub(super) fn read(value: &Value<'_>, step: &Table<'_>) -> Option<Each> {
-    let table = value.table("batches", &["file", "first", "then"], &[])?;
+    let table = value.table("batches", &["file", "first", "then", "empty"], &[])?;
     let lines = |key: &'static str| {
         let label = format!("expected {key} = 10, a number of lines");
         let given = table.require(key, &label)?;
@@ -27,6 +29,7 @@ pub(super) fn read(value: &Value<'_>, step: &Table<'_>) -> Option<Each> {
     };
     let file = table.require("file", "expected file = \"a path\"").and_then(|file| file.template(false));
     let (first, then) = (lines("first"), lines("then"));
+    let empty = table.get("empty").map_or(Some(false), |empty| empty.choice(&[("line", true)]));
     for key in ["stdin", "input", "until", "manual", "on"] {
         if let Some(other) = step.get(key).filter(|other| other.peek() != Some("none")) {
             return other.wrong(
@@ -39,7 +42,7 @@ pub(super) fn read(value: &Value<'_>, step: &Table<'_>) -> Option<Each> {
         let label = "expected `verify` beside it: nothing else would stop at a batch that makes things worse";
         return value.wrong("`each` in a step that is not verified", label);
     }
-    Some(Each { file: file?, first: first?, then: then? })
+    Some(Each { file: file?, first: first?, then: then?, empty: empty? })
 }
 
 impl Each {
@@ -78,9 +81,13 @@ mod tests {
         ] {
             assert!(problems(&format!("{EACH}{VERIFY}{more}\n")).contains(&message.to_owned()), "{more}");
         }
-        for each in
-            ["{ file = \"f\", first = 0, then = 2 }", "{ file = \"f\", first = 1 }", "\"f\"", "{ first = 1, then = 1 }"]
-        {
+        for each in [
+            "{ file = \"f\", first = 1, then = 2, empty = \"skip\" }",
+            "{ file = \"f\", first = 0, then = 2 }",
+            "{ file = \"f\", first = 1 }",
+            "\"f\"",
+            "{ first = 1, then = 1 }",
+        ] {
             assert!(!problems(&format!("each = {each}\n{VERIFY}")).is_empty(), "{each}");
         }
     }

@@ -84,9 +84,15 @@ pub fn lint(plan: &Plan) -> Vec<Warning> {
         warnings.add(at, message, label, "split the release, or make one command of what is checked as one");
     }
     rehearsals(plan, &mut warnings);
+    for (name, message) in plan.loose_patterns() {
+        let at = warnings.places.param(&name);
+        let help = "let the pattern say which letters and signs a value is made of, such as [a-z0-9_]+, or write the command as a list";
+        warnings.add(at, message, "a value is read by a shell", help);
+    }
     for (index, step) in plan.steps.iter().enumerate() {
         step_warnings(index, plan, step, &mut warnings);
     }
+    super::traps::look(plan, &mut warnings);
     let mut list = warnings.list;
     list.sort_by_key(|warning| warning.span.start);
     list
@@ -157,7 +163,7 @@ fn notifications(plan: &Plan, warnings: &mut Warnings<'_>) {
                 let message = "this looks like a secret in a webhook's address";
                 warnings.add(at, message, "a secret here is no secret", help);
             }
-            NotifyBy::Command(run) if secret(run) => {
+            NotifyBy::Command(command) if secret(&command.run) => {
                 secret_warning(warnings.places.of("notify", index, &["run"]), warnings);
             }
             _ => {}
@@ -323,13 +329,17 @@ fn secret(run: &Run) -> bool {
     patterns.iter().any(|pattern| Regex::new(pattern).is_ok_and(|regex| regex.is_match(&text)))
 }
 
-struct Warnings<'p> {
+pub(super) struct Warnings<'p> {
     places: Places<'p>,
     text: &'p str,
     list: Vec<Warning>,
 }
 impl Warnings<'_> {
-    fn add(&mut self, span: Range<usize>, message: impl Into<String>, label: impl Into<String>, help: &str) {
+    /// Where the first of these keys of a step stands.
+    pub(super) fn step(&self, index: usize, keys: &[&str]) -> Range<usize> {
+        self.places.of("step", index, keys)
+    }
+    pub(super) fn add(&mut self, span: Range<usize>, message: impl Into<String>, label: impl Into<String>, help: &str) {
         let line = line_of(self.text, span.start);
         let (message, label) = (message.into(), label.into());
         self.list.push(Warning { line, span, message, label, help: Some(help.to_owned()) });
@@ -345,6 +355,11 @@ impl Places<'_> {
     /// Where a secret is declared.
     fn secret(&self, key: &str) -> Range<usize> {
         let declared = || self.root?.get_ref().get("secrets")?.get_ref().as_table()?.get(key).map(Spanned::span);
+        declared().unwrap_or(0..0)
+    }
+    /// Where a parameter is declared.
+    fn param(&self, name: &str) -> Range<usize> {
+        let declared = || self.root?.get_ref().get("params")?.get_ref().as_table()?.get(name).map(Spanned::span);
         declared().unwrap_or(0..0)
     }
     /// The first of these keys that the `index`th table has; the table itself where it has none.
@@ -481,8 +496,8 @@ mod tests {
             r#"["x", "--password", "hunter2"]"#,
             r#"["x", "--token=abc"]"#,
             r#""PGPASSWORD=hunter2 psql""#,
-            r#""curl -H 'Authorization: Bearer abc123' https://example.org""#,
-            r#"["aws", "AKIAIOSFODNN7EXAMPLE"]"#,
+            r#""curl -f -H 'Authorization: Bearer abc123' https://search-1""#,
+            r#"["aws", "s3", "AKIAIOSFODNN7EXAMPLE"]"#,
             r#"["psql", "postgres://app:hunter2@db/app"]"#,
         ] {
             let found = warnings(&format!("[[step]]\nid = \"s\"\nrun = {run}\n"));
@@ -493,7 +508,7 @@ mod tests {
             r#""PGPASSWORD=$SECRET psql""#,
             r#""x --token \"$TOKEN\"""#,
             r#"["psql", "postgres://app@db/app"]"#,
-            r#"["curl", "http://127.0.0.1:8080/a@b"]"#,
+            r#"["curl", "-f", "http://127.0.0.1:8080/a@b"]"#,
         ] {
             assert_eq!(warnings(&format!("[[step]]\nid = \"s\"\nrun = {run}\n")), [""; 0], "{run}");
         }

@@ -22,18 +22,21 @@ mod problem;
 mod recovery;
 mod rehearsal;
 mod sample;
+pub mod shell;
 mod steps;
 mod table;
 mod template;
 #[cfg(test)]
 mod tests;
+mod traps;
 mod units;
 mod until;
+mod values;
 mod watches;
 
 pub use before::{Asked, Item, Seat};
 pub use changes::{Changes, Set, Typed};
-pub use command::Command;
+pub use command::{Command, Run};
 pub use differs::differs;
 pub use each::Each;
 pub use lint::{Warning, lint};
@@ -50,6 +53,7 @@ pub use watches::command::{Answer, Expected, Zone};
 pub use watches::compare::Compare;
 pub use watches::credential::{Credential, CredentialSource};
 pub use watches::formula::{Formula, FormulaError, Quantity, Relation, Sides, Sign, Term};
+pub use watches::headers::{Header, HeaderValue};
 pub use watches::http::Http;
 pub use watches::kafka_client::{KafkaSetting, KafkaValue};
 pub use watches::kafka_lag::KafkaLag;
@@ -160,7 +164,7 @@ pub struct Param {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// What this command prints.
-    Command(Vec<Template>),
+    Command(Box<Command>),
     /// That variable of the hub's environment.
     Env(String),
     /// What stands in that file; relative to the plan's folder.
@@ -593,24 +597,6 @@ impl Stdin {
     }
 }
 
-/// A command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Run {
-    /// Executed as it is.
-    Argv(Vec<Template>),
-    /// `sh -eu -c TEXT`.
-    Shell(Template),
-}
-impl Run {
-    /// The argument vector that is executed.
-    pub fn argv(&self, params: &Params) -> Result<Vec<String>, RenderError> {
-        match self {
-            Run::Argv(words) => words.iter().map(|word| word.render(params)).collect(),
-            Run::Shell(text) => Ok(vec!["sh".into(), "-eu".into(), "-c".into(), text.render(params)?]),
-        }
-    }
-}
-
 impl Plan {
     /// Reads a plan, or says what is wrong with it where.
     ///
@@ -667,7 +653,7 @@ impl Plan {
     }
 
     /// The parameters' values: those given, else the defaults. Names that are not declared and values that do not match
-    /// their pattern, or hold a hidden character, are errors; a parameter without any value is left out (a step that uses it cannot be armed).
+    /// their pattern, hold a hidden character, or hold what means something to the shell whose text they stand in, are errors; a parameter without any value is left out (a step that uses it cannot be armed).
     pub fn params(&self, given: &Params) -> Result<Params, String> {
         if let Some(name) = given.keys().find(|name| !self.params.contains_key(*name)) {
             let declared: Vec<_> = self.params.keys().map(String::as_str).collect();
@@ -686,6 +672,9 @@ impl Plan {
             }
             if let Some(pattern) = param.pattern.as_ref().filter(|pattern| !pattern.matches(value)) {
                 return Err(format!("{name} = {value:?} does not match the plan's pattern {:?}", pattern.text));
+            }
+            if let Some(why) = self.value_in_shell(name, value) {
+                return Err(why);
             }
             values.insert(name.clone(), value.clone());
         }

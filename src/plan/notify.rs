@@ -1,7 +1,7 @@
 //! `[[notify]]`: who outside the crew is told, of what, and how. Start at [`read`].
 
 use super::table::{Table, Value};
-use super::{Run, Template};
+use super::{Command, Template, command};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -158,7 +158,7 @@ pub enum NotifyBy {
     /// A POST of JSON. The address may hold secrets.
     Webhook(Template),
     /// A command that reads the same JSON from its standard input.
-    Command(Run),
+    Command(Box<Command>),
 }
 impl NotifyBy {
     /// The word on screens: never the address, which may be a secret in itself.
@@ -199,7 +199,7 @@ fn read_one(value: &Value<'_>, number: usize, seen: &mut BTreeSet<String>) -> Op
     let on = table.require("on", "expected on = [\"waiting\", \"andon\", \"closed\"]").and_then(|on| read_on(&on));
     let by = match (table.get("webhook"), table.get("run")) {
         (Some(url), None) => read_url(&url).map(NotifyBy::Webhook),
-        (None, Some(run)) => run.run().map(NotifyBy::Command),
+        (None, Some(run)) => command::read_beside(&run).map(Box::new).map(NotifyBy::Command),
         (Some(_), Some(run)) => run.wrong("it is told in two ways", "expected `webhook` or `run`, one a table"),
         (None, None) => {
             let label = "expected webhook = \"https://…\" or run = [\"command\"]";

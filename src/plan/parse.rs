@@ -5,8 +5,8 @@ use super::problem::{PlanError, Problem};
 use super::table::{Context, Table, Value};
 use super::units::is_identifier;
 use super::{
-    Changes, Crew, Observers, Param, Pattern, Plan, Recovery, Run, SecretSource, ShadowLost, Step, Template, Watch,
-    WatchKind, before, hosts, notify, people, recovery, steps, watches,
+    Changes, Crew, Observers, Param, Pattern, Plan, Recovery, SecretSource, ShadowLost, Step, Watch, WatchKind, before,
+    command, hosts, notify, people, recovery, steps, watches,
 };
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId, is_hidden};
@@ -253,7 +253,7 @@ fn read_secrets(value: &Value<'_>) -> Option<BTreeMap<String, SecretSource>> {
         let Some(table) = value.table("a secret", &["command", "env", "file"], &[]) else { continue };
         let given = [table.get("command"), table.get("env"), table.get("file")];
         let source = match given {
-            [Some(command), None, None] => read_command(&command).map(SecretSource::Command),
+            [Some(command), None, None] => command::read_beside(&command).map(Box::new).map(SecretSource::Command),
             [None, Some(name), None] => name.text().and_then(|text| match is_identifier(text) {
                 true => Some(SecretSource::Env(text.to_owned())),
                 false => name.wrong("`env` names no variable", "expected letters, digits and _"),
@@ -264,15 +264,6 @@ fn read_secrets(value: &Value<'_>) -> Option<BTreeMap<String, SecretSource>> {
         secrets.extend(source.map(|source| (key.to_owned(), source)));
     }
     Some(secrets)
-}
-
-/// A command that prints a secret: a list of words, so that what runs can be read without knowing a shell.
-fn read_command(value: &Value<'_>) -> Option<Vec<Template>> {
-    value.items("words")?; // says so where it is a text for a shell
-    match value.run()? {
-        Run::Argv(words) => Some(words),
-        Run::Shell(_) => None,
-    }
 }
 
 fn read_crew(top: &Table<'_>) -> Option<Crew> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 /// The keys of a preview: those of a command, without what it cannot have. It is nobody's to type into, and what it prints is
 /// read as a text, not drawn as a terminal.
-const KEYS: &[&str] = &["run", "expect", "env", "cwd", "stdin", "sealed", "files", "timeout", "on", "rehearse"];
+const KEYS: &[&str] =
+    &["run", "expect", "env", "cwd", "stdin", "sealed", "files", "timeout", "on", "pipefail", "rehearse"];
 /// How long it may take where the plan says nothing.
 pub(super) const TIME: Duration = Duration::from_secs(60);
 /// The longest it may take: it is run again while the lead waits for the step to start.
@@ -139,8 +140,8 @@ fn value(word: &str) -> Option<f64> {
 }
 
 /// `preview = { run = ["./count"], expect = "1..2000000" }`.
-pub(super) fn read(value: &Value<'_>) -> Option<Preview> {
-    let table = value.table("a preview", KEYS, &["io", "input"])?;
+pub(super) fn read(value: &Value<'_>, beside: Option<&Command>) -> Option<Preview> {
+    let table = value.table("a preview", KEYS, &["io", "input", "exits"])?;
     let label = "expected expect = \"1..2000000\", { equals = \"…\" } or { contains = \"…\" }";
     let expect = table.require("expect", label).and_then(|expect| read_expect(&expect));
     let time = match table.get("timeout") {
@@ -152,7 +153,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<Preview> {
         },
         None => Some(TIME),
     };
-    let command = command::read_with(&table, Io::Pipe)?;
+    let command = command::read_with(&table, Io::Pipe)?.in_folder_of(beside);
     let command = Command { timeout: Some(time?), ..command };
     Some(Preview { rehearse: rehearsal::read_preview(&table, Some(&command))?, command, expect: expect? })
 }

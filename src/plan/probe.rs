@@ -6,15 +6,16 @@ use super::{Command, Io};
 use std::time::Duration;
 
 /// What it may be given; it is behind a pipe, and nobody types to it.
-const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "on"];
+const KEYS: &[&str] = &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "on", "pipefail"];
 /// How long one may take where its plan says nothing, and at most: somebody waits for it to decide.
 const USUAL: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// `probe = ["./status", "{{ index }}"]`, or a table with the keys of a command.
-pub(super) fn read(value: &Value<'_>) -> Option<Command> {
+/// `probe = ["./status", "{{ index }}"]`, a text for a shell, or a table with the keys of a command; in the folder of its step
+/// unless it says otherwise.
+pub(super) fn read(value: &Value<'_>, beside: Option<&Command>) -> Option<Command> {
     let command = match value.is_table() {
-        true => command::read_with(&value.table("a probe", KEYS, &["io", "input"])?, Io::Pipe)?,
+        true => command::read_with(&value.table("a probe", KEYS, &["io", "input", "exits"])?, Io::Pipe)?,
         false => Command { run: value.run()?, ..Command::nothing() },
     };
     if !command.secrets().is_empty() {
@@ -24,5 +25,5 @@ pub(super) fn read(value: &Value<'_>) -> Option<Command> {
     if timeout > LONGEST {
         return value.wrong("a `probe` that may take too long", "expected at most \"5m\": somebody waits for it");
     }
-    Some(Command { io: Io::Pipe, timeout: Some(timeout), ..command })
+    Some(Command { io: Io::Pipe, timeout: Some(timeout), ..command.in_folder_of(beside) })
 }

@@ -40,7 +40,7 @@ pub(super) fn read(table: &Table<'_>, live: Option<&Command>) -> Option<Option<C
 
 /// The same for a preview, which has fewer keys.
 pub(super) fn read_preview(table: &Table<'_>, live: Option<&Command>) -> Option<Option<Command>> {
-    read_with(table, &["run", "env", "cwd", "stdin", "sealed", "files", "on"], live)
+    read_with(table, &["run", "env", "cwd", "stdin", "sealed", "files", "on", "pipefail"], live)
 }
 
 fn read_with(table: &Table<'_>, keys: &[&'static str], live: Option<&Command>) -> Option<Option<Command>> {
@@ -52,7 +52,8 @@ fn read_with(table: &Table<'_>, keys: &[&'static str], live: Option<&Command>) -
     let (command, io) = match given.is_table() {
         false => (Command { run: given.run()?, ..Command::nothing() }, None),
         true => {
-            let table = given.table("a rehearsal's command", keys, &[])?;
+            let refused: Vec<_> = command::KEYS.iter().copied().filter(|key| !keys.contains(key)).collect();
+            let table = given.table("a rehearsal's command", keys, &refused)?;
             let command = command::read(&table)?;
             // Only at a terminal something can be typed, and there is none elsewhere.
             let own = table.get("io").is_some() || command.input != Input::None || command.on.is_some();
@@ -64,6 +65,7 @@ fn read_with(table: &Table<'_>, keys: &[&'static str], live: Option<&Command>) -
     Some(Some(Command {
         cwd: command.cwd.or_else(|| here(live).filter(|_| command.on.is_none())),
         timeout: command.timeout.or(live.timeout),
+        pipefail: command.pipefail && live.pipefail,
         io: io.unwrap_or(live.io),
         ..command
     }))
@@ -380,5 +382,18 @@ rehearse = { run = ["./dry"], input = "lead" }
             assert!(data(wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(data(" masked ").unwrap(), "masked");
+    }
+
+    #[test]
+    fn a_preview_s_rehearsal_may_be_a_table() {
+        let plan = |keys: &str| {
+            let text = PLAN
+                .replace("rehearse = \"./dry-count\" }", &format!("rehearse = {{ run = [\"./dry-count\"]{keys} }} }}"));
+            assert_ne!(text, PLAN);
+            Plan::parse("p", &text).map_err(|error| error.to_string())
+        };
+        let preview = plan(", cwd = \"dry\"").unwrap().steps[0].preview.clone().unwrap();
+        assert_eq!(preview.rehearse.unwrap().cwd.unwrap().text(), "dry");
+        assert!(plan(", io = \"pty\"").unwrap_err().contains("`io`"));
     }
 }

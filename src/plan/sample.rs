@@ -36,7 +36,9 @@ mod tests {
             for name in ["Tidy up", "quotes \" and \\ and ''' too", "", "a\u{202e}b\nc"] {
                 let text = sample(template, name).unwrap();
                 let plan = Plan::parse(template, &text).unwrap_or_else(|error| panic!("{error}"));
-                let warnings: Vec<_> = lint(&plan).iter().map(|w| w.render(template, &plan, false)).collect();
+                // What is to be filled in is named.
+                let warnings = lint(&plan).into_iter().filter(|w| !w.message.contains("still that of an example"));
+                let warnings: Vec<_> = warnings.map(|w| w.render(template, &plan, false)).collect();
                 assert!(warnings.is_empty(), "{}", warnings.join("\n"));
                 if !name.contains('\u{202e}') && !name.is_empty() {
                     assert_eq!(plan.name, name);

@@ -5,7 +5,7 @@ use super::people;
 use super::preview;
 use super::rehearsal;
 use super::table::{Table, Value};
-use super::{Class, Crew, Gate, Input, Rollback, Step, Verified, Verify, Worse};
+use super::{Class, Command, Crew, Gate, Input, Rollback, Step, Verified, Verify, Worse};
 use super::{command, each, probe, until};
 use crate::name::{StepId, WatchId};
 use std::collections::BTreeSet;
@@ -50,12 +50,14 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
     let table = value.table("a step", &[&["id", "title", "class"], command::KEYS, KEYS].concat(), &[])?;
     let id: Option<StepId> = table.require("id", "expected id = \"a-short-name\"").and_then(|id| id.name());
     let act = until::read_act(&table);
-    let rehearse = rehearsal::read(&table, act.as_ref().map(|(command, _)| command));
+    let beside = act.as_ref().map(|(command, _)| command);
+    let rehearse = rehearsal::read(&table, beside);
     let classes = [Class::Routine, Class::Critical, Class::Irreversible].map(|class| (class.word(), class));
     let class = table.get("class").map_or(Some(Class::Routine), |class| class.choice(&classes));
     let checks = class.and_then(|class| read_checks(&table, class, around.crew));
     let point_of_no_return = table.boolean("point_of_no_return").unwrap_or(false);
-    let rollback = table.get("rollback").map(|rollback| read_rollback(&rollback, point_of_no_return, index, around));
+    let rollback =
+        table.get("rollback").map(|rollback| read_rollback(&rollback, point_of_no_return, index, around, beside));
     let expects_loss = table.get("expects_loss").map_or_else(
         || Some(vec![]),
         |topics| {
@@ -67,6 +69,11 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
     let gates = table.get("gates").map_or_else(|| Some(vec![]), |gates| read_gates(&gates, around.watches));
     let after = read_after(&table, index, around.steps);
 
+    let preview = match table.get("preview") {
+        Some(given) => preview::read(&given, beside).map(Some),
+        None => Some(None),
+    };
+    let probe = table.get("probe").and_then(|probe| probe::read(&probe, beside));
     let (mut command, manual) = act.map_or((None, None), |(command, manual)| (Some(command), manual));
     let each = table.get("each").map(|each| each::read(&each, &table));
     let mut rollback = rollback.map_or(Some(None), |rollback| rollback.map(Some));
@@ -98,10 +105,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         rollback: rollback?,
         each: each.map_or(Some(None), |each| each.map(Some))?,
         verify: table.get("verify").and_then(|verify| read_verify(&verify, around.watches)),
-        preview: match table.get("preview") {
-            Some(given) => Some(preview::read(&given)?),
-            None => None,
-        },
+        preview: preview?,
         lapse: table.duration("lapse"),
         point_of_no_return,
         rehearse: rehearse?,
@@ -118,7 +122,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         title: title?,
         command: command?,
         manual,
-        probe: table.get("probe").and_then(|probe| probe::read(&probe)),
+        probe,
         until: table.get("until").and_then(|until| until::read_until(&until, around.watches)),
         expects_loss: expects_loss?,
         readback: readback?,
@@ -173,8 +177,19 @@ fn shadows(able: usize) -> String {
     }
 }
 
-/// `rollback = { run = […], automatic = true, verify = {…}, contain = ["a step"] }`, with every key of a command.
-fn read_rollback(value: &Value<'_>, point_of_no_return: bool, index: usize, around: &Around<'_>) -> Option<Rollback> {
+/// `rollback = { run = […], automatic = true, verify = {…}, contain = ["a step"] }`, with every key of a command; or only its
+/// words, or its text. In the folder of its step, unless it says otherwise.
+fn read_rollback(
+    value: &Value<'_>,
+    point_of_no_return: bool,
+    index: usize,
+    around: &Around<'_>,
+    beside: Option<&Command>,
+) -> Option<Rollback> {
+    if !value.is_table() {
+        let command = Command { run: value.run()?, ..Command::nothing() }.in_folder_of(beside);
+        return Some(Rollback { command, rehearse: None, automatic: false, verify: None, contain: vec![] });
+    }
     let keys = [command::KEYS, &["automatic", "verify", "contain", "rehearse"]].concat();
     let table = value.table("a rollback", &keys, &[])?;
     if let Some(automatic) = table.get("automatic").filter(|automatic| point_of_no_return && automatic.is_true()) {
@@ -198,7 +213,7 @@ fn read_rollback(value: &Value<'_>, point_of_no_return: bool, index: usize, arou
             steps.items("step ids")?.into_iter().map(known_step).collect()
         },
     );
-    let command = command::read(&table)?;
+    let command = command::read(&table)?.in_folder_of(beside);
     if let Some(value) = table.get("input").filter(|_| command.input != Input::None) {
         return value
             .wrong("`input` in a rollback", "expected a command that answers by itself: it may run with nobody there");

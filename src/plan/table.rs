@@ -135,12 +135,18 @@ impl<'a> Table<'a> {
                 cx.problem_with_help(key.span(), format!("unknown key `{name}` in {what}"), label, help);
             }
         }
-        Self { cx, span, what, entries, keys: keys.to_vec() }
+        // What is refused was told; whoever reads it all the same does no harm.
+        Self { cx, span, what, entries, keys: [keys, refused].concat() }
     }
 
     pub fn get(&self, key: &'static str) -> Option<Value<'a>> {
         debug_assert!(self.keys.contains(&key), "{key} is read but would be reported as unknown");
         self.entries.get(key).map(|value| Value { cx: self.cx, key, value })
+    }
+
+    /// The same of a key that not every table with such keys takes.
+    pub fn offered(&self, key: &'static str) -> Option<Value<'a>> {
+        self.keys.contains(&key).then(|| self.get(key)).flatten()
     }
 
     pub fn require(&self, key: &'static str, label: &str) -> Option<Value<'a>> {

@@ -69,7 +69,10 @@ fn every_plan_that_comes_with_the_program_is_clean() {
     assert!(plans.len() >= 7);
     for (name, text) in plans {
         let plan = Plan::parse(&name, &text).unwrap_or_else(|error| panic!("{error}"));
-        let warnings: Vec<_> = lint(&plan).iter().map(|warning| warning.render(&name, &plan, false)).collect();
+        // What a template leaves to be filled in is named; nothing is left in the plans that can be flown as they are.
+        let left = |message: &str| !name.ends_with(".toml") && message.contains("still that of an example");
+        let warnings = lint(&plan).into_iter().filter(|warning| !left(&warning.message));
+        let warnings: Vec<_> = warnings.map(|warning| warning.render(&name, &plan, false)).collect();
         assert!(warnings.is_empty(), "{}", warnings.join("\n"));
         assert_eq!(Plan::parse("elsewhere", &text).unwrap(), plan, "equal texts give equal plans");
     }

@@ -5,6 +5,7 @@ pub(super) mod command;
 pub(super) mod compare;
 pub(super) mod credential;
 pub(super) mod formula;
+pub(super) mod headers;
 pub(super) mod http;
 pub(super) mod kafka_client;
 pub(super) mod kafka_lag;
@@ -37,7 +38,7 @@ const COMMON: &[&str] = &["id", "kind", "every", "stale_after"];
 
 /// Each kind, its keys, and the keys of later versions.
 const KINDS: &[(&str, &[&str], &[&str])] = &[
-    ("http", &["url", "urls", "samples", "expect", "value", "slower_than_baseline"], &[]),
+    ("http", http::KEYS, &[]),
     ("tcp", &["address", "expect", "within"], &[]),
     ("command", command::KEYS, &[]),
     ("file", &["path", "max_age", "min_size_ratio", "min_size", "sha256", "sha256_file"], &[]),
@@ -49,7 +50,7 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
         &[],
     ),
     ("compare", &["assert", "within"], &[]),
-    ("prometheus", PROMETHEUS, &[]),
+    ("prometheus", prometheus::KEYS, &[]),
     ("process", &["name", "pid_file", "user", "max_restarts"], &[]),
     ("restic", restic::KEYS, &[]),
     ("pg-dump", pg_dump::KEYS, &[]),
@@ -58,8 +59,6 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("credential", credential::KEYS, &[]),
     ("nessie", nessie::KEYS, &[]),
 ];
-const PROMETHEUS: &[&str] =
-    &["url", "query", "warn_above", "fail_above", "warn_below", "fail_below", "unit", "token_file"];
 const KINDS_REFUSED: &[&str] = &["lakefs"];
 
 pub(super) fn read(value: &Value<'_>) -> Option<Watch> {

@@ -2,7 +2,7 @@
 
 use super::text;
 use crate::clock::At;
-use crate::event::{Compared, Event, Frozen, Part, Process, RunEnd, Settled, Verdict as RunVerdict, WaitEnd};
+use crate::event::{Compared, Event, Exits, Frozen, Part, Process, RunEnd, Settled, Verdict as RunVerdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId};
 use crate::session::Said;
@@ -68,6 +68,9 @@ pub struct Ran {
     pub started: Option<At>,
     pub ended: Option<At>,
     pub end: Option<RunEnd>,
+    /// Which of its exit codes counted as done.
+    #[serde(skip_serializing_if = "Exits::is_usual")]
+    pub exits: Exits,
     /// Who asked for each probe of it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub probed_by: Vec<Principal>,
@@ -91,6 +94,9 @@ pub struct Ran {
     /// What was typed to it; without text where its terminal hid it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub typed: Vec<(At, Principal, u32, Option<String>)>,
+    /// When it waited for an answer that nobody may give, and the last line it had printed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<(At, String)>,
     pub output_bytes: u64,
     pub output_tail: Tail,
 }
@@ -165,6 +171,7 @@ impl Ran {
                 self.output_bytes = self.output_bytes.max(offset.saturating_add(u64::from(*length)));
             }
             Event::InputWritten { chars, text, .. } => self.typed.push((at, by, *chars, text.clone())),
+            Event::AnswerAwaited { line, .. } => self.asked.push((at, line.clone())),
             Event::RunInterrupted { force, .. } => self.interrupted.push((at, by, *force)),
             Event::RunEnded { end, .. } | Event::RollbackEnded { end, .. } => {
                 self.ended = Some(at);

@@ -1,11 +1,12 @@
 //! The report as Markdown: what is written beside the transcript when a session closes.
 
 use super::before;
-use super::text::{code, fence, inline, quoted};
+use super::text::{code, fence, inline};
 use super::{Attempt, Exception, Kind, NotTold, Ran, Report, ReportError, StepReport, Tail};
-use super::{deviations, preview};
+use super::{armed, deviations};
+use crate::brief::command::command_line;
 use crate::clock::{At, human};
-use crate::event::{CommandSeen, Compared, Outcome, Settled, WaitEnd};
+use crate::event::{Compared, Outcome, Settled, WaitEnd};
 use crate::plan::Occasion;
 use crate::session::drift::Drift;
 use crate::session::vouching;
@@ -201,8 +202,9 @@ fn steps(out: &mut String, report: &Report) -> std::fmt::Result {
         if step.attempts.is_empty() {
             writeln!(out, "Never armed.\n")?;
         }
-        for attempt in &step.attempts {
-            one_attempt(out, step, attempt)?;
+        let before = std::iter::once(None).chain(step.attempts.iter().map(Some));
+        for (attempt, before) in step.attempts.iter().zip(before) {
+            one_attempt(out, step, attempt, before)?;
         }
     }
     Ok(())
@@ -240,45 +242,15 @@ fn times(out: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(out)
 }
 
-fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::fmt::Result {
+fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt, before: Option<&Attempt>) -> std::fmt::Result {
     let covers = attempt.covers.covers();
     if step.attempts.len() > 1 {
         writeln!(out, "#### Attempt {}\n", attempt.attempt)?;
     }
     let who = |principal: &crate::name::Principal| inline(principal.as_str());
     writeln!(out, "- {} armed by {} (line {})", attempt.armed.clock(), who(&attempt.by), attempt.line)?;
-    let point = if covers.point_of_no_return { ", **point of no return**" } else { "" };
-    writeln!(out, "- class {}, cross-checks needed: {}{point}", inline(&covers.class), covers.checks)?;
     writeln!(out, "- digest {}", attempt.digest)?;
-    if let Some(words) = &covers.manual {
-        writeln!(out, "- **done by hand**, no command runs: {}", inline(words))?;
-    } else if covers.command.is_nothing() {
-        writeln!(out, "- nothing runs; it only waits")?;
-    }
-    for (name, words) in &covers.words {
-        writeln!(out, "- plan says, {}: {}", inline(&name.replace('_', " ")), inline(words))?;
-    }
-    for gate in &covers.gates {
-        let age = human(Duration::from_millis(gate.age_ms));
-        let (status, why) = (gate.reading.status.word(), inline(&gate.reading.why));
-        writeln!(out, "- gate {} was {status} when armed, read {age} before: {why}", inline(gate.watch.as_str()))?;
-        if let Some(waived) = &gate.waived {
-            let (by, status) = (who(&waived.by), waived.status.word());
-            writeln!(out, "  - **waived** by {by} when it was {status}: {}", inline(&waived.why))?;
-        }
-    }
-    if !covers.command.is_nothing() {
-        command(out, &covers.command)?;
-    }
-    preview::lines(out, covers)?;
-    if let Some(rollback) = &covers.rollback {
-        let when = if rollback.automatic { "by itself" } else { "when the lead asks for it" };
-        writeln!(out, "\nChecked together with it, its rollback, which runs {when}:\n")?;
-        command(out, &rollback.command)?;
-        if covers.feeds_begun_lines() {
-            writeln!(out, "Of its input it gets only the lines that the attempt began.\n")?;
-        }
-    }
+    armed::markdown(out, covers, before.map(|before| before.covers.covers()))?;
     for (at, by, field, right) in &attempt.read_back {
         let word = if *right { "read back" } else { "**read back wrong**" };
         writeln!(out, "- {} {} {word}: {}", at.clock(), who(by), inline(field))?;
@@ -335,9 +307,8 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         output(out, &rollback.run)?;
     }
     if let Some(probe) = covers.probe.as_ref().filter(|_| !attempt.run.probed_by.is_empty()) {
-        let words: Vec<_> = probe.argv.iter().map(|word| quoted(word)).collect();
         let by: Vec<_> = attempt.run.probed_by.iter().map(who).collect();
-        writeln!(out, "- probe asked for by {}: {}", by.join(", "), code(&words.join(" ")))?;
+        writeln!(out, "- probe asked for by {}: {}", by.join(", "), code(&command_line(&probe.argv)))?;
     }
     for (at, end, says) in &attempt.run.probes {
         let says = if says.is_empty() { "it said nothing".to_owned() } else { code(says) };
@@ -350,40 +321,6 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt) -> std::f
         };
         let by = attempt.agreed.iter().chain([&said.by]).map(who).collect::<Vec<_>>().join(" and ");
         writeln!(out, "- {} settled as {word} by {by}: {}", said.at.clock(), inline(&said.text))?;
-    }
-    Ok(())
-}
-
-/// One command as it was frozen.
-fn command(out: &mut String, command: &CommandSeen) -> std::fmt::Result {
-    writeln!(out, "- executable {}, SHA-256 {}", code(&command.exe.path), command.exe.sha256)?;
-    if command.sealed {
-        writeln!(out, "- run from a sealed copy of it")?;
-    }
-    if let Some(file) = &command.stdin_file {
-        writeln!(out, "- standard input {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
-    }
-    for file in &command.files {
-        writeln!(out, "- file {}, {} bytes, SHA-256 {}", code(&file.path), file.size, file.sha256)?;
-    }
-    writeln!(out, "- in {} on {} as {}", code(&command.cwd), inline(&command.host), inline(&command.user))?;
-    let words: Vec<_> = command.argv.iter().map(|word| quoted(word)).collect();
-    if !command.env.is_empty() {
-        // Values stay in the transcript: the digest covers them, and a report is passed on further than a transcript.
-        let names: Vec<_> = command.env.keys().map(|name| code(name)).collect();
-        writeln!(out, "- environment: {}", names.join(", "))?;
-    }
-    if !command.secrets.is_empty() {
-        let keys: Vec<_> = command.secrets.keys().map(|key| code(key)).collect();
-        writeln!(out, "- secrets: {}", keys.join(", "))?;
-    }
-    if let Some(stdin) = &command.stdin {
-        writeln!(out, "- fed {} bytes on standard input", stdin.len())?;
-    }
-    writeln!(out, "\n{}", fence(&[words.join(" ")]))?;
-    for (number, word) in command.argv.iter().enumerate().filter(|(_, word)| word.trim_end().contains('\n')) {
-        let lines: Vec<_> = word.trim_end().split('\n').collect();
-        writeln!(out, "Argument {number} of it, line by line:\n\n{}", fence(&lines))?;
     }
     Ok(())
 }
@@ -402,13 +339,16 @@ fn run(out: &mut String, run: &Ran) -> std::fmt::Result {
         };
         writeln!(out, "- {} {} typed: {words}", at.clock(), inline(by.as_str()))?;
     }
+    for (at, line) in &run.asked {
+        writeln!(out, "- {} **waited for an answer that nobody may give**: {}", at.clock(), code(line))?;
+    }
     for (at, by, force) in &run.interrupted {
         let word = if *force { "killed" } else { "interrupted" };
         writeln!(out, "- {} {word} by {}", at.clock(), inline(by.as_str()))?;
     }
     if let (Some(at), Some(end)) = (run.ended, &run.end) {
         let took = run.started.map(|started| format!(" after {}", human(at.since(started)))).unwrap_or_default();
-        writeln!(out, "- {} ended: **{}**{took}", at.clock(), inline(&end.to_string()))?;
+        writeln!(out, "- {} ended: **{}**{took}", at.clock(), inline(&run.exits.words(end)))?;
     }
     if let (true, Some(at)) = (run.lost, run.ended) {
         let why = match &run.link_lost {

@@ -3,13 +3,13 @@
 //! [`Report::of_file`] is the usual door: it judges the chain, folds the lines that hold, and looks at the output beside
 //! them. Nothing here is decided anew; where the transcript ends or breaks, the report ends and says so.
 
+mod armed;
 mod attempt;
 pub mod before;
 mod deviations;
 pub mod evidence;
 pub mod markdown;
 mod people;
-mod preview;
 pub mod replay;
 pub mod text;
 
@@ -19,7 +19,7 @@ pub use markdown::write_beside;
 pub use people::{Exception, Kind};
 
 use crate::clock::At;
-use crate::event::{Event, Outcome, Part, Role, Status};
+use crate::event::{Event, Exits, Outcome, Part, Role, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Notify, Occasion, Typed};
@@ -534,7 +534,15 @@ impl Report {
                 let run = Ran { intended: Some(at), output_bytes, ..Ran::default() };
                 attempt.rollbacks.push(RolledBack { by, automatic: *automatic, why: why.clone(), run });
             }
-            event => attempt.ran_mut().take(at, by, event),
+            event => {
+                if let Event::RunEnded { .. } | Event::RollbackEnded { .. } = event {
+                    let part = if matches!(event, Event::RunEnded { .. }) { Part::Step } else { Part::Rollback };
+                    let command = attempt.covers.covers().command_of(part);
+                    let exits = command.map_or_else(Exits::default, |command| command.exits.clone());
+                    attempt.ran_mut().exits = exits;
+                }
+                attempt.ran_mut().take(at, by, event);
+            }
         }
         if let Event::Acknowledged { outcome, agreed, why, .. } = event {
             attempt.agreed = agreed.clone();

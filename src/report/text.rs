@@ -59,31 +59,6 @@ fn longest_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
 
-/// A word as a shell takes it, so that a command in a report says where one argument ends and the next begins. Hidden
-/// characters are written out in `$'…'`.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    if !word.chars().any(crate::name::is_hidden) {
-        return format!("'{}'", word.replace('\'', "'\\''"));
-    }
-    let mut out = String::from("$'");
-    for c in word.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\'' => out.push_str("\\'"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if crate::name::is_hidden(c) => out.push_str(&format!("\\U{:08x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out + "'"
-}
-
 /// What a terminal would have left on its lines, roughly: colours and other sequences are dropped, a carriage return
 /// begins its line anew, and what is hidden after that is written out.
 pub fn plain_lines(bytes: &[u8]) -> Vec<String> {
@@ -136,12 +111,6 @@ mod tests {
         assert_eq!((code("a`b``c").as_str(), code("`").as_str()), ("```a`b``c```", "`` ` ``"));
         assert_eq!(fence(&["x", "```", "~~~"]), "````text\nx\n```\n~~~\n````\n");
         assert_eq!(fence(&["a\n```\nb"]), "````text\na\\n```\\nb\n````\n");
-    }
-
-    #[test]
-    fn words_are_quoted_as_a_shell_reads_them() {
-        let words: Vec<_> = ["./drop", "a b", "it's", "", "x\n\u{202e}"].iter().map(|word| quoted(word)).collect();
-        assert_eq!(words, ["./drop", "'a b'", "'it'\\''s'", "''", "$'x\\n\\U0000202e'"]);
     }
 
     #[test]

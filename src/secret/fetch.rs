@@ -55,11 +55,11 @@ pub(super) fn fetch_within(
             let bytes = file(&path).map_err(|why| error(format!("{from}: {why}; the hub must be able to read it")))?;
             (from, bytes)
         }
-        SecretSource::Command(words) => {
-            let words: Result<Vec<_>, _> = words.iter().map(|word| word.render(params)).collect();
-            let words = words.map_err(|why| error(why.to_string()))?;
+        SecretSource::Command(wanted) => {
+            let words = wanted.run.argv(params).map_err(|why| error(why.to_string()))?;
+            let (folder, env) = wanted.surroundings(params, folder).map_err(|why| error(why.to_string()))?;
             let from = format!("command {}", crate::name::shown(&words.join(" ")));
-            let bytes = command(&words, folder, limit);
+            let bytes = command(&words, &folder, env, limit);
             (from.clone(), bytes.map_err(|why| error(format!("{from} {why}; run it yourself to see what it says")))?)
         }
     };
@@ -84,12 +84,17 @@ fn file(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     }
 }
 
-fn command(words: &[String], folder: &Path, limit: Duration) -> Result<Zeroizing<Vec<u8>>, String> {
+fn command(
+    words: &[String],
+    folder: &Path,
+    env: Vec<(String, String)>,
+    limit: Duration,
+) -> Result<Zeroizing<Vec<u8>>, String> {
     let (program, arguments) = words.split_first().ok_or("names no program")?;
     // Where a relative path starts is up to the platform once the folder is changed too; joined, it is ours.
     let path = if program.contains('/') { folder.join(program) } else { program.into() };
     let mut command = Command::new(path);
-    command.arg0(program).args(arguments).current_dir(folder).process_group(0);
+    command.arg0(program).args(arguments).current_dir(folder).envs(env).process_group(0);
     // With the hub's own environment: a password manager needs its agent. What it complains about may hold the value.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| format!("cannot be started: {error}"))?;

@@ -3,7 +3,7 @@
 use super::fetch::fetch_within;
 use super::redact::SHOWN_EARLY_MAX;
 use super::*;
-use crate::plan::{SecretSource, Template};
+use crate::plan::{Command, Plan, Run, SecretSource, Template};
 use proptest::prelude::*;
 use std::io::Write as _;
 use std::time::Duration;
@@ -246,7 +246,29 @@ proptest! {
 }
 
 fn words(words: &[&str]) -> SecretSource {
-    SecretSource::Command(words.iter().map(|word| Template::new(word).unwrap()).collect())
+    let words = words.iter().map(|word| Template::new(word).unwrap()).collect();
+    SecretSource::Command(Box::new(Command { run: Run::Argv(words), ..Command::nothing() }))
+}
+
+#[test]
+fn a_command_for_a_secret_takes_the_forms_of_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("keys")).unwrap();
+    std::fs::write(folder.path().join("keys/key"), "s3cret-from-file\n").unwrap();
+    for (command, value) in [
+        ("['cat', 'keys/key']", "s3cret-from-file"),
+        ("'cat keys/key | tr a-z A-Z'", "S3CRET-FROM-FILE"),
+        ("{ run = ['cat', 'key'], cwd = 'keys' }", "s3cret-from-file"),
+        ("{ run = 'cat $WHICH', cwd = 'keys', env = { WHICH = '{{ name }}' } }", "s3cret-from-file"),
+    ] {
+        let text = format!(
+            "crosscheck = 1\nname = \"n\"\nenvironment = \"e\"\ncrew = {{ lead = [\"a\"] }}\n[params.name]\ndefault = \"key\"\n\
+             [secrets]\nK = {{ command = {command} }}\n"
+        );
+        let plan = Plan::parse("plan.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+        let params = plan.params(&Params::new()).unwrap();
+        assert_eq!(fetch("K", &plan.secrets["K"], &params, folder.path()).unwrap().expose(), value, "{command}");
+    }
 }
 
 #[test]

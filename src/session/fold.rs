@@ -388,13 +388,15 @@ impl Session {
                 }
                 let waits = state.run.as_ref().is_some_and(|run| run.wait.is_some());
                 let verified = state.run.as_ref().is_some_and(|run| run.verify.is_some());
+                let done = state.counts(Part::Step, end).is_done();
                 go(
                     state,
                     match end {
                         RunEnd::NotStarted { .. } => Move::NotStarted,
-                        end if end.is_success() && waits => Move::EndToWait,
-                        end if end.is_success() && verified => Move::EndToVerify,
-                        end if end.is_success() => Move::EndWell,
+                        RunEnd::Changed { .. } => Move::EndUnclear,
+                        _ if done && waits => Move::EndToWait,
+                        _ if done && verified => Move::EndToVerify,
+                        _ if done => Move::EndWell,
                         _ => Move::EndBadly,
                     },
                 );
@@ -417,12 +419,13 @@ impl Session {
                     run.end = Some(end.clone());
                     verified = run.verify.is_some();
                 }
+                let done = state.counts(Part::Rollback, end).is_done();
                 go(
                     state,
-                    match end {
-                        end if end.is_success() && verified => Move::RollbackToVerify,
-                        end if end.is_success() => Move::RollbackWell,
-                        _ => Move::RollbackBadly,
+                    match done {
+                        true if verified => Move::RollbackToVerify,
+                        true => Move::RollbackWell,
+                        false => Move::RollbackBadly,
                     },
                 );
             }

@@ -428,6 +428,7 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::OutputWritten { step, .. }
         | Event::InputWritten { step, .. }
         | Event::InputLost { step, .. }
+        | Event::AnswerAwaited { step, .. }
         | Event::RunInterrupted { step, .. }
         | Event::RunEnded { step, .. }
         | Event::OutcomeUnknown { step, .. }

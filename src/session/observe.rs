@@ -47,6 +47,8 @@ pub enum Fact {
     Probed { step: StepId, attempt: u32, end: RunEnd, says: String, output: Option<(u32, Hash)> },
     /// The command did not take what was typed.
     InputLost { step: StepId, attempt: u32, why: String },
+    /// It prints nothing and waits for keys at its terminal; the last line that it printed.
+    AnswerAwaited { step: StepId, attempt: u32, part: Part, line: String },
     /// The process is gone, or never was.
     Ended { step: StepId, attempt: u32, part: Part, end: RunEnd },
     /// The plan's file says something else than the session was opened with.
@@ -173,6 +175,13 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             }
             _ => vec![],
         },
+        Fact::AnswerAwaited { step, attempt, part, line } => match live(session, step, *attempt, *part) {
+            Some(_) => {
+                let (step, line) = (step.clone(), line.clone());
+                vec![Event::AnswerAwaited { step, attempt: *attempt, part: *part, line }]
+            }
+            None => vec![],
+        },
         Fact::Ended { step, attempt, part, end } => {
             let unstarted = matches!(end, RunEnd::NotStarted { .. });
             match live(session, step, *attempt, *part) {
@@ -183,7 +192,8 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
                 }
                 Some(run) if unstarted == run.process.is_none() => {
                     let (step, attempt, end) = (step.clone(), *attempt, end.clone());
-                    let well = session.plan.step(&step).filter(|_| end.is_success());
+                    let done = session.steps.get(&step).is_some_and(|state| state.counts(*part, &end).is_done());
+                    let well = session.plan.step(&step).filter(|_| done);
                     let (ended, then) = match part {
                         Part::Step => {
                             let then = well.and_then(|step| waiting::after_run(step, at, attempt));

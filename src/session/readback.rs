@@ -245,6 +245,8 @@ pub fn masked_covers(covers: &Covers, hidden: &BTreeMap<String, String>) -> Cove
         Deviation::AdHoc { why, .. } => vec![why],
     });
     let live = covers.rehearsal.iter_mut().flat_map(|rehearsal| &mut rehearsal.live);
-    said.chain(differs).chain(&mut covers.manual).chain(live).chain(covers.params.values_mut()).for_each(mask);
+    let fields = covers.readback.iter_mut().map(|field| &mut field.value);
+    let given = covers.params.values_mut().chain(fields);
+    said.chain(differs).chain(&mut covers.manual).chain(live).chain(given).for_each(mask);
     covers
 }

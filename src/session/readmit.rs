@@ -41,7 +41,7 @@ impl Session {
     pub fn readmissions(&self) -> impl Iterator<Item = String> {
         self.people.iter().filter_map(|(who, person)| {
             let Readmitted { at, by: [one, other] } = person.readmitted.as_ref()?;
-            Some(format!("READMITTED: {who} with another key ({}), by {one} and {other} at {}", person.key, at.clock()))
+            Some(format!("{who} with another key ({}), by {one} and {other} at {}", person.key, at.clock()))
         })
     }
 

@@ -4,7 +4,7 @@
 use super::Session;
 use super::steps::StepState;
 use crate::clock::{At, human};
-use crate::event::{Event, RunEnd, Settled, Status, WaitEnd};
+use crate::event::{Event, Part, RunEnd, Settled, Status, WaitEnd};
 use crate::name::{StepId, WatchId, shown};
 use crate::plan::{Recovery, WatchKind};
 use std::time::Duration;
@@ -92,7 +92,8 @@ impl Session {
     /// The watches whose anchor moves with that event: a step that purges their topics on purpose ended well.
     pub fn purged_by(&self, event: &Event) -> Vec<WatchId> {
         let step = match event {
-            Event::RunEnded { step, end: RunEnd::Exited { code: 0 }, .. } | Event::DoneByHand { step, .. }
+            Event::RunEnded { step, end, .. } if !self.counts(step, end) => return vec![],
+            Event::RunEnded { step, .. } | Event::DoneByHand { step, .. }
                 if self.plan.step(step).is_some_and(|step| step.until.is_none())
                     && !self.steps.get(step).is_some_and(StepState::has_more) =>
             {
@@ -103,6 +104,10 @@ impl Session {
             _ => return vec![],
         };
         self.watches_purged_by_step(step)
+    }
+
+    fn counts(&self, step: &StepId, end: &RunEnd) -> bool {
+        self.steps.get(step).is_some_and(|state| state.counts(Part::Step, end).is_done())
     }
 
     fn watches_purged_by_step(&self, step: &StepId) -> Vec<WatchId> {

@@ -113,6 +113,55 @@ impl<'a> Act<'a> {
     }
 }
 
+/// How what a request answers stands in a session, as far as a client has folded it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is here, and can be signed.
+    Here,
+    /// The request names something newer than what is here: it is on its way.
+    Ahead,
+    /// Nothing like it is here. It may be on its way, or the request is a mistake.
+    NotYet,
+    /// It is not what stands there any more, or no act that is signed: the hub knows what to say to that.
+    Gone,
+}
+
+/// See [`Standing`]. Only what is `Here` may be signed: [`statement`] would take an earlier attempt for the one that is meant.
+pub fn standing(session: &Session, request: &Request) -> Standing {
+    let here = |is: bool, otherwise| if is { Standing::Here } else { otherwise };
+    let armed = |step: &StepId, attempt: u32, digest: Option<&Hash>| {
+        let Some(state) = session.steps.get(step) else { return Standing::NotYet };
+        match &state.armed {
+            _ if attempt > state.attempt => Standing::Ahead,
+            Some(armed) if attempt == state.attempt => {
+                here(digest.is_none_or(|digest| *digest == armed.digest()), Standing::Gone)
+            }
+            _ => Standing::Gone,
+        }
+    };
+    match request {
+        Request::Check { step, attempt, digest }
+        | Request::Object { step, attempt, digest, .. }
+        | Request::BreakGlass { step, attempt, digest, .. } => armed(step, *attempt, Some(digest)),
+        Request::Withdraw { step, attempt } => armed(step, *attempt, None),
+        Request::Ack { step, .. } | Request::Settle { step, .. } => match session.steps.get(step) {
+            None => Standing::NotYet,
+            Some(state) if state.phase.is_over() => Standing::Gone,
+            Some(state) => here(
+                state.phase.owes_acknowledgement() && state.latest_run().is_some_and(|run| run.ended_by.is_some()),
+                Standing::NotYet,
+            ),
+        },
+        Request::Skip { step, .. } => here(session.steps.contains_key(step), Standing::NotYet),
+        // The last one that was released is still known, and is not the one that is meant.
+        Request::Release => here(!session.line.pulled.is_empty(), Standing::NotYet),
+        Request::Waive { .. } => Standing::Here,
+        Request::Vouch => here(session.hub_key.is_some(), Standing::Gone),
+        Request::SignClose => here(session.closing.is_some(), Standing::Gone),
+        _ => Standing::Gone,
+    }
+}
+
 /// What somebody signs for an act, as that session stands; none where there is nothing to answer (nothing armed, no
 /// andon). `key` is their fingerprint.
 pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At) -> Option<Statement> {

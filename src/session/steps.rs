@@ -9,7 +9,7 @@ use super::verify::{Sampled, Verifying};
 use super::waiting::{ByHand, Waited, Waiting};
 use super::waive::Waiver;
 use crate::clock::At;
-use crate::event::{Compared, Frozen, Part, Process, RunEnd, Settled, Verdict};
+use crate::event::{Compared, Ending, Exits, Frozen, Part, Process, RunEnd, Settled, Verdict};
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId};
 use crate::transcript::record::Head;
@@ -103,6 +103,8 @@ pub enum Move {
     VerifyWorse,
     /// `VerifyEnded`: cannot tell
     VerifyUnclear,
+    /// `RunEnded` of what was changed while it ran
+    EndUnclear,
     /// `RunEnded` otherwise
     EndBadly,
     /// `OutcomeUnknown`
@@ -154,6 +156,7 @@ pub const TABLE: &[(Phase, Move, Phase)] = &[
     (Verifying, VerifyWorse, Degraded),
     (Verifying, VerifyUnclear, Undecided),
     (Running, EndBadly, Failed),
+    (Running, EndUnclear, Undecided),
     (Intended, Lose, Unknown),
     (Running, Lose, Unknown),
     (Failed, SettleDone, SettledDone),
@@ -335,6 +338,18 @@ impl StepState {
             Part::Preview | Part::Probe => None,
         }
     }
+    /// How the end of one of its commands counts, as it was frozen.
+    pub fn counts(&self, part: Part, end: &RunEnd) -> Ending {
+        self.exits(part).count(end)
+    }
+    /// The end of one of its commands in words, with how it counts where the code alone does not say it.
+    pub fn end_words(&self, part: Part, end: &RunEnd) -> String {
+        self.exits(part).words(end)
+    }
+    fn exits(&self, part: Part) -> Exits {
+        let armed = self.armed.as_ref().map(|armed| armed.covers.covers());
+        armed.and_then(|covers| covers.command_of(part)).map_or_else(Exits::default, |command| command.exits.clone())
+    }
     /// What runs, or was started last.
     pub fn latest_run(&self) -> Option<&RunState> {
         self.rollback.as_ref().or(self.run.as_ref())
@@ -345,7 +360,7 @@ impl StepState {
     /// Whether its latest run was undone, and nothing spoke against that.
     pub fn is_undone(&self) -> bool {
         self.rollback.as_ref().is_some_and(|run| {
-            let ended = run.end.as_ref().is_some_and(RunEnd::is_success);
+            let ended = run.end.as_ref().is_some_and(|end| self.counts(Part::Rollback, end).is_done());
             ended && run.verdict.as_ref().is_none_or(|(verdict, _)| matches!(verdict, Verdict::Better | Verdict::Same))
         })
     }

@@ -3,7 +3,7 @@
 use super::readback::TRIES;
 use super::{Session, before, recovery, step_of, twin};
 use crate::clock::human;
-use crate::event::{Attention, Event, Outcome, Part, Settled, Verdict, WaitEnd};
+use crate::event::{Attention, Event, Outcome, Part, RunEnd, Settled, Verdict, WaitEnd};
 use crate::plan::Step;
 use crate::transcript::record::Line;
 use std::time::Duration;
@@ -174,6 +174,14 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             Some(text) => format!("{by} typed to {step}: {}", shown(text)),
             None => format!("{by} typed {chars} characters to {step}, hidden"),
         },
+        Event::AnswerAwaited { part, line, .. } => {
+            let what = if *part == Part::Step { step.clone() } else { format!("the {} of {step}", part.word()) };
+            format!(
+                "{what} WAITS FOR AN ANSWER NOBODY MAY GIVE: {:?}; interrupt it, and give the answer in its arguments (input = \"lead\" \
+                 in the plan lets the lead type)",
+                shown(line)
+            )
+        }
         Event::InputLost { why, .. } => format!("{step} did not take what was typed: {}", shown(why)),
         Event::RunInterrupted { force, .. } => {
             format!("{by} had {step} {}", if *force { "killed" } else { "interrupted" })
@@ -181,12 +189,14 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::RunEnded { end, .. } => {
             let verified =
                 planned(session, &line.event).is_some_and(|step| step.verify.is_some() || step.until.is_some());
-            let word = match (end.is_success(), verified) {
+            let (done, words) = counted(session, &line.event, Part::Step, end);
+            let word = match (done, verified) {
                 (true, true) => "ended",
                 (true, false) => "done",
+                _ if matches!(end, RunEnd::Changed { .. }) => "UNDECIDED",
                 _ => "failed",
             };
-            format!("{step} {word}: {}", shown(&end.to_string()))
+            format!("{step} {word}: {words}")
         }
         Event::RollbackIntended { automatic, why, .. } => match automatic {
             true => format!("ROLLBACK of {step}, as the plan says: {}", shown(why)),
@@ -195,10 +205,11 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::RollbackEnded { end, .. } => {
             let verified =
                 step_of(&line.event).and_then(|id| session.plan.step(id)).and_then(|s| s.verify_of(Part::Rollback));
-            match (end.is_success(), verified) {
-                (true, None) => format!("{step} is rolled back: {}", shown(&end.to_string())),
-                (true, Some(_)) => format!("the rollback of {step} ended: {}", shown(&end.to_string())),
-                (false, _) => format!("the ROLLBACK of {step} FAILED: {}", shown(&end.to_string())),
+            let (done, words) = counted(session, &line.event, Part::Rollback, end);
+            match (done, verified) {
+                (true, None) => format!("{step} is rolled back: {words}"),
+                (true, Some(_)) => format!("the rollback of {step} ended: {words}"),
+                (false, _) => format!("the ROLLBACK of {step} FAILED: {words}"),
             }
         }
         Event::OutcomeUnknown { part, end: Some(end), .. } => {
@@ -313,6 +324,13 @@ fn quoted(text: &str) -> String {
 }
 
 /// Every text from outside goes through here.
+/// Whether that end counts as done, and the end in words.
+fn counted(session: &Session, event: &Event, part: Part, end: &RunEnd) -> (bool, String) {
+    let state = step_of(event).and_then(|id| session.steps.get(id));
+    let words = state.map_or_else(|| end.to_string(), |state| state.end_words(part, end));
+    (state.is_some_and(|state| state.counts(part, end).is_done()), shown(&words))
+}
+
 fn shown(text: &str) -> String {
     if twin::broken(10) { text.to_owned() } else { crate::name::shown(text) }
 }

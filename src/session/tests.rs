@@ -49,6 +49,7 @@ mod readback;
 mod rehearsal;
 mod remote;
 mod rollback;
+mod standing;
 mod typing;
 mod verify;
 mod waiting;
@@ -199,6 +200,7 @@ impl Desk {
                 command: CommandSeen::bare(["./undrop"], exe.clone()),
                 automatic: rollback.automatic,
                 contain: rollback.contain.clone(),
+                absent: vec![],
             }),
             command: CommandSeen { remote: self.remote, ..CommandSeen::bare(["./drop"], exe) },
             each: None,

@@ -72,13 +72,7 @@ impl Sampled {
 
     /// The status that counts: the worst of the later half, so that the moment of the change itself is forgiven.
     fn counts(&self) -> Option<Status> {
-        let rank = |status: &Status| match status {
-            Status::Ok => 0,
-            Status::Warn => 1,
-            Status::Unknown => 2,
-            Status::Fail => 3,
-        };
-        self.statuses[self.statuses.len() / 2..].iter().copied().max_by_key(rank)
+        self.statuses[self.statuses.len() / 2..].iter().copied().max()
     }
 }
 
@@ -157,18 +151,12 @@ fn compare(watch: &WatchId, before: Option<&Sampled>, verifying: &Verifying, wor
         value: middle(&sampled.values),
         samples: sampled.values.len(),
     };
-    let rank = |status: Status| match status {
-        Status::Ok => 0,
-        Status::Warn => 1,
-        Status::Fail => 2,
-        Status::Unknown => 3,
-    };
     let (verdict, why) = match (was, is) {
         _ if after.statuses.is_empty() => (Verdict::CannotTell, "not read since the run".to_owned()),
         (_, Status::Unknown) => (Verdict::CannotTell, "unknown after the run".to_owned()),
         (Status::Unknown, _) => (Verdict::CannotTell, "unknown before the run".to_owned()),
-        (was, is) if rank(is) > rank(was) => (Verdict::Worse, format!("{} before, {} after", was.word(), is.word())),
-        (was, is) if rank(is) < rank(was) => (Verdict::Better, format!("{} before, {} after", was.word(), is.word())),
+        (was, is) if is > was => (Verdict::Worse, format!("{} before, {} after", was.word(), is.word())),
+        (was, is) if is < was => (Verdict::Better, format!("{} before, {} after", was.word(), is.word())),
         (_, is) => numbers(before, after, worse).unwrap_or_else(|| (Verdict::Same, format!("{} as before", is.word()))),
     };
     Compared {

@@ -260,8 +260,8 @@ impl Page {
     }
 }
 
-/// Sections of the cross-check panel.
-pub const SECTIONS: usize = 5;
+/// Sections of the cross-check panel: what is armed is told in so many.
+pub use crate::brief::armed::SECTIONS;
 
 /// What was seen of one section.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

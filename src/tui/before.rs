@@ -251,7 +251,7 @@ fn state(look: &Look<'_>, page: &Page, width: usize) -> Vec<Line<'static>> {
     }
     if let Some(toast) = look.app.toasts.back() {
         let ink = if toast.bad { Ink::Warn } else { Ink::Dim };
-        all.extend(wrap(&[look.span(&toast.text, ink)], width, 2).into_iter().take(2));
+        all.extend(wrap(&[look.span(&toast.text, ink)], width, 2));
     }
     if let Some(field) = &page.field {
         all.extend(super::draw::field_lines(look, field, width));

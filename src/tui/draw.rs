@@ -22,6 +22,7 @@ use super::theme::{Ink, Theme};
 use super::update::Drawn;
 use super::{before, deviations, facts, panel, recovery, rehearsal};
 use crate::brief::acts::{self, Act, Place, Row};
+use crate::brief::stands;
 use crate::client::view::{Link, View};
 use crate::clock::human;
 use crate::name::shown;
@@ -92,7 +93,8 @@ fn main(look: &Look<'_>, buf: &mut Buffer, area: Rect, drawn: &mut Drawn) {
     alarm(look, buf, Rect { y: area.y + 1, height: 1, ..area });
     let wide = area.width >= 100 && area.height >= 30;
     let message = message(look, usize::from(area.width).saturating_sub(2));
-    let rows = u16::try_from(message.len()).unwrap_or(1).clamp(1, 4);
+    // What the hub says to somebody stands there whole, however long it is.
+    let rows = u16::try_from(message.len()).unwrap_or(u16::MAX).clamp(1, (area.height / 3).max(4));
     let clock = u16::from(wide && recovery::is_shown(look.session()));
     if clock > 0 {
         recovery::draw(look, buf, Rect { y: area.y + 2, height: 1, ..area });
@@ -230,15 +232,15 @@ fn link(look: &Look<'_>) -> Vec<Span<'static>> {
 }
 
 fn alarm(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
-    let alarm = facts::alarm(look.view, look.at(), look.now.wall);
-    let ink = if alarm.loud && alarm.ink != Ink::Andon { Ink::Andon } else { alarm.ink };
+    let alarm = stands::alarm(&look.view.sight(look.at()));
+    let ink: Ink = if alarm.loud { Ink::Andon } else { alarm.tone.into() };
     if alarm.loud {
         buf.set_style(area, look.ink(ink));
         row(buf, area, 0, vec![look.span(format!(" {} ", alarm.word), ink), look.span(&alarm.text, ink)], vec![]);
     } else {
         let spans = vec![look.span(format!(" {}  ", alarm.word), ink), look.span(&alarm.text, Ink::Text)];
-        let other = facts::no_return(look.session());
-        let also = vec![look.span(other.word, other.ink), look.span(format!(" {} ", other.text), Ink::Text)];
+        let other = stands::no_return(look.session());
+        let also = vec![look.span(other.word, other.tone.into()), look.span(format!(" {} ", other.text), Ink::Text)];
         let size = |spans: &[Span<'_>]| spans.iter().map(Span::width).sum::<usize>();
         // Only where it takes nothing away from the alarm.
         let fits = size(&spans) + size(&also) + 2 <= usize::from(area.width);
@@ -283,10 +285,17 @@ fn message(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
     all.extend(before::wanted(look).map(|line| Line::from(cut(line.spans, width))));
     if let Some(toast) = look.app.toasts.back() {
         let (word, ink) = if toast.bad { ("! ", Ink::Warn) } else { ("· ", Ink::Dim) };
-        all.extend(wrap(&[look.span(word, ink), look.span(&toast.text, Ink::Text)], width, 2).into_iter().take(2));
+        all.extend(wrap(&[look.span(word, ink), look.span(&toast.text, Ink::Text)], width, 2));
+    }
+    let over = session.closed.is_some() || matches!(look.view.link, Link::Replay { .. });
+    if all.is_empty() && over {
+        all.push(Line::default());
     }
     if all.is_empty() {
-        all.push(Line::default());
+        let next = look.view.sight(look.at()).next();
+        let mine = next.who.contains(&look.view.me);
+        let text = look.span(next.told_to(&look.view.me, session), if mine { Ink::Strong } else { Ink::Text });
+        all.push(Line::from(cut(vec![look.span("NEXT  ", Ink::Dim), text], width)));
     }
     all
 }
@@ -421,8 +430,13 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
         None => vec![look.span(hint, Ink::Dim)],
     };
     let (name, _) = facts::environment(look.session());
-    let second = second.into_iter().chain([look.span(format!("   {name}   Ctrl-X andon"), Ink::Dim)]).collect();
-    vec![Line::from(cut(line, width)), Line::from(cut(second, width))]
+    let second: Vec<_> = second.into_iter().chain([look.span(format!("   {name}   Ctrl-X andon"), Ink::Dim)]).collect();
+    let mut all = vec![Line::from(cut(line, width))];
+    match field.error {
+        Some(_) => all.extend(wrap(&second, width, 2)), // why something was refused stands there whole
+        None => all.push(Line::from(cut(second, width))),
+    }
+    all
 }
 
 fn take_columns(text: &str, columns: usize) -> String {
@@ -525,8 +539,8 @@ fn small(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     }
     first.extend(step);
     all.push(Line::from(cut(first, width)));
-    let alarm = facts::alarm(look.view, look.at(), look.now.wall);
-    let spans = vec![look.span(alarm.word, alarm.ink), look.span(format!(" {}", alarm.text), Ink::Text)];
+    let alarm = stands::alarm(&look.view.sight(look.at()));
+    let spans = vec![look.span(alarm.word, alarm.tone.into()), look.span(format!(" {}", alarm.text), Ink::Text)];
     if let Overlay::Field(field) = &look.app.overlay {
         all.extend(field_lines(look, field, width));
     }
@@ -536,7 +550,7 @@ fn small(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     }
     all.push(Line::from(cut(vec![look.span(environment, ink)], width)));
     if let Some(toast) = look.app.toasts.back() {
-        all.push(Line::from(cut(vec![look.span(&toast.text, Ink::Warn)], width)));
+        all.extend(wrap(&[look.span(&toast.text, Ink::Warn)], width, 0));
     }
     if let Some((step, _)) = session.current_step() {
         all.extend(command::command_lines(look, step, width.max(1)));

@@ -6,6 +6,7 @@
 //! refused by the hub again. Start at [`run()`].
 
 pub mod app;
+mod armed;
 mod before;
 mod board;
 mod canvas;
@@ -16,7 +17,6 @@ pub mod facts;
 pub mod keymap;
 mod panel;
 mod panes;
-mod preview;
 mod read_back;
 mod recovery;
 mod rehearsal;
@@ -30,7 +30,7 @@ pub mod update;
 pub use board::board;
 pub use draw::Glyphs;
 pub use run::{Depth, Exit, Options, run};
-pub use update::ReplayCommand;
+pub use update::{Answered, ReplayCommand};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

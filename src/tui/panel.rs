@@ -4,20 +4,19 @@
 //! shown at a time. Either way the frame reports which lines of which section were on screen: that is what "seen" is made of.
 
 use super::app::{Overlay, Panel, SECTIONS, Seen, Shown};
+use super::armed;
 use super::canvas::{Look, cut, lines, row, rule};
-use super::deviations;
 use super::facts;
-use super::panes::{command, plan};
-use super::preview;
+use super::panes::command;
 use super::recovery;
-use super::rehearsal;
 use super::text::{pad, pad_left, sparkline, wrap};
 use super::theme::Ink;
+use crate::brief::armed::{self as brief, Item, Loud, Name};
+use crate::brief::summary;
 use crate::clock::human;
-use crate::event::{CommandSeen, Covers, FileSeen};
+use crate::event::Covers;
 use crate::hash::Hash;
-use crate::name::{escaped, shown};
-use crate::plan::{Command, Step};
+use crate::plan::Step;
 use crate::session::readback::masked_covers;
 use crate::session::steps::Armed;
 use ratatui::buffer::Buffer;
@@ -25,10 +24,6 @@ use ratatui::layout::Rect;
 use ratatui::symbols::border;
 use ratatui::text::{Line, Span};
 
-/// Lines of a file shown whole; of a longer one the digest stands for the rest, and the section says so.
-const FILE_LINES_MAX: usize = 2000;
-
-const NAMES: [&str; SECTIONS] = ["COMMAND", "FILES AND PARAMETERS", "GATES", "BLAST AND UNDO", "CREW"];
 const SHORT: [&str; SECTIONS] = ["cmd", "files", "gates", "undo", "crew"];
 const NOTES: [&str; SECTIONS] =
     ["exactly what will run", "against the plan", "live, as the hub reads them", "in the plan's words", ""];
@@ -113,7 +108,7 @@ fn page(
 }
 
 fn head(look: &Look<'_>, panel: &Panel, index: usize, width: usize) -> Line<'static> {
-    let mut left = vec![look.span(format!("{} {}", index + 1, NAMES[index]), Ink::Title)];
+    let mut left = vec![look.span(format!("{} {}", index + 1, Name::ALL[index].word().to_uppercase()), Ink::Title)];
     if !NOTES[index].is_empty() {
         left.push(look.span(format!("  {}", NOTES[index]), Ink::Dim));
     }
@@ -190,189 +185,40 @@ fn paged(
     shown
 }
 
-fn sections(
+/// What is armed, as it is told everywhere, and beside it what only a live screen knows: readings, the clock of the way back,
+/// who is here.
+pub(super) fn sections(
     look: &Look<'_>,
     step: &Step,
     armed: &Armed,
     covers: &Covers,
     width: usize,
 ) -> [Vec<Line<'static>>; SECTIONS] {
-    let mut sections = [
-        what_runs(look, step, armed, covers, width),
-        files(look, step, covers, width),
-        gates(look, step, covers, width),
-        blast(look, step, covers, width),
-        crew(look, armed, covers, width),
-    ];
-    for section in &mut sections {
-        if section.is_empty() {
-            section.push(Line::from(look.span("  nothing", Ink::Dim)));
+    let values: Vec<String> = covers.params.values().cloned().collect();
+    brief::sections(covers, Some(look.session())).map(|section| {
+        let mut items = section.items;
+        if section.name == Name::Command {
+            items = summary::among(items, summary::items(covers, look.session(), look.at()));
+            let digest = brief::Text::Words(armed.digest().to_string());
+            items.push(Item { label: "digest".into(), text: digest, aside: None, differs: vec![], loud: Loud::Look });
         }
-    }
-    sections
+        if let (Name::Crew, Some(needed)) = (section.name, items.first_mut()) {
+            needed.aside = Some(format!("{}. {} armed it and cannot check it.", checkers(look), armed.by.short()));
+        }
+        let told = armed::lines(look, &items, &values, width);
+        let all = match section.name {
+            Name::Command | Name::Files => [told, vec![]],
+            Name::Gates => [readings(look, step, width), told],
+            Name::Undo => [told, way_back(look, width)],
+            Name::Crew => [told, crew(look, armed, width)],
+        };
+        let all = all.concat();
+        if all.is_empty() { vec![Line::from(look.span("  nothing", Ink::Dim))] } else { all }
+    })
 }
 
-fn named(look: &Look<'_>, name: &str, text: Vec<Span<'static>>, width: usize) -> Vec<Line<'static>> {
-    let mut spans = vec![look.span(pad(name, 12), Ink::Dim)];
-    spans.extend(text);
-    wrap(&spans, width, 12)
-}
-
-fn what_runs(look: &Look<'_>, step: &Step, armed: &Armed, covers: &Covers, width: usize) -> Vec<Line<'static>> {
-    let mut all = rehearsal::lines(look, covers, width);
-    all.extend(deviations::lines(look, &covers.deviations, width));
-    all.extend(deviations::settled(look, &covers.settled, width));
-    all.extend(command::command_lines(look, step, width));
-    if let (Some(probe), Some(planned)) = (&covers.probe, &step.probe) {
-        let words = vec![look.span(super::text::command_line(&probe.argv), Ink::Text)];
-        all.extend(named(look, "probe", words, width));
-        all.extend(command_facts(look, probe, planned, width));
-        all.extend(named(look, "ends", vec![look.span(limit(probe), Ink::Text)], width));
-    }
-    if covers.command.is_nothing() {
-        all.extend(named(look, "digest", vec![look.span(armed.digest().to_string(), Ink::Strong)], width));
-        return all;
-    }
-    all.extend(command_facts(look, &covers.command, &step.command, width));
-    let host = vec![
-        look.span(format!("{} · ", facts::environment(look.session()).0), facts::environment(look.session()).1),
-        look.span(
-            format!(
-                "{} as {} · {} · {}",
-                escaped(&covers.command.host),
-                escaped(&covers.command.user),
-                shown(&covers.command.io),
-                limit(&covers.command)
-            ),
-            Ink::Text,
-        ),
-    ];
-    all.extend(named(look, "on", host, width));
-    all.extend(named(look, "digest", vec![look.span(armed.digest().to_string(), Ink::Strong)], width));
-    all
-}
-
-/// All that decides what a command does, its words apart.
-fn command_facts(look: &Look<'_>, seen: &CommandSeen, planned: &Command, width: usize) -> Vec<Line<'static>> {
-    let text = |text: String| vec![look.span(text, Ink::Text)];
-    let mut all = vec![];
-    for (name, value) in facts::env_differences(seen, Some(planned)) {
-        let spans = vec![
-            look.span(format!("{}=", escaped(&name)), Ink::Text),
-            look.span(super::text::quoted(&value), Ink::Param),
-        ];
-        all.extend(named(look, "env", spans, width));
-    }
-    for (key, hash) in &seen.secrets {
-        let words = format!("{}  fetched by the hub, not shown; salted sha256 {}", escaped(key), hash.short());
-        all.extend(named(look, "secret", text(words), width));
-    }
-    let file =
-        |file: &FileSeen| format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
-    all.extend(named(look, "in", text(escaped(&seen.cwd)), width));
-    all.extend(named(look, "executes", text(file(&seen.exe)), width));
-    if seen.sealed {
-        all.extend(named(look, "", text("from a sealed copy of these bytes".to_owned()), width));
-    }
-    if let Some(interpreter) = &seen.interpreter {
-        all.extend(named(look, "by", text(file(interpreter)), width));
-    }
-    if let Some(stdin) = &seen.stdin {
-        for (index, line) in stdin.lines().enumerate() {
-            all.extend(named(look, if index == 0 { "stdin" } else { "" }, text(escaped(line)), width));
-        }
-    }
-    if let Some(from) = &seen.stdin_file {
-        all.extend(named(look, "stdin", text(format!("from {}; below, as a file", file(from))), width));
-    }
-    all
-}
-
-fn limit(seen: &CommandSeen) -> String {
-    match seen.timeout_ms {
-        Some(ms) => format!("ended after {}", human(std::time::Duration::from_millis(ms))),
-        None => "no time limit".to_owned(),
-    }
-}
-
-/// What undoes the step: checked with it, so shown with it.
-fn rollback(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
-    let (Some(seen), Some(planned)) = (&covers.rollback, &step.rollback) else { return vec![] };
-    let when = match seen.automatic {
-        true => look.span("runs BY ITSELF if the step fails or makes something worse", Ink::Hold),
-        false => look.span("runs when the lead asks for it after the step ended badly", Ink::Text),
-    };
-    let mut all = named(look, "rollback", vec![when], width);
-    let values: Vec<String> = facts::params_used(look.session(), step).into_iter().map(|(_, value)| value).collect();
-    let words = super::text::command_line(&seen.command.argv);
-    let spans = super::text::marked(&words, &values, look.ink(Ink::Text), look.ink(Ink::Param));
-    all.extend(wrap(&spans, width, 2));
-    all.extend(command_facts(look, &seen.command, &planned.command, width));
-    if covers.feeds_begun_lines() {
-        let text = "of that input only the lines that this attempt began".to_owned();
-        all.extend(named(look, "gets", vec![look.span(text, Ink::Hold)], width));
-    }
-    all.extend(named(look, "ends", vec![look.span(limit(&seen.command), Ink::Text)], width));
-    for contain in &seen.contain {
-        let text = format!("{} has to be done before the session ends", look.session().numbered(contain));
-        all.extend(named(look, "after it", vec![look.span(text, Ink::Text)], width));
-    }
-    all
-}
-
-fn files(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
-    let session = look.session();
-    let mut all = vec![];
-    let rev = plan::rev(&session.plan.digest);
-    let hidden = look.hidden(&step.id);
-    let same = covers.plan == session.plan.digest;
-    let (word, ink) = if same { ("as armed", Ink::Text) } else { ("ANOTHER PLAN THAN ARMED", Ink::Fail) };
-    let spans =
-        vec![look.span(format!("rev {rev}, step {} ", session.numbered(&step.id)), Ink::Text), look.span(word, ink)];
-    all.extend(named(look, "plan", spans, width));
-    for (name, value) in facts::params_used(session, step) {
-        let default = session.plan.params.get(&name).and_then(|param| param.default.clone());
-        if hidden.contains_key(&name) {
-            all.extend(named(
-                look,
-                &shown(&name),
-                vec![look.span("hidden until you have read back", Ink::Hold)],
-                width,
-            ));
-            continue;
-        }
-        let mut spans = vec![look.span(super::text::quoted(&value), Ink::Param)];
-        match default {
-            Some(default) if default == value => spans.push(look.span("  the plan's default", Ink::Dim)),
-            Some(default) => {
-                spans.push(look.span("  CHANGED", Ink::Changed));
-                spans.push(look.span(format!(", plan says {}", super::text::quoted(&default)), Ink::Text));
-            }
-            None => spans.push(look.span(deviations::origin(session, &name), Ink::Dim)),
-        }
-        all.extend(named(look, &shown(&name), spans, width));
-    }
-    let all_files = covers.commands().flat_map(|(_, command)| command.stdin_file.iter().chain(&command.files));
-    for file in all_files {
-        let head = format!("{}  sha256 {}, {} bytes", escaped(&file.path), file.sha256.short(), file.size);
-        all.extend(named(look, "file", vec![look.span(head, Ink::Strong)], width));
-        let (text, note) = file.shown_lines();
-        for (index, line) in text.iter().take(FILE_LINES_MAX).enumerate() {
-            let number = look.span(format!("{} ", pad_left(&(index + 1).to_string(), 4)), Ink::Dim);
-            all.extend(wrap(&[number, look.span(line, Ink::Text)], width, 5));
-        }
-        let more = text.len().saturating_sub(FILE_LINES_MAX);
-        if more > 0 {
-            all.push(Line::from(look.span(format!("  {more} more lines are not shown"), Ink::Hold)));
-        }
-        if let Some(note) = note.filter(|_| file.size > 0) {
-            all.push(Line::from(look.span(format!("  {note}"), Ink::Hold)));
-        }
-    }
-    all
-}
-
-fn gates(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
+/// The gates as they read now.
+fn readings(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
     let session = look.session();
     let at = look.at();
     let mut all = vec![];
@@ -399,68 +245,42 @@ fn gates(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Lin
         spans.push(look.span(format!("  {}", session.why(&gate.watch, at)), Ink::Text));
         // One row per gate, so that a reading that changes its words does not change what was seen.
         all.push(Line::from(cut(spans, width)));
-        // An exception is read whole: it is what a check of this agrees to.
-        if let Some(waived) =
-            covers.gates.iter().find(|seen| seen.watch == gate.watch).and_then(|seen| seen.waived.as_ref())
-        {
-            let head = format!("  WAIVED by {} when it was {}: ", waived.by.short(), waived.status.word());
-            all.extend(wrap(&[look.span(head, Ink::Warn), look.span(&waived.why, Ink::Text)], width, 4));
-        }
     }
     all
 }
 
-fn blast(look: &Look<'_>, step: &Step, covers: &Covers, width: usize) -> Vec<Line<'static>> {
-    let mut all = preview::lines(look, covers, width);
-    let order = ["touches", "undo", "half_way", "remains_in"];
-    let mut words: Vec<_> = covers.words.iter().collect();
-    words.sort_by_key(|(name, _)| order.iter().position(|known| known == name).unwrap_or(order.len()));
-    for (name, words) in words {
-        all.extend(named(look, &shown(&name.replace('_', "-")), vec![look.span(escaped(words), Ink::Text)], width));
-    }
-    all.extend(rollback(look, step, covers, width));
-    if covers.words.is_empty() && covers.rollback.is_none() {
-        let text = "the plan says nothing on what it touches or how it is undone";
-        all.extend(wrap(&[look.span(text, Ink::Hold)], width, 0));
-    }
-    if covers.point_of_no_return || step.point_of_no_return {
-        all.extend(wrap(
-            &[look.span("POINT OF NO RETURN: after this step nothing can be undone", Ink::Destructive)],
-            width,
-            2,
-        ));
-    }
+fn way_back(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
     let session = look.session();
-    if recovery::is_shown(session) {
-        let way = session.ways_back(look.at()).next();
-        let spans = match way {
-            Some(way) => recovery::rung(look, &way),
-            None => vec![look.span(format!("NONE: {}", recovery::fallen(session, look.at())), Ink::Fail)],
-        };
-        // One row, so that a clock that runs does not change what was seen.
-        let mut line = vec![look.span(pad("way back", 12), Ink::Dim)];
-        line.extend(spans);
-        all.push(Line::from(cut(line, width)));
+    if !recovery::is_shown(session) {
+        return vec![];
     }
-    all
+    let way = session.ways_back(look.at()).next();
+    let spans = match way {
+        Some(way) => recovery::rung(look, &way),
+        None => vec![look.span(format!("NONE: {}", recovery::fallen(session, look.at())), Ink::Fail)],
+    };
+    // One row, so that a clock that runs does not change what was seen.
+    let mut line = vec![look.span(pad("way back", 12), Ink::Dim)];
+    line.extend(spans);
+    vec![Line::from(cut(line, width))]
 }
 
-fn crew(look: &Look<'_>, armed: &Armed, covers: &Covers, width: usize) -> Vec<Line<'static>> {
+fn checkers(look: &Look<'_>) -> String {
+    let session = look.session();
+    let shadows = session.plan.crew.shadow.iter().filter(|who| session.may_check(who));
+    format!("of: {}", shadows.map(|who| who.short()).collect::<Vec<_>>().join(", "))
+}
+
+fn crew(look: &Look<'_>, armed: &Armed, width: usize) -> Vec<Line<'static>> {
     let session = look.session();
     let at = look.at();
-    let shadows: Vec<_> = session.plan.crew.shadow.iter().filter(|who| session.may_check(who)).collect();
-    let names: Vec<_> = shadows.iter().map(|who| who.short()).collect();
-    let head =
-        format!("needs {} of: {}. {} armed it and cannot check it.", covers.checks, names.join(", "), armed.by.short());
-    let mut all = wrap(&[look.span(head, Ink::Text)], width, 2);
-    for told in look.session().readmissions() {
-        all.extend(wrap(&[look.span(shown(&look.session().shortened(&told)), Ink::Fail)], width, 2));
-    }
+    let shadows = session.plan.crew.shadow.iter().filter(|who| session.may_check(who));
+    let mut all = vec![];
     // One row per shadow, whatever they do: what was seen of the section stays so while they open and check.
     for who in shadows {
         let you = if *who == look.view.me { " (you)" } else { "" };
         let name = look.span(pad(&format!("{}{you}", who.short()), 18), Ink::Text);
-        let here = session.is_here(who);
+        let here = session.people.get(who).is_some_and(|person| !person.connections.is_empty());
         let what = match (armed.checks.get(who), armed.opened.get(who), here) {
             (Some(check), _, _) => {
                 let looked = human(std::time::Duration::from_millis(check.looked_ms));
@@ -520,7 +340,16 @@ fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
         Some(toast) => look.span(&toast.text, Ink::Warn),
         None => look.span("Enter never checks. Anything new voids all checks.", Ink::Dim),
     };
-    let left = cut(vec![said], width.saturating_sub(andon.len() + 1));
+    let room = width.saturating_sub(andon.len() + 1);
+    let whole = look.app.toasts.back().map(|_| wrap(std::slice::from_ref(&said), width, 2));
+    let left = match whole {
+        // Why something was refused stands there whole, above the row that it does not fit into.
+        Some(lines) if said.width() > room => {
+            all.extend(lines);
+            vec![]
+        }
+        _ => cut(vec![said], room),
+    };
     let used: usize = left.iter().map(Span::width).sum();
     let mut last = left;
     last.push(Span::raw(" ".repeat(width.saturating_sub(used + andon.len()))));

@@ -2,13 +2,11 @@
 //! gets, so no pane, panel, page or help can lie over it, and nothing scrolls it away.
 
 use super::canvas::{Look, row};
-use super::text::{fit, pad, wrap};
+use super::text::fit;
 use super::theme::Ink;
-use crate::event::Covers;
-use crate::name::{escaped, shown};
+use crate::name::shown;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
 
 /// The word, on both ends of the row.
 pub const WORD: &str = "REHEARSAL";
@@ -39,17 +37,4 @@ pub fn alone(look: &Look<'_>, buf: &mut Buffer) {
         let area = buf.area;
         row(buf, area, 0, vec![look.span(format!(" {WORD} "), Ink::Replay)], vec![]);
     }
-}
-
-/// What an armed step would run live; nothing in a live session.
-pub fn lines(look: &Look<'_>, covers: &Covers, width: usize) -> Vec<Line<'static>> {
-    let Some(seen) = &covers.rehearsal else { return vec![] };
-    let live: Vec<String> = seen.live.iter().map(|word| escaped(word)).collect();
-    let named = |name: &str, text: String, ink: Ink| {
-        wrap(&[look.span(pad(name, 12), Ink::Changed), look.span(text, ink)], width, 12)
-    };
-    let mut all = named(WORD, format!("on {}", shown(&seen.data)), Ink::Changed);
-    all.extend(named("NOT RUN", super::text::command_line(&live), Ink::Text));
-    all.extend(named("", seen.words().to_owned(), Ink::Text));
-    all
 }

@@ -4,9 +4,8 @@ use super::app::{App, Now, Overlay};
 use super::draw::{Glyphs, draw};
 use super::terminal::Guard;
 use super::theme::{BUILT_IN, DERIVED, Theme};
-use super::update::{Action, Drawn, Event, ReplayCommand, update};
+use super::update::{Action, Answered, Drawn, Event, ReplayCommand, update};
 use crate::client::view::View;
-use crate::protocol::Refused;
 use crate::session::Request;
 use crossterm::event::{Event as Terminal, EventStream};
 use futures_util::{FutureExt, StreamExt};
@@ -96,11 +95,11 @@ pub enum Exit {
     Signalled,
 }
 
-/// Draws `view` until the person leaves. Wishes go to `ask`, which must not wait; refusals come back by `answers`.
+/// Draws `view` until the person leaves. Wishes go to `ask`, which must not wait; what came of each comes back by `answers`.
 pub async fn run(
     mut view: watch::Receiver<View>,
     mut ask: impl FnMut(Request) + 'static,
-    mut answers: mpsc::Receiver<Refused>,
+    mut answers: mpsc::UnboundedReceiver<Answered>,
     options: Options,
 ) -> anyhow::Result<Exit> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -141,8 +140,8 @@ pub async fn run(
                 Some(key) => happened.extend(taken(key?)),
                 None => return Ok(Exit::Ended),
             },
-            refused = answers.recv(), if listening => match refused {
-                Some(refused) => happened.push(Event::Refused(refused)),
+            answered = answers.recv(), if listening => match answered {
+                Some(answered) => happened.push(Event::Answered(answered)),
                 None => listening = false,
             },
             changed = view.changed(), if sending => match changed {
@@ -158,8 +157,8 @@ pub async fn run(
         {
             happened.extend(taken(key?));
         }
-        while let Ok(refused) = answers.try_recv() {
-            happened.push(Event::Refused(refused));
+        while let Ok(answered) = answers.try_recv() {
+            happened.push(Event::Answered(answered));
         }
         let seen = view.borrow_and_update().clone();
         let now = || Now { wall: crate::clock::wall(), mono: started.elapsed() };

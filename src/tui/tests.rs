@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod answers;
+mod armed;
 mod before;
 mod hostile;
 mod properties;
@@ -247,7 +249,7 @@ impl Flight {
             },
             preview: None,
             deviations: step.deviations.clone(),
-            params: BTreeMap::new(),
+            params: step.params().into_iter().map(|name| (name.clone(), session.params[&name].clone())).collect(),
             plan: session.plan.digest,
             gates: step
                 .gates

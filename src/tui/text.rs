@@ -1,42 +1,10 @@
-//! Text on its way to cells: quoted as a shell would read it, cut and wrapped to columns. Nothing here emits a character
-//! that [`is_hidden`] calls hidden, whatever comes in.
+//! Text on its way to cells: cut and wrapped to columns. Nothing here emits a character that [`crate::name::is_hidden`] calls
+//! hidden, whatever comes in.
 
-use crate::name::{is_hidden, shown};
+use crate::name::shown;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
-/// One argument as a POSIX shell (with `$'…'`) would have to be given it. Hidden characters make it `$'…'` with the
-/// character written out, so that what is read is exactly what is executed.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    if !word.chars().any(is_hidden) {
-        return format!("'{}'", word.replace('\'', r"'\''"));
-    }
-    let mut out = String::from("$'");
-    for c in word.chars() {
-        match c {
-            '\n' => out.push_str(r"\n"),
-            '\t' => out.push_str(r"\t"),
-            '\r' => out.push_str(r"\r"),
-            '\\' | '\'' => out.extend(['\\', c]),
-            c if is_hidden(c) && (c as u32) < 0x80 => out.push_str(&format!(r"\x{:02x}", c as u32)),
-            c if is_hidden(c) && (c as u32) < 0x1_0000 => out.push_str(&format!(r"\u{:04x}", c as u32)),
-            c if is_hidden(c) => out.push_str(&format!(r"\U{:08x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('\'');
-    out
-}
-
-/// A whole argument vector, quoted.
-pub fn command_line(argv: &[String]) -> String {
-    argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
 
 /// Columns that a text takes.
 pub fn columns(text: &str) -> usize {
@@ -205,16 +173,6 @@ pub fn sparkline(numbers: &[f64], width: usize) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn arguments_read_as_they_are_executed() {
-        assert_eq!(quoted("a/b-c=1"), "a/b-c=1");
-        assert_eq!(quoted(""), "''");
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted("a\nb\u{202e}\\"), r"$'a\nb\u202e\\'");
-        assert_eq!(quoted("\u{1b}[31m"), r"$'\x1b[31m'");
-    }
 
     #[test]
     fn numbers_fit_a_column() {

@@ -6,6 +6,7 @@
 
 pub mod check;
 
+use crate::brief::stands::Tone;
 use crate::name::shown;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use ratatui::style::{Color, Modifier, Style};
@@ -14,6 +15,29 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
+
+impl From<Tone> for Ink {
+    fn from(tone: Tone) -> Ink {
+        match tone {
+            Tone::Text => Ink::Text,
+            Tone::Dim => Ink::Dim,
+            Tone::Strong => Ink::Strong,
+            Tone::Pass => Ink::Pass,
+            Tone::Warn => Ink::Warn,
+            Tone::Hold => Ink::Hold,
+            Tone::Fail => Ink::Fail,
+            Tone::Stale => Ink::Stale,
+            Tone::Unknown => Ink::Unknown,
+            Tone::Waiting => Ink::Waiting,
+            Tone::Running => Ink::Running,
+            Tone::Done => Ink::Done,
+            Tone::Skipped => Ink::Skipped,
+            Tone::Changed => Ink::Changed,
+            Tone::Destructive => Ink::Destructive,
+            Tone::Andon => Ink::Andon,
+        }
+    }
+}
 
 /// The themes built in, as they stand in their files.
 pub const BUILT_IN: [(&str, &str); 4] = [

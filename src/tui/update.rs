@@ -30,8 +30,17 @@ pub enum Event {
     Tick,
     /// A frame is on screen.
     Drawn(Drawn),
-    /// The hub said no.
-    Refused(Refused),
+    /// The hub answered a request of this screen, or nobody will.
+    Answered(Answered),
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answered {
+    /// What was asked.
+    pub request: Request,
+    /// Why not, unless it was yes.
+    pub refusal: Option<Refused>,
 }
 
 /// What a frame showed, as far as rules depend on it.
@@ -109,20 +118,31 @@ pub fn update(app: &mut App, event: Event, view: &View, now: Now) -> Vec<Action>
                 app.chat_read = view.session.notes.len();
             }
         }
-        Event::Refused(refused) => {
-            if let Overlay::Panel(panel) = &mut app.overlay {
-                panel.sent = false;
-            }
-            let hint = refused.hint.map_or_else(String::new, |hint| format!(" · {hint}"));
-            let text = format!("refused: {}: {}{hint}", refused.request, refused.reason);
-            match typing::open_field(app) {
-                Some(field) => field.error = Some(text), // a toast lies behind it
-                None => app.toast(text, true, now.mono),
-            }
-        }
+        Event::Answered(answer) => answered(app, answer, now),
     }
     tell_hub(app, view, now, &mut actions);
     actions
+}
+
+/// Tells why a request came to nothing, in the words of whoever refused it.
+fn answered(app: &mut App, Answered { request, refusal }: Answered, now: Now) {
+    if let (Overlay::Panel(panel), Request::Check { step, attempt, digest }) = (&mut app.overlay, &request)
+        && (&panel.step, panel.attempt, panel.digest) == (step, *attempt, *digest)
+    {
+        panel.sent = false; // of any other request the answer says nothing about the check that is on its way
+    }
+    let Some(refused) = refusal else { return };
+    let hint = refused.hint.map_or_else(String::new, |hint| format!(" · {hint}"));
+    let text = match request {
+        // Nobody asked for these, and they are told again by themselves.
+        Request::Attend { .. } | Request::Resize { .. } => return,
+        Request::OpenCheck { .. } => format!("the check could not be opened: {}{hint}", refused.reason),
+        _ => format!("refused: {}: {}{hint}", refused.request, refused.reason),
+    };
+    match typing::open_field(app) {
+        Some(field) => field.error = Some(text), // a toast lies behind it
+        None => app.toast(text, true, now.mono),
+    }
 }
 
 /// Brings the overlay in line with the session: what it was about may be gone.
@@ -233,7 +253,7 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
 /// What the hub has to know of this screen: attention, and for the lead the size of the output pane.
 fn tell_hub(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) {
     if !matches!(view.link, Link::Live { .. }) || view.session.closed.is_some() {
-        app.attention = None; // told again once the link is back
+        (app.attention, app.output_told) = (None, None); // told again once the link is back
         return;
     }
     let away = now.mono.saturating_sub(app.last_key) >= AWAY_AFTER;

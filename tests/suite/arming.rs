@@ -105,7 +105,7 @@ fn a_preview_is_shown_whole_and_run_again_before_the_run() {
     flight.lead.expect("done: exit 0");
     assert_eq!(flight.counted(), 2, "asked again between run and intent");
     let report = flight.end();
-    assert!(report.contains("- preview `./count` said `41`, expected: 1 to 100"), "{report}");
+    assert!(report.contains("- preview says: 41 (expected: 1 to 100)"), "{report}");
 }
 
 #[test]

@@ -77,7 +77,12 @@ impl Restic {
     /// Backs up so many bytes, so many days ago.
     fn backup(&self, bytes: usize, days: i64) {
         std::fs::write(self.path("data/file"), noise(bytes)).expect("written");
-        done(self.command().args(["backup", "--host", "db1", "--time", &ago(days)]).arg(self.path("data")));
+        let mut backup = self.command();
+        backup.args(["backup", "--host", "db1"]).arg(self.path("data"));
+        if days > 0 {
+            backup.args(["--time", &ago(days)]); // in whole seconds, in which one of now would be older than the one before
+        }
+        done(&mut backup);
     }
 
     fn lines(&self, more: &str) -> String {
@@ -123,7 +128,27 @@ fn a_repository_of_restic_is_as_fresh_and_as_large_as_its_newest_snapshot() {
             .arg(restic.path("data")),
     );
     says(&named("tags = [\"nightly\"]"), Status::Fail, "older than 26h");
-    says(&watch.read(), Status::Warn, "stands still, 9d old: name `host` or `paths`");
+    // What nobody names counts too: another host's backup that stopped is not hidden by this one's.
+    let reading = watch.read();
+    says(&reading, Status::Fail, "db3:");
+    assert!(reading.why.contains("9d old, older than 26h"), "{reading:?}");
+    // And so does another path of the same host, until a backup of a folder around both stands in for it.
+    std::fs::create_dir(restic.path("data/sub")).expect("a folder");
+    std::fs::write(restic.path("data/sub/file"), noise(1000)).expect("written");
+    let backup = |words: &[&str], path: &str| {
+        done(restic.command().args(["backup", "--host", "db1"]).args(words).arg(restic.path(path)));
+    };
+    says(&named("host = \"db1\""), Status::Ok, "db1:");
+    backup(&["--time", &ago(10)], "data/sub");
+    says(&named("host = \"db1\""), Status::Ok, "db1:");
+    std::fs::create_dir(restic.path("more")).expect("a folder");
+    std::fs::write(restic.path("more/file"), noise(1000)).expect("written");
+    backup(&["--time", &ago(10)], "more");
+    let reading = named("host = \"db1\"");
+    says(&reading, Status::Fail, "10d old, older than 26h");
+    assert!(reading.why.contains("the newest of 2"), "{reading:?}");
+    let data = format!("host = \"db1\"\npaths = [\"{}\"]", restic.path("data").display());
+    says(&named(&data), Status::Ok, "db1:");
 }
 
 #[test]
@@ -272,8 +297,12 @@ fn an_archive_of_pg_dump_is_read_to_its_end() {
     says(&settle(""), Status::Fail, "no archive that can be restored");
     std::fs::write(&path, b"").expect("written");
     says(&settle(""), Status::Fail, "empty");
-    std::fs::write(&path, b"-- PostgreSQL database dump\nCREATE TABLE orders (id int);\n").expect("written");
-    says(&settle(""), Status::Fail, "no archive that can be restored");
+    // What it cannot read is unknown, whatever it is worth.
+    let text = done(Command::new("pg_dump").args(["-Fp", "-d", &to]));
+    std::fs::write(&path, text).expect("written");
+    says(&settle(""), Status::Unknown, "pg_restore cannot read it: input file appears to be a text format dump");
+    std::fs::write(&path, b"\x1f\x8b\x08\0\0\0\0\0packed").expect("written");
+    says(&settle(""), Status::Unknown, "it is packed by gzip");
     std::fs::remove_file(&path).expect("it is ours");
     says(&settle(""), Status::Fail, "no file matches *.dump");
 
@@ -287,6 +316,55 @@ fn an_archive_of_pg_dump_is_read_to_its_end() {
     old.set_modified(std::time::SystemTime::now() - Duration::from_secs(7200)).expect("it is ours");
     std::fs::remove_file(folder.path().join("later.dump")).expect("it is ours");
     says(&watch.settle("being read to its end"), Status::Fail, "older than");
+}
+
+#[test]
+fn an_archive_of_pg_dump_holds_the_data_that_is_asked_for_or_says_what_is_missing() {
+    let Some(server) = part("CROSSCHECK_TEST_PG") else { return };
+    let database = Database::new(&server, "shop_parts");
+    database.query(
+        "create table orders (id int, at date) partition by range (at);
+         create table orders_1 partition of orders for values from ('2026-01-01') to ('2026-02-01');
+         create table orders_2 partition of orders for values from ('2026-02-01') to ('2026-03-01');
+         create table \"Order Items\" as select 1 as id;
+         create schema \"My Schema\"; create table \"My Schema\".\"a.b\" as select 1 as id;
+         create table invoices (id int);
+         insert into orders values (1, '2026-01-05')",
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = format!("dbname={} {server}", database.name);
+    let dump = |words: &[&str], name: &str| {
+        done(Command::new("pg_dump").args(words).args(["-d", &to, "-f"]).arg(folder.path().join(name)));
+    };
+    let settle = |name: &str, tables: &str| {
+        let lines = format!("kind = \"pg-dump\"\npath = \"{name}\"\nmax_age = \"1h\"\ntables = [{tables}]");
+        Watch::start(folder.path(), &lines).settle("being read to its end")
+    };
+    let all = r#""orders", "public.orders", "orders_1", '"Order Items"', 'public."Order Items"', '"My Schema"."a.b"'"#;
+    for (words, name) in
+        [(&["-Fc"][..], "a.dump"), (&["-Fd", "-j2"], "folder"), (&["-Ft"], "a.tar"), (&["-Fc", "--inserts"], "b.dump")]
+    {
+        dump(words, name);
+        says(&settle(name, all), Status::Ok, "read to its end");
+        says(&settle(name, "\"invoices\""), Status::Fail, "table invoices is empty in it");
+        says(&settle(name, "\"orders_2\""), Status::Fail, "table orders_2 is empty in it");
+        says(&settle(name, "\"nothing\""), Status::Fail, "no data of table nothing in it");
+    }
+    // A folder is as large as what lies in it, and damaged where a file of it is gone.
+    let size = |name: &str| settle(name, "").value;
+    let files = std::fs::read_dir(folder.path().join("folder")).expect("it is there").flatten();
+    let files: Vec<_> = files.map(|entry| (entry.metadata().expect("it is there").len(), entry.path())).collect();
+    assert_eq!(size("folder"), Some(files.iter().map(|(size, _)| *size).sum::<u64>() as f64));
+    let data = files.iter().find(|(_, path)| path.extension().is_some_and(|ending| ending == "gz"));
+    std::fs::remove_file(&data.expect("it holds data").1).expect("it is ours");
+    let reading = settle("folder", "");
+    assert!(matches!(reading.status, Status::Fail | Status::Unknown), "{reading:?}");
+    // Neither a schema alone nor a partition that was left out passes for a backup.
+    dump(&["-Fc", "--schema-only"], "schema.dump");
+    says(&settle("schema.dump", ""), Status::Fail, "no data in it");
+    dump(&["-Fc", "--exclude-table-data=orders_2"], "part.dump");
+    let reading = settle("part.dump", "\"orders\"");
+    says(&reading, Status::Fail, "its partition public.orders_2 has none");
 }
 
 #[test]
@@ -305,7 +383,7 @@ fn a_tool_that_is_not_there_makes_nothing_ok() {
 // ── recipes for `command`, as the manual has them ────────────────────────────────────────────────────────────────
 
 /// A recipe of the manual by its watch's id, with other words for what differs from machine to machine.
-fn recipe(id: &str, words: &[(&str, &str)]) -> String {
+pub fn recipe(id: &str, words: &[(&str, &str)]) -> String {
     let page = include_str!("../../docs/src/reference/watches.md");
     let start = page.find(&format!("id = \"{id}\"\n")).unwrap_or_else(|| panic!("the manual has a recipe {id}"));
     let lines = page[start..].lines().skip(1).take_while(|line| !line.is_empty() && !line.starts_with("```"));
@@ -392,11 +470,17 @@ fn the_recipe_for_pgbackrest_tells_every_state() {
     };
     done(initdb.current_dir(path("server")).args(["-A", "trust", "-N", "--no-locale", "-D"]).arg(path("server/data")));
     let options = |repository: &str| {
-        [("repo1-path", path(repository)), ("log-path", path("log")), ("lock-path", path("lock"))]
-            .map(|(option, path)| format!("--{option}={}", path.display()))
-            .join(" ")
+        let second = path("second");
+        [
+            ("repo1-path", path(repository)),
+            ("repo2-path", second),
+            ("log-path", path("log")),
+            ("lock-path", path("lock")),
+        ]
+        .map(|(option, path)| format!("--{option}={}", path.display()))
+        .join(" ")
     };
-    for name in ["repository", "log", "lock"] {
+    for name in ["repository", "second", "log", "lock"] {
         std::fs::create_dir(path(name)).expect("a folder");
     }
     let pgbackrest = |words: &str| {
@@ -412,26 +496,38 @@ fn the_recipe_for_pgbackrest_tells_every_state() {
         let command = format!("pgbackrest {} --config=/dev/null", options(repository));
         read(folder.path(), &recipe("pgbackrest-shop", &[("pgbackrest", &command)]))
     };
-    says(&watch("nowhere"), Status::Fail, "/0/status/code is 1, not 0");
+    says(&watch("nowhere"), Status::Fail, "/0/0/status/code is 1, not 0");
     pgbackrest("stanza-create");
     let reading = watch("repository");
-    says(&reading, Status::Fail, "/0/status/code is 2, not 0");
-    assert!(reading.why.contains("nothing at /0/backup/-/timestamp/stop"), "{reading:?}");
-    pgbackrest("--type=full backup");
+    says(&reading, Status::Fail, "/0/0/status/code is 2, not 0");
+    assert!(reading.why.contains("nothing at /0/0/backup/-/timestamp/stop"), "{reading:?}");
+    pgbackrest("--repo=1 --type=full backup");
+    // One repository has its backup, the other none.
+    says(&watch("repository"), Status::Fail, "/1/0/status/code is 2, not 0");
+    pgbackrest("--repo=2 --type=full backup");
     let reading = watch("repository");
-    says(&reading, Status::Ok, "/0/status/code is 0");
+    says(&reading, Status::Ok, "/*/*/status/code is 0, 2 of 2");
     assert!(reading.value.is_some_and(|size| size > 1e6), "{reading:?}");
     // A backup of days ago: what pgBackRest reads is a text with a checksum, so its clock is turned and not its file.
-    let stale = recipe("pgbackrest-shop", &[("pgbackrest", "cat info.json #")]);
-    let info = format!("pgbackrest {} --config=/dev/null --stanza=shop --output=json info", options("repository"));
-    let info = done(Command::new("sh").args(["-eu", "-c", &info]));
-    let mut info: serde_json::Value = serde_json::from_str(&info).expect("it is JSON");
-    info[0]["backup"][0]["timestamp"]["stop"] = 1_700_000_000.into();
-    std::fs::write(path("info.json"), info.to_string()).expect("written");
-    says(&read(folder.path(), &stale), Status::Fail, "older than 26h");
-    info[0]["backup"][0]["error"] = true.into();
-    std::fs::write(path("info.json"), info.to_string()).expect("written");
-    says(&read(folder.path(), &stale), Status::Fail, "/0/backup/-/error is true, not false");
+    let info = format!("pgbackrest {} --config=/dev/null --stanza=shop --output=json", options("repository"));
+    let info = |repo: u32| {
+        let info = done(Command::new("sh").args(["-eu", "-c", &format!("{info} --repo={repo} info")]));
+        serde_json::from_str::<serde_json::Value>(&info).expect("it is JSON")
+    };
+    std::fs::write(path("said"), "case \"$*\" in *--repo=1*) cat 1.json ;; *) cat 2.json ;; esac\n").expect("written");
+    let stale = recipe("pgbackrest-shop", &[("pgbackrest", "sh ./said")]);
+    let told = |one: &serde_json::Value, two: &serde_json::Value| {
+        for (name, info) in [("1.json", one), ("2.json", two)] {
+            std::fs::write(path(name), info.to_string()).expect("written");
+        }
+        read(folder.path(), &stale)
+    };
+    let (one, mut two) = (info(1), info(2));
+    says(&told(&one, &two), Status::Ok, "");
+    two[0]["backup"][0]["timestamp"]["stop"] = 1_700_000_000.into();
+    says(&told(&one, &two), Status::Fail, "older than 26h");
+    two[0]["backup"][0]["error"] = true.into();
+    says(&told(&one, &two), Status::Fail, "/1/0/backup/-/error is true, not false");
     // Truncated: pgBackRest finds neither of its two copies whole.
     for name in ["backup.info", "backup.info.copy"] {
         let file = std::fs::File::options().write(true).open(path("repository/backup/shop").join(name));

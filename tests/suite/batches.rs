@@ -191,3 +191,55 @@ fn a_gate_that_turns_between_batches_holds_and_in_the_end_stops_them() {
     assert!(hub.wait().success());
     intact(&stage);
 }
+
+#[test]
+fn a_file_that_the_batches_write_is_free_to_change() {
+    let run = r#"run = "cat > batch; cat batch >> put; if grep -q bad batch; then echo broken > page; fi""#;
+    let stage = Stage::new(&PLAN.replace(run, r#"run = ["sh", "each.sh", "put"]"#));
+    for (file, text) in
+        [("page", "fine\n"), ("lines", "a\nb\nc\nd\ne\n"), ("put", "before\n"), ("each.sh", "cat >> \"$1\"\n")]
+    {
+        std::fs::write(stage.path(file), text).expect("it is written");
+    }
+    let mut hub = stage.serve(&[]);
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    fly(&stage, &lead, &dba, "named, and may change: ");
+    dba.expect("01 update goes on with batch 3 of 3");
+    dba.expect("01 update verified: same as before");
+    assert_eq!(text(&stage, "put"), "before\na\nb\nc\nd\ne\n");
+    lead.ok("close");
+    assert!(hub.wait().success());
+    intact(&stage);
+}
+
+#[test]
+fn lines_that_are_not_what_they_look_like_are_told_before() {
+    let stage = stage("a\nb\r\nc\na\n");
+    let mut hub = stage.serve(&[]);
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    fly(
+        &stage,
+        &lead,
+        &dba,
+        "odd lines: line 2: END IN A CARRIAGE RETURN, which is part of what is read; line 4 as 1: COMES TWICE",
+    );
+    dba.expect("01 update goes on with batch 2 of 2");
+    dba.expect("01 update verified: same as before");
+    lead.ok("close");
+    assert!(hub.wait().success());
+    // An empty one is refused, unless the plan says what it is.
+    let stage = self::stage("a\n\nb\n  \n");
+    let _hub = stage.serve(&[]);
+    let refused = stage.join(LEAD).refused("arm update");
+    assert!(refused.contains("has empty lines: lines 2, 4") && refused.contains("empty = "), "{refused}");
+    let stage = Stage::new(&PLAN.replace("then = 3 }", "then = 3, empty = \"line\" }"));
+    for (file, text) in [("page", "fine\n"), ("lines", "a\n\nb\n")] {
+        std::fs::write(stage.path(file), text).expect("it is written");
+    }
+    let _hub = stage.serve(&[]);
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    fly(&stage, &lead, &dba, "odd lines: line 2: EMPTY");
+    dba.expect("01 update goes on with batch 2 of 2");
+    dba.expect("01 update verified: same as before");
+    assert_eq!(text(&stage, "put"), "a\n\nb\n");
+}

@@ -373,6 +373,23 @@ fn a_hub_that_is_asked_to_end_leaves_a_running_command_in_peace() {
 }
 
 #[test]
+fn under_nohup_a_hub_survives_a_hang_up_and_its_commands_begin_afresh() {
+    let stage = Stage::new(&plan("grep SigIgn /proc/self/status >> ran.txt", "pipe"));
+    let hub = stage.serve_after("trap '' HUP QUIT");
+    stage.wait_for_links();
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    hub.signal(Signal::SIGHUP);
+    lead.ok("arm go");
+    dba.expect("--- digest");
+    dba.ok("check");
+    lead.ok("run");
+    lead.expect("go done: exit 0");
+    let ignored = std::fs::read_to_string(stage.path("ran.txt")).unwrap();
+    let mask = u64::from_str_radix(ignored.trim().rsplit('\t').next().unwrap(), 16).unwrap();
+    assert_eq!(mask & 0b101, 0, "hang-up and quit are ignored by the hub alone: {ignored}");
+}
+
+#[test]
 fn a_second_hub_keeps_away() {
     let stage = Stage::new(&plan("true", "pty"));
     let hub = stage.serve(&[]);

@@ -1,5 +1,6 @@
 //! `demo --plain`: a whole release by the built program, without anything installed and with nobody at the keyboard.
 
+use crate::support::inherited::fresh;
 use crosscheck::event::{Event, RunEnd};
 use crosscheck::transcript::read::Reader;
 use std::path::Path;
@@ -16,7 +17,8 @@ fn the_demo_flies_itself_and_leaves_a_whole_transcript() {
     let home = tempfile::tempdir().unwrap();
     let transcripts = home.path().join("transcripts");
     let began = Instant::now();
-    let output = Command::new(env!("CARGO_BIN_EXE_crosscheck"))
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_crosscheck"));
+    let output = fresh(&mut demo)
         .args(["demo", "--plain", "--transcripts"])
         .arg(&transcripts)
         .env_clear()

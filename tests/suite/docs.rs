@@ -79,6 +79,7 @@ zzz = 1
 zzz = 1
 [secrets]
 S = { zzz = 1 }
+T = { command = { zzz = 1 } }
 [hosts.h]
 zzz = 1
 [[recovery]]
@@ -103,6 +104,10 @@ gates = [{ watch = "w", zzz = 1 }]
 id = "stdin"
 run = ["true"]
 stdin = { zzz = 1 }
+[[step]]
+id = "exits"
+run = ["true"]
+exits = { zzz = 1 }
 [[step]]
 id = "verify"
 run = ["true"]
@@ -149,6 +154,10 @@ fn known_to_the_code() -> BTreeMap<String, BTreeSet<String>> {
             known.extend(told(&watch("client = { zzz = \"x\" }\n")).remove_entry("client"));
             let elsewhere = told(&watch("client = { \"client.id\" = { zzz = 1 } }\n"));
             known.extend(elsewhere.into_iter().filter(|(table, _)| table == "a setting from elsewhere"));
+        }
+        if keys.contains("headers") {
+            let elsewhere = told(&watch("headers = { X-A = { zzz = 1 } }\n"));
+            known.extend(elsewhere.into_iter().filter(|(table, _)| table == "a header from elsewhere"));
         }
         known.insert(format!("this watch: {kind}"), &keys - &all);
     }

@@ -66,7 +66,7 @@ fn a_gate_is_waived_by_a_second_person_for_one_attempt() {
     lead.expect("WAIVED: dba@example.org waived gate quiet (fail)");
     lead.ok("arm purge");
     search.expect(
-        "GATE quiet IS WAIVED for this attempt, by dba@example.org, when it was fail: nobody reads on a Sunday",
+        "GATE quiet IS WAIVED: for this attempt, by dba@example.org, when it was fail: nobody reads on a Sunday",
     );
     let covers = &stage.events("StepArmed")[0]["covers"]["gates"][0];
     assert_eq!(covers["waived"]["by"], DBA, "{covers}");

@@ -1,7 +1,7 @@
 //! `kafka-lag` against real brokers: its numbers are those of Kafka's own `kafka-consumer-groups`, and no outage makes it say
 //! a zero or an ok that is not true.
 
-use crate::support::brokers::{Brokers, described, jars};
+use crate::support::brokers::{Brokers, described, jars, tool};
 use crate::support::kafka::{Reader, Topic};
 use crate::support::program::run;
 use crate::support::real::part;
@@ -57,6 +57,32 @@ fn seen(lag: &Lag) -> BTreeMap<(String, i32), Option<u64>> {
 
 fn topics(topic: &Topic) -> String {
     format!("topics = [\"{}\"]\nfail_above = 1000000", topic.name)
+}
+
+/// A share group (KIP-932) commits nothing that could be read: what it is, is said, and no number.
+#[test]
+fn a_share_group_is_named_by_what_it_is() {
+    let (Some(brokers), Some(jars)) = (part("CROSSCHECK_TEST_KAFKA"), jars()) else { return };
+    let topic = Topic::new(&brokers, 1);
+    topic.produce(3);
+    let at = ["--bootstrap-server", &brokers];
+    let upgrade = ["upgrade", "--feature", "share.version=1"];
+    tool(&jars, &[&["org.apache.kafka.tools.FeatureCommand"], &at[..], &upgrade].concat());
+    let consumer = "org.apache.kafka.tools.consumer.ConsoleShareConsumer";
+    let group = format!("{}-sharers", topic.name);
+    let words = ["--topic", &topic.name, "--group", &group, "--timeout-ms", "3000"];
+    tool(&jars, &[&[consumer], &at[..], &words].concat());
+    for (group, topics, told) in [
+        (group.as_str(), topics(&topic), "the brokers know it as no classic group: a share group commits no offsets"),
+        (group.as_str(), "fail_above = 9".to_owned(), "a share group commits no offsets"),
+        ("nobody-is-called-so", topics(&topic), "the brokers know no group of that name"),
+    ] {
+        let mut lag = lag(&brokers, group, &topics);
+        let reading = poll(PATIENCE, || Some(read(&mut lag)).filter(|reading| reading.why.contains("no commit")));
+        let reading = reading.expect("the brokers answer");
+        assert!(reading.status == Status::Unknown && reading.value.is_none(), "{reading:?}");
+        assert!(reading.why.contains(told), "{group}: {reading:?}");
+    }
 }
 
 #[test]

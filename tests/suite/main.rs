@@ -33,6 +33,7 @@ mod quorum;
 mod readback;
 #[cfg(feature = "kafka")]
 mod real;
+mod recipes;
 mod reconnect;
 mod refusals;
 mod rehearsal;
@@ -47,6 +48,7 @@ mod signers;
 mod statements;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;
+mod texts;
 mod tidy;
 mod tmux;
 mod toctou;
@@ -55,4 +57,6 @@ mod typed;
 mod verified;
 mod waiting;
 mod watch;
+mod watched;
 mod wire;
+mod writers;

@@ -289,6 +289,20 @@ fn a_command_gets_the_same_on_its_standard_input() {
 }
 
 #[test]
+fn a_command_may_be_a_text_or_a_table_with_its_folder_and_variables() {
+    let tell = "[[notify]]\non = [\"opened\"]\nrun = { run = \"cat > told; echo $WHERE > where\", cwd = \"out\", env = { WHERE = \"here\" } }\n";
+    let stage = Stage::new(&plan(tell));
+    std::fs::create_dir(stage.path("out")).unwrap();
+    let mut hub = stage.serve(&[]);
+    let lead = stage.join(LEAD);
+    settled(&stage, 1);
+    close(&lead, &mut hub);
+    let read = |file: &str| std::fs::read_to_string(stage.path("out").join(file)).expect("it was told");
+    valid(&serde_json::from_str(&read("told")).expect("JSON"));
+    assert_eq!(read("where"), "here\n");
+}
+
+#[test]
 fn the_end_waits_five_seconds_for_a_dead_hook_and_no_longer() {
     let silent = Hook::start(Answer::Hangs);
     let stage = Stage::new(&plan(&hook(silent.address, "\"closed\"", "timeout = \"60s\"")));

@@ -36,8 +36,9 @@ fn who_judges_an_unknown_outcome_is_told_how_things_stand() {
     let mut hub = stage.serve(&[]);
     let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
     lead.ok("arm drop");
-    dba.expect("-- probe: tells how things stand");
-    dba.expect("argument 3: cat state missing");
+    dba.expect("probe: tells how things stand");
+    dba.expect("probe command: a script, run by sh -eu -c:");
+    dba.expect("  | cat state missing");
     dba.ok("check");
     lead.ok("run");
     poll(PATIENCE, || stage.path("state").exists().then_some(())).expect("it has begun");

@@ -123,8 +123,9 @@ fn the_cockpit_takes_typed_keys_and_neither_paste_nor_a_burst() {
     dba.shows("READ BACK place");
     type_in(&dba, "eu-west");
     dba.press(&["Enter"]);
-    let whole = dba.shows("dropped customers_v41");
-    assert!(whole.contains("read back old_index, place"), "{whole}");
+    dba.shows("dropped customers_v41");
+    dba.press(&["5"]);
+    dba.shows("read back old_index, place");
     let done = |stage: &Stage| !stage.events("StepCleared").is_empty();
     dba.press_until(
         "a check",

@@ -49,6 +49,8 @@ enum Net {
     Fine,
     /// Connections stay open; nothing comes through.
     Stalled,
+    /// What clients send comes through; what the hub sends waits.
+    Late,
     /// What was open is torn, and nothing new is let through.
     Cut,
 }
@@ -80,8 +82,8 @@ impl Proxy {
                         let ((mut cr, mut cw), (mut hr, mut hw)) = (client.into_split(), hub.into_split());
                         let mut cut = state.clone();
                         tokio::select! {
-                            () = carry(&mut cr, &mut hw, state.clone()) => {}
-                            () = carry(&mut hr, &mut cw, state) => {}
+                            () = carry(&mut cr, &mut hw, state.clone(), &[Net::Stalled]) => {}
+                            () = carry(&mut hr, &mut cw, state, &[Net::Stalled, Net::Late]) => {}
                             _ = cut.wait_for(|net| *net == Net::Cut) => {}
                             Ok(()) = moved.changed() => {}
                         }
@@ -116,10 +118,11 @@ async fn carry(
     from: &mut tokio::net::tcp::OwnedReadHalf,
     to: &mut tokio::net::tcp::OwnedWriteHalf,
     mut net: watch::Receiver<Net>,
+    waits: &[Net],
 ) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if net.wait_for(|net| *net != Net::Stalled).await.is_err() || to.write_all(&buffer[..count]).await.is_err() {
+        if net.wait_for(|net| !waits.contains(net)).await.is_err() || to.write_all(&buffer[..count]).await.is_err() {
             return;
         }
     }
@@ -258,13 +261,129 @@ async fn a_stalled_network_is_noticed_and_survived() {
         &mut client,
         &mut seen,
         "an answer",
-        |n| matches!(n, Notice::Answer { id: answered, refusal: Some(_) } if *answered == id),
+        |n| matches!(n, Notice::Answer { id: answered, refusal: Some(_), .. } if *answered == id),
     )
     .await;
     proxy.net.send_replace(Net::Fine);
     until(&mut client, &mut seen, "a live link", |n| matches!(n, Notice::Link(Connection::Live { .. }))).await;
     until(&mut client, &mut seen, "the rest", said("meanwhile 4")).await;
     complete(&stage, &seen);
+}
+
+/// Somebody acts on what a colleague's screen shows: their own client has not folded yet what they sign.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_signed_is_waited_for_and_what_does_not_come_is_said() {
+    let stage = Stage::new(&PLAN.replace("class = \"critical\"\n", "").replace("echo hello", "exit 3"));
+    let _hub = stage.serve(&[]);
+    let link: Link = stage.links()[DBA].parse().unwrap();
+    let proxy = Proxy::start(&link).await;
+    let lead = stage.join(LEAD);
+    let mut client = Client::join(options(proxy.link(&link))).await.unwrap();
+    let mut seen = vec![];
+    let step = crosscheck::name::StepId::new("go").unwrap();
+    let settle = || Request::Settle {
+        step: step.clone(),
+        outcome: crosscheck::event::Settled::Failed,
+        why: "seen on the lead's screen".into(),
+    };
+
+    // It comes in time.
+    lead.ok("say before");
+    until(&mut client, &mut seen, "what was said", said("before")).await;
+    proxy.net.send_replace(Net::Late);
+    lead.ok("arm go");
+    lead.ok("run");
+    lead.expect("01 go failed: exit 3");
+    let id = client.ask(settle()).await;
+    proxy.mend();
+    let refusal = answer(&mut client, id).await;
+    assert_eq!(refusal, None, "it was signed once it was here");
+    assert_eq!(stage.events("Acknowledged").len(), 1);
+
+    // It does not: nothing is signed for what this client has not seen, and the person is told.
+    proxy.net.send_replace(Net::Late);
+    lead.ok("arm go");
+    let check = Request::Check { step: step.clone(), attempt: 2, digest: crosscheck::hash::Hash::ZERO };
+    let id = client.ask(check).await;
+    let refusal = answer(&mut client, id).await.expect("it is refused");
+    assert!(refusal.reason.contains("has not come to this client within 2 s"), "{refusal:?}");
+    assert!(refusal.hint.unwrap().contains("ask again"));
+    proxy.mend();
+    // What is a mistake the hub calls so, in its own words.
+    let id = client.ask(Request::Release).await;
+    let refusal = answer(&mut client, id).await.expect("it is refused");
+    assert_eq!(refusal.reason, "the andon is not pulled");
+    assert!(stage.events("Refused").iter().all(|refused| !refused["reason"].as_str().unwrap().contains("not signed")));
+}
+
+/// The same in plain mode: the step still runs there, and ended on everybody else's screen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ended_elsewhere_is_taken_note_of_once_it_is_here() {
+    let stage =
+        Stage::new(&PLAN.replace("class = \"critical\"\n", "").replace("echo hello", "read line < fifo; exit 3"));
+    nix::unistd::mkfifo(&stage.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let _hub = stage.serve(&[]);
+    let link: Link = stage.links()[DBA].parse().unwrap();
+    let proxy = Proxy::start(&link).await;
+    let (lead, dba) = (stage.join(LEAD), stage.join_by(DBA, &proxy.link(&link).to_string()));
+    dba.expect("joined session");
+    lead.ok("arm go");
+    lead.ok("run");
+    dba.expect("01 go runs");
+    proxy.net.send_replace(Net::Late);
+    std::fs::write(stage.path("fifo"), "on\n").unwrap();
+    lead.expect("01 go failed: exit 3");
+    dba.say("ack seen");
+    assert_eq!(dba.answer_within(Duration::from_millis(300)), None, "it waits");
+    proxy.mend();
+    let answer = dba.answer();
+    assert!(answer.starts_with("ok "), "{answer}");
+}
+
+/// Whoever asks while the end comes hears from somebody too: nothing that was taken in is left without an answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_is_answered_whenever_the_end_comes() {
+    let stage = Stage::new(PLAN);
+    let _hub = stage.serve(&[]);
+    let lead = stage.join(LEAD);
+    let mut client = Client::join(options(stage.links()[DBA].parse().unwrap())).await.unwrap();
+    let asker = client.asker();
+    let asking = tokio::spawn(async move {
+        let mut ids = vec![];
+        // Not faster than the hub reads; it ends with the client, which then takes nothing more.
+        let mut pace = tokio::time::interval(Duration::from_millis(60));
+        while let Ok(id) = asker.ask(Request::Say { text: "still here".into() }) {
+            ids.push(id);
+            pace.tick().await;
+        }
+        ids
+    });
+    until(&mut client, &mut vec![], "a word", said("still here")).await;
+    lead.ok("close");
+    let mut answered = vec![1]; // the first one's answer may have come before its line was waited for
+    loop {
+        match timeout(PATIENCE, client.notices.recv()).await.expect("an end in time") {
+            Some(Notice::Answer { id, .. }) => answered.push(id),
+            Some(Notice::Over(why)) => assert_eq!(why, None),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let asked = asking.await.unwrap();
+    assert!(asked.len() > 1);
+    answered.dedup();
+    assert_eq!(answered, asked, "each once and in order");
+}
+
+/// What became of a request.
+async fn answer(client: &mut Client, id: u64) -> Option<crosscheck::protocol::Refused> {
+    loop {
+        let next = timeout(PATIENCE, client.notices.recv()).await.expect("an answer in time");
+        match next.expect("the client goes on") {
+            Notice::Answer { id: answered, refusal, .. } if answered == id => return refusal,
+            _ => {}
+        }
+    }
 }
 
 #[test]

@@ -72,8 +72,10 @@ fn nothing_live_runs_and_everything_says_that_it_is_a_rehearsal() {
     page_is_read(&stage);
 
     lead.ok("arm load");
-    dba.expect("NOT RUN, live argument 3: echo load >> LIVE");
-    dba.expect("argument 3: echo load >> dry; exit 3");
+    dba.expect("NOT RUN, live: a script, run by sh -eu -c:");
+    dba.expect("  | echo load >> LIVE");
+    dba.expect("command: a script, run by sh -eu -c:");
+    dba.expect("  | echo load >> dry; exit 3");
     dba.expect("preview says: 7");
     dba.ok("check");
     lead.ok("run");
@@ -131,7 +133,7 @@ fn nothing_live_runs_and_everything_says_that_it_is_a_rehearsal() {
     let (_, out, _) = run(&home, &["report", &path]);
     assert!(out.starts_with("# REHEARSAL, not a release: Drop the index"), "{out}");
     let (_, out, _) = run(&home, &["replay", "--plain", &path]);
-    assert!(unmarked(&out) == 0 && out.contains("NOT RUN, live argument"), "{out}");
+    assert!(unmarked(&out) == 0 && out.contains("NOT RUN, live: a script"), "{out}");
     let evidence = stage.path("evidence");
     let (status, _, err) = run(&home, &["evidence", &path, "load", "--out", &evidence.display().to_string()]);
     assert_eq!(status, Some(0), "{err}");

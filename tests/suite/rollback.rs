@@ -103,9 +103,7 @@ fn the_plan_undoes_what_made_things_worse_and_somebody_takes_note() {
     lead.ok("close");
     assert!(hub.wait().success());
     let report = std::fs::read_to_string(stage.transcript_file().with_extension("md")).expect("a report");
-    for words in
-        ["**Rolled back at", "as the plan says**: worse than before", "putting it back", "which runs by itself"]
-    {
+    for words in ["**Rolled back at", "as the plan says**: worse than before", "putting it back", "runs BY ITSELF"] {
         assert!(report.contains(words), "{words}: {report}");
     }
     intact(&stage);
@@ -188,4 +186,93 @@ fn a_hub_killed_while_it_undoes_leaves_the_choice_to_the_lead() {
     lead.ok("close");
     assert!(hub.wait().success());
     intact(&stage);
+}
+
+#[test]
+fn a_copy_that_the_step_itself_makes_is_a_way_back() {
+    // Words that name files are free to change: the step is there to change them.
+    let stage = stage("cp page old; echo broken > page", "run = ['cp', 'old', 'page'], automatic = true");
+    let mut hub = stage.serve(&[]);
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    fly(&stage, &lead, &dba);
+    assert!(lead.printed().contains("named, and may change: ") && !lead.printed().contains("NOT THERE"));
+    lead.expect("verified: worse than before");
+    lead.expect("01 update is rolled back: same as before");
+    assert_eq!(page(&stage), "fine");
+    dba.expect("01 update is rolled back");
+    dba.ok("ack the page says fine again");
+    lead.ok("close");
+    assert!(hub.wait().success());
+    intact(&stage);
+}
+
+#[test]
+fn a_script_that_the_step_makes_is_told_to_be_unseen_and_runs() {
+    let stage = stage("echo 'echo fine > page' > back.sh; echo broken > page", "run = 'sh back.sh', automatic = true");
+    let _hub = stage.serve(&[]);
+    let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+    fly(&stage, &lead, &dba);
+    assert!(lead.printed().contains("NOT THERE: back.sh: the step has to make it"), "{}", lead.described());
+    lead.expect("01 update is rolled back: same as before");
+    assert_eq!(page(&stage), "fine");
+}
+
+#[test]
+fn a_way_back_that_will_not_run_is_an_error_before() {
+    for (rollback, why) in [
+        ("run = ['./restore.sh']", "restore.sh does not exist"),
+        ("run = ['sh', 'restore.sh']", "script "),
+        ("run = ['no-such-tool', 'x']", "is in no folder of the step's PATH"),
+        ("run = 'no-such-tool x; echo fine > page'", "is in no folder of the step's PATH"),
+        ("run = ['./page']", "cannot be executed"),
+        ("run = './page'", "cannot be executed"),
+        ("run = ['sh', 'undo.sh'], cwd = 'nowhere'", "working folder"),
+        ("run = ['sh', 'undo.sh'], files = ['gone.json']", "gone.json"),
+    ] {
+        let stage = stage("echo broken > page", rollback);
+        let (_, out, err) = run(&stage.home("x"), &["lint", &stage.plan().display().to_string()]);
+        assert!(out.contains("the rollback of update could not run: ") && out.contains(why), "{rollback}: {out}{err}");
+        let (code, out, _) = run(&stage.home("x"), &["doctor", &stage.plan().display().to_string()]);
+        assert!(code == Some(1) && out.contains("rollback of update") && out.contains(why), "{rollback}: {out}");
+        let _hub = stage.serve(&[]);
+        let lead = stage.join(LEAD);
+        let refused = lead.refused("arm update");
+        assert!(refused.contains("its rollback") && refused.contains(why), "{rollback}: {refused}");
+    }
+}
+
+#[test]
+fn what_undoes_a_step_stands_in_its_folder_and_may_be_only_words() {
+    for rollback in [
+        "['./restore.sh']",
+        "'./restore.sh'",
+        "{ run = ['./restore.sh'] }",
+        "{ run = ['../work/restore.sh'], cwd = 'other' }",
+    ] {
+        let plan = plan("echo broken > ../page", "run = 'X'")
+            .replace("rollback = { run = 'X' }", &format!("rollback = {rollback}"));
+        let plan = plan.replace("class = \"critical\"", "class = \"critical\"\ncwd = \"work\"\nprobe = ['./state.sh']");
+        let stage = Stage::new(&plan);
+        std::fs::write(stage.path("page"), "fine\n").expect("it is written");
+        for folder in ["work", "other"] {
+            std::fs::create_dir(stage.path(folder)).expect("a folder");
+        }
+        for (script, text) in
+            [("restore.sh", "#!/bin/sh\necho fine > ../page\n"), ("state.sh", "#!/bin/sh\necho in; pwd\n")]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let file = stage.path("work").join(script);
+            std::fs::write(&file, text).expect("it is written");
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("it is marked");
+        }
+        let _hub = stage.serve(&[]);
+        let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+        fly(&stage, &lead, &dba);
+        lead.expect("verified: worse than before");
+        lead.ok("probe update");
+        lead.expect("/work");
+        lead.ok("rollback update");
+        lead.expect("01 update is rolled back: same as before");
+        assert_eq!(page(&stage), "fine");
+    }
 }

@@ -4,8 +4,10 @@
 use crate::support::program::Stage;
 use crate::support::real::installed;
 use crate::support::tmux::{Terminal, Terminals};
+use crate::support::wait::{PATIENCE, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::time::Duration;
 
 const LEAD: &str = "lead@example.org";
 const DBA: &str = "dba@example.org";
@@ -145,8 +147,11 @@ name = "Locks that hold"
 environment = "test"
 [crew]
 lead = ["lead@example.org"]
-shadow = ["dba@example.org", "search@example.org"]
+shadow = ["dba@example.org", "search@example.org", "sre@example.org"]
 observer = "link"
+[params.level]
+default = "1"
+pattern = "[0-3]"
 [[watch]]
 id = "flag"
 kind = "file"
@@ -157,12 +162,68 @@ id = "go"
 title = "Leave a trace"
 class = "irreversible"
 point_of_no_return = true
-run = "echo ran >> ran.txt"
+run = "echo ran >> ran.txt; echo {{ level }}"
 gates = ["flag"]
-lapse = "25s"
+[[step]]
+id = "fail"
+title = "Go wrong"
+run = "exit 3"
+after = []
 "#;
+const SRE: &str = "sre@example.org";
 
-/// Every refusal, seen by whoever pressed the key and by whoever reads the transcript.
+/// Somebody at a terminal, and what the hub says to them.
+struct Asking<'a> {
+    stage: &'a Stage,
+    terminal: &'a Terminal<'a>,
+    who: &'a str,
+}
+
+impl Asking<'_> {
+    /// Presses that key until the hub has refused what it asks for, and reads the hub's own sentence on the screen. Whatever of
+    /// a panel was not seen is looked at first.
+    fn key(&self, key: &'static str, what: &str, why: &str) {
+        self.refused(what, why, |screen| {
+            self.terminal.press(&[if screen.contains("not seen") { "Space" } else { key }]);
+        });
+    }
+
+    /// The same for words that are typed.
+    fn typed(&self, key: &'static str, words: &str, what: &str, why: &str) {
+        self.refused(what, why, |_| {
+            self.terminal.press(&[key]);
+            self.terminal.enter(words);
+        });
+    }
+
+    fn refused(&self, what: &str, why: &str, act: impl Fn(&str)) {
+        let before = self.stage.events("Refused").len();
+        let newest = || {
+            let refused = self.stage.events("Refused").into_iter().skip(before);
+            let mut fitting = refused.filter(|refused| refused["principal"] == self.who && refused["request"] == what);
+            fitting.find_map(|refused| Some(refused["reason"].as_str()?.to_owned()).filter(|told| told.contains(why)))
+        };
+        let reason = poll(PATIENCE, || {
+            act(&self.terminal.screen());
+            poll(Duration::from_secs(1), newest)
+        });
+        let reason = reason.unwrap_or_else(|| {
+            panic!("{} was never refused {what} for {why}:\n{}", self.who, self.terminal.screen());
+        });
+        // Nothing else on the screen begins so: the story says to whom something was refused.
+        let told = format!("refused: {what}: {reason}");
+        self.terminal.until(&told, |screen| words(screen).contains(&words(&told)));
+    }
+}
+
+/// The words on a screen, or on the panel that lies over it: what is longer than a row is wrapped.
+fn words(screen: &str) -> String {
+    let framed: Vec<_> = screen.lines().filter_map(|line| line.split('║').nth(1)).collect();
+    let text = if framed.is_empty() { screen.to_owned() } else { framed.join(" ") };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Every refusal, seen by whoever pressed the key in the words that stand in the transcript.
 #[test]
 fn what_is_refused_is_told_on_the_screen_and_in_the_transcript() {
     if installed("tmux", "-V").is_none() {
@@ -177,53 +238,119 @@ fn what_is_refused_is_told_on_the_screen_and_in_the_transcript() {
     for terminal in [&lead, &dba, &search, &twice, &observer] {
         terminal.join();
     }
-    let refused = |terminal: &Terminal<'_>, key: &'static str, why: &str| {
-        let by = |stage: &Stage| stage.events("Refused").iter().any(|e| e["reason"].as_str().unwrap().contains(why));
-        terminal.press_until(why, |screen| if screen.contains("not seen") { "Space" } else { key }, by);
-        terminal.until(why, |screen| screen.contains("refused"));
-    };
+    borrow_key(&stage, DBA, SRE);
+    let sre = terminals.open(&stage, SRE);
+    sre.join();
+    let people = [(&lead, LEAD), (&search, SEARCH), (&twice, DBA), (&sre, SRE)];
+    let [by_lead, by_search, by_twice, by_sre] = people.map(|(terminal, who)| Asking { stage: &stage, terminal, who });
+    let by_dba = Asking { stage: &stage, terminal: &dba, who: DBA };
+
+    // What is typed goes to the hub as it was typed.
+    by_lead.typed("p", "level=9 # a try", "set level", "level");
+    by_lead.typed("e", "echo something else", "edit go", "needs a reason");
+    // The lead went to somebody while they typed that they want it.
+    search.press(&["H"]);
+    search.shows("hand over to");
+    let (second, third) = (stage.join(LEAD), stage.join(SEARCH));
+    second.ok(&format!("handover {SEARCH}"));
+    third.ok(&format!("handover {SEARCH}"));
+    search.shows("LEAD");
+    by_search.refused("handover search@example.org", "leads already", |screen| {
+        if !screen.contains("hand over to") {
+            return search.press(&["H"]);
+        }
+        search.enter("search");
+    });
+    third.ok(&format!("handover {LEAD}"));
+    second.ok(&format!("handover {LEAD}"));
+    lead.shows("LEAD");
+
     // The gate has to be ok first: until then arming is refused.
     lead.press_until("armed", |_| "a", |stage| !stage.events("StepArmed").is_empty());
-    refused(&observer, "a", "observers only watch");
-    refused(&dba, "a", "only the lead");
-    refused(&lead, "r", "it needs 2 more cross-checks");
+    let joined = stage.events("Joined");
+    let names = joined.iter().filter_map(|joined| joined["principal"].as_str());
+    let observes = names.into_iter().find(|name| name.starts_with("observer:")).expect("they joined");
+    Asking { stage: &stage, terminal: &observer, who: observes }.key("a", "arm go", "observers only watch");
+    by_dba.key("a", "arm go", "only the lead");
+    by_lead.key("r", "run go", "it needs 2 more cross-checks");
     lead.press(&["x"]);
-    lead.shows("CHECK 01 of 01");
-    refused(&lead, "y", "nobody checks their own step");
+    lead.shows("CHECK 01 of 02");
+    by_lead.key("y", "check go", "nobody checks their own step");
     lead.press(&["Escape"]);
-    // One person on two connections counts once.
-    for terminal in [&dba, &twice] {
+    // One person on two connections counts once, and so does one key.
+    for terminal in [&dba, &twice, &sre] {
         terminal.press(&["x"]);
-        terminal.shows("CHECK 01 of 01");
+        terminal.shows("CHECK 01 of 02");
     }
     check(&dba, DBA);
-    refused(&twice, "y", "one person counts once");
+    by_twice.key("y", "check go", "one person counts once");
+    by_sre.key("y", "check go", "one key counts once");
+    sre.until("a panel that waits for nothing", |screen| !screen.contains("on its way"));
+    sre.press(&["Escape"]);
     // The andon, then a gate that turned: both void what was armed, and run is refused.
     search.press(&["!"]);
     happens(&stage, "StepVoided", "go", 1);
-    refused(&lead, "r", "andon");
+    by_lead.key("r", "run go", "the line was stopped");
     lead.press_until("released by the lead", |_| "A", |stage| stage.events("AndonReleased").len() == 1);
     search.press_until("released by the puller", |_| "A", |stage| stage.events("AndonReleased").len() == 2);
+    by_search.key("A", "release", "the andon is not pulled");
     lead.press_until("armed again", |_| "a", |stage| stage.events("StepArmed").len() == 2);
     std::fs::remove_file(stage.path("flag")).unwrap();
     happens(&stage, "StepVoided", "go", 2);
-    refused(&lead, "r", "flag");
-    refused(&lead, "a", "gate flag");
-    // What lapsed can be checked no more.
-    std::fs::write(stage.path("flag"), "up\n").unwrap();
-    lead.press_until("armed once more", |_| "a", |stage| stage.events("StepArmed").len() == 3);
-    search.press_until("panel", |_| "x", |stage| stage.events("CheckOpened").iter().any(|e| e["attempt"] == 3));
-    search.until("the whole panel", |screen| {
-        search.press(&["Space"]);
-        !screen.contains("not seen")
+    by_lead.key("r", "run go", "flag");
+    by_lead.key("a", "arm go", "gate flag");
+    // Something went wrong while the end was typed.
+    lead.press(&["Q"]);
+    lead.shows("END THE SESSION");
+    second.ok("arm fail");
+    second.ok("run");
+    happens(&stage, "RunEnded", "fail", 1);
+    by_lead.refused("close", "has to take note", |screen| {
+        if screen.contains("END THE SESSION") {
+            lead.enter("close");
+        }
     });
-    happens(&stage, "StepVoided", "go", 3);
     assert!(!stage.path("ran.txt").exists(), "nothing of all that ran");
-    let told = stage.events("Refused");
-    println!("refused on screen and in the transcript: {}", told.len());
-    for refused in told {
-        println!("  {}: {}", refused["principal"].as_str().unwrap(), refused["reason"].as_str().unwrap());
+}
+
+/// Gives somebody the key that another one joined with: two names, one person.
+fn borrow_key(stage: &Stage, from: &str, to: &str) {
+    let keys = |who: &str| stage.home(who).join("state/crosscheck/keys");
+    let found = std::fs::read_dir(keys(from)).expect("they have one").flatten().map(|entry| entry.path());
+    let key = found.into_iter().find(|path| path.to_string_lossy().ends_with(".key")).expect("it is there");
+    let name = key.file_name().expect("it has a name").to_string_lossy().replace(from, to);
+    std::fs::create_dir_all(keys(to)).expect("a folder");
+    std::fs::copy(&key, keys(to).join(name)).expect("it is copied");
+}
+
+/// A check that is under way when the hub dies is no check, and its author is told.
+#[test]
+fn a_check_that_is_lost_with_the_hub_is_told_and_not_waited_for() {
+    if installed("tmux", "-V").is_none() {
+        return;
     }
+    let stage = Stage::new(LOCKED);
+    std::fs::write(stage.path("flag"), "up\n").unwrap();
+    let mut hub = stage.serve(&[]);
+    let terminals = Terminals::new(&stage);
+    let (lead, dba) = (stage.join(LEAD), terminals.open(&stage, DBA));
+    dba.join();
+    let armed = poll(PATIENCE, || lead.ask("arm go").starts_with("ok").then_some(()));
+    assert!(armed.is_some(), "{}", lead.printed());
+    dba.shows("CHECK WANTED");
+    dba.press(&["x"]);
+    dba.until("the whole panel", |screen| {
+        dba.press(&["Space"]);
+        screen.contains("READY")
+    });
+    hub.signal(Signal::SIGSTOP);
+    dba.press(&["y"]);
+    dba.shows("your check is on its way");
+    hub.kill();
+    let lost = "refused: check go: the connection was lost before the answer came";
+    let screen = dba.until(lost, |screen| words(screen).contains(lost));
+    assert!(!screen.contains("on its way"), "{screen}");
+    assert!(!checked(&stage, DBA));
 }
 
 /// Looks at every part of the panel, and says yes once nothing is left unseen.
@@ -238,7 +365,7 @@ fn checked(stage: &Stage, who: &str) -> bool {
 
 /// Waits until the transcript holds that event of that attempt.
 fn happens(stage: &Stage, kind: &str, step: &str, attempt: u64) {
-    let found = crate::support::wait::poll(crate::support::wait::PATIENCE, || {
+    let found = poll(PATIENCE, || {
         let events = stage.events(kind);
         events.iter().any(|event| event["step"] == step && event["attempt"] == attempt).then_some(())
     });

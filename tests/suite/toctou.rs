@@ -328,3 +328,64 @@ fn what_was_checked_runs_or_nothing_does() {
     let _ = writeln!(std::io::stderr(), "set D: {cases} cases");
     assert!(cases >= 21, "{cases}");
 }
+
+/// What is rewritten while its interpreter reads it: nobody has checked the rest, and nobody takes it for done.
+#[test]
+fn what_changes_while_it_runs_ends_undecided() {
+    const SCRIPT: &str =
+        "#!/bin/sh\necho begun > begun.txt; while [ ! -e go ]; do sleep 0.05; done\necho checked >> ran.txt\n";
+    const EVIL: &str =
+        "#!/bin/sh\necho begun > begun.txt; while [ ! -e go ]; do sleep 0.05; done\necho swapped >> ran.txt\n";
+    type Case = (&'static str, &'static str, fn(&Path), &'static str);
+    let rewrite: fn(&Path) = |dir| std::fs::write(dir.join("do.sh"), EVIL).unwrap();
+    let and_back: fn(&Path) = |dir| {
+        std::fs::write(dir.join("do.sh"), EVIL).unwrap();
+        std::fs::write(dir.join("do.sh"), SCRIPT).unwrap();
+    };
+    let moved: fn(&Path) = |dir| put(&dir.join("do.sh"), EVIL);
+    let gone: fn(&Path) = |dir| std::fs::remove_file(dir.join("do.sh")).unwrap();
+    let readable: fn(&Path) = |dir| {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(dir.join("do.sh"), std::fs::Permissions::from_mode(0o700)).unwrap();
+    };
+    let config: fn(&Path) = |dir| std::fs::write(dir.join("config"), "b").unwrap();
+    let cases: [Case; 8] = [
+        ("run = ['sh', 'do.sh']", "do.sh changed: SHA-256 ", rewrite, "UNDECIDED"),
+        ("run = ['./do.sh']", "do.sh changed: SHA-256 ", rewrite, "UNDECIDED"),
+        ("run = ['./do.sh']", "do.sh was written anew", and_back, "UNDECIDED"),
+        ("run = ['./do.sh']", "do.sh changed: SHA-256 ", moved, "UNDECIDED"),
+        ("run = ['./do.sh']", "do.sh was taken away", gone, "UNDECIDED"),
+        ("run = ['./do.sh']\nfiles = ['config']", "config changed: SHA-256 ", config, "UNDECIDED"),
+        // Who may read it is another thing than what is in it, and a copy cannot change.
+        ("run = ['./do.sh']", "done", readable, ""),
+        ("run = ['./do.sh']\nsealed = true", "done", rewrite, ""),
+    ];
+    for (keys, says, change, undecided) in cases {
+        let stage = Stage::new(&format!(
+            "crosscheck = 1\nname = \"n\"\nenvironment = \"test\"\n[crew]\nlead = [\"{LEAD}\"]\nshadow = [\"{DBA}\"]\n[[step]]\nid = \"it\"\n{keys}\n"
+        ));
+        put(&stage.path("do.sh"), SCRIPT);
+        std::fs::write(stage.path("config"), "a").unwrap();
+        let mut hub = stage.serve(&[]);
+        let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
+        lead.ok("arm it");
+        lead.ok("run");
+        poll(PATIENCE, || stage.path("begun.txt").exists().then_some(())).expect("it runs");
+        change(&stage.path(""));
+        std::fs::write(stage.path("go"), "").unwrap();
+        if undecided.is_empty() {
+            lead.expect("01 it done: exit 0");
+            continue;
+        }
+        for who in [&lead, &dba] {
+            let told = who.expect("NOBODY KNOWS WHAT RAN: while it ran, ");
+            assert!(told.contains(says), "{keys}: {told}");
+        }
+        assert!(lead.refused("arm it").contains("undecided"), "{keys}");
+        dba.ok("settle it failed somebody wrote to it");
+        lead.ok("close");
+        assert!(hub.wait().success());
+        let report = std::fs::read_to_string(stage.transcript_file().with_extension("md")).expect("a report");
+        assert!(report.contains("NOBODY KNOWS WHAT RAN"), "{report}");
+    }
+}

@@ -119,6 +119,7 @@ fn what_is_typed_is_seen_by_all_and_what_a_terminal_hides_is_seen_by_nobody() {
     dba.expect("03 deaf did not take what was typed: ");
     lead.ok("kill deaf");
     lead.expect("03 deaf failed");
+    dba.expect("03 deaf failed");
     lead.forget_answers();
     dba.forget_answers();
     dba.ok("ack seen");

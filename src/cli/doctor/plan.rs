@@ -3,7 +3,7 @@
 use super::{Finding, Verdict, ask};
 use crate::cli::{WrongPlan, plan_folder, read_plan};
 use crate::event::Status;
-use crate::exec::{FreezeError, freeze};
+use crate::exec::{FreezeError, freeze, freeze_rollback};
 use crate::hash::Hash;
 use crate::hub::policy;
 use crate::monitor;
@@ -52,6 +52,7 @@ pub(super) async fn look(path: &Path, given: Params) -> anyhow::Result<Vec<Findi
     findings.extend(plan.secrets.iter().map(|(name, source)| secret(name, source, &params, &folder)));
     for step in &plan.steps {
         findings.push(frozen(&plan, step, &params, &folder));
+        findings.extend(rollback(step, &params, &folder));
         findings.extend(sudo(step, &params, &folder).await);
     }
     for (kind, words) in TOOLS {
@@ -113,9 +114,10 @@ fn secret(name: &str, source: &SecretSource, params: &Params, folder: &Path) -> 
                 Err(error) => Finding::fail(what, format!("{path} cannot be read: {error}"), "make it readable"),
             },
         },
-        SecretSource::Command(words) => {
-            let program = words.first().map_or("", |word| word.text());
-            match on_path(program, folder) {
+        SecretSource::Command(command) => {
+            let words = command.run.argv(params).unwrap_or_default();
+            let (program, folder) = (words.first().map_or("", String::as_str), command.surroundings(params, folder));
+            match folder.is_ok_and(|(folder, _)| on_path(program, &folder)) {
                 true => Finding::fine(what, format!("{program} is here; it is not asked before a step needs it")),
                 false => {
                     Finding::fail(what, format!("there is no {program} here"), "install it, or name it by its path")
@@ -144,6 +146,8 @@ fn frozen(plan: &Plan, step: &Step, params: &Params, folder: &Path) -> Finding {
         Err(FreezeError::Render { what: part, source }) => {
             Finding::unknown(what, format!("{part}: {}", source.why), "")
         }
+        // That has a line of its own.
+        Err(FreezeError::Rollback { .. }) => Finding::fine(what, "can be run; its rollback cannot".to_owned()),
         // What an earlier step makes is not there yet.
         Err(error @ (FreezeError::File { .. } | FreezeError::Cwd { .. } | FreezeError::NoSuchFile { .. })) => {
             let made = "fine where a step before it makes it; else correct the path";
@@ -151,6 +155,32 @@ fn frozen(plan: &Plan, step: &Step, params: &Params, folder: &Path) -> Finding {
         }
         Err(error) => Finding::fail(what, error.to_string(), ""),
     }
+}
+
+/// Whether what undoes a step could run, as things are now.
+fn rollback(step: &Step, params: &Params, folder: &Path) -> Option<Finding> {
+    let what = format!("rollback of {}", step.id);
+    let secrets: BTreeMap<String, Hash> = step.secrets().into_iter().map(|key| (key, Hash::ZERO)).collect();
+    Some(match freeze_rollback(step, params, folder, &secrets) {
+        Ok(None) => return None,
+        Ok(Some(seen)) if !seen.absent.is_empty() => Finding::warn(
+            what,
+            format!("runs {}, which is not there now", seen.absent.join(", ")),
+            "fine where the step makes it: whoever checks the step is told that nobody saw it; else correct the path",
+        ),
+        Ok(Some(seen)) => Finding::fine(what, format!("would run {} in {}", seen.command.exe.path, seen.command.cwd)),
+        Err(error) => {
+            let error = match error {
+                FreezeError::Rollback { source } => *source,
+                error => error,
+            };
+            let help = match error {
+                FreezeError::Render { .. } => return Some(Finding::unknown(what, error.to_string(), "")),
+                _ => "the step cannot be armed like that; a step before it may make what is missing",
+            };
+            Finding::fail(what, format!("could not run: {error}"), help)
+        }
+    })
 }
 
 /// Whether sudo lets a step's command through without asking for a password.

@@ -27,8 +27,10 @@ fn command(io: Io, argv: &[&str]) -> Command {
         sealed: false,
         files: vec![],
         timeout: None,
+        exits: crate::event::Exits::default(),
         input: crate::plan::Input::None,
         on: None,
+        pipefail: true,
         io,
     }
 }

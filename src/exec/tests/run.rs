@@ -87,10 +87,31 @@ async fn ends_are_told_apart() {
 
 #[tokio::test]
 async fn a_pty_is_a_terminal_and_a_pipe_is_none() {
-    let test = "test -t 0 && echo in; test -t 1 && echo out; test -t 2 && echo err; (: </dev/tty) && echo tty; true";
-    assert_eq!(run(shell(Io::Pty, &format!("{test}; stty size"))).await.0, "in\nout\nerr\ntty\n17 91\n");
+    let test =
+        "test -t 0 && echo in; cat; test -t 1 && echo out; test -t 2 && echo err; (: </dev/tty) && echo tty; true";
+    assert_eq!(run(shell(Io::Pty, &format!("{test}; stty size </dev/tty"))).await.0, "out\nerr\ntty\n17 91\n");
     let (text, end) = run(shell(Io::Pipe, &format!("({test}) 2>/dev/null; cat; echo $TERM"))).await;
     assert_eq!((text.as_str(), end), ("dumb\n", RunEnd::Exited { code: 0 }), "/dev/null is its input");
+}
+
+#[tokio::test]
+async fn reading_ends_where_nobody_may_type_and_goes_on_where_the_lead_may() {
+    let ask = |input| Command { input, ..shell(Io::Pty, "test -t 0 && echo in; timeout 0.2 cat || echo $?") };
+    assert_eq!(run(ask(crate::plan::Input::None)).await.0, "");
+    assert_eq!(run(ask(crate::plan::Input::Lead)).await.0, "in\n124\n");
+    // Whoever reads the terminal itself waits, and that is seen.
+    let folder = tempfile::tempdir().unwrap();
+    for (asks, text) in
+        [(true, "read x </dev/tty"), (true, "stty -echo </dev/tty; read x </dev/tty"), (false, "exec sleep 30")]
+    {
+        let watched = Watched::start(&frozen(&shell(Io::Pty, text), folder.path()).unwrap()).unwrap();
+        let end = std::time::Instant::now() + Duration::from_secs(if asks { 20 } else { 1 });
+        while !watched.running.waits_for_keys() && std::time::Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(watched.running.waits_for_keys(), asks, "{text}");
+        watched.running.interrupt(true).unwrap();
+    }
 }
 
 #[tokio::test]
@@ -232,7 +253,7 @@ async fn chunks_are_cut_between_characters_and_other_bytes_pass_as_they_are() {
     write(folder.path(), "text", &text, 0o644);
     let raw: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     write(folder.path(), "raw", &raw, 0o644);
-    for (io, shell_text) in [(Io::Pipe, "cat"), (Io::Pty, "stty raw; cat")] {
+    for (io, shell_text) in [(Io::Pipe, "cat"), (Io::Pty, "stty raw </dev/tty; cat")] {
         let mut watched =
             Watched::start(&frozen(&shell(io, &format!("{shell_text} text")), folder.path()).unwrap()).unwrap();
         watched.end().await;
@@ -259,7 +280,7 @@ async fn chunks_are_cut_between_characters_and_other_bytes_pass_as_they_are() {
 /// could otherwise be typed in the name of nobody.
 #[tokio::test]
 async fn queries_are_answered_by_nobody() {
-    let text = r"stty -echo -icanon min 0 time 3; printf '\033[c\033[>c\033[5n\033[6n\033P$qm\033\\\033]52;c;?\007'; dd bs=99 count=1 2>/dev/null | wc -c";
+    let text = r"exec </dev/tty; stty -echo -icanon min 0 time 3; printf '\033[c\033[>c\033[5n\033[6n\033P$qm\033\\\033]52;c;?\007'; dd bs=99 count=1 2>/dev/null | wc -c";
     let mut watched = Watched::command(&shell(Io::Pty, text));
     let mut screen = crate::exec::Screen::new(SIZE);
     while watched.next().await {
@@ -270,7 +291,7 @@ async fn queries_are_answered_by_nobody() {
 
 #[tokio::test]
 async fn a_new_size_reaches_the_command() {
-    let text = "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done";
+    let text = "trap 'stty size </dev/tty; exit 0' WINCH; echo ready; while :; do sleep 0.05; done";
     let mut watched = Watched::command(&shell(Io::Pty, text));
     watched.until("ready").await;
     watched.running.resize(Size { cols: 132, rows: 43 }).unwrap();
@@ -341,7 +362,7 @@ async fn a_hub_that_stopped_listening_does_not_stop_the_command() {
 async fn a_command_can_be_found_by_its_note_while_it_lives_and_not_afterwards() {
     let dir = tempfile::tempdir().unwrap();
     let note = dir.path().join("go-1.pid");
-    let command = shell(Io::Pty, "read -r line; echo \"$line\"");
+    let command = shell(Io::Pty, "read -r line </dev/tty; echo \"$line\"");
     let covers = frozen(&command, dir.path()).unwrap();
     let (sender, mut reports) = tokio::sync::mpsc::channel(16);
     let running =

@@ -75,7 +75,9 @@ pub(super) async fn frozen_part(
         let command = work.step.command_of(part).ok_or_else(|| format!("the plan has no {} for it", part.word()))?;
         let (values, commitments) = fetched(work, command.secrets())?;
         let (_, params) = &work.session;
-        let seen = exec::freeze_command(command, params, &work.folder, &commitments).map_err(|e| e.to_string())?;
+        let seen =
+            exec::freeze_part(&work.step, part, params, &work.folder, &commitments).map_err(|e| e.to_string())?;
+        let seen = seen.ok_or_else(|| format!("the plan has no {} for it", part.word()))?;
         let env = SecretEnv::fill(command, params, &values).map_err(|error| error.to_string())?;
         Ok((seen, env))
     });
@@ -205,7 +207,8 @@ fn shown(work: &Freezing, covers: Covers, values: &Values) -> Result<Covers, Str
 fn hashed(covers: &Covers, values: &Values) -> Option<(String, String)> {
     values.iter().find_map(|(key, value)| {
         let hashes = ["", "\n", "\r\n"].map(|end| Hash::of_parts([value.expose().as_bytes(), end.as_bytes()]));
-        let mut files = covers.commands().flat_map(|(_, command)| &command.files);
+        let mut files =
+            covers.commands().flat_map(|(_, command)| command.files.iter().chain(command.named.iter().flatten()));
         let file = files.find(|file| hashes.contains(&file.sha256))?;
         Some((file.path.clone(), key.clone()))
     })

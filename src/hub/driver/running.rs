@@ -46,7 +46,9 @@ impl Driver {
         let env = self.secret_env.take().filter(|(id, n, _)| id == step && *n == attempt);
         let given = Given { env: env.map(|(_, _, env)| env).unwrap_or_default(), needles: self.vault.needles() };
         let lines = dealt(state, part);
-        let running = exec::open(seen, planned, &session.params).and_then(|mut opened| {
+        let first = part == Part::Step && state.batch().is_none_or(|(batch, _)| batch <= 1);
+        let named = if first { exec::named_unchanged(seen) } else { Ok(()) };
+        let running = named.and_then(|()| exec::open(seen, planned, &session.params)).and_then(|mut opened| {
             lines.map_or(Ok(()), |lines| opened.only_lines(lines))?;
             crash::here(Moment::Before, "exec");
             exec::start(opened, self.size, reports, note.as_deref(), &given)
@@ -65,9 +67,19 @@ impl Driver {
             }
         });
         let process = running.process.clone();
+        let quiet = super::typing::Quiet::new(self.shared.now(), seen.input.is_none());
         let emulator = self.emulate(step, attempt, part);
-        self.live = Some(Live { step: step.clone(), attempt, part, running, emulator, written });
+        self.live = Some(Live { step: step.clone(), attempt, part, running, emulator, written, quiet });
         Fact::Started { step: step.clone(), attempt, part, process, cols: self.size.cols, rows: self.size.rows }
+    }
+
+    /// The end of the running command; where what people checked of it did not stay as it was, nobody knows what that end is of.
+    pub(super) fn as_it_was_checked(&self, end: RunEnd) -> RunEnd {
+        let changed = self.live.as_ref().and_then(|live| live.running.changed());
+        match (end, changed) {
+            (RunEnd::Exited { code }, Some(what)) => RunEnd::Changed { code, what: self.vault.text(what) },
+            (end, _) => end,
+        }
     }
 
     /// Has everything watched with the parameters as they are now, where that one decides what is looked at.

@@ -9,8 +9,68 @@ use crate::name::StepId;
 use crate::session::request::Typed;
 use crate::session::{Author, Fact, Request};
 use std::sync::Weak;
+use std::time::Duration;
+
+/// So long a command has to be quiet before it is asked whether it waits for keys; and so long between two looks.
+const QUIET: Duration = Duration::from_secs(2);
+/// The most that is kept of the line it printed last.
+const LINE_BYTES: usize = 400;
+
+/// Since when a command has printed nothing, and what it printed last.
+pub(super) struct Quiet {
+    since: At,
+    /// Looked at once it was quiet for that long.
+    next: Duration,
+    /// Nobody may type to it, and nobody was told yet that it waits.
+    watched: bool,
+    tail: Vec<u8>,
+}
+
+impl Quiet {
+    pub(super) fn new(now: At, watched: bool) -> Quiet {
+        Quiet { since: now, next: QUIET, watched, tail: vec![] }
+    }
+    /// It printed that.
+    pub(super) fn printed(&mut self, bytes: &[u8], now: At) {
+        (self.since, self.next) = (now, QUIET);
+        self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(LINE_BYTES)..]);
+        self.tail.drain(..self.tail.len().saturating_sub(LINE_BYTES));
+    }
+    /// The last line that is not blank, without what moves a cursor or colours it.
+    fn line(&self) -> String {
+        let text = String::from_utf8_lossy(&self.tail);
+        let mut plain = String::new();
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            match c {
+                '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
+                    while chars.next().is_some_and(|c| !c.is_ascii_alphabetic()) {}
+                }
+                '\r' | '\n' => plain.push('\n'),
+                c if c.is_control() => {}
+                c => plain.push(c),
+            }
+        }
+        crate::event::last_line(&plain).unwrap_or_default().to_owned()
+    }
+}
 
 impl Driver {
+    /// That the running command waits for keys which nobody may press: told once.
+    pub(super) fn asks(&mut self, now: At) -> Option<Fact> {
+        let live = self.live.as_mut().filter(|live| live.quiet.watched)?;
+        if now.since(live.quiet.since) < live.quiet.next {
+            return None;
+        }
+        live.quiet.next += QUIET;
+        if !live.running.waits_for_keys() {
+            return None;
+        }
+        live.quiet.watched = false;
+        let (step, attempt, part, line) = (live.step.clone(), live.attempt, live.part, live.quiet.line());
+        Some(Fact::AnswerAwaited { step, attempt, part, line })
+    }
+
     /// Asks whether that line may be typed, now that it is known whether the terminal hides it.
     pub(super) fn type_line(
         &mut self,

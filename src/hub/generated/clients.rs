@@ -232,7 +232,7 @@ fn row(before: Phase, event: &crate::event::Event, after: Phase) -> Option<usize
             // What a person did, else what runs nothing.
             EndToWait if *from == Phase::Intended && event.kind() == "DoneByHand" => "DoneByHand",
             EndToWait if *from == Phase::Intended => "WaitStarted",
-            NotStarted | EndWell | EndToWait | EndToVerify | EndBadly => "RunEnded",
+            NotStarted | EndWell | EndToWait | EndToVerify | EndUnclear | EndBadly => "RunEnded",
             WaitMet | WaitMetToVerify | WaitOver => "WaitEnded",
             VerifyWell | VerifyBatch | VerifyWorse | VerifyUnclear => "VerifyEnded",
             Lose => "OutcomeUnknown",

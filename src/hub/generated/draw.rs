@@ -101,6 +101,7 @@ fn end(rng: &mut Rng) -> RunEnd {
         0 => RunEnd::Exited { code: 3 },
         1 => RunEnd::Signalled { signal: 15, asked: false },
         2 => RunEnd::TimedOut { after_ms: 1000 },
+        3 => RunEnd::Changed { code: 0, what: "do.sh changed".to_owned() },
         _ => RunEnd::Exited { code: 0 },
     }
 }

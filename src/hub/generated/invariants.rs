@@ -4,7 +4,7 @@ mod people;
 mod recovery;
 
 use super::evidence::{Evidence, Kind, New, Spawn, attempt_of};
-use crate::event::{Cause, Event, Part, RunEnd, Status, Verdict, WaitEnd};
+use crate::event::{Cause, Event, Exits, Part, RunEnd, Status, Verdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, is_hidden};
 use crate::plan::{Gate, Input, Plan};
@@ -394,7 +394,7 @@ fn rolls_back_rightly(e: &Evidence, index: usize, step: &StepId, attempt: u32, a
         )
     });
     let ended_badly = match last.map(|line| &line.event) {
-        Some(Event::RunEnded { end, .. } | Event::RollbackEnded { end, .. }) => !end.is_success(),
+        Some(Event::RunEnded { end, .. } | Event::RollbackEnded { end, .. }) => !Exits::default().count(end).is_done(),
         Some(Event::VerifyEnded { verdict, .. }) => !matches!(verdict, Verdict::Better | Verdict::Same),
         Some(Event::WaitEnded { end, .. }) => *end != WaitEnd::Met,
         Some(Event::OutcomeUnknown { .. } | Event::BatchesEnded { .. }) => true,
@@ -616,7 +616,7 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
                     )
             });
             last.is_some_and(|last| match &e.lines[last].event {
-                Event::RunEnded { end, .. } => end.is_success() && !waits(step) && !verified(step),
+                Event::RunEnded { end, .. } => Exits::default().count(end).is_done() && !waits(step) && !verified(step),
                 Event::DoneByHand { .. } => !waits(step) && !verified(step),
                 Event::WaitEnded { end, .. } => *end == WaitEnd::Met && !verified(step),
                 Event::VerifyEnded { verdict, part: Part::Step, attempt, .. } => {

@@ -64,7 +64,12 @@ impl World {
         let undo = |rollback: &crate::plan::Rollback| {
             let argv = rollback.command.run.argv(&BTreeMap::new()).map_err(|error| error.to_string())?;
             let command = CommandSeen::bare(argv, FileSeen { path: format!("/bin/un{id}"), ..exe.clone() });
-            Ok::<_, String>(RollbackSeen { command, automatic: rollback.automatic, contain: rollback.contain.clone() })
+            Ok::<_, String>(RollbackSeen {
+                command,
+                automatic: rollback.automatic,
+                contain: rollback.contain.clone(),
+                absent: vec![],
+            })
         };
         let rollback = step.rollback.as_ref().map(undo).transpose()?;
         let seen = |watch: &WatchId| GateSeen {

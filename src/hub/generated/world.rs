@@ -5,6 +5,8 @@ use super::actions::{Action, Crash, HOSTILE, Input, PLANS};
 use super::clients::Clients;
 use super::evidence::{Evidence, Kind, New, Output, Spawn};
 use super::{invariants, things};
+use crate::brief::acts::Act;
+use crate::brief::{Picked, Reach, Sight};
 use crate::clock::At;
 use crate::event::{Covers, Event, Part, Process, RunEnd, Status};
 use crate::hash::Hash;
@@ -331,6 +333,16 @@ impl World {
             if foretold.first() != decided.as_ref().err() {
                 let what = format!("{} asks {request:?}: foretold {foretold:?}, decided {decided:?}", other.principal);
                 self.clients.outside.push(what);
+            }
+        }
+        // Whoever is told that it is theirs to do something now can do it.
+        let next = Sight { session, me: &session.lead, at, reach: Reach::Live }.next();
+        let act = next.act.filter(|act| matches!(act, Act::Arm | Act::Run | Act::Close | Act::Rollback | Act::Release));
+        for who in next.who.iter().filter(|who| *who == &session.lead || act == Some(Act::Release)) {
+            let sight = Sight { session, me: who, at, reach: Reach::Live };
+            let reasons = act.map_or_else(Vec::new, |act| sight.may_act(act, &Picked::default()));
+            if !reasons.is_empty() {
+                self.clients.outside.push(format!("{who} is told to {next:?}, and may not: {reasons:?}"));
             }
         }
         self.evidence.foretold += 1;

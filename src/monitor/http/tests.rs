@@ -56,6 +56,98 @@ async fn a_page_as_expected_is_ok_and_shows_its_time_or_its_number() {
 }
 
 #[tokio::test]
+async fn a_body_of_json_is_held_against_what_is_expected_where() {
+    use crate::plan::{Bounds, Expected};
+    let expect = |url: &str, value: Option<&str>| Pages {
+        json: vec![("/status".into(), Expected::Text("green".into())), ("/nodes/*/up".into(), Expected::Truth(true))],
+        value: value.map(str::to_owned),
+        bounds: Bounds { fail_above: value.and(Some(5.0)), ..Bounds::default() },
+        ..page(url)
+    };
+    let (up, down) = (r#"{"up":true,"lag":1}"#, r#"{"up":false,"lag":9}"#);
+    for (body, value, status, number, why) in [
+        (
+            format!(r#"{{"cluster":"evergreen","status":"red","nodes":[{up}]}}"#),
+            None,
+            Status::Fail,
+            true,
+            r#"/status is "red", not "green""#,
+        ),
+        (format!(r#"{{"status":"green","nodes":[{up},{up}]}}"#), None, Status::Ok, true, r#"/status is "green""#),
+        (
+            format!(r#"{{"status":"green","nodes":[{up},{down}]}}"#),
+            None,
+            Status::Fail,
+            true,
+            "/nodes/1/up is false, not true",
+        ),
+        (r#"{"status":"green","nodes":[]}"#.to_owned(), None, Status::Unknown, true, "no item is there"),
+        (format!(r#"{{"nodes":[{up}]}}"#), None, Status::Unknown, true, "nothing at /status"),
+        ("<html>please sign in</html>".to_owned(), None, Status::Unknown, true, "its body is not JSON"),
+        (
+            format!(r#"{{"status":"green","nodes":[{up}]}}"#),
+            Some("/nodes/*/lag"),
+            Status::Ok,
+            true,
+            "/nodes/0/lag is 1",
+        ),
+        (
+            format!(r#"{{"status":"green","n":"1 day 02:00:00","nodes":[{up}]}}"#),
+            Some("/n"),
+            Status::Unknown,
+            false,
+            "no number at /n",
+        ),
+        (format!(r#"{{"status":"green","n":"7","nodes":[{up}]}}"#), Some("/n"), Status::Fail, true, "7 is more than 5"),
+    ] {
+        let answer = body.clone();
+        let url = server(move |_| response("200 OK", "", &answer)).await;
+        let reading = read(expect(&url, value)).await;
+        assert_eq!((reading.status, reading.value.is_some()), (status, number), "{body}: {}", reading.why);
+        assert!(reading.why.contains(why), "{body}: {}", reading.why);
+    }
+}
+
+#[tokio::test]
+async fn headers_are_sent_and_secrets_among_them_are_told_to_nobody() {
+    use crate::plan::{Header, HeaderValue};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let url = server(|request| match request.contains("x-scope-orgid: shop\r\nx-api-key: hunter2\r\n") {
+        true => response("200 OK", "", ""),
+        false => response("403 Forbidden", "", "no"),
+    })
+    .await;
+    let header = |name: &str, value| Header { name: name.into(), value };
+    let text = HeaderValue::Text(template("shop"));
+    let file = HeaderValue::File(template(path.to_str().unwrap()));
+    let headers = vec![header("X-Scope-OrgID", text), header("x-api-key", file)];
+    let with = |headers: &[Header]| read(Pages { headers: headers.to_vec(), ..page(&url) });
+    let reading = with(&headers).await;
+    assert_eq!(reading.status, Status::Unknown);
+    assert!(
+        reading.why.starts_with("no header x-api-key to ask with: ") && reading.why.contains("key: No such file"),
+        "{}",
+        reading.why
+    );
+    for (content, status) in [
+        ("hunter2\n", Status::Ok),
+        ("hunter3", Status::Fail),
+        ("hunter2\nmore", Status::Unknown),
+        ("", Status::Unknown),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        let reading = with(&headers).await;
+        assert_eq!(reading.status, status, "{content:?}: {}", reading.why);
+        assert!(!reading.why.contains("hunter"), "{}", reading.why);
+    }
+    let env = [header("x-api-key", HeaderValue::Env("CROSSCHECK_NO_SUCH_VARIABLE".into()))];
+    let reading = with(&env).await;
+    assert_eq!(reading.status, Status::Unknown);
+    assert!(reading.why.contains("no text in CROSSCHECK_NO_SUCH_VARIABLE"), "{}", reading.why);
+}
+
+#[tokio::test]
 async fn a_bad_page_fails_and_is_quoted_harmlessly() {
     let long = format!("red \u{1b}[31m{}", "x".repeat(500));
     let url = server(move |_| response("503 Service Unavailable", "", &long)).await;
@@ -155,7 +247,10 @@ async fn a_name_that_nobody_answers_for_is_told_apart_from_a_silent_page() {
     }
     let client = || reqwest::Client::builder().dns_resolver(Silent).no_proxy().build().unwrap();
     let url = "http://unanswered.invalid/";
-    let reading = Http::with(client(), &page(url), &Params::new()).unwrap().read(Duration::from_millis(200)).await;
+    let reading = Http::with(client(), &page(url), &Params::new(), Path::new("/"))
+        .unwrap()
+        .read(Duration::from_millis(200))
+        .await;
     assert_eq!((reading.status, reading.value), (Status::Unknown, None));
     assert_eq!(reading.why, "no answer: nobody says within 0.2 s where the name unanswered.invalid leads");
     // Once nobody waits for it any more it is not held against the next one.
@@ -236,6 +331,11 @@ async fn every_sample_and_every_page_has_to_answer() {
 
 /// A https server with a certificate that ends so many days from now, and a client that trusts it.
 async fn https(days: i64) -> (String, reqwest::Client) {
+    https_through(days, None).await
+}
+
+/// The same, with a certificate between the server's and the root that ends so many days from now.
+async fn https_through(days: i64, between: Option<i64>) -> (String, reqwest::Client) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let date = |days: i64| {
@@ -244,13 +344,34 @@ async fn https(days: i64) -> (String, reqwest::Client) {
         rcgen::date_time_ymd(i32::from(date.year()), date.month() as u8, date.day() as u8)
     };
     (params.not_before, params.not_after) = (date(-30), date(days));
-    let certificate = params.self_signed(&key).unwrap();
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(certificate.der().clone()).unwrap();
+    let chain = match between {
+        None => {
+            let certificate = params.self_signed(&key).unwrap();
+            roots.add(certificate.der().clone()).unwrap();
+            vec![certificate.der().clone()]
+        }
+        Some(days) => {
+            let authority = |name: &str, days: i64| {
+                let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
+                params.distinguished_name.push(rcgen::DnType::CommonName, name);
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+                (params.not_before, params.not_after) = (date(-30), date(days));
+                (params, rcgen::KeyPair::generate().unwrap())
+            };
+            let (root, root_key) = authority("root", 3000);
+            roots.add(root.self_signed(&root_key).unwrap().der().clone()).unwrap();
+            let (middle, middle_key) = authority("between", days);
+            let root = rcgen::Issuer::new(root, root_key);
+            let between = middle.signed_by(&middle_key, &root).unwrap();
+            let certificate = params.signed_by(&key, &rcgen::Issuer::new(middle, middle_key)).unwrap();
+            vec![certificate.der().clone(), between.der().clone()]
+        }
+    };
     web::client().unwrap(); // installs the provider
     let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let tls = rustls::ServerConfig::builder().with_no_client_auth();
-    let tls = tls.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    let tls = tls.with_single_cert(chain, key).unwrap();
     let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(tls));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
@@ -278,9 +399,21 @@ async fn the_days_a_certificate_has_left_are_counted() {
     ] {
         let (url, client) = https(days).await;
         let expect = Pages { tls_valid_for: two_weeks, ..page(&url) };
-        let reading = Http::with(client, &expect, &Params::new()).unwrap().read(Duration::from_secs(5)).await;
+        let reading =
+            Http::with(client, &expect, &Params::new(), Path::new("/")).unwrap().read(Duration::from_secs(5)).await;
         assert_eq!(reading.status, status, "{}", reading.why);
         assert!(reading.why.contains(why), "{}", reading.why);
+    }
+    for (days, status, why) in [
+        (31, Status::Ok, "certificate ends in 89 days"),
+        (10, Status::Fail, "a certificate of its chain ends in 9 days, 14 days expected"),
+        (-1, Status::Fail, "its certificate has expired"),
+    ] {
+        let (url, client) = https_through(90, Some(days)).await;
+        let expect = Pages { tls_valid_for: two_weeks, samples: 2, ..page(&url) };
+        let http = Http::with(client, &expect, &Params::new(), Path::new("/"));
+        let reading = http.unwrap().read(Duration::from_secs(5)).await;
+        assert!(reading.status == status && reading.why.contains(why), "{days}: {reading:?}");
     }
     // A certificate nobody vouches for says nothing about the service, however long it lasts.
     let (url, _) = https(31).await;

@@ -65,6 +65,7 @@ impl ConsumerContext for Listener {}
 /// Reads about one group, and nothing else: a stray `subscribe` or `commit` would hit the real one.
 pub(super) struct GroupReads {
     consumer: BaseConsumer<Listener>,
+    group: String,
 }
 
 impl GroupReads {
@@ -89,7 +90,7 @@ impl GroupReads {
             .set("socket.keepalive.enable", "true")
             .create_with_context(Listener::default())
             .map_err(|error: KafkaError| error.to_string())?;
-        Ok(GroupReads { consumer })
+        Ok(GroupReads { consumer, group: group.to_owned() })
     }
 
     fn call<T>(&self, deadline: Instant, ask: impl Fn(Duration) -> KafkaResult<T>) -> Result<T, String> {
@@ -143,6 +144,21 @@ impl KafkaSource for GroupReads {
 
     fn end(&mut self, places: &[Place], deadline: Instant) -> Result<Vec<Fact<u64>>, String> {
         self.offsets(places, Offset::End, deadline)
+    }
+
+    /// Asked as classic groups are, brokers list every group of that name, and describe one of a newer kind as dead: one that
+    /// does not exist is not listed at all.
+    fn kind(&mut self, deadline: Instant) -> Option<String> {
+        let listed = self.call(deadline, |time| self.consumer.fetch_group_list(Some(&self.group), time)).ok()?;
+        match listed.groups().iter().find(|group| group.name() == self.group).map(|group| group.state()) {
+            None => Some("the brokers know no group of that name".into()),
+            Some("Dead") => Some(
+                "the brokers know it as no classic group: a share group commits no offsets, so read it with \
+                 kafka-share-groups.sh; any other has not committed yet"
+                    .into(),
+            ),
+            Some(_) => None,
+        }
     }
 
     fn complaint(&mut self) -> Option<String> {

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Up to so many partitions the question costs next to nothing and is asked in every cycle.
 const FEW: usize = 2000;
+/// Why a group has no topics.
+pub(super) const NOWHERE: &str = "no commits on any topic that can be seen";
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// The topics of one watch.
@@ -67,7 +69,7 @@ impl Group {
             }
         }
         if self.found.is_empty() && answer.is_empty() {
-            answer.push(("the group".into(), Err("no commits on any topic that can be seen".into())));
+            answer.push(("the group".into(), Err(NOWHERE.into())));
         }
         for topic in &self.found {
             answer.push(match listed.remove(topic) {

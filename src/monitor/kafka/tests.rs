@@ -264,6 +264,8 @@ struct Fake {
     topics: BTreeMap<Arc<str>, Result<Partitions, String>>,
     /// Topics without a commit.
     never: Vec<Arc<str>>,
+    /// What the group is.
+    kind: Option<&'static str>,
 }
 impl Fake {
     fn answer<T: Clone>(&mut self, call: &'static str, places: &[Place], fact: T) -> Result<Vec<Fact<T>>, String> {
@@ -295,6 +297,9 @@ impl KafkaSource for Fake {
     fn end(&mut self, places: &[Place], _: Instant) -> Result<Vec<Fact<u64>>, String> {
         self.answer("end", places, 6)
     }
+    fn kind(&mut self, _: Instant) -> Option<String> {
+        self.kind.map(str::to_owned)
+    }
     fn complaint(&mut self) -> Option<String> {
         self.silent.map(|call| format!("refused {call}"))
     }
@@ -320,6 +325,26 @@ fn a_silent_call_or_a_short_answer_is_unknown_and_says_why() {
         assert_eq!((reading.status, reading.value), (Status::Unknown, None));
         let said = silent.map_or("incomplete".to_owned(), |call| format!("timed out (refused {call})"));
         assert!(reading.why.contains(&said), "{}", reading.why);
+    }
+}
+
+#[test]
+fn a_group_that_commits_nothing_anywhere_is_named_by_what_it_is() {
+    let kind = Some("a share group");
+    for (never, topics, told) in [
+        (vec!["events".into()], vec!["events".into()], true),
+        (vec!["events".into()], vec![], true),
+        (vec![], vec!["events".into()], false),
+    ] {
+        let fake = move |never: &Vec<Arc<str>>| {
+            let topics = BTreeMap::from([("events".into(), Ok(vec![(0, None)]))]);
+            Fake { partitions: 1, kind, never: never.clone(), topics, ..Fake::default() }
+        };
+        let connect: Connect = Box::new(move || Ok(Box::new(fake(&never))));
+        let mut lag = Lag::with(connect, Scope::new(topics), Limits::default(), Duration::from_secs(5));
+        let reading = lag.read(Instant::now());
+        assert_eq!(reading.why.ends_with("; a share group"), told, "{}", reading.why);
+        assert!(!told || reading.status == Status::Unknown);
     }
 }
 

@@ -6,7 +6,15 @@ use crate::plan::WatchKind;
 
 fn query(url: &str) -> plan::Prometheus {
     let (url, query) = (template(url), template("lag{job=\"x\"} + 1"));
-    plan::Prometheus { url, query, bounds: plan::Bounds::default(), unit: "s".into(), token_file: None }
+    plan::Prometheus {
+        url,
+        query,
+        bounds: plan::Bounds::default(),
+        unit: "s".into(),
+        token_file: None,
+        headers: vec![],
+        fresh: None,
+    }
 }
 fn judge(expect: impl Fn(&mut plan::Prometheus), status: u16, body: &str) -> Reading {
     let mut query = query("http://h");
@@ -112,6 +120,51 @@ fn what_the_server_warns_of_is_not_the_whole_truth() {
     assert_eq!(reading.why, "it warns: a store is down; 1 s");
     assert_eq!(judge(limit, 200, &warned(&[("", "11")])).status, Status::Fail);
     assert!(judge(limit, 200, &warned(&[])).why.ends_with("it warns: a store is down"));
+}
+
+#[test]
+fn an_answer_that_is_not_whole_is_not_the_truth() {
+    let limit = |query: &mut plan::Prometheus| query.bounds.fail_above = Some(10.0);
+    for word in [r#""isPartial":true"#, r#""partial":true"#] {
+        let part = |value: &str| vector(&[("", value)]).replacen('{', &format!("{{{word},"), 1);
+        let reading = judge(limit, 200, &part("1"));
+        assert_eq!((reading.status, reading.value), (Status::Unknown, None));
+        assert_eq!(reading.why, "it warns: its answer is not whole; 1 s");
+        assert_eq!(judge(limit, 200, &part("11")).status, Status::Fail);
+    }
+    let whole = vector(&[("", "1")]).replacen('{', r#"{"isPartial":false,"#, 1);
+    assert_eq!(judge(limit, 200, &whole).status, Status::Ok);
+}
+
+#[tokio::test]
+async fn every_series_has_to_be_fresh_where_the_plan_asks_for_it() {
+    use crate::plan::{Header, HeaderValue};
+    for (ages, value, status, why) in [
+        (&[("\"i\":\"a\"", "3"), ("\"i\":\"b\"", "20")][..], "1", Status::Ok, "1 s"),
+        (
+            &[("\"i\":\"a\"", "3"), ("\"i\":\"b\"", "250")],
+            "1",
+            Status::Unknown,
+            "1 of 2 series are older than 60s: {i=\"b\"} 4m; 1 s",
+        ),
+        (&[("\"i\":\"a\"", "250")], "11", Status::Fail, "11 s is above 10 s; 1 of 1 series are older than 60s"),
+        (&[], "1", Status::Unknown, "the age of its samples is not known: no such series"),
+        (&[("", "NaN")], "1", Status::Unknown, "the age of its samples is not known: NaN is no age"),
+    ] {
+        let (aged, now) = (vector(ages), vector(&[("", value)]));
+        let url = server(move |request| {
+            assert!(request.contains("x-scope-orgid: shop\r\n"), "{request}");
+            let asks_age = request.contains("query=time%28%29+-+timestamp%28up%7Bjob%3D%22x%22%7D%29 ");
+            response("200 OK", "", if asks_age { &aged } else { &now })
+        })
+        .await;
+        let mut query = query(&url);
+        query.bounds.fail_above = Some(10.0);
+        query.fresh = Some((template("up{job=\"x\"}"), Duration::from_secs(60)));
+        query.headers = vec![Header { name: "X-Scope-OrgID".into(), value: HeaderValue::Text(template("shop")) }];
+        let reading = once(WatchKind::Prometheus(query)).await;
+        assert!(reading.status == status && reading.why.starts_with(why), "{reading:?}");
+    }
 }
 
 #[tokio::test]

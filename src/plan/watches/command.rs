@@ -55,6 +55,9 @@ pub enum Zone {
     Local,
 }
 
+/// The words for zones in plans.
+pub(super) const ZONES: [(&str, Zone); 2] = [("UTC", Zone::Utc), ("local", Zone::Local)];
+
 /// A value that is expected somewhere.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expected {
@@ -72,7 +75,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
         value: table.get("value").and_then(|value| pointer(&value)),
         age: table.get("age").and_then(|age| pointer(&age)),
         max_age: table.duration("max_age"),
-        age_zone: table.get("age_zone").and_then(|zone| zone.choice(&[("UTC", Zone::Utc), ("local", Zone::Local)])),
+        age_zone: table.get("age_zone").and_then(|zone| zone.choice(&ZONES)),
         bounds: bounds::read(table),
         expect: table.get("expect").and_then(|expect| expected(&expect)).unwrap_or_default(),
     };
@@ -97,7 +100,8 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
     Some(WatchKind::Command { timeout: table.duration("timeout").unwrap_or(TIMEOUT), run: run?, answer })
 }
 
-fn expected(value: &Value<'_>) -> Option<Vec<(String, Expected)>> {
+/// What has to stand where, by pointer.
+pub(super) fn expected(value: &Value<'_>) -> Option<Vec<(String, Expected)>> {
     let mut expected = vec![];
     for (span, key, value) in value.entries()? {
         if !is_pointer(key) {

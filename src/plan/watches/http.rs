@@ -2,12 +2,30 @@
 
 use super::super::table::{Table, Value};
 use super::super::{Template, WatchKind};
+use super::bounds::{self, Bounds};
+use super::command::{self, Expected};
+use super::headers::{self, Header};
 use std::time::Duration;
 
 /// More pages are more watches.
 const URLS_MAX: usize = 20;
 /// Each is a connection of its own, in every reading.
 const SAMPLES_MAX: u64 = 20;
+
+/// The kind's own keys.
+pub(super) const KEYS: &[&str] = &[
+    "url",
+    "urls",
+    "samples",
+    "headers",
+    "expect",
+    "value",
+    "warn_above",
+    "fail_above",
+    "warn_below",
+    "fail_below",
+    "slower_than_baseline",
+];
 
 /// Pages that are got.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,8 +44,14 @@ pub struct Http {
     pub within: Option<Duration>,
     /// How long the server's certificate must still be good for.
     pub tls_valid_for: Option<Duration>,
+    /// What has to stand where in the body, which is JSON then.
+    pub json: Vec<(String, Expected)>,
     /// JSON pointer to the value to show.
     pub value: Option<String>,
+    /// Limits of that value.
+    pub bounds: Bounds,
+    /// What is sent along.
+    pub headers: Vec<Header>,
     /// By how many times its usual spread it may be slower than usual.
     pub slower_than_baseline: Option<f64>,
 }
@@ -43,7 +67,10 @@ impl Http {
             absent: vec![],
             within: None,
             tls_valid_for: None,
+            json: vec![],
             value: None,
+            bounds: Bounds::default(),
+            headers: vec![],
             slower_than_baseline: None,
         }
     }
@@ -51,7 +78,7 @@ impl Http {
 
 /// Takes the kind's own keys.
 pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
-    const EXPECT: [&str; 6] = ["status", "contains", "present", "absent", "within", "tls_valid_for"];
+    const EXPECT: [&str; 7] = ["status", "json", "contains", "present", "absent", "within", "tls_valid_for"];
     let urls = match (table.get("url"), table.get("urls")) {
         (Some(_), Some(urls)) => urls.wrong("`urls` beside `url`", "expected one of them"),
         (None, Some(urls)) => several(&urls),
@@ -77,9 +104,14 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
         _ if urls.as_ref().is_some_and(|urls| urls.len() > 1) => {
             value.wrong("`value` of several pages", "expected one url, or a watch for each")
         }
-        pointer if pointer.is_empty() || pointer.starts_with('/') => Some(pointer.to_owned()),
-        _ => value.wrong("`value` is not a JSON pointer", "expected a path such as \"/count\""),
+        _ => command::pointer(&value),
     });
+    let limit = bounds::KEYS.iter().find_map(|key| table.get(key));
+    if let (Some(limit), None) = (limit, table.get("value")) {
+        limit.wrong::<()>("limits of no number: there is no `value`", "expected value = \"/where/it/stands\"");
+    }
+    let json = expect.and_then(|e| e.get("json")).and_then(|json| command::expected(&json)).unwrap_or_default();
+    let (bounds, headers) = (bounds::read(table), headers::read(table));
     let samples = table.get("samples").and_then(|samples| samples.integer(1..=SAMPLES_MAX)).unwrap_or(1);
     Some(WatchKind::Http(Http {
         urls: urls?,
@@ -89,7 +121,10 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
         absent: words(expect, "absent"),
         within: expect.and_then(|e| e.duration("within")),
         tls_valid_for,
+        json,
         value,
+        bounds,
+        headers: headers?,
         slower_than_baseline: table.get("slower_than_baseline").and_then(|times| times.number(1000.0)),
     }))
 }
@@ -155,10 +190,16 @@ mod tests {
         let http = read(
             "urls = [\"https://a/{{ '{{' }}\", \"https://b\"]\nsamples = 5\nslower_than_baseline = 3.5\n\
              expect = { status = 204, contains = \"c\", present = [\"p\", \"q\"], absent = \"x\", within = \"1s\", \
-             tls_valid_for = \"14d\" }",
+             tls_valid_for = \"14d\", json = { \"/status\" = \"green\", \"/*/n\" = 1 } }\nheaders = { X-A = \"b\" }",
         );
         let http = http.unwrap();
         assert_eq!(http.urls.iter().map(Template::text).collect::<Vec<_>>(), ["https://a/{{ '{{' }}", "https://b"]);
+        let json = [("/*/n", Expected::Number(1.0)), ("/status", Expected::Text("green".into()))];
+        let mut found = http.json;
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(found, json.map(|(pointer, wanted)| (pointer.to_owned(), wanted)));
+        let counted = read("url = \"http://a\"\nvalue = \"/n\"\nfail_above = 5").unwrap();
+        assert_eq!((counted.value.as_deref(), counted.bounds.fail_above), (Some("/n"), Some(5.0)));
         assert_eq!((http.samples, http.status, http.slower_than_baseline), (5, Some(204), Some(3.5)));
         assert_eq!((http.present, http.absent), (["c", "p", "q"].map(str::to_owned).to_vec(), vec!["x".to_owned()]));
         assert_eq!(http.tls_valid_for, Some(Duration::from_secs(14 * 24 * 3600)));
@@ -180,6 +221,10 @@ mod tests {
             ("url = \"http://a\"\nexpect = { tls_valid_for = \"14d\" }", "http has no certificate"),
             ("url = \"http://a\"\nexpect = { absent = [\"\"] }", "`absent` is empty"),
             ("url = \"http://a\"\nexpect = { present = [\"{{ p }}\"] }", "parameters are not filled in in `present`"),
+            ("url = \"http://a\"\nexpect = { json = { status = \"green\" } }", "\"status\" is not a JSON pointer"),
+            ("url = \"http://a\"\nexpect = { json = \"green\" }", "wrong type"),
+            ("url = \"http://a\"\nvalue = \"n\"", "not a JSON pointer"),
+            ("url = \"http://a\"\nfail_above = 5", "limits of no number"),
             ("urls = [\"http://a\", \"http://b\"]\nvalue = \"/n\"", "`value` of several pages"),
         ] {
             let error = read(rest).unwrap_err();

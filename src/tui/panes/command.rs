@@ -1,5 +1,6 @@
 //! Pane 2: exactly what will run, what it prints, and what keeps it from running.
 
+use crate::brief::command::{command_line, lines as written, script};
 use crate::client::view::Link;
 use crate::clock::human;
 use crate::exec::{Color as EmulatedColor, Screen as Emulated, Size};
@@ -11,7 +12,7 @@ use crate::tui::app::Pane;
 use crate::tui::canvas::{Look, lines, row, rule};
 use crate::tui::deviations;
 use crate::tui::facts;
-use crate::tui::text::{command_line, marked, wrap};
+use crate::tui::text::{marked, wrap};
 use crate::tui::theme::Ink;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -76,7 +77,7 @@ fn title(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'static>> 
     spans
 }
 
-/// The command line, quoted and wrapped, parameters marked.
+/// The command line, quoted and wrapped, or the lines of what a shell runs; parameters marked.
 pub fn command_lines(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
     if let Some(words) = facts::without_command(look.session(), step) {
         let words = masked(&words, &look.hidden(&step.id));
@@ -89,8 +90,18 @@ pub fn command_lines(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'st
         facts::params_used(look.session(), step).into_iter().map(|(_, value)| value).collect();
     let hidden = look.hidden(&step.id);
     argv.iter_mut().chain(&mut values).for_each(|text| *text = masked(text, &hidden));
-    let spans = marked(&command_line(&argv), &values, look.ink(Ink::Text), look.ink(Ink::Param));
-    wrap(&spans, width, 2)
+    let words = |text: &str| marked(text, &values, look.ink(Ink::Text), look.ink(Ink::Param));
+    let Some((by, text)) = script(&argv) else { return wrap(&words(&command_line(&argv)), width, 2) };
+    let by = look.span(format!("{by}  "), Ink::Dim);
+    let (text, _) = written(text);
+    match &text[..] {
+        [line] => wrap(&[vec![by], words(line)].concat(), width, 2),
+        text => {
+            let lines =
+                text.iter().flat_map(|line| wrap(&[vec![look.span("  ", Ink::Dim)], words(line)].concat(), width, 4));
+            std::iter::once(Line::from(by)).chain(lines).collect()
+        }
+    }
 }
 
 fn digest_line(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'static>> {

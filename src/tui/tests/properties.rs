@@ -214,7 +214,7 @@ fn a_panel_that_was_read_can_be_answered_and_only_then() {
     let flight = Flight::armed();
     let view = flight.view("ivo");
     let mut now = flight.now();
-    let size = (120, 40);
+    let size = (120, 60);
     let mut app = App::new(size.0, size.1);
     // Type-ahead: everything in the same batch as the key that opens is dropped.
     let mut actions = update(&mut app, key('x'), &view, now);
@@ -268,7 +268,7 @@ fn on_a_small_screen_space_leads_through_every_section() {
 fn arming_anew_reopens_the_panel_and_forgets_what_was_seen() {
     let mut flight = Flight::armed();
     let mut now = flight.now();
-    let size = (120, 40);
+    let size = (120, 60);
     let mut app = App::new(size.0, size.1);
     update(&mut app, key('x'), &flight.view("ivo"), now);
     for _ in 0..30 {
@@ -374,16 +374,16 @@ fn what_was_seen_stays_seen_while_the_panel_waits_but_answers_wait_again() {
     let flight = Flight::armed();
     let view = flight.view("ivo");
     let mut now = flight.now();
-    let mut app = App::new(120, 40);
+    let mut app = App::new(120, 60);
     update(&mut app, key('x'), &view, now);
     for _ in 0..30 {
-        frame(&mut app, &view, now, (120, 40));
+        frame(&mut app, &view, now, (120, 60));
         now.mono += Duration::from_millis(100);
     }
     update(&mut app, code(KeyCode::Esc), &view, now);
     assert!(app.panel().is_none());
     update(&mut app, key('x'), &view, now);
-    frame(&mut app, &view, now, (120, 40));
+    frame(&mut app, &view, now, (120, 60));
     assert!(app.panel().unwrap().unseen().is_empty());
     assert!(asked(&update(&mut app, key('y'), &view, now)).is_empty(), "within the grace time");
     now.mono += GRACE;

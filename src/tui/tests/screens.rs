@@ -41,13 +41,13 @@ fn lead_sees_the_whole_release() {
 fn a_shadow_is_asked_and_reads_the_panel() {
     let flight = Flight::armed();
     insta::assert_snapshot!("asked-120x40", screen(&flight, "ivo", (120, 40), Glyphs::Unicode, &App::new(120, 40)));
-    for (size, looked) in [((120, 40), 0), ((120, 40), 6), ((80, 24), 2), ((60, 16), 2)] {
+    for (size, looked) in [((120, 40), 0), ((120, 60), 0), ((120, 60), 6), ((80, 24), 2), ((60, 16), 2)] {
         let app = panel(&flight, "ivo", size, Duration::from_secs(looked));
         let text = screen(&flight, "ivo", size, Glyphs::Unicode, &app);
         insta::assert_snapshot!(format!("panel-{}x{}-after-{looked}s", size.0, size.1), text);
     }
-    let app = panel(&flight, "ivo", (120, 40), Duration::from_secs(6));
-    insta::assert_snapshot!("panel-120x40-ascii", screen(&flight, "ivo", (120, 40), Glyphs::Ascii, &app));
+    let app = panel(&flight, "ivo", (120, 60), Duration::from_secs(6));
+    insta::assert_snapshot!("panel-120x60-ascii", screen(&flight, "ivo", (120, 60), Glyphs::Ascii, &app));
 }
 
 #[test]

@@ -47,6 +47,12 @@ pub fn described(jars: &str, brokers: &str, group: &str) -> BTreeMap<(String, i3
         .collect()
 }
 
+/// Runs one of Kafka's own tools to its end, whatever that is.
+pub fn tool(jars: &str, words: &[&str]) {
+    let output = java(jars).args(words).output();
+    assert!(output.is_ok(), "java starts: {output:?}");
+}
+
 /// Brokers of one cluster, each a process of its own.
 pub struct Brokers {
     jars: String,

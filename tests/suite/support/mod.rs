@@ -8,6 +8,7 @@ pub mod faulty;
 pub mod flight;
 pub mod hook;
 pub mod hostile;
+pub mod inherited;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 #[cfg(feature = "kafka")]

@@ -1,8 +1,10 @@
 //! Drives the built program: a hub and its participants as processes of their own, in folders of their own.
 //!
-//! Their environment is empty but for `PATH`, `HOME` and `XDG_STATE_HOME`, so that a test sees the program and not its
-//! author's settings. Everything that was started is ended when it goes out of scope. Start at [`Stage`].
+//! Their environment is empty but for `PATH`, `HOME` and `XDG_STATE_HOME`, and signals and umask are those of a login, so that
+//! a test sees the program and not its author's settings. Everything that was started is ended when it goes out of scope.
+//! Start at [`Stage`].
 
+use super::inherited::fresh;
 use super::wait::{PATIENCE, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -25,6 +27,7 @@ pub fn program(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_crosscheck"));
     command.env_clear().env("HOME", home).env("XDG_STATE_HOME", home.join("state"));
     command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
+    fresh(&mut command);
     command
 }
 
@@ -98,12 +101,18 @@ impl Stage {
 
     /// Starts a hub that may write no file larger than so many times 512 bytes, and does not wait for it.
     pub fn serve_limited(&self, blocks: u32) -> Hub {
+        self.serve_after(&format!("ulimit -f {blocks}"))
+    }
+
+    /// Starts a hub from a shell that did this before, and does not wait for it.
+    pub fn serve_after(&self, line: &str) -> Hub {
         let _ = std::fs::remove_file(self.path("links.json"));
         let plain = self.serve_command(&[]);
         let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("ulimit -f {blocks}; exec \"$@\"")).arg("sh").arg(plain.get_program());
+        command.arg("-c").arg(format!("{line}; exec \"$@\"")).arg("sh").arg(plain.get_program());
         command.args(plain.get_args()).env_clear();
         command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+        fresh(&mut command);
         Hub { process: Process::start("hub", command), transcripts: self.path("transcripts") }
     }
 
@@ -180,6 +189,7 @@ impl Stage {
         let mut command = Command::new("setsid");
         command.args([env!("CARGO_BIN_EXE_crosscheck"), "join", &self.links()[who]]);
         command.env_clear().envs(environment.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        fresh(&mut command);
         let plain = Plain::start(who, command);
         plain.expect("joined session");
         plain

@@ -3,6 +3,7 @@
 //! In each terminal runs a shell, and the program in it, so that a test sees what the terminal is like once the program has
 //! left. Start at [`Terminals`].
 
+use super::inherited::fresh;
 use super::program::{Stage, program};
 use super::wait::{PATIENCE, poll};
 use std::path::PathBuf;
@@ -58,8 +59,12 @@ impl Terminals {
     }
 
     fn tmux(&self, args: &[&str]) -> String {
-        let output =
-            Command::new("tmux").arg("-u").args(["-f", "/dev/null", "-S"]).arg(&self.socket).args(args).output();
+        let mut tmux = Command::new("tmux");
+        tmux.arg("-u").args(["-f", "/dev/null", "-S"]).arg(&self.socket).args(args);
+        // The server is started by the first of these, and in a terminal of another one it would be told of that.
+        tmux.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
+        tmux.env("HOME", self.socket.with_file_name("")).env("TERM", "screen-256color").env("LC_ALL", "C.UTF-8");
+        let output = fresh(&mut tmux).output();
         let output = output.expect("tmux starts");
         assert!(output.status.success(), "tmux {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()

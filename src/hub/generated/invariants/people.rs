@@ -2,7 +2,7 @@
 
 use super::super::evidence::Evidence;
 use super::ensure;
-use crate::event::{Event, Part, Settled, Verdict};
+use crate::event::{Event, Exits, Part, Settled, Verdict};
 use crate::name::Principal;
 use crate::transcript::record::Line;
 
@@ -24,7 +24,7 @@ pub(super) fn invariant_06_done_by_two(e: &Evidence, index: usize, line: &Line) 
     let held = e.last(index, |line| match &line.event {
         Event::RollbackEnded { step: s, attempt: a, end } => {
             let verified = e.step(s).ok().and_then(|step| step.verify_of(Part::Rollback)).is_some();
-            s == step && a == attempt && end.is_success() && !verified
+            s == step && a == attempt && Exits::default().count(end).is_done() && !verified
         }
         Event::VerifyEnded { step: s, attempt: a, part: Part::Rollback, verdict, .. } => {
             s == step && a == attempt && matches!(verdict, Verdict::Better | Verdict::Same)

@@ -2,7 +2,7 @@
 
 use super::super::evidence::{Evidence, Kind, New, attempt_of};
 use super::{ensure, intent};
-use crate::event::{Event, Part, RunEnd, Settled, WaitEnd};
+use crate::event::{Event, Exits, Part, RunEnd, Settled, WaitEnd};
 use crate::plan::Occasion;
 use crate::session::step_of;
 use crate::transcript::record::Line;
@@ -59,7 +59,7 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
         if let Event::AnchorTaken { watch, .. } = &line.event {
             let of = |line: &Line| matches!(&line.event, Event::AnchorTaken { watch: w, .. } if w == watch);
             let purged = |line: &Line| match &line.event {
-                Event::RunEnded { step, end, .. } if end.is_success() => {
+                Event::RunEnded { step, end, .. } if Exits::default().count(end).is_done() => {
                     e.step(step).is_ok_and(|step| !step.expects_loss.is_empty() && step.until.is_none())
                 }
                 Event::WaitEnded { step, end: WaitEnd::Met, .. } => {

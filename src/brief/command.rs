@@ -1,0 +1,263 @@
+//! One command as people read it: its words or its script, and everything that decides what its process does.
+
+use super::armed::{Item, Loud, Text};
+use crate::event::{CommandSeen, FileSeen, FolderSeen};
+use crate::name::{escaped, is_hidden};
+use std::time::Duration;
+
+/// What every command gets.
+const USUAL: [&str; 8] = ["PATH", "HOME", "USER", "LANG", "TERM", "LC_ALL", "LOGNAME", "SHELL"];
+
+/// One argument as a POSIX shell (with `$'…'`) would have to be given it. Hidden characters make it `$'…'` with the
+/// character written out, so that what is read is exactly what is executed.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    if !word.chars().any(is_hidden) {
+        return format!("'{}'", word.replace('\'', r"'\''"));
+    }
+    let mut out = String::from("$'");
+    for c in word.chars() {
+        match c {
+            '\n' => out.push_str(r"\n"),
+            '\t' => out.push_str(r"\t"),
+            '\r' => out.push_str(r"\r"),
+            '\\' | '\'' => out.extend(['\\', c]),
+            c if is_hidden(c) && (c as u32) < 0x80 => out.push_str(&format!(r"\x{:02x}", c as u32)),
+            c if is_hidden(c) && (c as u32) < 0x1_0000 => out.push_str(&format!(r"\u{:04x}", c as u32)),
+            c if is_hidden(c) => out.push_str(&format!(r"\U{:08x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('\'');
+    out
+}
+
+/// A whole argument vector, quoted.
+pub fn command_line(argv: &[String]) -> String {
+    argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// A text that a shell runs, as a plan's `run = "…"` becomes one: which shell, and the text.
+pub fn script(argv: &[String]) -> Option<(String, &str)> {
+    let (text, shell) = argv.split_last()?;
+    let shell: Vec<&str> = shell.iter().map(String::as_str).collect();
+    match shell.as_slice() {
+        ["sh", "-eu", "-c"] | ["sh" | "bash", "-eu", "-o", "pipefail", "-c"] => Some((shell.join(" "), text)),
+        _ => None,
+    }
+}
+
+/// A text line by line as it is written, every hidden character marked, and what cannot be seen of its end.
+pub fn lines(text: &str) -> (Vec<String>, Option<&'static str>) {
+    let (body, ended) = text.strip_suffix('\n').map_or((text, false), |body| (body, true));
+    let lines: Vec<_> = if text.is_empty() { vec![] } else { body.split('\n').map(escaped).collect() };
+    let note = match (lines.len(), ended) {
+        (0, _) => Some("empty"),
+        (1, true) => Some("with an end of line"),
+        (1, false) | (_, true) => None,
+        (_, false) => Some("no end of line at its end"),
+    };
+    (lines, note)
+}
+
+/// The words or the script of a command, in one item.
+pub(super) fn words(label: &str, argv: &[String]) -> Item {
+    let text = match script(argv) {
+        Some((by, text)) => {
+            let (lines, note) = lines(text);
+            Text::Script { by: format!("a script, run by {by}"), lines, note: note.map(str::to_owned) }
+        }
+        None => Text::Command(argv.to_vec()),
+    };
+    Item::new(label, text)
+}
+
+/// Everything of one command but its files, which are many lines; `of` says whose it is where it is not the step's own.
+pub(super) fn items(of: &str, seen: &CommandSeen) -> Vec<Item> {
+    // Taken apart whole: a field that is added does not compile here until somebody decided how it is shown.
+    let CommandSeen {
+        argv,
+        exe,
+        interpreter,
+        env,
+        secrets,
+        cwd,
+        folder,
+        stdin,
+        stdin_file: _, // with the files
+        sealed,
+        io,
+        input,
+        timeout_ms,
+        exits,
+        files: _, // below
+        named,
+        host,
+        user,
+        remote,
+    } = seen;
+    let label = |name: &str| labelled(of, name);
+    let mut all = vec![words(&label("command"), argv)];
+    // What every command gets comes last, so that what the plan gives stands out.
+    let (usual, mut variables): (Vec<_>, Vec<_>) = env
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .partition(|(name, _)| USUAL.contains(&name.as_str()));
+    variables.extend(usual);
+    if !variables.is_empty() {
+        all.push(Item::new(&label("environment"), Text::Variables(variables)));
+    }
+    for (key, hash) in secrets {
+        let words = format!("{key} is fetched by the hub and not shown; its salted hash is {hash}");
+        all.push(Item::words(&label("secret"), words));
+    }
+    let reached = if *remote { ", reached over ssh: the end of the link is not the end of the command" } else { "" };
+    all.push(Item::words(&label("host"), format!("{host}, user {user}{reached}")));
+    all.push(Item::words(&label("folder"), format!("{cwd}{}", folder.as_ref().map_or_else(String::new, which))));
+    let from = if *sealed { "from a sealed copy of these bytes" } else { "" };
+    all.push(file(&label("executable"), exe, from));
+    all.extend(interpreter.iter().map(|seen| file(&label("interpreter"), seen, "")));
+    if let Some(text) = stdin {
+        let (lines, note) = lines(text);
+        let head = String::new();
+        all.push(Item::new(&label("input"), Text::Lines { head, lines, note: note.map(str::to_owned) }));
+    }
+    if let Some(input) = input {
+        let words = match input.as_str() {
+            "lead" => "lead; whatever the lead types while it runs",
+            "hidden-only" => "hidden-only; what the lead types where its terminal shows nothing, a password say",
+            other => other,
+        };
+        all.push(Item::words(&label("typed to it while it runs"), words.to_owned()).loud(Loud::Look));
+    }
+    let may_change = "an argument names it; it may change before this runs";
+    all.extend(named.iter().flatten().map(|seen| file(&label("named"), seen, may_change)));
+    if !exits.is_usual() {
+        all.push(Item::words(&label("exit codes"), exits.to_string()).loud(Loud::Look));
+    }
+    let limit =
+        timeout_ms.map_or_else(|| "without a time limit".to_owned(), |ms| format!("ended by force after {}", time(ms)));
+    all.push(Item::words(&label("runs"), format!("in a {io}, {limit}")));
+    all
+}
+
+/// The same beside the step's own command, `own` being its items: what is as it is there is named and not said again.
+pub(super) fn items_beside(of: &str, seen: &CommandSeen, own: &[Item]) -> Vec<Item> {
+    let mut same = vec![];
+    let mut all = items(of, seen);
+    all.retain_mut(|item| {
+        let name = item.label.strip_prefix(of).unwrap_or(&item.label).trim_start().to_owned();
+        let mut of_own = own.iter().filter(|own| own.label == name && name != "command");
+        let (Some(own), None) = (of_own.next(), of_own.next()) else { return true };
+        if let (Text::Variables(all), Text::Variables(own)) = (&mut item.text, &own.text) {
+            let kept = |(name, _): &(String, String)| all.iter().any(|(other, _)| other == name);
+            if all != own && own.iter().all(kept) && all.iter().any(|variable| own.contains(variable)) {
+                all.retain(|variable| !own.contains(variable));
+                item.aside = Some("else as the step's own".to_owned());
+                return true;
+            }
+        }
+        let is_same = item.text == own.text;
+        if is_same {
+            same.push(name);
+        }
+        !is_same
+    });
+    if !same.is_empty() {
+        all.push(Item::words(&labelled(of, "else"), format!("as the step's own: {}", same.join(", "))));
+    }
+    all
+}
+
+/// The files that it reads, each whole.
+pub(super) fn files(of: &str, seen: &CommandSeen) -> impl Iterator<Item = Item> {
+    let input = seen.stdin_file.iter().map(|seen| whole(&labelled(of, "input from file"), seen));
+    let (of, files) = (of.to_owned(), &seen.files);
+    input.chain(files.iter().map(move |seen| whole(&labelled(&of, "file"), seen)))
+}
+
+fn labelled(of: &str, name: &str) -> String {
+    if of.is_empty() { name.to_owned() } else { format!("{of} {name}") }
+}
+
+/// A file that a plan names: where its text is not kept, that is said.
+fn whole(label: &str, seen: &FileSeen) -> Item {
+    match seen.text {
+        None if seen.size > 0 => {
+            let note = seen.shown_lines().1;
+            file_of(label, seen, "", (vec![], note))
+        }
+        _ => file(label, seen, ""),
+    }
+}
+
+fn file(label: &str, seen: &FileSeen, aside: &str) -> Item {
+    let shown = if seen.text.is_some() { seen.shown_lines() } else { (vec![], None) };
+    file_of(label, seen, aside, shown)
+}
+
+fn file_of(label: &str, seen: &FileSeen, aside: &str, (lines, note): (Vec<String>, Option<String>)) -> Item {
+    let FileSeen { path, sha256, size, text: _ } = seen; // `shown_lines` of it
+    let text = Text::File { path: path.clone(), sha256: *sha256, size: *size, aside: aside.to_owned(), lines, note };
+    Item::new(label, text)
+}
+
+/// What tells the folder from a later one of that name.
+fn which(folder: &FolderSeen) -> String {
+    let FolderSeen { device, inode, born_ns } = folder;
+    let born = born_ns.map_or_else(String::new, |ns| format!(", made at {ns} ns"));
+    format!(" (device {device}, inode {inode}{born})")
+}
+
+/// A time as people read it, and to the millisecond where that says less.
+pub(super) fn time(ms: u64) -> String {
+    let human = crate::clock::human(Duration::from_millis(ms));
+    let said = if ms < 10_000 { ms.is_multiple_of(100) } else { ms.is_multiple_of(1000) };
+    if said { human } else { format!("{human} ({ms} ms)") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_read_as_they_are_executed() {
+        assert_eq!(quoted("a/b-c=1"), "a/b-c=1");
+        assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("a\nb\u{202e}\\"), r"$'a\nb\u202e\\'");
+        assert_eq!(quoted("\u{1b}[31m"), r"$'\x1b[31m'");
+    }
+
+    #[test]
+    fn a_text_for_a_shell_is_its_lines_and_nothing_else_is() {
+        let argv = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let text = |words: &[&str]| super::words("command", &argv(words)).text;
+        let written = text(&["sh", "-eu", "-c", "cd /srv\n\tdrop 'it' # \u{202e}\n"]);
+        let Text::Script { by, lines, note } = written else { panic!("a script: {written:?}") };
+        assert_eq!((by.as_str(), note), ("a script, run by sh -eu -c", None));
+        assert_eq!(lines, [r"cd /srv", r"\tdrop 'it' # \u{202e}"]);
+        for other in [&["sh", "-c", "x", "y"][..], &["bash", "-eu", "-c", "x"], &["sh", "-eu", "-c", "x", "y"]] {
+            assert_eq!(text(other), Text::Command(argv(other)), "exact, as arguments");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_text_is_no_secret() {
+        let texts = ["", "a", "a\n", "a\n\n", "a\nb", "a\nb\n", "\n", "\n\n", "a\r\n"];
+        let seen: std::collections::BTreeSet<_> = texts.iter().map(|text| format!("{:?}", lines(text))).collect();
+        assert_eq!(seen.len(), texts.len(), "no two of them read the same: {seen:?}");
+    }
+
+    #[test]
+    fn a_time_that_is_rounded_is_told_to_the_millisecond() {
+        assert_eq!(time(60_000), "1:00");
+        assert_eq!(time(60_001), "1:00 (60001 ms)");
+        assert_eq!(time(2_800), "2.8 s");
+        assert_eq!(time(2_801), "2.8 s (2801 ms)");
+    }
+}
