@@ -156,6 +156,10 @@ pub fn standing(session: &Session, request: &Request) -> Standing {
         // The last one that was released is still known, and is not the one that is meant.
         Request::Release => here(!session.line.pulled.is_empty(), Standing::NotYet),
         Request::Waive { .. } => Standing::Here,
+        Request::Readmit { who, key } => {
+            let knocked = session.people.get(who).and_then(|person| person.knocked.as_ref());
+            here(knocked == Some(key), Standing::Gone)
+        }
         Request::Vouch => here(session.hub_key.is_some(), Standing::Gone),
         Request::SignClose => here(session.closing.is_some(), Standing::Gone),
         _ => Standing::Gone,

@@ -111,7 +111,7 @@ fn whoever_lost_their_machine_comes_back_from_another_one_when_two_of_the_crew_s
     let mut command = program(&another);
     command.args(["join", "--plain", &link]);
     let back = Plain::start("dba on another machine", command);
-    back.expect("joined as shadow");
+    back.expect("as dba@example.org (shadow)");
     lead.ok("arm update");
     search.expect("READMITTED: dba@example.org with another key");
     back.expect("--- digest");
