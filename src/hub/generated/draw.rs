@@ -156,20 +156,22 @@ pub fn forward(world: &World, rng: &mut Rng) -> Input {
     }
     if let Some((step, state)) = session.owing_step() {
         let may_undo = step.rollback.is_some() && state.phase.may_roll_back();
-        let (step, attempt) = (step.id.clone(), state.attempt);
+        let (step, attempt, worse) = (step.id.clone(), state.attempt, state.phase == Phase::Degraded);
         if state.still_running() {
             return Input::Gone { step, attempt };
         }
-        if may_undo && rng.percent(65) {
+        // Whom the half of it waits for says the other one, mostly; what is worse is seldom let stand, and has to be at times.
+        let half = session.half_done(&step, world.now).map(|half| half.by == session.lead);
+        let undoes = if worse { 35 } else { 65 };
+        if may_undo && half.is_none() && rng.percent(undoes) {
             // Time lets the plan do it by itself.
             return if rng.percent(50) { Input::Tick } else { ask(&session.lead, Request::Rollback { step, attempt }) };
         }
         if world.evidence.plan.step(&step).is_some_and(|step| step.probe.is_some()) && rng.percent(30) {
             return ask(&shadow, Request::Probe { step });
         }
-        // Whom the half of it waits for says the other one, mostly.
-        let half = session.half_done(&step, world.now).map(|half| half.by == session.lead);
-        let outcome = if rng.percent(if half.is_some() { 80 } else { 60 }) { Settled::Done } else { Settled::Failed };
+        let outcome =
+            if rng.percent(if half.is_some() || worse { 85 } else { 60 }) { Settled::Done } else { Settled::Failed };
         let lead_says = half.map_or(rng.percent(50), |by_lead| !by_lead);
         let says = if outcome == Settled::Done && lead_says { session.lead.clone() } else { shadow };
         return ask(&says, Request::Settle { step, outcome, why: text(rng) });
