@@ -8,6 +8,7 @@
 pub mod acts;
 pub mod armed;
 pub mod command;
+mod item;
 mod may;
 mod next;
 mod sight;
