@@ -10,6 +10,7 @@ mod deviation;
 mod earlier;
 mod ended;
 mod exits;
+mod settled;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
@@ -19,8 +20,9 @@ pub use covers::{
 };
 pub use deviation::Deviation;
 pub use earlier::Earlier;
-pub use ended::RunEnd;
+pub use ended::{Process, RunEnd, Settled, WaitEnd};
 pub use exits::{Ending, Exits};
+pub use settled::SettledSeen;
 
 use crate::clock::At;
 use crate::hash::Hash;
@@ -72,6 +74,10 @@ pub enum Event {
     },
     /// A hub took the session up again after another one stopped.
     Recovered { version: String, torn_bytes: u64, note: String },
+    /// The hub was asked to stop. What runs is let run, nothing else starts, and then it ends; the session stays open.
+    StopAsked {},
+    /// The plan's file says something else than the session was opened with, which flies on as it was.
+    PlanChanged { digest: Hash, what: String },
     /// The wall clock stepped against the boot clock.
     ClockJumped { by_ms: i64 },
     /// The lead called the end: nothing may happen any more but that those who are here sign it.
@@ -99,6 +105,31 @@ pub enum Event {
     },
     /// A connection ended.
     Left { principal: Principal, connection: u64, why: String },
+    /// Somebody came by a personal link with another key than the one it stays with, and was not let in.
+    KeyRefused { principal: Principal, key: String },
+    /// One half of letting somebody in again whose key is lost: with that key.
+    ReadmitAgreed {
+        principal: Principal,
+        key: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// Two of the crew let somebody in again with another key; `agreed` said so first. The one before is out from here on.
+    Readmitted {
+        principal: Principal,
+        was: String,
+        key: String,
+        agreed: Principal,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// Nothing was heard by a connection since then, though it is open; without a time: it is heard again.
+    LinkSilent {
+        principal: Principal,
+        connection: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<At>,
+    },
     /// What a person looks at changed.
     AttentionChanged { principal: Principal, attention: Attention },
     /// Somebody took a seat.
@@ -124,8 +155,15 @@ pub enum Event {
     },
     /// One half of a hand-over: this person said that `to` shall lead.
     HandoverAgreed { to: Principal },
-    /// Both said so.
-    LeadHandedOver { from: Principal, to: Principal },
+    /// Both said so. Or the lead was gone, and two of the crew took the lead over: `agreed` said so first.
+    LeadHandedOver {
+        from: Principal,
+        to: Principal,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agreed: Option<Principal>,
+    },
+    /// The lead has not been connected since then, for as long as the plan lets them: two others may take the lead.
+    LeadGone { lead: Principal, since: At },
     /// Somebody said something.
     Noted { text: String },
     /// Somebody put a mark on the timeline.
@@ -354,11 +392,22 @@ pub enum Event {
     RollbackIntended { step: StepId, attempt: u32, automatic: bool, why: String },
     /// The process of a rollback is gone, or never was.
     RollbackEnded { step: StepId, attempt: u32, end: RunEnd },
-    /// Somebody other than the lead took note of how a step ended, and says how it counts.
+    /// One half of saying that a step which ended badly is done all the same.
+    SettleAgreed {
+        step: StepId,
+        attempt: u32,
+        why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
+    },
+    /// Somebody other than the lead took note of how a step ended: it is not done. Or the lead and one more person say that
+    /// it is; `agreed` said so first. (A transcript of an early version may hold a `done` of one person.)
     Acknowledged {
         step: StepId,
         attempt: u32,
         outcome: Settled,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agreed: Option<Principal>,
         why: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signed: Option<Signed>,
@@ -407,12 +456,18 @@ macro_rules! kinds {
 kinds!(
     SessionOpened,
     Recovered,
+    StopAsked,
+    PlanChanged,
     ClockJumped,
     CloseCalled,
     CloseSigned,
     SessionClosed,
     Joined,
     Left,
+    KeyRefused,
+    ReadmitAgreed,
+    Readmitted,
+    LinkSilent,
     AttentionChanged,
     SeatTaken,
     ChecklistAnswered,
@@ -421,6 +476,7 @@ kinds!(
     PollAnswered,
     HandoverAgreed,
     LeadHandedOver,
+    LeadGone,
     Noted,
     Marked,
     Refused,
@@ -466,6 +522,7 @@ kinds!(
     VerifyEnded,
     RollbackIntended,
     RollbackEnded,
+    SettleAgreed,
     Acknowledged,
     AndonPulled,
     AndonReleased,
@@ -603,6 +660,10 @@ pub enum Cause {
     HandedOver,
     /// The clock stepped.
     ClockJumped,
+    /// Somebody who had checked it was let in again with another key.
+    Readmitted { who: Principal },
+    /// The hub was asked to stop.
+    HubStops,
     /// The hub restarted before the run was intended.
     Restarted,
 }
@@ -624,41 +685,9 @@ impl std::fmt::Display for Cause {
             Cause::NotGo { why } => write!(f, "the poll is not go: {why}"),
             Cause::HandedOver => write!(f, "the lead was handed over"),
             Cause::ClockJumped => write!(f, "the clock jumped"),
+            Cause::Readmitted { who } => write!(f, "{who} had checked it with a key that is lost"),
+            Cause::HubStops => write!(f, "the hub was asked to stop"),
             Cause::Restarted => write!(f, "the hub restarted"),
         }
     }
-}
-
-/// A process, told apart from a later one with the same number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Process {
-    /// Its number.
-    pub pid: u32,
-    /// When it started, in clock ticks since boot (`/proc/PID/stat` field 22; elsewhere seconds since 1970).
-    pub start_time: u64,
-    /// The boot it belongs to.
-    pub boot_id: String,
-}
-
-/// How a wait for a watch ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WaitEnd {
-    /// The watch read ok.
-    Met,
-    /// It did not within the time that the plan gives.
-    TimedOut,
-    /// Somebody gave it up.
-    GivenUp,
-}
-
-/// How a step counts once somebody took note of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Settled {
-    /// Its effect is there.
-    Done,
-    /// Its effect is not there; it may be armed again.
-    Failed,
 }

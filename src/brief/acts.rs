@@ -34,6 +34,7 @@ pub enum Act {
     Say,
     Mark,
     Handover,
+    Readmit,
     Before,
     Go,
     NoGo,
@@ -177,7 +178,7 @@ rows! {
     ReadBack: [("r", &[Panel])], "readback NAME VALUE", "read back", Shadow, "type a field from your own copy of the runbook, where the step asks for it";
     Withdraw: [("u", &[Main])], "withdraw", "withdraw", Shadow, "take your check back";
     Disarm: [("d", &[Main])], "disarm", "disarm", Lead, "let go of what is armed; every check on it ends";
-    Settle: [("k", &[Main])], "settle ID done|failed WHY", "settle", ShadowOrSeat, "say how a step that ended badly counts";
+    Settle: [("k", &[Main])], "settle ID done|failed WHY", "settle", Crew, "say how a step that ended badly counts: a shadow or a seat that it is not done, the lead and one of them that it is done all the same";
     Ack: [], "ack TEXT", "", ShadowOrSeat, "take note of a step that failed or was rolled back: it is not done";
     Rollback: [("R", &[Main])], "rollback ID", "roll back", Lead, "undo the step that ended badly, as it was checked with it; the cockpit asks for the step's number";
     Probe: [("P", &[Main])], "probe ID", "probe", Crew, "run the probe of what has to be settled";
@@ -193,7 +194,8 @@ rows! {
     Type: [("T", &[Main])], "type TEXT", "type", Lead, "type lines to the running command; Esc leaves";
     Say: [("c", &[Main, Panel, Before])], "say TEXT", "chat", Crew, "say something to everyone";
     Mark: [("m", &[Main])], "mark TEXT", "mark", LeadOrShadow, "put a mark on the timeline";
-    Handover: [("H", &[Main])], "handover WHO", "hand over", LeadOrShadow, "hand the lead to somebody, or agree to take it";
+    Handover: [("H", &[Main])], "handover WHO", "hand over", Crew, "hand the lead to somebody, or agree to take it; where the lead is gone, one who may lead and one more take it over";
+    Readmit: [("K", &[Main])], "readmit WHO", "", Crew, "let somebody in again who came with another key; two of the crew say so, and the old key is out";
     Before: [("b", &[Main, Replay, Before])], "", "before", Anyone, "seats, checklist, who is fit until when, and the go/no-go poll";
     Go: [("g", &[Before])], "go", "go", Asked, "go, for everything that stands there";
     NoGo: [("n", &[Before])], "no-go WHY", "no-go", Crew, "no-go, and why";

@@ -32,6 +32,7 @@ pub fn sections(covers: &Covers, session: Option<&Session>) -> [Section; SECTION
         preview,
         rehearsal,
         deviations,
+        settled,
         params,
         probe,
         each,
@@ -47,6 +48,9 @@ pub fn sections(covers: &Covers, session: Option<&Session>) -> [Section; SECTION
     let own = if command.is_nothing() { vec![] } else { command::items("", command) };
     let mut first: Vec<Item> = rehearsal.iter().flat_map(rehearsed).collect();
     first.extend(deviations.iter().map(deviation));
+    first.extend(settled.iter().map(|seen| Item::words("SETTLED", seen.to_string()).loud(Loud::Warning)));
+    let again = session.into_iter().flat_map(Session::readmissions);
+    first.extend(again.map(|told| Item::words("READMITTED", told).loud(Loud::Warning)));
     first.extend(runs);
     first.extend(probe.iter().flat_map(|probe| probed(probe, &own)));
 

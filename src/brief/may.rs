@@ -101,7 +101,7 @@ impl<'a> Sight<'a> {
 /// are here.
 pub fn awaited(session: &Session, armed: &Armed) -> Vec<String> {
     let open = |who: &&Principal| !armed.checks.contains_key(*who) && session.may_check(who) && !armed.is_out(who);
-    let mut names: Vec<&Principal> = armed.opened.keys().filter(open).collect();
+    let mut names: Vec<&Principal> = armed.opened.keys().filter(open).filter(|who| session.is_here(who)).collect();
     let here: Vec<&Principal> = session.shadows_here().filter(open).filter(|who| !names.contains(who)).collect();
     names.extend(here);
     names.into_iter().map(|who| who.short().to_owned()).collect()

@@ -67,6 +67,13 @@ impl Sight<'_> {
         if let Some(why) = session.line.held.as_ref().filter(|_| !session.is_glass_broken()) {
             return Next::nobody(format!("the line is held: {why}; it goes on by itself once that is over"));
         }
+        if session.stopping.is_some() {
+            return Next::nobody("the hub was asked to stop; it ends once nothing runs");
+        }
+        if session.is_gone(&session.lead, at) {
+            let heirs = session.people.keys().filter(|who| session.is_here(who) && session.may_take_lead(who, at));
+            return Next::by(heirs.cloned(), "take the lead over, with one more of the crew").does(Act::Handover);
+        }
         if let Some((step, state)) = session.owing_step() {
             return self.settle(step, state);
         }
@@ -117,7 +124,8 @@ impl Sight<'_> {
             ));
         }
         let armed_by = state.armed.as_ref().map(|armed| &armed.by);
-        let able = |who: &&Principal| session.is_here(who) && session.may_acknowledge(who) && armed_by != Some(*who);
+        let able =
+            |who: &&Principal| session.is_here(who) && session.may_acknowledge(who, self.at) && armed_by != Some(*who);
         let mut who: Vec<Principal> = session.people.keys().filter(able).cloned().collect();
         let undo = state.phase.may_roll_back() && step.rollback.is_some();
         let what = match (undo, who.is_empty()) {

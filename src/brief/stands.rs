@@ -66,7 +66,7 @@ pub fn phase(phase: Phase) -> (&'static str, &'static str, Tone) {
         Phase::VerifyingRollback => ("◁", "VERIFYING ROLLBACK", Tone::Running),
         Phase::RolledBack => ("↩", "ROLLED BACK", Tone::Hold),
         Phase::RollbackFailed => ("✗", "ROLLBACK FAILED", Tone::Fail),
-        Phase::SettledDone => ("✓", "settled done", Tone::Done),
+        Phase::SettledDone => ("≈", "SETTLED DONE", Tone::Warn),
         Phase::SettledFailed => ("✗", "settled not done", Tone::Skipped),
         Phase::Skipped => ("–", "SKIPPED", Tone::Skipped),
     }
@@ -112,6 +112,9 @@ pub fn alarm(sight: &Sight) -> Alarm {
     if let Reach::Dying { why } = sight.reach {
         return say(Tone::Fail, "HUB LOST ITS TRANSCRIPT", format!("nothing can start any more: {}", shown(why)), true);
     }
+    if session.stopping.is_some() && session.closed.is_none() {
+        return say(Tone::Fail, "HUB STOPS", crate::session::stops(session), true);
+    }
     if !session.line.pulled.is_empty() {
         return say(Tone::Andon, "ANDON", andon_text(session, now), true);
     }
@@ -131,6 +134,9 @@ pub fn alarm(sight: &Sight) -> Alarm {
             crate::event::Outcome::Partial => "with steps left",
         };
         return say(Tone::Strong, "SESSION CLOSED", text.into(), false);
+    }
+    if let Some(gone) = lead_gone(session, now) {
+        return say(Tone::Fail, "LEAD GONE", gone, true);
     }
     if let Some((step, state)) = session.owing_step() {
         let (_, word, tone) = phase(state.phase);
@@ -192,6 +198,11 @@ pub fn alarm(sight: &Sight) -> Alarm {
     if let Some((place, why)) = untold.first() {
         let more = if untold.len() > 1 { format!(" (and {} more)", untold.len() - 1) } else { String::new() };
         return say(Tone::Warn, "NOT TOLD", format!("{}: {}{more}", shown(place), shown(why)), false);
+    }
+    if let Some(taken) = session.taken.last() {
+        let text = taken.to_string();
+        let text = text.strip_prefix("LEAD TAKEN OVER ").unwrap_or(&text);
+        return say(Tone::Warn, "LEAD TAKEN OVER", session.shortened(text), false);
     }
     no_return(session)
 }
@@ -325,6 +336,17 @@ fn without_process(run: &RunState) -> Option<String> {
     let said = run.by_hand.as_ref()?;
     let note = if said.note.is_empty() { String::new() } else { format!(": {}", shown(&said.note)) };
     Some(format!("done by hand by {}{note}", said.by.short()))
+}
+
+/// That the lead is gone for so long that others may take the lead, and how.
+fn lead_gone(session: &Session, now: At) -> Option<String> {
+    let since = session.gone_since(&session.lead).filter(|_| session.is_gone(&session.lead, now))?;
+    let half = session.handover.as_ref().and_then(|half| session.half_handover(&half.to, now));
+    let how = match half.filter(|half| session.may_take_lead(&half.to, now)) {
+        Some(half) => format!("{} says that {} shall lead; one more has to (H)", half.agreed.short(), half.to.short()),
+        None => "one who may lead and one more take the lead over (H)".to_owned(),
+    };
+    Some(format!("{} for {}; {how}", session.lead.short(), human(now.since(since))))
 }
 
 /// What fills the second row while a step that was cleared by breaking the glass is not over.

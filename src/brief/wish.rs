@@ -100,7 +100,9 @@ impl<'a> Sight<'a> {
             }
             Act::Settle => {
                 let step = owing("nothing has to be settled")?.0.id.clone();
-                Request::Settle { step, outcome: Settled::Failed, why }
+                // That it is not done the lead may not say; that it is done takes the lead.
+                let outcome = if self.leads() { Settled::Done } else { Settled::Failed };
+                Request::Settle { step, outcome, why }
             }
             Act::Ack => {
                 // What ended on a colleague's screen may still run here: the client waits for its end before it signs.
@@ -127,6 +129,12 @@ impl<'a> Sight<'a> {
             Act::Handover => {
                 let to = heirs(self).into_iter().next().ok_or_else(|| nothing("nobody else can lead"))?;
                 Request::Handover { to }
+            }
+            Act::Readmit => {
+                let mut people = session.people.iter().filter(|(who, _)| *who != self.me);
+                let knocks = people.find_map(|(who, person)| Some((who.clone(), person.knocked.clone()?)));
+                let (who, key) = knocks.ok_or_else(|| nothing("nobody came with another key"))?;
+                Request::Readmit { who, key }
             }
             Act::Say => Request::Say { text: why },
             Act::Mark => Request::Mark { text: why },
@@ -171,9 +179,22 @@ pub fn going_on(session: &Session) -> Option<(&Step, &StepState)> {
         .or_else(|| session.owing_step().filter(|(_, state)| state.phase == Phase::Unknown && state.still_running()))
 }
 
-/// Whom this person can name as the next lead: the lead everyone else of the crew, everyone else themselves.
+/// Whom this person can name as the next lead: the lead everyone else of the crew, everyone else themselves;
+/// where the lead is gone, whoever may take it.
 pub fn heirs(sight: &Sight) -> Vec<Principal> {
-    let crew = &sight.session.plan.crew;
+    let (session, crew) = (sight.session, &sight.session.plan.crew);
+    if !sight.leads() && session.is_gone(&session.lead, sight.at) && session.is_crew(sight.me) {
+        // What one of the two has said comes first.
+        let said = session.handover.as_ref().map(|half| &half.to);
+        let all = said.into_iter().chain([sight.me]).chain(&crew.lead).chain(&crew.shadow);
+        let mut names: Vec<Principal> = vec![];
+        for who in all.filter(|who| session.may_take_lead(who, sight.at)) {
+            if !names.contains(who) {
+                names.push(who.clone());
+            }
+        }
+        return names;
+    }
     if !sight.leads() {
         return vec![sight.me.clone()];
     }

@@ -31,6 +31,9 @@ pub fn run(args: &Lint) -> anyhow::Result<()> {
                 for line in ways_back(&plan, &plan_folder(path)) {
                     println!("{}: {line}", path.display());
                 }
+                if let Some(words) = plan.crew.alone_in_the_lead() {
+                    println!("{}: {words}", path.display());
+                }
                 let critical = plan.steps.iter().filter(|step| step.checks > 0).count();
                 println!(
                     "{}: {} on {}: {} steps ({critical} cross-checked), {} watches, {} warnings{}",

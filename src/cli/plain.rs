@@ -282,7 +282,11 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     ways_back(view, out)?;
     before::status(view, out)?;
     for (principal, person) in &session.people {
-        let here = if person.connections.is_empty() { "gone" } else { "here" };
+        let here = match (person.connections.is_empty(), person.silent_since()) {
+            (true, _) => "gone".to_owned(),
+            (false, Some(since)) => format!("silent {}", human(now.since(since))),
+            (false, None) => "here".to_owned(),
+        };
         writeln!(
             out,
             "crew {principal} {} {here}, {} ({}){}",
@@ -291,6 +295,9 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
             shown(&person.key),
             before::person(session, principal)
         )?;
+    }
+    for taken in &session.taken {
+        writeln!(out, "{}", shown(&taken.to_string()))?;
     }
     for glass in &session.glass {
         writeln!(out, "{}", shown(&glass.to_string()))?;

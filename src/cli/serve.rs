@@ -78,6 +78,7 @@ fn say(text: &str) {
 
 /// Starts a hub for `serve`, `host` and `demo`, and writes the file of links.
 pub async fn start(plan: Plan, path: &Path, args: &HubArgs, rehearsal: Option<&str>) -> anyhow::Result<Hub> {
+    let text = plan.text.to_string();
     let config = Config {
         plan,
         folder: plan_folder(path),
@@ -93,11 +94,12 @@ pub async fn start(plan: Plan, path: &Path, args: &HubArgs, rehearsal: Option<&s
         max_participants: args.max_participants,
         new: args.new,
     };
-    let hub = Hub::start(config).await.map_err(|error| match error {
+    let mut hub = Hub::start(config).await.map_err(|error| match error {
         // A file that cannot be flown with is a no, as a plan is.
         HubError::Policy(error) => anyhow::Error::new(No(error.to_string())),
         error => error.into(),
     })?;
+    hub.watch_plan(path.to_owned(), text);
     if let Some(file) = &args.links_file {
         let text = serde_json::to_vec_pretty(&hub.links)?;
         links::replace_private(file, &text)
@@ -114,22 +116,24 @@ pub fn transcripts(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Ends the hub on the signals that ask for it: at once where nothing runs, at the second one where a command does. A
-/// terminal that goes away asks for nothing: a lost connection never ends a migration.
+/// Ends the hub on the signals that ask for it: at once where nothing runs, else once what runs is over. However often the
+/// machine asks, it ends nothing that runs; only a person who presses Ctrl-C a second time does. A terminal that goes away
+/// asks for nothing: a lost connection never ends a migration.
 async fn end_when_asked(hub: Stopper) {
     use tokio::signal::unix::{SignalKind, signal};
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else {
         return tracing::warn!("signals cannot be taken in; the hub ends at once on any");
     };
-    let mut force = false;
+    let mut pressed = false;
     loop {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => continue,
+            _ = interrupt.recv() => {
+                hub.stop(pressed).await;
+                pressed = true;
+            }
+            _ = terminate.recv() => hub.stop(false).await,
+            _ = hangup.recv() => {}
         }
-        hub.stop(force).await;
-        force = true;
     }
 }

@@ -118,6 +118,12 @@ fn request(act: Act, rest: &str, view: &View, read: Option<&Read>) -> Result<Req
         Act::Fit => Request::Available { fit: true, until: until(rest, sight.at)?, why: String::new() },
         Act::Seat => Request::Seat { seat: needed()? },
         Act::Handover => Request::Handover { to: Principal::new(&needed()?).map_err(|error| error.to_string())? },
+        Act::Readmit => {
+            let who = Principal::new(&needed()?).map_err(|error| error.to_string())?;
+            // The very key that came: the hub asks whether it is the latest one still.
+            let key = session.people.get(&who).and_then(|person| person.knocked.clone()).unwrap_or_default();
+            Request::Readmit { who, key }
+        }
         Act::Run => run(&sight, &picked, rest)?,
         // These end in words of their author's.
         Act::Object | Act::Ack | Act::NoGo | Act::Unfit | Act::Say | Act::Mark => worded(wish()?, &needed()?),

@@ -1,6 +1,6 @@
 //! What exactly a step would run, frozen: the object that people check.
 
-use super::{Deviation, Exits, Part, Reading, Status};
+use super::{Deviation, Exits, Part, Reading, SettledSeen, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId, escaped};
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,9 @@ pub struct Covers {
     pub plan: Hash,
     /// The gates as they were when it was armed.
     pub gates: Vec<GateSeen>,
+    /// Other steps that ended badly, and how people say that they count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settled: Vec<SettledSeen>,
     /// The plan's words on what it touches, how it is undone, what stays half-way, where the data remains.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub words: BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! How a process ended.
+//! How a process, a wait and a step ended.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,4 +35,38 @@ impl std::fmt::Display for RunEnd {
             RunEnd::NotStarted { why } => write!(f, "not started: {why}"),
         }
     }
+}
+
+/// A process, told apart from a later one with the same number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// When it started, in clock ticks since boot (`/proc/PID/stat` field 22; elsewhere seconds since 1970).
+    pub start_time: u64,
+    /// The boot it belongs to.
+    pub boot_id: String,
+}
+
+/// How a wait for a watch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitEnd {
+    /// The watch read ok.
+    Met,
+    /// It did not within the time that the plan gives.
+    TimedOut,
+    /// Somebody gave it up.
+    GivenUp,
+}
+
+/// How a step counts once somebody took note of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settled {
+    /// Its effect is there.
+    Done,
+    /// Its effect is not there; it may be armed again.
+    Failed,
 }

@@ -80,6 +80,7 @@ pub fn freeze(
         each,
         plan: plan.digest,
         gates,
+        settled: vec![],
         words: words(step).into_iter().chain(odd.map(|odd| ("odd_lines".to_owned(), odd))).collect(),
         point_of_no_return: step.point_of_no_return,
         readback: FieldSeen::all(step.fields(params).map_err(FreezeError::ReadBack)?),

@@ -7,13 +7,14 @@
 
 mod dying;
 mod freezing;
+mod joining;
 mod preview;
 mod probing;
 mod running;
 mod typing;
 
 use super::crash::{self, Moment};
-use super::fanout::{Outbox, Ring, binary_frame};
+use super::fanout::{Outbox, Ring, binary_frame, close_frame};
 use super::journal::{Journal, JournalError};
 use super::notify::{self, LastWord, Notifier};
 use super::peer::{Base, Welcome};
@@ -21,6 +22,7 @@ use super::sequencer::{Numbered, Sequencer, SequencerError};
 use crate::clock::{At, Clock};
 use crate::event::{CommandSeen, Covers, Event, Part, RunEnd};
 use crate::exec::{Emulator, Report, Running, Size};
+use crate::hash::Hash;
 use crate::identity::Key;
 use crate::monitor::{Monitor, Sample};
 use crate::name::{Principal, StepId};
@@ -31,7 +33,6 @@ use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Refusal, Request, Unfrozen, signing};
 use crate::transcript::output::OutputPiece;
 use crate::transcript::record::Head;
-use crate::trust::allowed::JOIN;
 use crate::trust::statement::{Signed, Statement};
 use bytes::Bytes;
 use freezing::frozen;
@@ -80,6 +81,8 @@ pub enum Input {
     Join(Joining),
     /// A connection ended.
     Left { principal: Principal, connection: u64, why: String },
+    /// Nothing is heard by a connection for so long; without a time it is heard again.
+    Silent { principal: Principal, connection: u64, quiet: Option<Duration> },
     /// Somebody was not let in.
     DoorRefused { principal: Principal, reason: String },
     /// A request.
@@ -103,6 +106,8 @@ pub enum Input {
     /// End, the session unclosed. Where a command runs, only `force` ends the hub: the command would lose its terminal, and
     /// its outcome would be unknown.
     Stop { force: bool },
+    /// The plan's file says something else now.
+    PlanChanged { digest: Hash, what: String },
 }
 
 /// How a driver ended.
@@ -181,6 +186,8 @@ pub struct Driver {
     /// Lines the lead typed that are on their way to the command, by the number of their event.
     typed: Vec<(u64, Typed, bool)>,
     connections: u64,
+    /// Everyone who was let in, by the fingerprint of their key.
+    inside: Vec<(String, Weak<Outbox>)>,
     screens: u64,
     /// The size that the lead's pane asked for last.
     size: Size,
@@ -242,6 +249,7 @@ impl Driver {
             secret_env: None,
             typed: vec![],
             connections,
+            inside: vec![],
             screens: 0,
             size,
         }
@@ -266,10 +274,10 @@ impl Driver {
                 let lines = self.sequencer.observe(self.shared.now(), &fact)?;
                 batch.lines.extend(lines);
             }
-            let mut stop = None;
+            let (mut asked, mut force) = (false, false);
             for input in waiting.drain(..) {
-                if let Input::Stop { force } = input {
-                    stop = Some(force || stop == Some(true));
+                if let Input::Stop { force: forced } = input {
+                    (asked, force) = (true, force || forced);
                 }
                 self.take(input, &mut batch)?;
             }
@@ -284,15 +292,17 @@ impl Driver {
                 self.journal.close()?;
                 return Ok(Ended::Closed);
             }
-            // Asked only now: the batch may just have started something.
-            match (stop, self.sequencer.session().busy_step()) {
-                (Some(true), _) | (Some(false), None) => return Ok(Ended::Stopped),
-                (Some(false), Some((step, state))) => tracing::warn!(
-                    "step {} is {}; ask again to end the hub all the same (nobody may know how it ends then)",
+            // Asked only now: the batch may just have started something, or ended it.
+            let session = self.sequencer.session();
+            if force || (session.stopping.is_some() && session.busy_step().is_none() && own.is_empty()) {
+                return Ok(Ended::Stopped);
+            }
+            if let (true, Some((step, state))) = (asked, session.busy_step()) {
+                tracing::warn!(
+                    "step {} is {} and is let run; the hub ends by itself afterwards",
                     step.id,
                     state.phase.word()
-                ),
-                (None, _) => {}
+                );
             }
         }
     }
@@ -301,6 +311,11 @@ impl Driver {
         let now = self.shared.now();
         match input {
             Input::Join(joining) => self.join(joining, now, batch)?,
+            Input::Silent { principal, connection, quiet } => {
+                let ago = |quiet: Duration| i64::try_from(quiet.as_micros()).unwrap_or(0);
+                let since = quiet.map(|quiet| At::from_micros(now.micros().saturating_sub(ago(quiet))));
+                batch.lines.extend(self.sequencer.observe(now, &Fact::Silent { principal, connection, since })?);
+            }
             Input::Left { principal, connection, why } => {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Left { principal, connection, why })?);
             }
@@ -373,55 +388,12 @@ impl Driver {
                 let asks = self.asks(now).map(|fact| self.sequencer.observe(now, &fact)).transpose()?;
                 batch.lines.extend(asks.unwrap_or_default());
             }
-            Input::Stop { .. } => {}
-        }
-        Ok(())
-    }
-
-    fn join(&mut self, joining: Joining, now: At, batch: &mut Batch) -> Result<(), SequencerError> {
-        let session = self.sequencer.session();
-        let principal = joining.author.principal.clone();
-        let known = session.people.get(&principal);
-        // Said before anything else, in words that tell a stranger with a stolen link nothing: why stands in the transcript.
-        if let Err(why) = session.vouches(&principal, &joining.author.key, JOIN, now)
-            && session.must_be_vouched(&principal)
-        {
-            let reason = format!("{why} (key {})", joining.author.key);
-            batch.lines.extend(self.sequencer.observe(now, &Fact::DoorRefused { principal, reason })?);
-            let reason = "not let in: this session takes only keys that its allowed_signers vouches for; ask the release lead, the transcript says why".to_owned();
-            let _ = joining.reply.send(Err(NotIn { reason, retry: false }));
-            return Ok(());
-        }
-        let refusal = match known {
-            Some(person) if person.key != joining.author.key && principal.as_str().starts_with("observer:") => {
-                Some((format!("somebody else goes by {principal} in this session; take another name with --as"), false))
+            Input::PlanChanged { digest, what } => {
+                batch.lines.extend(self.sequencer.observe(now, &Fact::PlanChanged { digest, what })?);
             }
-            Some(person) if person.key != joining.author.key => Some((
-                "this personal link was used with another key first; it stays with that key for this session"
-                    .to_owned(),
-                false,
-            )),
-            // Some of them may be lost ones that the hub has not given up yet, so it may be worth coming again.
-            Some(person) if person.connections.len() >= CONNECTIONS_PER_PRINCIPAL => Some((
-                format!("{principal} has {CONNECTIONS_PER_PRINCIPAL} connections already; leave one of them"),
-                true,
-            )),
-            None if session.people.len() >= PEOPLE_MAX => {
-                Some((format!("{PEOPLE_MAX} people have joined already"), false))
-            }
-            _ if session.closed.is_some() => Some(("the session is closed".to_owned(), false)),
-            _ => None,
-        };
-        if let Some((reason, retry)) = refusal {
-            batch.lines.extend(self.sequencer.observe(now, &Fact::DoorRefused { principal, reason: reason.clone() })?);
-            let _ = joining.reply.send(Err(NotIn { reason, retry }));
-            return Ok(());
+            Input::Stop { force: true } => {} // its end is sudden, as a crash is
+            Input::Stop { force: false } => batch.lines.extend(self.sequencer.observe(now, &Fact::StopAsked)?),
         }
-        self.connections += 1;
-        let role = session.role(&principal);
-        let joined = Fact::Joined { principal, role, key: joining.author.key.clone(), connection: self.connections };
-        batch.lines.extend(self.sequencer.observe(now, &joined)?);
-        batch.joins.push((joining, self.connections));
         Ok(())
     }
 
@@ -602,25 +574,16 @@ impl Driver {
         Ok(())
     }
 
-    fn let_in(&mut self, joins: Vec<(Joining, u64)>) {
-        if joins.is_empty() {
-            return;
-        }
-        let session = self.sequencer.session();
-        let head = self.base.head();
-        let upto = session.seq;
-        for (joining, connection) in joins {
-            let role = session.role(&joining.author.principal);
-            self.shared.ring.admit(joining.outbox);
-            let welcome = Welcome { role, head, upto, resume: joining.have, base: self.base.clone() };
-            // A client that is gone already is told off by its own departure.
-            let _ = joining.reply.send(Ok((connection, welcome)));
-        }
-    }
-
     /// The effect of one durable event, if it has one.
     fn act(&mut self, event: &Event, seq: u64) -> Option<Fact> {
         match event {
+            Event::Readmitted { was, .. } => {
+                let frame = close_frame(1008, "another key was let in for this link; this one is out");
+                let theirs =
+                    self.inside.iter().filter(|(key, _)| key == was).filter_map(|(_, outbox)| outbox.upgrade());
+                theirs.for_each(|outbox| outbox.close(&frame));
+                None
+            }
             Event::RunRequested { step, .. } => {
                 let gates = self.sequencer.session().plan.step(step).map(|step| step.gates.clone()).unwrap_or_default();
                 gates.iter().for_each(|gate| self.monitor.read_now(&gate.watch, seq));

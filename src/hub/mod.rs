@@ -15,6 +15,7 @@ pub mod links;
 mod live;
 pub mod notify;
 pub mod peer;
+mod plan_file;
 pub mod policy;
 mod rehearsal;
 pub mod sequencer;
@@ -286,6 +287,11 @@ impl Hub {
     /// Ends the hub, the session unclosed; what runs is lost from sight and reads as unknown afterwards.
     pub async fn stop(&self) {
         let _ = self.inputs.send(Input::Stop { force: true }).await;
+    }
+
+    /// Has everyone told once the plan's file says something else than the session was opened with.
+    pub fn watch_plan(&mut self, path: PathBuf, text: String) {
+        self.tasks.push(tokio::spawn(plan_file::watch(path, text, self.inputs.clone())));
     }
 
     /// A handle to end it with while somebody else waits.

@@ -57,10 +57,14 @@ const TOO_LONG: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 /// Bytes from there to a proved key at most, whatever they are: two messages and some control frames fit twice.
 const UNPROVED_BYTES_MAX: usize = 4 * PRE_AUTH_BYTES_MAX;
-/// How often the hub pings.
-const PING: Duration = Duration::from_secs(10);
-/// A client that says nothing, not even pong, for so long is gone.
-const DEAD: Duration = Duration::from_secs(25);
+/// How often the hub looks whether a client is heard of.
+const LOOK: Duration = Duration::from_secs(1);
+/// Whoever says nothing for so long is pinged at every look.
+const QUIET: Duration = Duration::from_secs(3);
+/// Whoever says nothing, not even pong, for so long is told to everyone as silent,
+const SILENT: Duration = Duration::from_secs(7);
+/// and after so long is gone.
+const DEAD: Duration = Duration::from_secs(18);
 /// How long a connection that is over may take to hear about it.
 const LINGER: Duration = Duration::from_secs(2);
 /// Messages a second, sustained; a burst of twice that passes at once. Faster clients are read slower.
@@ -493,20 +497,42 @@ async fn listen(
     connection: u64,
 ) -> (String, bytes::Bytes) {
     let mut heard = Instant::now();
-    let mut ping = tokio::time::interval(PING);
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut looked, mut silent) = (Instant::now(), false);
+    let told = |quiet: Option<Duration>| {
+        door.inputs.send(Input::Silent { principal: author.principal.clone(), connection, quiet })
+    };
     let (mut tokens, mut filled) = (BURST, Instant::now());
     loop {
         let message = tokio::select! {
             message = socket.next() => message,
-            _ = ping.tick() => {
-                if heard.elapsed() > DEAD {
-                    return ("silent for 25 s".to_owned(), close_frame(1001, "silent for 25 s"));
+            _ = look.tick() => {
+                // The hub itself was stopped or starved meanwhile: nobody was silent, nobody was listened to.
+                if looked.elapsed() > LOOK * 3 {
+                    heard = Instant::now();
                 }
-                outbox.push(&ping_frame());
+                looked = Instant::now();
+                let quiet = heard.elapsed();
+                if quiet > DEAD {
+                    let why = format!("silent for {} s", DEAD.as_secs());
+                    let frame = close_frame(1001, &why);
+                    return (why, frame);
+                }
+                if quiet > SILENT && !silent {
+                    silent = true;
+                    let _ = told(Some(quiet)).await; // a hub that ended tells nobody
+                }
+                if quiet > QUIET {
+                    outbox.push(&ping_frame());
+                }
                 continue;
             }
         };
         heard = Instant::now();
+        if std::mem::take(&mut silent) {
+            let _ = told(None).await;
+        }
         // Control frames too: each ping costs an answer.
         tokens = (tokens + filled.elapsed().as_secs_f64() * MESSAGES_PER_SECOND).min(BURST);
         filled = Instant::now();

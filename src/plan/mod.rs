@@ -7,6 +7,7 @@
 mod before;
 mod changes;
 mod command;
+mod differs;
 mod each;
 #[cfg(test)]
 mod golden;
@@ -36,6 +37,7 @@ mod watches;
 pub use before::{Asked, Item, Seat};
 pub use changes::{Changes, Set, Typed};
 pub use command::{Command, Run};
+pub use differs::differs;
 pub use each::Each;
 pub use lint::{Warning, lint};
 pub use notify::{Notify, NotifyBy, Occasion};
@@ -118,6 +120,8 @@ pub struct Plan {
     pub break_glass: Vec<Principal>,
     /// How long a shadow may be gone before it counts as lost.
     pub shadow_grace: Duration,
+    /// How long the lead may be gone before two others may take the lead.
+    pub lead_grace: Duration,
 }
 
 /// Who may take part, and as what.

@@ -33,6 +33,7 @@ const HIDDEN_TOLD_MAX: usize = 20;
 const FORMAT: u64 = 1;
 const LAPSE: Duration = Duration::from_secs(5 * 60);
 const SHADOW_GRACE: Duration = Duration::from_secs(90);
+const LEAD_GRACE: Duration = Duration::from_secs(120);
 
 const KEYS: &[&str] = &[
     "crosscheck",
@@ -42,6 +43,7 @@ const KEYS: &[&str] = &[
     "lapse",
     "on_shadow_lost",
     "shadow_grace",
+    "lead_grace",
     "break_glass",
     "crew",
     "poll",
@@ -152,6 +154,7 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
         lapse: top.duration("lapse").unwrap_or(LAPSE),
         on_shadow_lost: top.get("on_shadow_lost").and_then(|v| v.choice(&lost)).unwrap_or(ShadowLost::Hold),
         shadow_grace: top.duration("shadow_grace").unwrap_or(SHADOW_GRACE),
+        lead_grace: top.duration("lead_grace").unwrap_or(LEAD_GRACE),
         break_glass: break_glass?,
         name: name?,
         environment: environment?,

@@ -47,6 +47,27 @@ pub(super) fn break_glass(top: &Table<'_>, crew: Option<&Crew>) -> Option<Vec<Pr
     }
 }
 
+impl Crew {
+    /// What is worth knowing where only one person may lead: who takes the lead over where they are gone. None where there are
+    /// others.
+    pub fn alone_in_the_lead(&self) -> Option<String> {
+        let [lead] = self.lead.as_slice() else { return None };
+        let shadows: Vec<_> = self.shadow.iter().filter(|who| *who != lead).map(Principal::as_str).collect();
+        let others: BTreeSet<_> = self.shadow.iter().chain(self.seats.iter().flat_map(|seat| &seat.who)).collect();
+        Some(match (shadows.is_empty(), others.iter().filter(|who| **who != lead).count()) {
+            (false, 2..) => {
+                format!(
+                    "only {lead} may lead; where they are gone, {} and one more take the lead over",
+                    shadows.join(" or ")
+                )
+            }
+            _ => format!(
+                "only {lead} may lead, and where they are gone nobody can: taking the lead over takes two others"
+            ),
+        })
+    }
+}
+
 impl Step {
     /// What is read back, with what is filled in for it: an error where a parameter has no value, or one nobody could type.
     pub fn fields(&self, params: &Params) -> Result<Vec<(String, String)>, String> {

@@ -55,6 +55,8 @@ pub struct Attempt {
     /// What undid it, each try.
     pub rollbacks: Vec<RolledBack>,
     pub settled: Option<(Settled, Said)>,
+    /// Who had said so first, where it takes two.
+    pub agreed: Option<Principal>,
 }
 
 /// A command that ran, or was meant to.
@@ -235,6 +237,7 @@ impl Attempt {
             run: Ran::default(),
             rollbacks: vec![],
             settled: None,
+            agreed: None,
         }
     }
 }

@@ -150,7 +150,12 @@ fn exceptions(out: &mut String, report: &Report) -> std::fmt::Result {
             }
         }
     }
-    if all.is_empty() { Ok(()) } else { writeln!(out) }
+    for taken in &report.taken {
+        let words = taken.to_string();
+        let words = words.strip_prefix("LEAD TAKEN OVER ").unwrap_or(&words);
+        writeln!(out, "> **LEAD TAKEN OVER** {}\n>", inline(words))?;
+    }
+    if all.is_empty() && report.taken.is_empty() { Ok(()) } else { writeln!(out) }
 }
 
 fn crew(out: &mut String, report: &Report) -> std::fmt::Result {
@@ -311,10 +316,10 @@ fn one_attempt(out: &mut String, step: &StepReport, attempt: &Attempt, before: O
     }
     if let Some((outcome, said)) = &attempt.settled {
         let word = match outcome {
-            Settled::Done => "done",
+            Settled::Done => "**DONE, though it ended badly**",
             Settled::Failed => "not done",
         };
-        let by = inline(said.by.as_str());
+        let by = attempt.agreed.iter().chain([&said.by]).map(who).collect::<Vec<_>>().join(" and ");
         writeln!(out, "- {} settled as {word} by {by}: {}", said.at.clock(), inline(&said.text))?;
     }
     Ok(())

@@ -24,6 +24,7 @@ use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Notify, Occasion, Typed};
 use crate::session::drift::Drift;
+use crate::session::people::Taken;
 use crate::session::steps::Phase;
 use crate::session::{OpenError, Said, Session, Told, price, step_of, story};
 use crate::transcript::output;
@@ -113,6 +114,8 @@ pub struct Report {
     pub turns_back: Vec<TurnBack>,
     /// Exceptions, steps left out, steps cleared by one person alone.
     pub exceptions: Vec<Exception>,
+    /// Every time the lead was taken over from somebody who was gone.
+    pub taken: Vec<Taken>,
     /// Every time the line was stopped.
     pub stops: Vec<Stop>,
     /// Everyone outside the crew whom the plan has told.
@@ -377,6 +380,7 @@ impl Report {
             ways_back: ways_back.collect(),
             turns_back: vec![],
             exceptions: vec![],
+            taken: vec![],
             stops: vec![],
             told: (1..).zip(&session.plan.notify).map(|(number, notify)| PlaceReport::new(number, notify)).collect(),
             refusals: vec![],
@@ -396,6 +400,9 @@ impl Report {
         self.before.take(before, line);
         let said = |text: &str| Said { at, by: by.clone(), text: text.to_owned() };
         match &line.event {
+            Event::LeadHandedOver { from, to, agreed: Some(agreed) } => {
+                self.taken.push(Taken { at, from: from.clone(), to: to.clone(), by: [agreed.clone(), by] });
+            }
             Event::SessionClosed { outcome, note, .. } => {
                 self.closed = Some(Closed { at, by, outcome: *outcome, note: note.clone() });
             }
@@ -537,7 +544,8 @@ impl Report {
                 attempt.ran_mut().take(at, by, event);
             }
         }
-        if let Event::Acknowledged { outcome, why, .. } = event {
+        if let Event::Acknowledged { outcome, agreed, why, .. } = event {
+            attempt.agreed = agreed.clone();
             attempt.settled = Some((*outcome, Said { at, by: line.by.clone(), text: why.clone() }));
         }
     }

@@ -133,6 +133,9 @@ pub(super) fn due(session: &Session, at: At, verified: Option<&Event>) -> Option
     if let Some(who) = state.run.as_ref().and_then(|run| run.interrupted.as_ref()) {
         return end(state, &step.id, format!("interrupted by {who}"));
     }
+    if session.stopping.is_some() {
+        return end(state, &step.id, "the hub was asked to stop".to_owned());
+    }
     match session.batch_held(step, at) {
         None => {
             let (batch, _) = state.batch()?;

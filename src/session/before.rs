@@ -7,11 +7,11 @@
 use super::guard::{Ask, Reasons, void};
 use super::refusal::Refusal;
 use super::request::Request;
-use super::{Session, twin};
+use super::{Person, Session, twin};
 use crate::clock::At;
 use crate::event::{Cause, Event, Role};
 use crate::name::{ItemId, Principal};
-use crate::plan::{Asked, Item, parse_duration};
+use crate::plan::{Asked, Item, Seat, parse_duration};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -218,9 +218,9 @@ impl Session {
         time_warnings(self, &self.before, at)
     }
 
-    /// Whether somebody is connected.
+    /// Whether somebody is connected, and heard of.
     pub fn is_here(&self, who: &Principal) -> bool {
-        self.people.get(who).is_some_and(|person| !person.connections.is_empty())
+        self.people.get(who).is_some_and(Person::is_heard)
     }
 }
 
@@ -380,11 +380,22 @@ pub(super) fn seat_is_theirs(ask: &Ask, no: &mut Reasons) {
             let known = ask.session.plan.crew.seats.iter().map(|seat| seat.name.clone()).collect();
             no.because(Refusal::NoSuchSeat { seat: name.clone(), known });
         }
+        // Nobody who was named for it is there: whoever says go to the poll sees who sits there instead.
+        Some(seat) if is_orphan(ask.session, seat, ask.at) && may_stand_in(ask) => {}
         Some(seat) if !seat.who.contains(ask.who()) => {
             no.because(Refusal::NotYourSeat { seat: seat.name.clone(), who: seat.who.clone() });
         }
         Some(_) => {}
     }
+}
+
+/// Whether everyone who is named for it is gone for too long.
+fn is_orphan(session: &Session, seat: &Seat, at: At) -> bool {
+    seat.who.iter().all(|who| session.is_gone(who, at))
+}
+
+fn may_stand_in(ask: &Ask) -> bool {
+    *ask.who() != ask.session.lead && ask.session.is_crew(ask.who())
 }
 
 /// The item that is answered, and how.

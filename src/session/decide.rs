@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use super::request::{Author, Request};
 use super::{
     REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, arming, before, checks, freezing, glass, line, people, probe,
-    readback, rollback, running, settling, skip, twin, typing, waive,
+    readback, readmit, rollback, running, settling, skip, twin, typing, waive,
 };
 use crate::clock::At;
 use crate::event::{Event, Settled};
@@ -18,6 +18,7 @@ use crate::name::Principal;
 const ALWAYS: &[Guard] = &[
     guard::session_is_open,
     guard::end_is_not_called,
+    readmit::key_is_not_out,
     guard::words_fit,
     guard::words_are_there,
     guard::observers_only_watch,
@@ -29,6 +30,7 @@ const MAY_START: &[Guard] = &[guard::nothing_runs, guard::nothing_is_owed, guard
 
 const ARM: &[Guard] = &[
     guard::by_the_lead,
+    guard::hub_goes_on,
     guard::step_is_known,
     freezing::line_lets_arm,
     freezing::is_to_be_done,
@@ -42,13 +44,23 @@ const ARM: &[Guard] = &[
     freezing::what_was_frozen_fits,
 ];
 
-const RUN: &[Guard] = &[guard::by_the_lead, guard::attempt_is_open, running::is_cleared, running::line_lets_run];
+const RUN: &[Guard] =
+    &[guard::by_the_lead, guard::hub_goes_on, guard::attempt_is_open, running::is_cleared, running::line_lets_run];
 
 const SETTLE: &[Guard] = &[
     guard::step_is_known,
     settling::is_not_its_lead,
     settling::may_take_note,
     settling::a_word_is_owed,
+    settling::process_is_gone,
+];
+
+const SETTLE_DONE: &[Guard] = &[
+    guard::step_is_known,
+    settling::may_say_done,
+    waive::second_has_a_key_of_their_own,
+    settling::a_word_is_owed,
+    settling::was_not_undone,
     settling::process_is_gone,
 ];
 
@@ -126,6 +138,7 @@ fn guards(request: &Request) -> [&'static [Guard]; 3] {
         Request::Did { .. } => (
             &[
                 guard::by_the_lead,
+                guard::hub_goes_on,
                 running::is_done_by_hand,
                 guard::attempt_is_open,
                 running::is_cleared,
@@ -192,6 +205,7 @@ fn guards(request: &Request) -> [&'static [Guard]; 3] {
         Request::Rollback { .. } => (
             &[
                 guard::by_the_lead,
+                guard::hub_goes_on,
                 guard::step_is_known,
                 rollback::is_planned,
                 guard::attempt_is_the_latest,
@@ -201,7 +215,8 @@ fn guards(request: &Request) -> [&'static [Guard]; 3] {
             &[],
         ),
         Request::Ack { .. } => (&[guard::step_is_known, settling::outcome_is_plain], SETTLE),
-        Request::Settle { .. } => (SETTLE, &[]),
+        Request::Settle { outcome: Settled::Done, .. } => (SETTLE_DONE, &[]),
+        Request::Settle { outcome: Settled::Failed, .. } => (SETTLE, &[]),
         Request::Release => (&[line::is_pulled, line::is_theirs_to_release], &[]),
         Request::Poll => (&[guard::by_the_lead, before::poll_is_planned, before::poll_is_not_over], &[]),
         Request::Go { .. } => {
@@ -218,10 +233,15 @@ fn guards(request: &Request) -> [&'static [Guard]; 3] {
                 people::heir_is_of_the_crew,
                 people::heir_does_not_lead,
                 people::is_theirs_to_agree,
+                people::heir_may_take_it,
+                people::those_who_take_it_are_two,
                 people::heir_checked_nothing_that_runs,
             ],
             &[],
         ),
+        Request::Readmit { .. } => {
+            (&[readmit::is_another_of_the_crew, readmit::key_has_knocked, readmit::those_who_say_so_are_two], &[])
+        }
         Request::Resize { .. } | Request::Vouch => (&[guard::by_the_lead], &[]),
         Request::Close { .. } => {
             (&[guard::by_the_lead, guard::nothing_runs, guard::nothing_is_owed, settling::rollbacks_are_contained], &[])
@@ -254,8 +274,10 @@ fn becomes(ask: &Ask) -> Result<Vec<Event>, Refusal> {
         Request::Type { .. } => typing::written(ask),
         Request::Interrupt { force, .. } => running::interrupt(ask, *force),
         Request::Rollback { .. } => rollback::roll_back(ask),
-        Request::Ack { why, .. } => settling::settle(ask, Settled::Failed, why),
-        Request::Settle { outcome, why, .. } => settling::settle(ask, *outcome, why),
+        Request::Settle { outcome: Settled::Done, why, .. } => settling::done(ask, why),
+        Request::Ack { why, .. } | Request::Settle { outcome: Settled::Failed, why, .. } => {
+            settling::not_done(ask, why)
+        }
         Request::Andon { why } => line::pull(ask, why),
         Request::Release => line::release(ask),
         Request::Poll => before::call(ask),
@@ -265,6 +287,7 @@ fn becomes(ask: &Ask) -> Result<Vec<Event>, Refusal> {
         Request::Answer { .. } => before::answer(ask),
         Request::Available { fit, until, why } => before::available(ask, *fit, *until, why),
         Request::Handover { to } => people::hand_over(ask, to),
+        Request::Readmit { .. } => readmit::readmit(ask),
         Request::Say { text } => Ok(vec![Event::Noted { text: text.clone() }]),
         Request::Mark { text } => Ok(vec![Event::Marked { text: text.clone() }]),
         Request::Attend { attention } => people::attend(ask, attention),

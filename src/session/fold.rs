@@ -1,6 +1,9 @@
 //! The fold itself: what each event makes of a session.
 
 use super::glass::Glass;
+use super::people::Taken;
+use super::readmit::{HalfReadmit, Readmitted};
+use super::settling::HalfDone;
 use super::skip::HalfSkip;
 use super::steps::{Armed, Check, Move, Note, Phase, RunState, Starting, StepState};
 use super::verify::Verifying;
@@ -34,8 +37,10 @@ impl Session {
         match &line.event {
             Event::SessionOpened { .. } => {}
             Event::Recovered { .. } => {
+                self.stopping = None;
                 for person in self.people.values_mut().filter(|person| !person.connections.is_empty()) {
                     person.connections.clear();
+                    person.silent.clear();
                     person.gone = Some(at);
                 }
                 // A probe that was under way told nobody anything; it can be asked for again.
@@ -45,6 +50,8 @@ impl Session {
                 // After a restart nothing is undone by itself.
                 self.steps.values_mut().for_each(|state| state.by_hand |= state.run.is_some());
             }
+            Event::PlanChanged { .. } => self.plan_changed = true,
+            Event::StopAsked {} => self.stopping = Some(at),
             Event::ClockJumped { .. } => {}
             Event::SessionClosed { outcome, .. } => self.closed = Some(*outcome),
             Event::CloseCalled { outcome, note } => {
@@ -71,6 +78,10 @@ impl Session {
                     key: key.clone(),
                     vouched: *vouched,
                     connections: BTreeSet::new(),
+                    silent: BTreeMap::new(),
+                    knocked: None,
+                    lost: vec![],
+                    readmitted: None,
                     attention: Attention::Here,
                     since: at,
                     gone: None,
@@ -78,13 +89,48 @@ impl Session {
                 person.vouched = *vouched;
                 person.connections.insert(*connection);
                 person.gone = None;
+                if *principal == self.lead {
+                    self.lead_gone = None;
+                }
             }
             Event::Left { principal, connection, .. } => {
                 if let Some(person) = self.people.get_mut(principal) {
                     person.connections.remove(connection);
+                    person.silent.remove(connection);
                     if person.connections.is_empty() {
                         person.gone = Some(at);
                     }
+                }
+            }
+            Event::KeyRefused { principal, key } => {
+                if let Some(person) = self.people.get_mut(principal) {
+                    person.knocked = Some(key.clone());
+                }
+            }
+            Event::ReadmitAgreed { principal, key, .. } => {
+                let (by, who, key) = (by.clone(), principal.clone(), key.clone());
+                self.readmitting = Some(HalfReadmit { at, by, who, key });
+            }
+            Event::Readmitted { principal, key, agreed, .. } => {
+                self.readmitting = None;
+                if let Some(person) = self.people.get_mut(principal) {
+                    person.lost.push(std::mem::replace(&mut person.key, key.clone()));
+                    person.knocked = None;
+                    person.readmitted = Some(Readmitted { at, by: [agreed.clone(), by.clone()] });
+                    // Whoever still holds the lost key is nobody.
+                    if !person.connections.is_empty() {
+                        person.connections.clear();
+                        person.silent.clear();
+                        person.gone = Some(at);
+                    }
+                }
+            }
+            Event::LinkSilent { principal, connection, since } => {
+                if let Some(person) = self.people.get_mut(principal) {
+                    match since {
+                        Some(since) => person.silent.insert(*connection, *since),
+                        None => person.silent.remove(connection),
+                    };
                 }
             }
             Event::AttentionChanged { principal, attention } => {
@@ -94,15 +140,22 @@ impl Session {
                 }
             }
             Event::HandoverAgreed { to } => {
-                self.handover = Some(Handover { to: to.clone(), agreed: by.clone() });
+                self.handover = Some(Handover { to: to.clone(), agreed: by.clone(), at });
             }
-            Event::LeadHandedOver { to, .. } => {
+            Event::LeadGone { since, .. } => self.lead_gone = Some(*since),
+            Event::LeadHandedOver { from, to, agreed } => {
+                if let Some(agreed) = agreed {
+                    let (from, to, by) = (from.clone(), to.clone(), [agreed.clone(), by.clone()]);
+                    self.taken.push(Taken { at, from, to, by });
+                }
                 self.lead = to.clone();
+                self.lead_gone = None;
                 self.handover = None;
                 // They were given to, and with, the lead before.
                 for state in self.steps.values_mut() {
                     state.waivers.clear();
                     state.skip = None;
+                    state.half_done = None;
                 }
             }
             Event::Noted { text } => push(&mut self.notes, Said { at, by: by.clone(), text: text.clone() }, KEPT),
@@ -186,7 +239,7 @@ impl Session {
         };
         let Some(state) = step_of(event).and_then(|id| self.steps.get_mut(id)) else { return };
         let go = |state: &mut StepState, by: Move| {
-            let Some(next) = state.phase.next(by) else { return };
+            let Some(next) = state.phase.next_or_once(by) else { return };
             let under_way = |phase: Phase| phase.is_live() || phase.is_settling();
             let over = under_way(state.phase) && !under_way(next);
             if let Some(run) = state.run_of_mut(state.phase.part()).filter(|_| over) {
@@ -199,6 +252,7 @@ impl Session {
                 state.attempt = *attempt;
                 state.voided = None;
                 state.skip = None;
+                state.half_done = None;
                 // One that lapsed before it was armed must not come back to life now.
                 let seen = |watch: &WatchId| {
                     covers.covers().gates.iter().any(|gate| gate.watch == *watch && gate.waived.is_some())
@@ -352,6 +406,7 @@ impl Session {
                 let output_bytes = state.rollback.as_ref().map_or(0, |run| run.output_bytes);
                 state.rollback = Some(RunState { output_bytes, ..RunState::intended(at, verify(Part::Rollback)) });
                 state.was_rolled_back = true;
+                state.half_done = None; // it was said of what is undone now
                 state.done = state.lines_before();
                 state.by_hand |= !by.is_hub();
                 go(state, Move::RollBack);
@@ -457,8 +512,13 @@ impl Session {
                     },
                 );
             }
-            Event::Acknowledged { outcome, why, .. } => {
-                state.settled = Some(Note { by: by.clone(), at, outcome: *outcome, text: why.clone() });
+            Event::SettleAgreed { why, .. } => {
+                state.half_done = Some(HalfDone { at, by: by.clone(), why: why.clone() });
+            }
+            Event::Acknowledged { outcome, agreed, why, .. } => {
+                let (by, agreed) = (by.clone(), agreed.clone());
+                state.settled = Some(Note { by, agreed, at, outcome: *outcome, text: why.clone() });
+                state.half_done = None;
                 go(
                     state,
                     match outcome {

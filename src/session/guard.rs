@@ -130,7 +130,10 @@ fn open_to_observers(request: &Request) -> bool {
 
 /// Observers only watch and pull the andon.
 pub(super) fn observers_only_watch(ask: &Ask, no: &mut Reasons) {
-    if ask.role() == Role::Observer && !open_to_observers(ask.request) {
+    // Who may lead and does not is none of them where nobody else is left to take note.
+    let takes_note = matches!(ask.request, Request::Ack { .. } | Request::Settle { .. } | Request::Probe { .. });
+    let stands_in = takes_note && ask.session.may_acknowledge(ask.who(), ask.at);
+    if ask.role() == Role::Observer && !open_to_observers(ask.request) && !stands_in {
         no.because(Refusal::Observer { who: ask.who().clone() });
     }
 }
@@ -148,6 +151,7 @@ pub(super) fn a_seat_has_its_own(ask: &Ask, no: &mut Reasons) {
             | Request::Settle { .. }
             | Request::Probe { .. }
             | Request::Say { .. }
+            | Request::Readmit { .. }
     );
     if ask.role() == Role::Seat && !open_to_observers(ask.request) && !open_to_seats {
         no.because(Refusal::SeatOnly { who: ask.who().clone() });
@@ -209,6 +213,13 @@ pub(super) fn digest_is_armed(ask: &Ask, no: &mut Reasons) {
 pub(super) fn line_is_free(ask: &Ask, no: &mut Reasons) {
     if let Some(refusal) = stopped(ask.session).filter(|_| !twin::broken(7)) {
         no.because(refusal);
+    }
+}
+
+/// The hub was not asked to stop.
+pub(super) fn hub_goes_on(ask: &Ask, no: &mut Reasons) {
+    if ask.session.stopping.is_some() {
+        no.because(Refusal::Stopping);
     }
 }
 

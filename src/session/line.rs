@@ -121,9 +121,13 @@ impl Session {
         *who != self.lead && self.plan.crew.shadow.contains(who)
     }
 
-    /// Whether that person may take note of how a step ended: a shadow, or whoever holds a seat, who does not lead.
-    pub fn may_acknowledge(&self, who: &Principal) -> bool {
-        self.is_shadow(who) || (*who != self.lead && self.holds_seat(who))
+    /// Whether that person may take note of how a step ended: a shadow, or whoever holds a seat, who does not lead. Where all of
+    /// these are gone, whoever else of the crew does not lead.
+    pub fn may_acknowledge(&self, who: &Principal, at: At) -> bool {
+        let usual = |who: &Principal| self.is_shadow(who) || (*who != self.lead && self.holds_seat(who));
+        let seats = self.plan.crew.seats.iter().flat_map(|seat| &seat.who);
+        let left = || self.plan.crew.shadow.iter().chain(seats).any(|who| usual(who) && !self.is_gone(who, at));
+        usual(who) || (*who != self.lead && self.is_crew(who) && !left())
     }
 
     /// Whether allowed_signers gives that principal that key (its fingerprint) for signatures in that namespace, at that

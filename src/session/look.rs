@@ -120,12 +120,12 @@ impl Session {
         armed.or_else(|| self.plan.step(id).map(|step| step.checks)).is_some_and(|checks| checks > 0)
     }
 
-    /// Shadows with an open connection, the lead left out.
+    /// Shadows who are connected and heard of, the lead left out.
     pub fn shadows_here(&self) -> impl Iterator<Item = &Principal> {
         self.people
             .iter()
             .filter(|(principal, person)| {
-                !person.connections.is_empty() && **principal != self.lead && self.plan.crew.shadow.contains(principal)
+                person.is_heard() && **principal != self.lead && self.plan.crew.shadow.contains(principal)
             })
             .map(|(principal, _)| principal)
     }

@@ -19,17 +19,18 @@ mod line;
 mod look;
 mod notify;
 mod observe;
-mod people;
+pub mod people;
 mod preview;
 pub mod probe;
 pub mod readback;
+pub mod readmit;
 mod recovery;
 pub mod refusal;
 mod rehearsal;
 pub mod request;
 mod rollback;
 mod running;
-mod settling;
+pub mod settling;
 pub mod signing;
 pub mod skip;
 pub mod steps;
@@ -54,7 +55,7 @@ pub use preview::Unfrozen;
 pub use recovery::{Stands, WayBack, price};
 pub use refusal::Refusal;
 pub use request::{Author, Request};
-pub use story::story;
+pub use story::{stops, story};
 
 use crate::clock::At;
 use crate::event::{Anchor, Attention, Earlier, Event, Outcome, Reading, Role, Status};
@@ -118,6 +119,15 @@ pub struct Session {
     /// What was said before the first critical step.
     #[serde(default)]
     pub before: Before,
+    /// Since when the lead is gone, once everyone was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lead_gone: Option<At>,
+    /// Who shall be let in again with another key, as one of the two said who have to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readmitting: Option<readmit::HalfReadmit>,
+    /// Every time the lead was taken over from somebody who was gone: told for ever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<people::Taken>,
     /// A hand-over that only one half of the two has agreed to.
     pub handover: Option<Handover>,
     /// Everyone who ever joined.
@@ -142,6 +152,12 @@ pub struct Session {
     pub vouched: Option<Principal>,
     /// The latest checkpoint.
     pub checkpoint: Checkpoint,
+    /// Whether everyone was told that the plan's file is another one now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plan_changed: bool,
+    /// Since when the hub is to stop, as it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<At>,
     /// Set once the lead called the end.
     pub closing: Option<Closing>,
     /// What was said, newest last.
@@ -198,17 +214,40 @@ pub struct Person {
     pub role: Role,
     /// Their key, bound by their first connection.
     pub key: String,
+    /// The latest other key that came by their link and was not let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knocked: Option<String>,
+    /// Keys of theirs that are out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<String>,
+    /// That they were let in again with another key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readmitted: Option<readmit::Readmitted>,
     /// Whether allowed_signers gives them that key.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub vouched: bool,
     /// Open connections.
     pub connections: BTreeSet<u64>,
+    /// Those of them by which nothing is heard, and since when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub silent: BTreeMap<u64, At>,
     /// What they look at.
     pub attention: Attention,
     /// Since when they look at it.
     pub since: At,
     /// Since when no connection is left.
     pub gone: Option<At>,
+}
+
+impl Person {
+    /// Whether anything is heard of them: they are connected, and not by frozen links alone.
+    pub fn is_heard(&self) -> bool {
+        self.connections.iter().any(|connection| !self.silent.contains_key(connection))
+    }
+    /// Since when nothing is heard of somebody who is connected all the same.
+    pub fn silent_since(&self) -> Option<At> {
+        if self.is_heard() { None } else { self.silent.values().max().copied() }
+    }
 }
 
 /// A watch in a session.
@@ -237,8 +276,11 @@ pub struct WatchState {
 pub struct Handover {
     /// Who shall lead.
     pub to: Principal,
-    /// Who said so: the lead, or the one who shall.
+    /// Who said so: the lead, or the one who shall; or, where the lead is gone, one more of the crew.
     pub agreed: Principal,
+    /// When.
+    #[serde(default)]
+    pub at: At,
 }
 
 /// Something said.
@@ -324,6 +366,8 @@ impl Session {
             hub_key: hub_key.clone(),
             vouched: None,
             checkpoint: Checkpoint { wanted: true, ..Checkpoint::default() },
+            plan_changed: false,
+            stopping: None,
             closing: None,
             id: session.clone(),
             opened: line.at,
@@ -336,6 +380,9 @@ impl Session {
             folder: folder.clone(),
             earlier: earlier.as_deref().cloned(),
             before: Before::default(),
+            lead_gone: None,
+            readmitting: None,
+            taken: vec![],
             handover: None,
             people: BTreeMap::new(),
             watches: plan.watches.iter().map(|watch| (watch.id.clone(), WatchState::default())).collect(),
@@ -397,6 +444,7 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::VerifyEnded { step, .. }
         | Event::RollbackIntended { step, .. }
         | Event::RollbackEnded { step, .. }
+        | Event::SettleAgreed { step, .. }
         | Event::Acknowledged { step, .. } => Some(step),
         _ => None,
     }

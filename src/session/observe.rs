@@ -5,7 +5,8 @@ use super::decide::refused;
 use super::guard::{void, void_open};
 use super::steps::{Phase, RunState};
 use super::{
-    Closing, Session, Unfrozen, batches, before, notify, preview, probe, recovery, rollback, twin, verify, waiting,
+    Closing, Session, Unfrozen, batches, before, notify, people, preview, probe, recovery, rollback, twin, verify,
+    waiting,
 };
 use crate::clock::At;
 use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
@@ -26,6 +27,10 @@ pub enum Fact {
     Joined { principal: Principal, role: Role, key: String, connection: u64 },
     /// A connection ended.
     Left { principal: Principal, connection: u64, why: String },
+    /// Somebody came with another key than the one their link stays with.
+    KeyRefused { principal: Principal, key: String },
+    /// Nothing was heard by a connection since then; without a time it is heard again.
+    Silent { principal: Principal, connection: u64, since: Option<At> },
     /// Somebody was not let in.
     DoorRefused { principal: Principal, reason: String },
     /// A watch was read.
@@ -46,6 +51,10 @@ pub enum Fact {
     AnswerAwaited { step: StepId, attempt: u32, part: Part, line: String },
     /// The process is gone, or never was.
     Ended { step: StepId, attempt: u32, part: Part, end: RunEnd },
+    /// The plan's file says something else than the session was opened with.
+    PlanChanged { digest: Hash, what: String },
+    /// The hub was asked to stop.
+    StopAsked,
     /// The wall clock stepped.
     ClockJumped { by_ms: i64 },
     /// A hub takes the session up again. `alive`: the process of a live step, if it still is; found by other means where
@@ -103,6 +112,26 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
                 events
             } else {
                 vec![]
+            }
+        }
+        Fact::KeyRefused { principal, key } => {
+            // Strangers with a stolen link can try many: the crew alone is told, and of each key once in a row.
+            let person = session.people.get(principal).filter(|_| session.is_crew(principal));
+            let new = person.is_some_and(|it| it.knocked.as_ref() != Some(key) && !it.lost.contains(key));
+            match new && refused(session, at, principal, String::new(), String::new()).is_some() {
+                true => vec![Event::KeyRefused { principal: principal.clone(), key: key.clone() }],
+                false => vec![],
+            }
+        }
+        Fact::Silent { principal, connection, since } => {
+            // A hundred people who only watch may lie in one train, and nothing hangs on them.
+            let person = session.people.get(principal).filter(|_| session.is_crew(principal));
+            let person = person.filter(|person| person.connections.contains(connection));
+            match person.is_some_and(|person| person.silent.contains_key(connection) != since.is_some()) {
+                true => {
+                    vec![Event::LinkSilent { principal: principal.clone(), connection: *connection, since: *since }]
+                }
+                false => vec![],
             }
         }
         Fact::DoorRefused { principal, reason } => {
@@ -181,6 +210,12 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
                 _ => vec![],
             }
         }
+        Fact::PlanChanged { .. } if session.plan_changed => vec![],
+        Fact::PlanChanged { digest, what } => {
+            vec![Event::PlanChanged { digest: *digest, what: what.clone() }]
+        }
+        Fact::StopAsked if session.stopping.is_some() => vec![],
+        Fact::StopAsked => std::iter::once(Event::StopAsked {}).chain(void_open(session, Cause::HubStops)).collect(),
         Fact::ClockJumped { by_ms } => {
             let mut events = vec![Event::ClockJumped { by_ms: *by_ms }];
             events.extend(void_open(session, Cause::ClockJumped));
@@ -249,6 +284,7 @@ fn tick(session: &Session, at: At) -> Vec<Event> {
         (Some(_), None) => events.push(Event::LineFreed { why: "enough shadows are connected again".into() }),
         _ => {}
     }
+    events.extend(people::lead_gone(session, at));
     events.extend(recovery::turned(session, at));
     events.extend(notify::given_up(session));
     events

@@ -3,10 +3,11 @@
 use super::Session;
 use super::request::TEXT_CHARS_MAX;
 use super::steps::Phase;
-use crate::clock::At;
+use crate::clock::{At, human};
 use crate::hash::Hash;
 use crate::name::{ItemId, Principal, StepId, WatchId, shown};
 use crate::trust::allowed::Why;
+use std::time::Duration;
 
 /// An answer that is not yes. Nothing changed. Its text goes to terminals as it is, so what a watch or a file said is
 /// made harmless here.
@@ -126,6 +127,8 @@ pub enum Refusal {
     LineStopped { why: String },
     #[error("the line is held ({})", shown(why))]
     LineHeld { why: String },
+    #[error("the hub was asked to stop; nothing else starts, and once nothing runs it ends")]
+    Stopping,
     #[error("the andon is not pulled")]
     NotStopped,
     #[error("step {step} runs a command; nobody does it by hand")]
@@ -150,6 +153,8 @@ pub enum Refusal {
     NoRollback { step: StepId },
     #[error("step {step} was rolled back, and after that step {contain} has to be done before the end")]
     Contain { step: StepId, contain: StepId },
+    #[error("step {step} was undone, and what was undone is not done")]
+    Undone { step: StepId },
     #[error("{who} leads, and somebody else has to take note")]
     LeadMayNot { who: Principal },
     #[error("say whether what step {step} does is there: settle {step} done WHY, or settle {step} failed WHY")]
@@ -160,6 +165,16 @@ pub enum Refusal {
     NotCrew { to: Principal },
     #[error("{to} leads already")]
     LeadsAlready { to: Principal },
+    #[error("{lead} leads, and has been gone for {} only; after {} two others may take the lead", human(*gone), human(*grace))]
+    LeadNotGone { lead: Principal, gone: Duration, grace: Duration },
+    #[error("{to} may take the lead only where nobody else may lead; the plan names {}", list(leads))]
+    OthersLead { to: Principal, leads: Vec<Principal> },
+    #[error("another key was let in for {who}; this one is out")]
+    KeyOut { who: Principal },
+    #[error("others of the crew let {who} in again, two of them")]
+    NotTheirs { who: Principal },
+    #[error("nobody came as {who} with another key")]
+    NobodyKnocked { who: Principal },
     #[error("only the lead ({lead}) and {to} can agree on that")]
     NotYours { lead: Principal, to: Principal },
     #[error("a reason is needed")]
@@ -220,11 +235,18 @@ impl Refusal {
             Refusal::PollOver => Some("whoever sees a reason to stop says `andon`"),
             Refusal::NotAsked { .. } => Some("it asks the lead, the shadows, and whoever took a seat: `seat NAME`"),
             Refusal::NotYourItem { .. } => Some("take the seat first: `seat NAME`"),
+            Refusal::Stopping => Some("`crosscheck serve` with this plan takes the session up again"),
+            Refusal::LeadOnly { .. } => {
+                Some("where the lead is gone, one who may lead and one more take it over: both say `handover WHO`")
+            }
             Refusal::LineStopped { .. } => Some("say `release` once it is safe to go on"),
             // Nobody pulled it, so nobody can release it.
             Refusal::LineHeld { .. } => Some("it goes on by itself once that is over"),
             Refusal::EchoOn { .. } => Some("wait until it asks for a password, and type it then"),
-            Refusal::Owed { .. } => Some("a shadow or a seat says `ack WHY`, or `settle ID done|failed WHY`"),
+            Refusal::Owed { .. } => Some(
+                "a shadow or a seat says `ack WHY` or `settle ID failed WHY`; that it is done takes the lead as well",
+            ),
+            Refusal::Undone { .. } => Some("a shadow or a seat says `ack WHY`; then it can be armed again, or left so"),
             _ => None,
         }
     }
@@ -314,6 +336,8 @@ impl Refusal {
             Refusal::StillRunning { .. } => "its process is still alive".to_owned(),
             Refusal::NoRollback { step } => format!("the plan says nothing of how {} is undone", number(step)),
             Refusal::Contain { contain, .. } => format!("{} has to be done first", number(contain)),
+            Refusal::Stopping => "the hub stops".to_owned(),
+            Refusal::Undone { step } => format!("{} was undone", number(step)),
             Refusal::LeadMayNot { .. } => "somebody other than its lead has to".to_owned(),
             Refusal::CheckedRunning { to, .. } => format!("{} checked what runs", to.short()),
             _ => self.to_string(),

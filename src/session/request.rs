@@ -93,6 +93,8 @@ pub enum Request {
     Available { fit: bool, until: Option<At>, why: String },
     /// Agree that this person shall lead.
     Handover { to: Principal },
+    /// Agree that this person is let in again, with that key.
+    Readmit { who: Principal, key: String },
     /// Say something.
     Say { text: String },
     /// Mark the timeline.
@@ -174,6 +176,7 @@ impl Request {
             Request::Available { fit: true, .. } => "fit",
             Request::Available { fit: false, .. } => "unfit",
             Request::Handover { .. } => "handover",
+            Request::Readmit { .. } => "readmit",
             Request::Say { .. } => "say",
             Request::Mark { .. } => "mark",
             Request::Attend { .. } => "attend",
@@ -217,6 +220,7 @@ impl Request {
             | Request::Answer { .. }
             | Request::Available { .. }
             | Request::Handover { .. }
+            | Request::Readmit { .. }
             | Request::Say { .. }
             | Request::Mark { .. }
             | Request::Attend { .. }
@@ -261,6 +265,7 @@ impl Request {
             Request::ReadBack { step, field, .. } => format!("readback {step} {field}"),
             Request::Waive { step, watch, .. } => format!("waive {watch} of {step}"),
             Request::Handover { to } => format!("handover {to}"),
+            Request::Readmit { who, .. } => format!("readmit {who}"),
             Request::Answer { item, .. } => format!("answer {item}"),
             Request::Set { name, .. } => format!("set {}", shown(name)),
             _ => self.step().map_or_else(|| self.verb().to_owned(), |step| format!("{} {step}", self.verb())),

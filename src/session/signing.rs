@@ -1,7 +1,7 @@
 //! What is signed, by whom, and what exactly the signature must say.
 //!
 //! In a session that names the hub's key in its first line, these acts count only with their author's signature:
-//! cross-check, objection, withdrawal, release of the andon, acknowledgement, waiver, skipping a step, breaking the glass, vouching for the hub, and the end. A
+//! cross-check, objection, withdrawal, release of the andon, acknowledgement, waiver, skipping a step, breaking the glass, letting somebody in again, vouching for the hub, and the end. A
 //! statement names the hash of the line it answers, and that line commits to everything before it: so each of these
 //! signatures is also one over the transcript so far. The same text is built here three times over: by the client from
 //! what it has folded, by the hub before the act counts, and by whoever verifies the transcript later.
@@ -44,6 +44,8 @@ pub enum Act<'a> {
     Glass(&'a StepId, &'a str),
     /// Let the line go on.
     Release,
+    /// Let somebody in again, with that key.
+    Readmit(&'a Principal, &'a str),
     /// How a step counts.
     Acknowledge(&'a StepId, Settled, &'a str),
     /// The lead vouches for the hub's key.
@@ -72,6 +74,7 @@ impl<'a> Act<'a> {
             Request::Skip { step, why } => Act::Skip(step, why),
             Request::BreakGlass { step, why, .. } => Act::Glass(step, why),
             Request::Release => Act::Release,
+            Request::Readmit { who, key } => Act::Readmit(who, key),
             Request::Ack { step, why } => Act::Acknowledge(step, Settled::Failed, why),
             Request::Settle { step, outcome, why } => Act::Acknowledge(step, *outcome, why),
             Request::Vouch => Act::Vouch,
@@ -93,7 +96,13 @@ impl<'a> Act<'a> {
                 (Act::Skip(step, why), signed.as_ref())
             }
             Event::BreakGlass { step, why, signed, .. } => (Act::Glass(step, why), signed.as_ref()),
+            Event::ReadmitAgreed { principal, key, signed } | Event::Readmitted { principal, key, signed, .. } => {
+                (Act::Readmit(principal, key), signed.as_ref())
+            }
             Event::AndonReleased { signed, .. } => (Act::Release, signed.as_ref()),
+            Event::SettleAgreed { step, why, signed, .. } => {
+                (Act::Acknowledge(step, Settled::Done, why), signed.as_ref())
+            }
             Event::Acknowledged { step, outcome, why, signed, .. } => {
                 (Act::Acknowledge(step, *outcome, why), signed.as_ref())
             }
@@ -240,6 +249,14 @@ pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At
             let statement = answers(begin(Purpose::Approve), session.line.latest?).field("verdict", "release");
             end(signer(statement))
         }
+        Act::Readmit(other, new) => {
+            let statement = begin(Purpose::Approve)
+                .hash("plan-hash", Some(session.plan.digest))
+                .field("verdict", "readmit")
+                .field("person", other)
+                .field("person-key", new);
+            end(signer(statement))
+        }
         Act::Acknowledge(id, outcome, why) => {
             let state = session.steps.get(id)?;
             let word = match outcome {
@@ -353,11 +370,13 @@ fn check(
             let armed_by = session.steps.get(id).and_then(|state| state.armed.as_ref()).map(|armed| &armed.by);
             session.is_shadow(who) && armed_by != Some(who)
         }
-        Act::Acknowledge(..) => session.may_acknowledge(who),
+        Act::Acknowledge(_, Settled::Done, _) => *who == session.lead || session.may_acknowledge(who, now),
+        Act::Acknowledge(_, Settled::Failed, _) => session.may_acknowledge(who, now),
         Act::Waive(..) => session.is_shadow(who),
         Act::Skip(..) => *who == session.lead || session.is_shadow(who),
         Act::Glass(..) => session.may_break_glass(who),
         Act::Vouch => *who == session.lead,
+        Act::Readmit(other, _) => session.is_crew(who) && who != other,
         Act::Release | Act::Close => true,
     };
     if !entitled {

@@ -3,6 +3,7 @@
 use super::batches::DoneLines;
 use super::probe::Probe;
 use super::readback::Reader;
+use super::settling::HalfDone;
 use super::skip::HalfSkip;
 use super::verify::{Sampled, Verifying};
 use super::waiting::{ByHand, Waited, Waiting};
@@ -178,16 +179,23 @@ pub const TABLE: &[(Phase, Move, Phase)] = &[
     (VerifyingRollback, VerifyWell, RolledBack),
     (VerifyingRollback, VerifyWorse, RollbackFailed),
     (VerifyingRollback, VerifyUnclear, RollbackFailed),
-    (RolledBack, SettleDone, SettledDone),
     (RolledBack, SettleFailed, SettledFailed),
     (RollbackFailed, SettleDone, SettledDone),
     (RollbackFailed, SettleFailed, SettledFailed),
 ];
 
+/// What early hubs wrote and no hub writes any more: their transcripts are read as they were meant.
+pub const ONCE: &[(Phase, Move, Phase)] = &[(RolledBack, SettleDone, SettledDone)];
+
 impl Phase {
     /// Where that move leads from here, if it is allowed.
     pub fn next(self, by: Move) -> Option<Phase> {
         TABLE.iter().find(|(from, row, _)| *from == self && *row == by).map(|(_, _, to)| *to)
+    }
+    /// The same, or what it once led to.
+    pub(super) fn next_or_once(self, by: Move) -> Option<Phase> {
+        let once = || ONCE.iter().find(|(from, row, _)| *from == self && *row == by).map(|(_, _, to)| *to);
+        self.next(by).or_else(once)
     }
     /// Frozen and not yet intended: what a void ends.
     pub fn is_open(self) -> bool {
@@ -290,6 +298,9 @@ pub struct StepState {
     /// Who said that it be left out, and waits for a second person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip: Option<HalfSkip>,
+    /// Who said that it is done though it ended badly, and waits for a second person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub half_done: Option<HalfDone>,
 }
 impl Default for StepState {
     fn default() -> Self {
@@ -307,6 +318,7 @@ impl Default for StepState {
             waivers: BTreeMap::new(),
             done: None,
             skip: None,
+            half_done: None,
         }
     }
 }
@@ -344,6 +356,13 @@ impl StepState {
     }
     pub(super) fn latest_run_mut(&mut self) -> Option<&mut RunState> {
         self.rollback.as_mut().or(self.run.as_mut())
+    }
+    /// Whether its latest run was undone, and nothing spoke against that.
+    pub fn is_undone(&self) -> bool {
+        self.rollback.as_ref().is_some_and(|run| {
+            let ended = run.end.as_ref().is_some_and(|end| self.counts(Part::Rollback, end).is_done());
+            ended && run.verdict.as_ref().is_none_or(|(verdict, _)| matches!(verdict, Verdict::Better | Verdict::Same))
+        })
     }
     /// Whether a process of it outlived the hub that started it.
     pub fn still_running(&self) -> bool {
@@ -520,6 +539,9 @@ fn is_zero(n: &u64) -> bool {
 pub struct Note {
     /// Who.
     pub by: Principal,
+    /// Who said so first, where it takes two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreed: Option<Principal>,
     /// When.
     pub at: At,
     /// How it counts.

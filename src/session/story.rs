@@ -30,6 +30,10 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("{opened}: {} on {}{left}", shown(plan_name), shown(environment))
         }
         Event::Recovered { note, .. } => format!("the hub took the session up again: {}", shown(note)),
+        Event::PlanChanged { what, .. } => {
+            format!("the PLAN'S FILE CHANGED, {}; this session flies it as it was opened", shown(what))
+        }
+        Event::StopAsked {} => format!("HUB STOPS: {}", stops(session)),
         Event::ClockJumped { by_ms } => format!("the clock jumped by {by_ms} ms"),
         Event::CloseCalled { note, .. } => format!("{by} called the end{}; those who are here sign it", quoted(note)),
         Event::CloseSigned { .. } => format!("{by} signed the end"),
@@ -50,6 +54,26 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("{principal} joined as {} with {}{by}", role.word(), shown(key))
         }
         Event::Left { principal, why, .. } => format!("{principal} left ({})", shown(why)),
+        Event::KeyRefused { principal, key } => {
+            format!(
+                "somebody came as {principal} with another key ({}): readmit {principal} lets them in, said by two",
+                shown(key)
+            )
+        }
+        Event::ReadmitAgreed { principal, key, .. } => {
+            format!("{by} agrees that {principal} is let in again with another key ({})", shown(key))
+        }
+        Event::Readmitted { principal, key, agreed, .. } => format!(
+            "READMITTED: {principal} with another key ({}), by {agreed} and {by}; the one before is out",
+            shown(key)
+        ),
+        Event::LinkSilent { principal, since, .. } => match since {
+            Some(since) => format!(
+                "{principal} is silent for {}: the link is open, and nothing comes",
+                human(line.at.since(*since))
+            ),
+            None => format!("{principal} is heard again"),
+        },
         Event::AttentionChanged { principal, attention } => match attention {
             Attention::Away => format!("{principal} is away"),
             _ => return None,
@@ -60,7 +84,14 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         | Event::PollCalled { .. }
         | Event::PollAnswered { .. } => shown(&before::story(session, line.seq, line.at, by, &line.event)?),
         Event::HandoverAgreed { to } => format!("{by} agrees that {to} shall lead"),
-        Event::LeadHandedOver { from, to } => format!("{from} handed the lead to {to}"),
+        Event::LeadHandedOver { from, to, agreed: None } => format!("{from} handed the lead to {to}"),
+        Event::LeadHandedOver { from, to, agreed: Some(agreed) } => {
+            format!("LEAD TAKEN OVER: {to} leads, as {agreed} and {by} say; {from} is gone")
+        }
+        Event::LeadGone { lead, since } => {
+            let gone = human(line.at.since(*since));
+            format!("LEAD GONE: {lead} has not been here for {gone}; two others may take the lead: handover WHO")
+        }
         Event::Noted { text } => format!("{by} says: {}", shown(text)),
         Event::Marked { text } => format!("{by} marks: {}", shown(text)),
         Event::Refused { principal, request, reason } => {
@@ -234,12 +265,16 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
                 _ => format!("the ROLLBACK of {step} did not bring back what was before: {}{words}", verdict.word()),
             }
         }
-        Event::Acknowledged { outcome, why, .. } => {
+        Event::SettleAgreed { why, .. } => {
+            format!("{by} says that {step} is done though it ended badly{}", quoted(why))
+        }
+        Event::Acknowledged { outcome, agreed, why, .. } => {
+            let agreed = agreed.as_ref().map_or_else(String::new, |agreed| format!("{agreed} and "));
             let word = match outcome {
-                Settled::Done => "done",
+                Settled::Done => "DONE, though it ended badly",
                 Settled::Failed => "not done",
             };
-            format!("{by} settled {step} as {word}{}", quoted(why))
+            format!("{agreed}{by} settled {step} as {word}{}", quoted(why))
         }
         Event::AndonPulled { why } => format!("ANDON: {by} stopped the line{}", quoted(why)),
         Event::AndonReleased { freed: true, .. } => format!("{by} released the line; it goes on"),
@@ -257,6 +292,19 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("NOT TOLD: {} of line{s} {lines}: {}", shown(session.place_name(*notify)), shown(why))
         }
     })
+}
+
+/// What happens now that the hub was asked to stop.
+pub fn stops(session: &Session) -> String {
+    match session.busy_step() {
+        Some((step, state)) => format!(
+            "its machine asked for that; {} {} is {} and is let run, nothing else starts, and then the hub ends; the session stays open",
+            session.numbered(&step.id),
+            step.id,
+            state.phase.word()
+        ),
+        None => "its machine asked for that; nothing runs, and the hub ends; the session stays open".to_owned(),
+    }
 }
 
 fn planned<'a>(session: &'a Session, event: &Event) -> Option<&'a Step> {

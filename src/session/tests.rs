@@ -44,6 +44,7 @@ mod before;
 mod drift;
 mod exceptions;
 mod notify;
+mod people;
 mod readback;
 mod rehearsal;
 mod remote;
@@ -191,6 +192,7 @@ impl Desk {
             },
             step: drop_step(),
             attempt: state.attempt + u32::from(!state.phase.is_open()),
+            settled: self.session.settled_beside(&drop_step()),
             title: "drop".into(),
             class: "irreversible".into(),
             checks: 2,

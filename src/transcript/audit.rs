@@ -15,12 +15,12 @@ use super::read::{ReadError, Reader, Source};
 use super::record::{Head, Line, LinkError};
 use super::verify::OutputVerdict;
 use crate::clock::At;
-use crate::event::Event;
+use crate::event::{Event, Settled};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::glass::Glass;
 use crate::session::signing::{self, Act, Verdict as Word};
-use crate::session::{Session, batches, glass, skip, step_of, waive};
+use crate::session::{Session, batches, glass, people, readmit, settling, skip, step_of, waive};
 use crate::trust::sshsig;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -249,6 +249,13 @@ impl Auditor {
                         Event::StepSkipped { step, agreed, .. } => {
                             skip::holds(session, &line.by, step, agreed, line.at)
                         }
+                        Event::Acknowledged { step, outcome: Settled::Done, agreed: Some(agreed), .. } => {
+                            settling::holds(session, &line.by, step, agreed, line.at)
+                        }
+                        Event::LeadHandedOver { to, agreed: Some(agreed), .. } => {
+                            people::holds(session, &line.by, to, agreed, line.at)
+                        }
+                        Event::Readmitted { .. } => readmit::holds(session, &line.by, &line.event, line.at),
                         Event::BreakGlass { step, .. } => glass::holds(session, &line.by, step),
                         _ => Ok(()),
                     }
@@ -387,6 +394,7 @@ fn signed_act(line: &Line, proof: &sshsig::Signed) -> Option<SignedAct> {
             Act::Skip(..) => "skip",
             Act::Glass(..) => "break-glass",
             Act::Release => "release",
+            Act::Readmit(..) => "readmit",
             Act::Acknowledge(..) => "settled",
             Act::Vouch => "vouch",
             Act::Close => "close",

@@ -108,6 +108,7 @@ impl Pilot<'_> {
             waived: None,
         });
         Box::new(Covers {
+            settled: vec![],
             rehearsal: None,
             step: step(id),
             attempt,

@@ -344,11 +344,11 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
         ),
         Purpose::Settle { step, outcome: None } => (
             format!("{} counts as", number(step)),
-            "d done: its effect is there   f not done: it may be armed again".into(),
+            "d done (the lead and one more say it)   f not done: it may be armed again".into(),
         ),
         Purpose::Settle { step, outcome: Some(outcome) } => {
             let word = match outcome {
-                crate::event::Settled::Done => "DONE",
+                crate::event::Settled::Done => "DONE, THOUGH IT ENDED BADLY",
                 crate::event::Settled::Failed => "NOT DONE",
             };
             (format!("{} counts as {word}, because", number(step)), "Enter sends, Esc closes".into())

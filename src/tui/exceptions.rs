@@ -8,7 +8,11 @@ use crate::session::steps::Phase;
 pub(super) fn mark(session: &Session) -> Option<String> {
     let steps: std::collections::BTreeSet<_> =
         session.glass.iter().map(|glass| session.numbered(&glass.step)).collect();
-    (!steps.is_empty()).then(|| format!("GLASS BROKEN {}", steps.into_iter().collect::<Vec<_>>().join(" ")))
+    let glass =
+        (!steps.is_empty()).then(|| format!("GLASS BROKEN {}", steps.into_iter().collect::<Vec<_>>().join(" ")));
+    let taken = session.taken.last().map(|taken| format!("LEAD TAKEN OVER {}", taken.at.clock()));
+    let marks: Vec<_> = glass.into_iter().chain(taken).collect();
+    (!marks.is_empty()).then(|| marks.join(" · "))
 }
 
 /// Whether a line typed for one of them is about something that is no more, and so closes.

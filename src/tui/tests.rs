@@ -218,6 +218,7 @@ impl Flight {
             ("undo", &step.undo),
         ];
         let mut covers = Covers {
+            settled: vec![],
             rehearsal: step.rehearsal_seen(&session.plan, &session.params).unwrap(),
             step: step.id.clone(),
             attempt,

@@ -351,10 +351,24 @@ fn a_hub_that_is_asked_to_end_leaves_a_running_command_in_peace() {
     lead.expect("go runs");
     hub.signal(Signal::SIGHUP);
     hub.signal(Signal::SIGTERM);
-    hub.expect("step go is running; ask again to end the hub all the same");
+    hub.expect("step go is running and is let run; the hub ends by itself afterwards");
+    // Everyone is told, with what will happen.
+    for somebody in [&lead, &dba] {
+        somebody.expect("HUB STOPS: its machine asked for that; 01 go is running and is let run, nothing else starts");
+    }
+    hub.signal(Signal::SIGTERM);
+    assert!(lead.refused("adhoc echo more # because").contains("the hub was asked to stop"));
+    assert!(!hub.has_ended(), "asked twice it still lets it run");
     std::fs::OpenOptions::new().write(true).open(stage.path("fifo")).unwrap().write_all(b"go\n").unwrap();
     lead.expect("go done: exit 0");
+    assert!(hub.wait().success(), "it ends by itself");
+    assert_eq!(stage.events("StopAsked").len(), 1);
+    // The next hub takes the session up as if nothing had been asked.
+    let mut hub = stage.serve(&[]);
+    lead.expect("the hub took the session up again");
+    lead.forget_answers();
     hub.signal(Signal::SIGTERM);
+    dba.expect("HUB STOPS: its machine asked for that; nothing runs, and the hub ends");
     assert!(hub.wait().success());
 }
 

@@ -139,8 +139,8 @@ async fn time(cases: &Cases) {
         {
         }
         let took = began.elapsed();
-        cases.hold((24..45).contains(&took.as_secs()), &format!("who shows no sign of life: {took:?}"));
-        let left = || stage.events("Left").iter().any(|left| left["why"] == "silent for 25 s").then_some(());
+        cases.hold((17..40).contains(&took.as_secs()), &format!("who shows no sign of life: {took:?}"));
+        let left = || stage.events("Left").iter().any(|left| left["why"] == "silent for 18 s").then_some(());
         cases.hold(poll(PATIENCE, left).is_some(), "it is written down why");
     };
     tokio::join!(no_bytes, half_a_hello, no_upgrade, byte_by_byte, no_knock, no_proof, no_sign_of_life);

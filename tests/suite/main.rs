@@ -26,6 +26,7 @@ mod limits;
 mod notify;
 mod outage;
 mod parts;
+mod people;
 mod plain;
 mod probed;
 mod quorum;

@@ -310,7 +310,7 @@ fn the_lead_does_not_settle() {
     dba.ok("check");
     lead.ok("run");
     lead.expect("go failed: exit 3");
-    assert!(lead.refused("settle go done it is fine").contains("leads, and somebody else has to take note"));
+    assert!(lead.refused("settle go failed it is fine").contains("leads, and somebody else has to take note"));
     on_record(&stage, LEAD, "settle go", "somebody else has to take note");
     assert!(lead.refused("arm go").contains("is failed, not planned"));
     dba.expect("go failed");

@@ -82,7 +82,7 @@ fn nothing_live_runs_and_everything_says_that_it_is_a_rehearsal() {
     lead.expect("ROLLBACK of 01 load, as the plan says");
     lead.expect("01 load is rolled back");
     dba.expect("01 load is rolled back");
-    dba.ok("settle load done practised");
+    dba.ok("settle load failed practised");
 
     // What has no rehearsal is printed; so is what the lead types.
     for (verb, printed) in

@@ -78,7 +78,7 @@ fn a_step_that_made_things_worse_is_not_done() {
     assert!(lead.refused("close").contains("degraded"));
     let which = dba.refused("ack seen");
     assert!(which.contains("settle"), "{which}");
-    assert!(lead.refused("settle worse done it is fine").contains("lead"));
+    assert!(lead.refused("settle worse failed it is fine").contains("lead"));
     dba.ok("settle worse failed the page is broken, put back by hand");
     lead.ok("close");
     assert!(hub.wait().success());
@@ -109,6 +109,7 @@ fn what_a_hub_missed_it_does_not_vouch_for() {
     dba.forget_answers();
     assert!(lead.refused("arm worse").contains("harmless is undecided"));
     dba.ok("settle harmless done the page is as it was");
+    lead.ok("settle harmless done I see the same");
     lead.ok("close");
     assert!(hub.wait().success());
 }

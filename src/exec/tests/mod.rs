@@ -106,6 +106,7 @@ fn whole(command: &Command, folder: &Path) -> Result<Covers, FreezeError> {
         on_shadow_lost: ShadowLost::Hold,
         break_glass: vec![],
         shadow_grace: Duration::from_secs(90),
+        lead_grace: Duration::from_secs(120),
     };
     freeze(&plan, &step(command), &params(), folder, 1, vec![], &BTreeMap::new())
 }

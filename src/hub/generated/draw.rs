@@ -120,7 +120,7 @@ fn ask(who: &Principal, request: Request) -> Input {
 }
 
 /// What a crew and a hub that want to get on would do next.
-fn forward(world: &World, rng: &mut Rng) -> Input {
+pub fn forward(world: &World, rng: &mut Rng) -> Input {
     let (session, jobs) = (world.session(), &world.jobs);
     let away = |who: &Principal| !world.connections.values().any(|here| here == who);
     let crew: Vec<_> = session.plan.principals().into_iter().filter(|who| away(who)).cloned().collect();
@@ -167,8 +167,12 @@ fn forward(world: &World, rng: &mut Rng) -> Input {
         if world.evidence.plan.step(&step).is_some_and(|step| step.probe.is_some()) && rng.percent(30) {
             return ask(&shadow, Request::Probe { step });
         }
-        let outcome = if rng.percent(50) { Settled::Done } else { Settled::Failed };
-        return ask(&shadow, Request::Settle { step, outcome, why: text(rng) });
+        // Whom the half of it waits for says the other one, mostly.
+        let half = session.half_done(&step, world.now).map(|half| half.by == session.lead);
+        let outcome = if rng.percent(if half.is_some() { 80 } else { 60 }) { Settled::Done } else { Settled::Failed };
+        let lead_says = half.map_or(rng.percent(50), |by_lead| !by_lead);
+        let says = if outcome == Settled::Done && lead_says { session.lead.clone() } else { shadow };
+        return ask(&says, Request::Settle { step, outcome, why: text(rng) });
     }
     if let Some((step, state)) = session.live_step() {
         if step.command.input != crate::plan::Input::None && rng.percent(50) {

@@ -1,5 +1,6 @@
 //! The twelve invariants of ARCHITECTURE.md, each computed from [`Evidence`] alone and checked after every batch.
 
+mod people;
 mod recovery;
 
 use super::evidence::{Evidence, Kind, New, Spawn, attempt_of};
@@ -300,6 +301,8 @@ fn invariant_06_skipped_by_two(e: &Evidence, index: usize, line: &Line) -> Resul
 pub fn invariant_06_runs_once(e: &Evidence, new: &New) -> Result<(), String> {
     for (index, line) in e.new_lines(new) {
         invariant_06_skipped_by_two(e, index, line)?;
+        people::invariant_06_done_by_two(e, index, line)?;
+        people::lead_by_two(e, index, line)?;
         if let Event::RollbackIntended { step, attempt, automatic, .. } = &line.event {
             rolls_back_rightly(e, index, step, *attempt, *automatic)?;
         }

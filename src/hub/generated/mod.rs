@@ -5,6 +5,7 @@ mod actions;
 mod clients;
 mod draw;
 mod evidence;
+mod gone;
 mod invariants;
 mod replay;
 mod things;

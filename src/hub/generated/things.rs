@@ -104,6 +104,7 @@ impl World {
             rollback,
             preview,
             deviations: step.deviations.clone(),
+            settled: session.settled_beside(id),
             params: step
                 .params()
                 .into_iter()
@@ -122,6 +123,7 @@ impl World {
 /// The first thing besides presence in which the two differ.
 pub fn besides_presence(mut before: Session, after: Session) -> Option<String> {
     before.people = after.people.clone();
+    before.lead_gone = after.lead_gone; // who is back is not gone any more
     (before.seq, before.at, before.short_since) = (after.seq, after.at, after.short_since);
     (before.hash, before.checkpoint) = (after.hash, after.checkpoint.clone());
     (before.recent, before.refusals) = (after.recent.clone(), after.refusals.clone());

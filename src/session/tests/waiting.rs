@@ -86,7 +86,7 @@ impl Desk {
     fn phase_of(&self, id: &str) -> Phase {
         self.session.steps[id].phase
     }
-    fn told(&self) -> &str {
+    pub(super) fn told(&self) -> &str {
         &self.session.recent.back().unwrap().text
     }
 }
@@ -164,7 +164,8 @@ fn a_wait_ends_with_its_time_or_with_who_gives_it_up_and_is_then_for_people() {
     assert!(desk.told().contains("waited too long: unknown: not read yet"), "{}", desk.told());
     assert!(matches!(desk.settle("ana"), Err(Refusal::LeadMayNot { .. })));
     let settle = Request::Settle { step: step("drop"), outcome: Settled::Done, why: "looked".into() };
-    assert_eq!(desk.ask("cy", settle).unwrap(), ["Acknowledged"]);
+    assert_eq!(desk.ask("cy", settle.clone()).unwrap(), ["SettleAgreed"]);
+    assert_eq!(desk.ask("ana", settle).unwrap(), ["Acknowledged"]);
     let mut desk = Desk::waits();
     assert_eq!(desk.run_of("drain"), ["RunIntended", "WaitStarted"]);
     desk.wait(86_400);

@@ -19,7 +19,7 @@ const WORDS_FROM: u16 = 76;
 /// Pane 5: the crew.
 pub fn crew(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let session = look.session();
-    let here = session.people.values().filter(|person| !person.connections.is_empty()).count();
+    let here = session.people.values().filter(|person| person.is_heard()).count();
     let needed = session.open_step().map_or(0, |(_, _, armed)| armed.missing());
     let mut right = vec![look.span(format!("{here} here"), Ink::Dim)];
     if needed > 0 {
@@ -75,6 +75,9 @@ fn doing(look: &Look<'_>, who: &crate::name::Principal, person: &Person) -> Vec<
     let at = look.at();
     if let Some(gone) = person.gone {
         return vec![look.span(format!("gone {}", age(at.since(gone))), Ink::Stale)];
+    }
+    if let Some(since) = person.silent_since() {
+        return vec![look.span(format!("silent {}", human(at.since(since))), Ink::Stale)];
     }
     if let Some((step, _, armed)) = session.open_step() {
         let number = session.numbered(&step.id);

@@ -3,7 +3,7 @@
 use crate::clock::human;
 use crate::name::{escaped, shown};
 use crate::plan::Step;
-use crate::session::steps::StepState;
+use crate::session::steps::{Phase, StepState};
 use crate::tui::app::Pane;
 use crate::tui::canvas::{Look, cut, lines, row};
 use crate::tui::facts;
@@ -16,10 +16,13 @@ use ratatui::text::{Line, Span};
 /// Draws it.
 pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let session = look.session();
-    let done = session.steps.values().filter(|state| state.phase.is_done()).count();
-    let mut right = vec![
-        look.span(format!("rev {} · {done}/{} done", rev(&session.plan.digest), session.plan.steps.len()), Ink::Dim),
-    ];
+    let count = |phase: Phase| session.steps.values().filter(|state| state.phase == phase).count();
+    let (done, settled) = (count(Phase::Done), count(Phase::SettledDone));
+    let settled = if settled > 0 { format!(" +{settled} settled") } else { String::new() };
+    let mut right = vec![look.span(
+        format!("rev {} · {done}/{} done{settled}", rev(&session.plan.digest), session.plan.steps.len()),
+        Ink::Dim,
+    )];
     if let Some(drift) = session.drift(look.at()) {
         right.push(look.span(format!(" · {drift}"), if drift.is_behind() { Ink::Warn } else { Ink::Dim }));
     }

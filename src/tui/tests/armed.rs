@@ -3,7 +3,8 @@
 use super::*;
 use crate::brief::armed::{From, Loud, SECTIONS, Section, Text, against, is_same, sections};
 use crate::event::{
-    Deviation, EachSeen, Exits, FieldSeen, FolderSeen, Frozen, PreviewSeen, RehearsalSeen, RollbackSeen, WaivedSeen,
+    Deviation, EachSeen, Exits, FieldSeen, FolderSeen, Frozen, PreviewSeen, RehearsalSeen, RollbackSeen, SettledSeen,
+    WaivedSeen,
 };
 use crate::report::Report;
 use crate::tui::canvas::Look;
@@ -48,6 +49,13 @@ fn whole_command(name: &str, argv: &[&str]) -> CommandSeen {
 fn whole(argv: &[&str]) -> Covers {
     let text = |text: &str| text.to_owned();
     Covers {
+        settled: vec![SettledSeen {
+            step: step("thaw"),
+            done: true,
+            undone: false,
+            by: vec![who("sam"), who("ivo")],
+            why: text("the last row alone was missing"),
+        }],
         step: step("drop"),
         attempt: 2,
         title: text("Drop the old index"),

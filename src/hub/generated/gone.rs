@@ -1,0 +1,140 @@
+//! The lead vanishes at any point of a run. Two of those who are left bring it to its end; one alone never does.
+
+use super::actions::{Action, Input};
+use super::draw::{self, Rng};
+use super::world::World;
+use crate::event::{RunEnd, Settled};
+use crate::name::Principal;
+use crate::session::steps::Phase;
+use crate::session::{Author, Refusal, Request, decide};
+use std::collections::BTreeMap;
+
+/// Runs; each is left at another point.
+const RUNS: u64 = 150;
+/// By then whoever is left has closed it, or could not.
+const TRIES: usize = 400;
+
+fn act(world: &mut World, after_ms: u64, input: Input) {
+    let broken = world.act(&Action::Batch { after_ms, inputs: vec![input], crash: None });
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+fn ask(world: &mut World, who: &Principal, request: Request) {
+    act(world, 10, Input::Ask { who: who.clone(), request });
+}
+
+fn leave(world: &mut World, who: &Principal) {
+    while world.connections.values().any(|here| here == who) {
+        act(world, 0, Input::Leave { who: who.clone(), why: 0 });
+    }
+}
+
+/// What those who are left do next.
+fn rescue(world: &World, gone: &Principal, rng: &mut Rng) -> (u64, Input) {
+    let (session, now) = (world.session(), world.now);
+    let crew: Vec<_> = session.plan.principals().into_iter().filter(|who| *who != gone).cloned().collect();
+    let who = rng.of(&crew).cloned().expect("somebody is left");
+    let ask = |who: &Principal, request| Input::Ask { who: who.clone(), request };
+    if session.lead == *gone {
+        let heirs: Vec<_> = crew.iter().filter(|heir| session.may_take_lead(heir, now)).collect();
+        let half = session.handover.as_ref().map(|half| half.to.clone());
+        let to = half.filter(|_| rng.percent(70)).or_else(|| rng.of(&heirs).map(|heir| (*heir).clone()));
+        // What works on may have been checked by everyone who could lead: it is ended first.
+        if rng.percent(70) {
+            return (100, ask(&who, Request::Handover { to: to.unwrap_or(who.clone()) }));
+        }
+    }
+    let lead = if session.lead == *gone { who.clone() } else { session.lead.clone() };
+    if let Some((step, state)) = session.live_step() {
+        let (step, attempt) = (step.id.clone(), state.attempt);
+        let end = Some(RunEnd::Exited { code: rng.below(2) as i32 });
+        return (100, [Input::Started, Input::Undone, Input::Reaped { step, attempt, end }][rng.below(3)].clone());
+    }
+    if let Some((step, state)) = session.busy_step() {
+        let step = step.id.clone();
+        return match state.phase {
+            Phase::Waiting | Phase::BetweenBatches => (100, ask(&who, Request::Interrupt { step, force: false })),
+            _ => (30_000, Input::Tick),
+        };
+    }
+    if let Some((step, state)) = session.owing_step() {
+        let (step, attempt, planned) = (step.id.clone(), state.attempt, step.rollback.is_some());
+        return match (state.still_running(), rng.below(3)) {
+            (true, 0) => (100, ask(&who, Request::Interrupt { step, force: true })),
+            (true, _) => (100, Input::Gone { step, attempt }),
+            (false, 0) if planned && state.phase.may_roll_back() => {
+                (100, ask(&lead, Request::Rollback { step, attempt }))
+            }
+            _ => (100, ask(&who, Request::Settle { step, outcome: Settled::Failed, why: "I looked".into() })),
+        };
+    }
+    if rng.percent(60) {
+        return (100, ask(&lead, Request::Close { note: String::new() }));
+    }
+    // What has to follow a rollback is flown as everything else is.
+    match draw::forward(world, rng) {
+        Input::Ask { who, .. } | Input::Join { who } if who == *gone => (100, Input::Tick),
+        input => (100, input),
+    }
+}
+
+/// Brings a run to a point of its own, where the lead vanishes. None where it was over by then.
+fn orphaned(seed: u64, rng: &mut Rng) -> Option<(World, Principal)> {
+    // Everyone has a key of their own: who shares one is one person, and refused as such.
+    let mut world = World::new(rng.below(super::actions::PLANS.len()), 0);
+    for _ in 0..rng.below(90) {
+        let action = draw::action(&world, rng);
+        let broken = world.act(&action);
+        assert!(broken.is_empty(), "seed {seed}: {broken:#?}");
+        if world.dead || world.session().closed.is_some() {
+            return None;
+        }
+    }
+    let lead = world.session().lead.clone();
+    Some((world, lead))
+}
+
+#[test]
+fn where_the_lead_is_gone_two_who_are_left_bring_it_to_its_end_and_one_alone_does_not() {
+    let (mut ends, mut flown) = (BTreeMap::<Phase, u32>::new(), 0);
+    for seed in 0..RUNS {
+        let mut rng = Rng(0x90_0e + seed);
+        let Some((mut world, gone)) = orphaned(seed, &mut rng) else { continue };
+        if let Some((_, state)) = world.session().busy_step().or_else(|| world.session().owing_step()) {
+            *ends.entry(state.phase).or_default() += 1;
+        }
+        let crew: Vec<_> = world.session().plan.principals().into_iter().filter(|who| **who != gone).cloned().collect();
+        let one = rng.of(&crew).cloned().expect("somebody is left");
+        let all: Vec<_> = world.connections.values().cloned().collect();
+        all.iter().for_each(|who| leave(&mut world, who));
+        // One alone, before the time is over and after it.
+        let grace = u64::try_from(world.session().plan.lead_grace.as_millis()).unwrap_or(u64::MAX);
+        for after in [grace / 2, grace] {
+            act(&mut world, after, Input::Join { who: one.clone() });
+            for to in crew.iter().cycle().take(crew.len() * 2) {
+                ask(&mut world, &one, Request::Handover { to: to.clone() });
+            }
+            assert_eq!(world.session().lead, gone, "seed {seed}: {one} took the lead alone");
+        }
+        assert!(world.session().lead_gone.is_some(), "seed {seed}: nobody was told that {gone} is gone");
+        let mut tries = 0;
+        while world.session().closed.is_none() && tries < TRIES {
+            tries += 1;
+            let (after, input) = rescue(&world, &gone, &mut rng);
+            act(&mut world, after, input);
+            if world.dead {
+                break;
+            }
+        }
+        let session = world.session();
+        let author = Author::new(session.lead.clone(), "key");
+        let left = decide(session, world.now, &author, &Request::Close { note: String::new() }).err();
+        // What a rollback leaves to be done may wait for a gate or a check that nobody here can give.
+        let waits = matches!(left, Some(Refusal::Contain { .. }));
+        assert!(world.dead || session.closed.is_some() || waits, "seed {seed}: {:?}: {left:?}", session.current_step());
+        assert!(session.lead != gone, "seed {seed}: {gone} leads still");
+        flown += 1;
+    }
+    assert!(flown > RUNS / 2, "{flown} runs were left");
+    assert!(ends.len() >= 5, "the lead vanished at too few points: {ends:?}");
+}
