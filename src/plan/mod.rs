@@ -18,6 +18,7 @@ mod people;
 mod preview;
 mod probe;
 mod problem;
+mod readers;
 mod recovery;
 mod rehearsal;
 mod sample;
