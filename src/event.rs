@@ -10,6 +10,7 @@ mod deviation;
 mod earlier;
 mod ended;
 mod exits;
+mod step;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};

@@ -1,7 +1,7 @@
 //! The session in short sentences: the events pane, plain mode and the report tell the same story.
 
 use super::readback::TRIES;
-use super::{Session, before, recovery, step_of, twin};
+use super::{Session, before, recovery, twin};
 use crate::clock::human;
 use crate::event::{Attention, Event, Outcome, Part, RunEnd, Settled, Verdict, WaitEnd};
 use crate::plan::Step;
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub fn story(session: &Session, line: &Line) -> Option<String> {
     let by = &line.by;
     let number = |event: &Event| {
-        step_of(event).map(|id| match session.plan.number(id) {
+        event.step().map(|id| match session.plan.number(id) {
             Some(number) => format!("{number:02} {id}"),
             None => id.to_string(),
         })
@@ -173,7 +173,7 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         },
         Event::RollbackEnded { end, .. } => {
             let verified =
-                step_of(&line.event).and_then(|id| session.plan.step(id)).and_then(|s| s.verify_of(Part::Rollback));
+                line.event.step().and_then(|id| session.plan.step(id)).and_then(|s| s.verify_of(Part::Rollback));
             let (done, words) = counted(session, &line.event, Part::Rollback, end);
             match (done, verified) {
                 (true, None) => format!("{step} is rolled back: {words}"),
@@ -260,12 +260,12 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
 }
 
 fn planned<'a>(session: &'a Session, event: &Event) -> Option<&'a Step> {
-    step_of(event).and_then(|id| session.plan.step(id))
+    event.step().and_then(|id| session.plan.step(id))
 }
 
 /// Which lines a batch holds, counted from 1 as editors do.
 fn batch_lines(session: &Session, event: &Event) -> String {
-    let (Event::BatchIntended { batch, .. }, Some(id)) = (event, step_of(event)) else { return String::new() };
+    let (Event::BatchIntended { batch, .. }, Some(id)) = (event, event.step()) else { return String::new() };
     let Some(each) = session.steps.get(id).and_then(|state| state.each()) else { return String::new() };
     let lines = each.batch(*batch);
     format!(" of {}: lines {} to {}", each.batches(), lines.start + 1, lines.end)
@@ -278,7 +278,7 @@ fn quoted(text: &str) -> String {
 /// Every text from outside goes through here.
 /// Whether that end counts as done, and the end in words.
 fn counted(session: &Session, event: &Event, part: Part, end: &RunEnd) -> (bool, String) {
-    let state = step_of(event).and_then(|id| session.steps.get(id));
+    let state = event.step().and_then(|id| session.steps.get(id));
     let words = state.map_or_else(|| end.to_string(), |state| state.end_words(part, end));
     (state.is_some_and(|state| state.counts(part, end).is_done()), shown(&words))
 }
