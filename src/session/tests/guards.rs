@@ -309,3 +309,30 @@ fn nothing_is_undone_while_its_process_may_be_alive() {
     desk.join("ana", "ana", 9);
     assert_eq!(desk.refusal("ana", Request::Rollback { step: drop_step(), attempt: 1 }), "StillRunning");
 }
+
+#[test]
+fn the_hubs_hold_lets_nothing_be_armed_but_what_the_glass_is_for() {
+    let plan = format!("{DROP}{CLEAN}").replace("[crew]", "break_glass = [\"ana\"]\n[crew]");
+    let mut desk = Desk::open(&plan, None);
+    desk.join("ana", "ana", 1);
+    desk.wait(100);
+    desk.read(Status::Ok);
+    assert!(desk.session.line.held.is_some());
+    let arm = |step| Request::Arm { step, covers: None };
+    assert_eq!(desk.refusal("ana", arm(clean_step())), "LineHeld", "nobody checks it: no glass is broken for it");
+    assert!(decide(&desk.session, desk.now, &Author::new(who("ana"), "ana"), &arm(drop_step())).is_ok());
+}
+
+#[test]
+fn who_has_checked_already_cannot_check_in_place_of_the_glass() {
+    let mut desk = Desk::open(&PLAN.replace("[crew]", "break_glass = [\"ana\"]\n[crew]"), None);
+    for (connection, name) in (1..).zip(["ana", "cy"]) {
+        desk.join(name, name, connection);
+    }
+    desk.read(Status::Ok);
+    desk.arm("ana").unwrap();
+    desk.check("cy").unwrap();
+    let (digest, confirm) = (desk.digest(), "drop".into());
+    let glass = Request::BreakGlass { step: drop_step(), attempt: 1, digest, confirm, why: why() };
+    assert_eq!(desk.ask("ana", glass).unwrap(), ["BreakGlass", "StepCleared"]);
+}
