@@ -11,6 +11,7 @@ mod earlier;
 mod ended;
 mod exits;
 mod settled;
+mod step;
 
 pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};

@@ -1,44 +1,13 @@
 //! One command as people read it: its words or its script, and everything that decides what its process does.
 
-use super::armed::{Item, Loud, Text};
+use super::item::{Item, Loud, Text};
+pub use super::item::{command_line, quoted};
 use crate::event::{CommandSeen, FileSeen, FolderSeen};
-use crate::name::{escaped, is_hidden};
+use crate::name::escaped;
 use std::time::Duration;
 
 /// What every command gets.
 const USUAL: [&str; 8] = ["PATH", "HOME", "USER", "LANG", "TERM", "LC_ALL", "LOGNAME", "SHELL"];
-
-/// One argument as a POSIX shell (with `$'…'`) would have to be given it. Hidden characters make it `$'…'` with the
-/// character written out, so that what is read is exactly what is executed.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    if !word.chars().any(is_hidden) {
-        return format!("'{}'", word.replace('\'', r"'\''"));
-    }
-    let mut out = String::from("$'");
-    for c in word.chars() {
-        match c {
-            '\n' => out.push_str(r"\n"),
-            '\t' => out.push_str(r"\t"),
-            '\r' => out.push_str(r"\r"),
-            '\\' | '\'' => out.extend(['\\', c]),
-            c if is_hidden(c) && (c as u32) < 0x80 => out.push_str(&format!(r"\x{:02x}", c as u32)),
-            c if is_hidden(c) && (c as u32) < 0x1_0000 => out.push_str(&format!(r"\u{:04x}", c as u32)),
-            c if is_hidden(c) => out.push_str(&format!(r"\U{:08x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('\'');
-    out
-}
-
-/// A whole argument vector, quoted.
-pub fn command_line(argv: &[String]) -> String {
-    argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
 
 /// A text that a shell runs, as a plan's `run = "…"` becomes one: which shell, and the text.
 pub fn script(argv: &[String]) -> Option<(String, &str)> {

@@ -1,74 +1,12 @@
 //! Whether something may be done, as whoever looks at a session is told before they ask.
 
 use super::acts::Act;
-use super::wish::Picked;
-use crate::clock::At;
+use super::sight::{Picked, Reach, Sight, Why};
 use crate::name::{Principal, shown};
 use crate::session::steps::{Armed, Phase};
 use crate::session::{Author, Refusal, Request, Session, may};
-use std::time::Duration;
-
-/// Whether the hub can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach<'a> {
-    /// It answers.
-    Live,
-    /// It does not.
-    Lost {
-        /// For how long.
-        since: Duration,
-        /// Why.
-        why: &'a str,
-        /// How often it was tried again.
-        tries: u32,
-    },
-    /// It lost its transcript: all that it still takes is an andon.
-    Dying {
-        /// How.
-        why: &'a str,
-    },
-    /// There is none: this is a transcript, read again.
-    Replay,
-}
-
-/// Who looks at which session, when, and how far they reach.
-#[derive(Debug, Clone, Copy)]
-pub struct Sight<'a> {
-    /// The session, as far as it is folded.
-    pub session: &'a Session,
-    /// Who looks.
-    pub me: &'a Principal,
-    /// The hub's time.
-    pub at: At,
-    /// Whether the hub can be asked.
-    pub reach: Reach<'a>,
-}
-
-/// One reason why not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Why {
-    /// In a sentence: the hub's own, where it is the hub that would refuse.
-    pub sentence: String,
-    /// In a few words, for a footer or a list.
-    pub short: String,
-    /// What can be done about it.
-    pub hint: Option<&'static str>,
-}
-
-impl Why {
-    /// A reason that lies on this side of the hub.
-    pub(super) fn here(words: impl Into<String>) -> Why {
-        let words = words.into();
-        Why { sentence: words.clone(), short: words, hint: None }
-    }
-}
 
 impl<'a> Sight<'a> {
-    /// Whether they lead.
-    pub fn leads(&self) -> bool {
-        *self.me == self.session.lead
-    }
-
     /// Every reason why that request would not be granted now, most in the way first; empty where it would be. Those of
     /// the hub are the very guards that it asks itself, so that no screen promises or denies what the hub would not.
     pub fn may(&self, request: &Request) -> Vec<Why> {

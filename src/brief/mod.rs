@@ -8,12 +8,15 @@
 pub mod acts;
 pub mod armed;
 pub mod command;
+mod item;
 mod may;
 mod next;
+mod sight;
 pub mod stands;
 pub mod summary;
 mod wish;
 
-pub use may::{Reach, Sight, Why, awaited};
+pub use may::awaited;
 pub use next::Next;
-pub use wish::{Picked, going_on, heirs};
+pub use sight::{Picked, Reach, Sight, Why};
+pub use wish::{going_on, heirs};

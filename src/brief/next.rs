@@ -1,9 +1,9 @@
 //! The next act: who has to do what now, so that it goes on. One sentence, for each who looks.
 
 use super::acts::Act;
-use super::may::{Reach, Sight, awaited};
+use super::may::awaited;
+use super::sight::{Picked, Reach, Sight};
 use super::stands;
-use super::wish::Picked;
 use crate::clock::human;
 use crate::name::{Principal, shown};
 use crate::plan::Step;

@@ -1,7 +1,7 @@
 //! How it stands, in words: phases, watches and gates, what a run came to, and the worst there is to say. Each with its tone,
 //! which says what it means and leaves to the front end how that looks.
 
-use super::may::{Reach, Sight};
+use super::sight::{Reach, Sight};
 use crate::clock::{At, age, human};
 use crate::event::{Part, Status, WaitEnd};
 use crate::name::{StepId, WatchId, shown};

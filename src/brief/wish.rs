@@ -2,10 +2,10 @@
 //! to be typed something stands for them, so that it can be asked what is in the way before anybody types.
 
 use super::acts::Act;
-use super::may::{Sight, Why};
+use super::sight::{Picked, Reach, Sight, Why};
 use crate::event::{Attention, Settled};
 use crate::hash::Hash;
-use crate::name::{ItemId, Principal, StepId};
+use crate::name::{Principal, StepId};
 use crate::plan::Step;
 use crate::session::request::Typed;
 use crate::session::steps::{Armed, Phase, StepState};
@@ -13,19 +13,6 @@ use crate::session::{Request, Session};
 
 /// Stands for words that are still to be typed.
 const WORDS: &str = "…";
-
-/// What its author has picked or read on their screen.
-#[derive(Debug, Clone, Default)]
-pub struct Picked {
-    /// The step picked in the plan, where it is not the current one.
-    pub step: Option<StepId>,
-    /// The panel that was read: the armed step, the attempt, and the digest.
-    pub read: Option<(StepId, u32, Hash)>,
-    /// The poll and the board that were read.
-    pub poll: Option<(u32, u64)>,
-    /// The checklist item.
-    pub item: Option<ItemId>,
-}
 
 impl<'a> Sight<'a> {
     /// The step that `arm`, `edit` and `skip` mean: the one that is picked, else the current one.
@@ -162,7 +149,7 @@ impl<'a> Sight<'a> {
     /// What a locked act asks the hub all the same, so that it stands in the transcript that somebody tried: only acts that
     /// a single key stands for. What waits for typed words is not sent without them, and a locked run only as a try.
     pub fn try_all_the_same(&self, act: Act, picked: &Picked) -> Option<Request> {
-        let live = matches!(self.reach, super::Reach::Live) && self.session.closed.is_none();
+        let live = matches!(self.reach, Reach::Live) && self.session.closed.is_none();
         let request = self.wish(act, picked).ok().filter(|_| live)?;
         match (act, request) {
             (Act::Run, Request::Run { step, attempt } | Request::Did { step, attempt, .. }) => {

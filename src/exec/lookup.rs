@@ -1,7 +1,7 @@
 //! Which file a command's first word means: what `execvp` would find with the step's own PATH and folder, and what the
 //! kernel would then start for a script.
 
-use super::freeze::FreezeError;
+use super::unfrozen::FreezeError;
 use nix::unistd::{AccessFlags, access};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};

@@ -19,15 +19,17 @@ mod remote;
 mod screen;
 mod script;
 mod spawn;
+mod unfrozen;
 
 pub use emulator::{Emulator, Frame};
-pub use freeze::{FreezeError, freeze, freeze_part, freeze_rollback, host, user};
+pub use freeze::{freeze, freeze_part, freeze_rollback, host, user};
 pub use opened::{Opened, named_unchanged, open};
 pub use preview::{PreviewError, look};
 pub use process::{is_alive, noted, signal_orphan};
 pub use pty::{Report, Running, Size, StartError, start};
 pub use screen::{Cell, Color, Screen, Style};
 pub use spawn::in_own_session;
+pub use unfrozen::FreezeError;
 
 #[cfg(test)]
 mod tests;

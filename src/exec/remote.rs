@@ -5,7 +5,7 @@
 //! link which is lost half-way through it leaves a shell with something it cannot parse, not with half of a release. What
 //! ends the link ends nothing on the other side for certain: that is the session's to know (`OutcomeUnknown`).
 
-use super::freeze::FreezeError;
+use super::unfrozen::FreezeError;
 use crate::plan::{Host, Params, Run};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! What an interpreter is given to run, and whether what a text for a shell runs is there.
 
-use super::freeze::FreezeError;
 use super::lookup;
+use super::unfrozen::FreezeError;
 use crate::event::CommandSeen;
 use crate::plan::shell::{self, Join};
 use std::path::{Path, PathBuf};

@@ -14,33 +14,33 @@ mod running;
 mod typing;
 
 use super::crash::{self, Moment};
-use super::fanout::{Outbox, Ring, binary_frame, close_frame};
+use super::fanout::{Outbox, binary_frame, close_frame};
+use super::input::Input;
+use super::joining::{Base, Joining, NotIn};
 use super::journal::{Journal, JournalError};
-use super::notify::{self, LastWord, Notifier};
-use super::peer::{Base, Welcome};
+use super::notify::Notifier;
 use super::sequencer::{Numbered, Sequencer, SequencerError};
+use super::shared::Shared;
 use crate::clock::{At, Clock};
-use crate::event::{CommandSeen, Covers, Event, Part, RunEnd};
+use crate::event::{Event, Part, RunEnd};
 use crate::exec::{Emulator, Report, Running, Size};
-use crate::hash::Hash;
 use crate::identity::Key;
 use crate::monitor::{Monitor, Sample};
-use crate::name::{Principal, StepId};
+use crate::name::StepId;
 use crate::protocol::{FromHub, Refused};
 use crate::secret::{SecretEnv, Vault};
 use crate::session::request::Typed;
 use crate::session::steps::Phase;
-use crate::session::{Author, Fact, Refusal, Request, Unfrozen, signing};
+use crate::session::{Author, Fact, Refusal, Request, signing};
 use crate::transcript::output::OutputPiece;
-use crate::transcript::record::Head;
 use crate::trust::statement::{Signed, Statement};
 use bytes::Bytes;
 use freezing::frozen;
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// Inputs that may wait. The PTY reader waits here for the journal, and only here.
 pub const INPUTS: usize = 256;
@@ -52,63 +52,6 @@ pub const TICK: Duration = Duration::from_millis(200);
 pub const CONNECTIONS_PER_PRINCIPAL: usize = 3;
 /// People a session remembers: observers choose their names, and each name stays in every snapshot.
 const PEOPLE_MAX: usize = 4096;
-
-/// A client that proved its key and waits to be let in.
-pub struct Joining {
-    /// Who.
-    pub author: Author,
-    /// The last line it holds and can go on from.
-    pub have: Option<Head>,
-    /// Where its answers go.
-    pub outbox: Weak<Outbox>,
-    /// The connection's number and what it needs, or why not.
-    pub reply: oneshot::Sender<Result<(u64, Welcome), NotIn>>,
-}
-
-/// Why a client that proved its key is not let in.
-#[derive(Debug)]
-pub struct NotIn {
-    /// For the person.
-    pub reason: String,
-    /// Whether it may be let in later: a client that comes back by itself goes on trying only then.
-    pub retry: bool,
-}
-
-/// Everything the driver takes in.
-#[allow(missing_docs)]
-pub enum Input {
-    /// A client proved its key.
-    Join(Joining),
-    /// A connection ended.
-    Left { principal: Principal, connection: u64, why: String },
-    /// Nothing is heard by a connection for so long; without a time it is heard again.
-    Silent { principal: Principal, connection: u64, quiet: Option<Duration> },
-    /// Somebody was not let in.
-    DoorRefused { principal: Principal, reason: String },
-    /// A request.
-    Ask { author: Box<Author>, connection: u64, id: u64, request: Request, outbox: Weak<Outbox> },
-    /// A step was frozen for arming.
-    Frozen { author: Author, id: u64, request: Request, covers: Result<Box<Covers>, String>, outbox: Weak<Outbox> },
-    /// What would run was frozen once more.
-    Rechecked { step: StepId, attempt: u32, now: Result<freezing::Frozen, Unfrozen> },
-    /// A watch was read.
-    Sample(Sample),
-    /// A command said something.
-    Run { step: StepId, attempt: u32, part: Part, report: Report },
-    /// What undoes a step, or does its next batch, was frozen once more, its intent being on disk.
-    PartFrozen { step: StepId, attempt: u32, part: Part, now: Result<Box<(CommandSeen, SecretEnv)>, String> },
-    /// Telling those outside of a line came to its end.
-    Told { notify: u32, of: u64, outcome: notify::Outcome },
-    /// A probe is over.
-    Probed { step: StepId, attempt: u32, end: RunEnd, output: Vec<u8> },
-    /// Look at the clock.
-    Tick,
-    /// End, the session unclosed. Where a command runs, only `force` ends the hub: the command would lose its terminal, and
-    /// its outcome would be unknown.
-    Stop { force: bool },
-    /// The plan's file says something else now.
-    PlanChanged { digest: Hash, what: String },
-}
 
 /// How a driver ended.
 #[derive(Debug, thiserror::Error)]
@@ -128,24 +71,6 @@ pub enum Ended {
     Closed,
     /// It was told to stop.
     Stopped,
-}
-
-/// What the driver shares with the rest of the hub.
-pub struct Shared {
-    /// Live lines.
-    pub ring: Arc<Ring>,
-    /// The hub's clock.
-    pub clock: Arc<Mutex<Clock>>,
-    /// Times a PTY reader waited for anything but the journal. Must stay 0.
-    pub reader_waits: std::sync::atomic::AtomicU64,
-    /// What was being told when the session closed.
-    pub last_words: Mutex<Vec<LastWord>>,
-}
-impl Shared {
-    /// The hub's time.
-    pub fn now(&self) -> At {
-        self.clock.lock().unwrap_or_else(PoisonError::into_inner).now()
-    }
 }
 
 struct Live {

@@ -4,12 +4,15 @@
 //! then listens. [`driver`] is the one loop that decides and performs, [`peer`] one connection, [`fanout`] the way out.
 
 pub mod accept;
+mod arrivals;
 mod crash;
 pub mod driver;
 mod earlier;
 pub mod fanout;
 #[cfg(test)]
 mod generated;
+pub mod input;
+mod joining;
 pub mod journal;
 pub mod links;
 mod live;
@@ -19,6 +22,7 @@ mod plan_file;
 pub mod policy;
 mod rehearsal;
 pub mod sequencer;
+pub mod shared;
 
 use crate::clock::Clock;
 use crate::event::Event;
@@ -37,9 +41,11 @@ use crate::transcript::output;
 use crate::transcript::record::LINE_BYTES_MAX;
 use crate::trust::allowed::Allowed;
 use bytes::{Bytes, BytesMut};
-use driver::{Driver, DriverError, Ended, INPUTS, Input, Shared, TICK};
+use driver::{Driver, DriverError, Ended, INPUTS, TICK};
+use input::Input;
 use links::{Kept, Secrets};
 use sequencer::{Numbered, Sequencer, SequencerError};
+use shared::Shared;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

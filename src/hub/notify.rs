@@ -7,7 +7,8 @@
 
 mod message;
 
-use super::driver::{Input, Shared};
+use super::input::{Input, Outcome};
+use super::shared::{LastWord, Shared};
 use crate::clock::At;
 use crate::monitor::tell::{self, Again, NotTold};
 use crate::name::shown;
@@ -30,15 +31,6 @@ const BACK_OFF: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5),
 const AFTER_MAX: Duration = Duration::from_secs(60);
 /// How long a hub whose session is closed waits for the last of it.
 pub const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// How telling one line to one place ended: so many tries, and why not.
-pub type Outcome = Result<u32, (u32, String)>;
-
-/// A message under way when the session closed; no line can say any more what became of it.
-pub struct LastWord {
-    what: String,
-    task: JoinHandle<Outcome>,
-}
 
 /// See the module.
 pub struct Notifier {

@@ -3,18 +3,18 @@
 //! A connection's TLS has two users, the one that reads here and the one writer. Its halves share a lock that is held for one
 //! poll at a time and across no wait: a client that takes nothing stops its writer, and its reader reads on.
 
-use super::accept::{Arrival, source};
-use super::driver::{Input, Joining, NotIn};
+use super::arrivals::{Arrival, source};
 use super::fanout::{self, Feed, Outbox, Past, Ring, binary_frame, close_frame, ping_frame};
-use crate::event::Role;
+use super::input::Input;
+use super::joining::{Joining, NotIn, Welcome};
 use crate::hash::Hash;
 use crate::identity::{Key, random_hex};
 use crate::name::{NameError, Principal};
 use crate::protocol::{
     CLIENT_BYTES_MAX, Channel, FromClient, FromHub, PATH, PRE_AUTH_BYTES_MAX, SUBPROTOCOL, VERSIONS, hello_statement,
-    join_statement, snapshot,
+    join_statement,
 };
-use crate::session::{Author, Session};
+use crate::session::Author;
 use crate::tls;
 use crate::transcript::record::Head;
 use crate::trust::allowed::Allowed;
@@ -25,7 +25,7 @@ use futures_util::StreamExt as _;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf};
@@ -332,45 +332,6 @@ fn gatekeeper(request: &Request, mut response: Response) -> Result<Response, Err
     }
     response.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
     Ok(response)
-}
-
-/// What the driver lets a proved client in with.
-pub struct Welcome {
-    /// As what.
-    pub role: Role,
-    /// The last line in `session`.
-    pub head: Head,
-    /// The last line on disk at that moment.
-    pub upto: u64,
-    /// The line the client goes on from, where it can.
-    pub resume: Option<Head>,
-    /// What a newcomer gets.
-    pub base: Arc<Base>,
-}
-
-/// The session that newcomers begin with, and its frames, which are the same for all of them.
-#[derive(Debug)]
-pub struct Base {
-    session: Session,
-    frames: OnceLock<Option<Vec<bytes::Bytes>>>,
-}
-impl Base {
-    /// From a session.
-    pub fn new(session: Session) -> Arc<Base> {
-        Arc::new(Base { session, frames: OnceLock::new() })
-    }
-    /// Its last line.
-    pub fn head(&self) -> Head {
-        Head { seq: self.session.seq, hash: self.session.hash }
-    }
-    /// The snapshot, framed; made when the first one asks for it. None where the session cannot be written.
-    fn frames(&self) -> Option<Vec<bytes::Bytes>> {
-        let make = || {
-            let parts = snapshot(&self.session, self.head()).ok()?;
-            Some(parts.iter().map(|part| binary_frame(&part.encode())).collect())
-        };
-        self.frames.get_or_init(make).clone()
-    }
 }
 
 /// Why a client is not let in.

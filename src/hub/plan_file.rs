@@ -1,7 +1,7 @@
 //! Whether the plan's file still says what the session was opened with. The session flies on as it was opened; people are
 //! told once, since whoever looks into the file would believe something else.
 
-use super::driver::Input;
+use super::input::Input;
 use crate::hash::Hash;
 use crate::plan::differs;
 use std::os::unix::fs::MetadataExt as _;

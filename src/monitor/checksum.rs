@@ -1,7 +1,7 @@
 //! Whether a file hashes to what it should. A long one is hashed over as many readings as it takes, and once: what stands
 //! under that name, of that size, time and inode has been hashed.
 
-use super::file::Seen;
+use super::seen::Seen;
 use super::{excerpt, text};
 use crate::event::Status;
 use crate::hash::{Hash, Hashing};
@@ -158,7 +158,7 @@ fn line(line: &str) -> Option<(Hash, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::file::look;
+    use crate::monitor::seen::look;
     use crate::plan::Template;
     use std::time::Duration;
 

@@ -4,12 +4,12 @@
 //! age; both are unknown rather than fine.
 
 use super::checksum::Sum;
+use super::seen::{Seen, look};
 use super::{Findings, aged, bytes, excerpt, text};
 use crate::clock::age;
 use crate::event::{Reading, Status};
 use crate::plan::{Params, Template, WatchKind};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -37,16 +37,6 @@ pub(super) struct Limits {
     pub(super) max_age: Option<Duration>,
     pub(super) min_size: Option<u64>,
     pub(super) min_size_ratio: Option<f64>,
-}
-
-/// A file as one look saw it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Seen {
-    pub(super) name: String,
-    pub(super) path: PathBuf,
-    pub(super) size: u64,
-    pub(super) modified: SystemTime,
-    pub(super) inode: u64,
 }
 
 /// The newest file, held against the limits.
@@ -146,22 +136,6 @@ impl Files {
         }
         files.sort_by(|a, b| (b.modified, &b.name).cmp(&(a.modified, &a.name)));
         Ok(files)
-    }
-}
-
-/// What stands there: nothing where it is gone or is no regular file.
-pub(super) fn look(path: &Path) -> std::io::Result<Option<Seen>> {
-    match std::fs::metadata(path) {
-        Ok(meta) if meta.is_file() => Ok(Some(Seen {
-            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            path: path.to_owned(),
-            size: meta.len(),
-            modified: meta.modified()?,
-            inode: meta.ino(),
-        })),
-        Ok(_) => Ok(None),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -3,7 +3,7 @@
 //! A flight counts that `crosscheck verify` would call COMPLETE, or OUTPUT EXPIRED, and whose every step was done. Nothing is
 //! written, no lock is taken, and a transcript is gone through once: it is the same while its name, size, time and inode are.
 
-use super::file::{Seen, look};
+use super::seen::{Seen, look};
 use super::{Findings, aged, excerpt, text};
 use crate::clock::{At, age};
 use crate::event::{Event, Outcome, Reading, Status};

@@ -26,6 +26,7 @@ mod process;
 mod prometheus;
 mod restic;
 mod results;
+mod seen;
 mod slope;
 mod tcp;
 pub mod tell;

@@ -9,7 +9,8 @@ mod contents;
 
 use self::contents::{Contents, Held, listed, parents, rows};
 use super::child::{Ended, Failed, Program, TEXT_BYTES_MAX, first_line, signal};
-use super::file::{Files, Limits, Newest, Seen};
+use super::file::{Files, Limits, Newest};
+use super::seen::Seen;
 use super::worker::Worker;
 use super::{Findings, excerpt, text};
 use crate::clock::human;

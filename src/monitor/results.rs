@@ -6,7 +6,8 @@
 
 mod formats;
 
-use super::file::{Files, Seen};
+use super::file::Files;
+use super::seen::Seen;
 use super::{Findings, aged, excerpt, json, text};
 use crate::clock::age;
 use crate::event::{Reading, Status};

@@ -1,6 +1,7 @@
 //! What has to be in order before the first critical step: `[[crew.seat]]`, `[[checklist]]`, `poll`. Start at [`read_seats`].
 
 use super::Crew;
+use super::readers::{read_principals, unknown_id};
 use super::table::{Table, Value};
 use crate::name::{ItemId, Principal};
 use std::collections::BTreeSet;
@@ -81,7 +82,7 @@ fn read_seat(value: &Value<'_>, seen: &mut BTreeSet<String>) -> Option<Seat> {
         }
     });
     let who = table.require("who", "expected who = [\"somebody@example.org\"]").and_then(|who| {
-        let names = super::parse::read_principals(&who)?;
+        let names = read_principals(&who)?;
         match names.is_empty() {
             true => who.wrong("nobody may take the seat", "expected at least one name"),
             false => Some(names),
@@ -119,7 +120,7 @@ fn read_item(value: &Value<'_>, crew: Option<&Crew>, seen: &mut BTreeSet<ItemId>
         let Some(crew) = crew else { return Some(Some(name)) };
         let known: Vec<&str> = crew.seats.iter().map(|seat| seat.name.as_str()).collect();
         if !known.contains(&name.as_str()) {
-            let label = super::parse::unknown_id(seat.cx, &name, &known);
+            let label = unknown_id(seat.cx, &name, &known);
             let help = "who would have to answer it? name the station in [[crew.seat]]";
             seat.cx.problem_with_help(seat.span(), format!("there is no seat {name:?}"), label, help);
             return None;

@@ -19,6 +19,7 @@ mod people;
 mod preview;
 mod probe;
 mod problem;
+mod readers;
 mod recovery;
 mod rehearsal;
 mod sample;

@@ -2,6 +2,7 @@
 //! only repeat them; then everything else in one go. Start at [`parse`].
 
 use super::problem::{PlanError, Problem};
+use super::readers::read_principals;
 use super::table::{Context, Table, Value};
 use super::units::is_identifier;
 use super::{
@@ -9,7 +10,7 @@ use super::{
     command, hosts, notify, people, recovery, steps, watches,
 };
 use crate::hash::Hash;
-use crate::name::{Principal, WatchId, is_hidden};
+use crate::name::{WatchId, is_hidden};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use toml::Spanned;
@@ -290,23 +291,6 @@ fn read_crew(top: &Table<'_>) -> Option<Crew> {
     Some(Crew { allowed_signers: allowed_signers?, lead: lead?, shadow: shadow?, observer: observer?, seats: seats? })
 }
 
-pub(super) fn read_principals(value: &Value<'_>) -> Option<Vec<Principal>> {
-    let items = value.items("names")?;
-    let mut seen = BTreeSet::new();
-    let names = items.iter().map(|item| {
-        let name: Principal = item.name()?;
-        if name.is_hub() {
-            return item.wrong("\"hub\" is what the hub signs as", "expected a person");
-        }
-        if !seen.insert(name.clone()) {
-            return item.wrong(format!("{name} is named twice"), format!("already in `{}`", item.key));
-        }
-        Some(name)
-    });
-    // All of them are read before any missing one ends the list, so that each wrong name is told.
-    names.collect::<Vec<_>>().into_iter().collect()
-}
-
 /// The watches, and the parameters that decide what each of them looks at.
 fn read_watches(tables: &[Value<'_>]) -> (Option<Vec<Watch>>, BTreeMap<WatchId, BTreeSet<String>>) {
     told_twice(tables, "watch");
@@ -379,15 +363,5 @@ fn told_twice(tables: &[Value<'_>], what: &str) {
             value.wrong::<()>(format!("two {what} tables have the id \"{id}\""), "expected an id of its own");
         }
         seen.insert(id);
-    }
-}
-
-/// What to say beside an id that names nothing.
-pub(super) fn unknown_id(cx: &Context<'_>, id: &str, known: &[&str]) -> String {
-    match cx.nearest(id, known.iter().copied()) {
-        Some(near) => format!("did you mean {near:?}?"),
-        None if known.is_empty() => "the plan has none".to_owned(),
-        None if known.len() > 20 => format!("expected one of {}, such as {:?}", known.len(), known[0]),
-        None => format!("expected one of: {}", known.join(", ")),
     }
 }

@@ -1,6 +1,6 @@
 //! What a plan asks of people around a check: fields they read back.
 
-use super::parse::{read_principals, unknown_id};
+use super::readers::{read_principals, unknown_id};
 use super::table::Table;
 use super::{Command, Crew, Params, Run, Stdin, Step, Template};
 use crate::name::Principal;

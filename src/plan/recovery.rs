@@ -1,6 +1,6 @@
 //! `[[recovery]]`: the ways back, best first. Start at [`read`].
 
-use super::parse::unknown_id;
+use super::readers::unknown_id;
 use super::table::Value;
 use crate::name::WatchId;
 use std::collections::BTreeSet;

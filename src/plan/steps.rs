@@ -1,13 +1,13 @@
 //! `[[step]]`: what is done, how much is asked before it, and what it waits for. Start at [`read`].
 
-use super::parse::unknown_id;
 use super::people;
 use super::preview;
+use super::readers::{known_watch, non_empty, unknown_id};
 use super::rehearsal;
 use super::table::{Table, Value};
 use super::{Class, Command, Crew, Gate, Input, Rollback, Step, Verified, Verify, Worse};
 use super::{command, each, probe, until};
-use crate::name::{StepId, WatchId};
+use crate::name::StepId;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
     let expects_loss = table.get("expects_loss").map_or_else(
         || Some(vec![]),
         |topics| {
-            let items: Vec<_> = topics.items("topics")?.iter().map(super::watches::non_empty).collect();
+            let items: Vec<_> = topics.items("topics")?.iter().map(non_empty).collect();
             items.into_iter().collect()
         },
     );
@@ -281,15 +281,6 @@ fn read_verify(value: &Value<'_>, watches: &[&str]) -> Option<Verify> {
     });
     let watches = each.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>();
     Some(Verify { watches: watches?, time: time? })
-}
-
-pub(super) fn known_watch(name: &Value<'_>, watches: &[&str]) -> Option<WatchId> {
-    let watch: WatchId = name.name()?;
-    if !watches.contains(&watch.as_str()) {
-        let label = unknown_id(name.cx, watch.as_str(), watches);
-        return name.wrong(format!("there is no watch {:?}", watch.as_str()), label);
-    }
-    Some(watch)
 }
 
 /// Steps may only wait for steps above them. That is how people read a plan, and no plan can wait in a circle.

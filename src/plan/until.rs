@@ -1,7 +1,7 @@
 //! Steps that wait for a watch (`until`), and steps that a person does (`manual`).
 
 use super::command;
-use super::steps::known_watch;
+use super::readers::known_watch;
 use super::table::{Table, Value};
 use super::{Command, Template, Until};
 

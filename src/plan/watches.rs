@@ -21,6 +21,7 @@ mod source;
 
 pub use kafka_retention::{KafkaRetention, NeededFrom};
 
+use super::readers::non_empty;
 use super::table::{Table, Value};
 use super::{Checksum, HostLimits, Template, Watch, WatchKind};
 use crate::name::WatchId;
@@ -192,14 +193,6 @@ fn host(table: &Table<'_>) -> Option<WatchKind> {
 
 fn filled(table: &Table<'_>, key: &'static str, label: &str) -> Option<Template> {
     table.require(key, label).and_then(|value| non_empty(&value))
-}
-
-pub(super) fn non_empty(value: &Value<'_>) -> Option<Template> {
-    let template = value.template(false)?;
-    match template.text().trim() {
-        "" => value.wrong(format!("`{}` is empty", value.key), "expected some text"),
-        _ => Some(template),
-    }
 }
 
 #[cfg(test)]

@@ -200,7 +200,72 @@ impl Ran {
                 self.link_lost = end.clone();
                 self.lost = true;
             }
-            _ => {}
+            // Output of another part is no output of it; the rest is about no command, or was taken before.
+            Event::OutputWritten { .. }
+            | Event::SessionOpened { .. }
+            | Event::Recovered { .. }
+            | Event::PlanChanged { .. }
+            | Event::StopAsked {}
+            | Event::KeyRefused { .. }
+            | Event::LinkSilent { .. }
+            | Event::LeadGone { .. }
+            | Event::ReadmitAgreed { .. }
+            | Event::Readmitted { .. }
+            | Event::SettleAgreed { .. }
+            | Event::ClockJumped { .. }
+            | Event::CloseCalled { .. }
+            | Event::CloseSigned { .. }
+            | Event::SessionClosed { .. }
+            | Event::Joined { .. }
+            | Event::Left { .. }
+            | Event::AttentionChanged { .. }
+            | Event::SeatTaken { .. }
+            | Event::ChecklistAnswered { .. }
+            | Event::AvailabilityStated { .. }
+            | Event::PollCalled { .. }
+            | Event::PollAnswered { .. }
+            | Event::HandoverAgreed { .. }
+            | Event::LeadHandedOver { .. }
+            | Event::Noted { .. }
+            | Event::Marked { .. }
+            | Event::Refused { .. }
+            | Event::ReadingTaken { .. }
+            | Event::GateTurned { .. }
+            | Event::AnchorTaken { .. }
+            | Event::RecoveryTurned { .. }
+            | Event::ParamSet { .. }
+            | Event::StepEdited { .. }
+            | Event::StepAdded { .. }
+            | Event::StepArmed { .. }
+            | Event::CheckOpened { .. }
+            | Event::ReadBack { .. }
+            | Event::CrossChecked { .. }
+            | Event::Objected { .. }
+            | Event::Withdrawn { .. }
+            | Event::StepVoided { .. }
+            | Event::GateWaived { .. }
+            | Event::SkipAgreed { .. }
+            | Event::StepSkipped { .. }
+            | Event::BreakGlass { .. }
+            | Event::StepCleared { .. }
+            | Event::RunRequested { .. }
+            | Event::RunIntended { .. }
+            | Event::BatchIntended { .. }
+            | Event::BatchesEnded { .. }
+            | Event::InputLost { .. }
+            | Event::Resized { .. }
+            | Event::ProcessGone { .. }
+            | Event::VerifyStarted { .. }
+            | Event::RollbackIntended { .. }
+            | Event::Acknowledged { .. }
+            | Event::AndonPulled { .. }
+            | Event::AndonReleased { .. }
+            | Event::LineHeld { .. }
+            | Event::LineFreed { .. }
+            | Event::HubVouched { .. }
+            | Event::CheckpointSigned { .. }
+            | Event::Notified { .. }
+            | Event::NotifyFailed { .. } => {}
         }
     }
 }

@@ -5,8 +5,8 @@ use super::ReportError;
 use crate::clock::At;
 use crate::event::Event;
 use crate::name::{Principal, StepId};
+use crate::session::Session;
 use crate::session::signing::{self, Act};
-use crate::session::{Session, step_of};
 use crate::transcript::read::Reader;
 use crate::trust::key::PublicKey;
 use crate::trust::statement::{Purpose, Signed};
@@ -91,7 +91,7 @@ impl Evidence {
             };
             let proof = signing::verify_line(session, &line)
                 .map_err(|error| EvidenceError::Broken { at: line.seq, why: error.to_string() })?;
-            let about = step_of(&line.event) == Some(step);
+            let about = line.event.step() == Some(step);
             begun |= about && matches!(line.event, Event::StepArmed { .. });
             if begun {
                 evidence.lines.push(String::from_utf8_lossy(&bytes).into_owned());

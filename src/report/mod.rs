@@ -26,7 +26,7 @@ use crate::plan::{Notify, Occasion, Typed};
 use crate::session::drift::Drift;
 use crate::session::people::Taken;
 use crate::session::steps::Phase;
-use crate::session::{OpenError, Said, Session, Told, price, step_of, story};
+use crate::session::{OpenError, Said, Session, Told, price, story};
 use crate::transcript::output;
 use crate::transcript::read::{ReadError, Reader, Source};
 use crate::transcript::record::Line;
@@ -496,7 +496,7 @@ impl Report {
 
     fn take_step(&mut self, line: &Line, event: &Event) {
         let (at, by) = (line.at, line.by.clone());
-        let Some(step) = step_of(event).and_then(|id| self.steps.iter_mut().find(|step| step.id == *id)) else {
+        let Some(step) = event.step().and_then(|id| self.steps.iter_mut().find(|step| step.id == *id)) else {
             return;
         };
         if let Event::StepArmed { attempt, covers, .. } = event {

@@ -127,7 +127,77 @@ impl Before {
                     self.over.get_or_insert(at);
                 }
             }
-            _ => {}
+            Event::SessionOpened { .. }
+            | Event::Recovered { .. }
+            | Event::PlanChanged { .. }
+            | Event::StopAsked {}
+            | Event::KeyRefused { .. }
+            | Event::LinkSilent { .. }
+            | Event::LeadGone { .. }
+            | Event::ReadmitAgreed { .. }
+            | Event::Readmitted { .. }
+            | Event::SettleAgreed { .. }
+            | Event::ClockJumped { .. }
+            | Event::CloseCalled { .. }
+            | Event::CloseSigned { .. }
+            | Event::SessionClosed { .. }
+            | Event::Joined { .. }
+            | Event::Left { .. }
+            | Event::AttentionChanged { .. }
+            | Event::HandoverAgreed { .. }
+            | Event::LeadHandedOver { .. }
+            | Event::Noted { .. }
+            | Event::Marked { .. }
+            | Event::Refused { .. }
+            | Event::ReadingTaken { .. }
+            | Event::GateTurned { .. }
+            | Event::AnchorTaken { .. }
+            | Event::RecoveryTurned { .. }
+            | Event::ParamSet { .. }
+            | Event::StepEdited { .. }
+            | Event::StepAdded { .. }
+            | Event::StepArmed { .. }
+            | Event::CheckOpened { .. }
+            | Event::ReadBack { .. }
+            | Event::CrossChecked { .. }
+            | Event::Objected { .. }
+            | Event::Withdrawn { .. }
+            | Event::StepVoided { .. }
+            | Event::GateWaived { .. }
+            | Event::SkipAgreed { .. }
+            | Event::StepSkipped { .. }
+            | Event::BreakGlass { .. }
+            | Event::StepCleared { .. }
+            | Event::RunRequested { .. }
+            | Event::BatchIntended { .. }
+            | Event::BatchesEnded { .. }
+            | Event::RunStarted { .. }
+            | Event::OutputWritten { .. }
+            | Event::InputWritten { .. }
+            | Event::InputLost { .. }
+            | Event::AnswerAwaited { .. }
+            | Event::Resized { .. }
+            | Event::RunInterrupted { .. }
+            | Event::RunEnded { .. }
+            | Event::OutcomeUnknown { .. }
+            | Event::ProcessGone { .. }
+            | Event::DoneByHand { .. }
+            | Event::WaitStarted { .. }
+            | Event::WaitEnded { .. }
+            | Event::ProbeIntended { .. }
+            | Event::ProbeEnded { .. }
+            | Event::VerifyStarted { .. }
+            | Event::VerifyEnded { .. }
+            | Event::RollbackIntended { .. }
+            | Event::RollbackEnded { .. }
+            | Event::Acknowledged { .. }
+            | Event::AndonReleased { .. }
+            | Event::LineHeld { .. }
+            | Event::LineFreed { .. }
+            | Event::HubVouched { .. }
+            | Event::CheckpointSigned { .. }
+            | Event::Notified { .. }
+            | Event::NotifyFailed { .. } => {}
         }
     }
 

@@ -405,51 +405,6 @@ impl Session {
     }
 }
 
-/// The step an event is about.
-pub fn step_of(event: &Event) -> Option<&StepId> {
-    match event {
-        Event::StepEdited { step, .. }
-        | Event::StepAdded { step, .. }
-        | Event::StepArmed { step, .. }
-        | Event::CheckOpened { step, .. }
-        | Event::ReadBack { step, .. }
-        | Event::CrossChecked { step, .. }
-        | Event::Objected { step, .. }
-        | Event::Withdrawn { step, .. }
-        | Event::StepVoided { step, .. }
-        | Event::GateWaived { step, .. }
-        | Event::SkipAgreed { step, .. }
-        | Event::StepSkipped { step, .. }
-        | Event::BreakGlass { step, .. }
-        | Event::StepCleared { step, .. }
-        | Event::RunRequested { step, .. }
-        | Event::RunIntended { step, .. }
-        | Event::RunStarted { step, .. }
-        | Event::OutputWritten { step, .. }
-        | Event::InputWritten { step, .. }
-        | Event::InputLost { step, .. }
-        | Event::AnswerAwaited { step, .. }
-        | Event::RunInterrupted { step, .. }
-        | Event::RunEnded { step, .. }
-        | Event::OutcomeUnknown { step, .. }
-        | Event::ProcessGone { step, .. }
-        | Event::ProbeIntended { step, .. }
-        | Event::ProbeEnded { step, .. }
-        | Event::DoneByHand { step, .. }
-        | Event::WaitStarted { step, .. }
-        | Event::WaitEnded { step, .. }
-        | Event::BatchIntended { step, .. }
-        | Event::BatchesEnded { step, .. }
-        | Event::VerifyStarted { step, .. }
-        | Event::VerifyEnded { step, .. }
-        | Event::RollbackIntended { step, .. }
-        | Event::RollbackEnded { step, .. }
-        | Event::SettleAgreed { step, .. }
-        | Event::Acknowledged { step, .. } => Some(step),
-        _ => None,
-    }
-}
-
 /// In a snapshot the signers are their text.
 mod allowed_text {
     use super::*;

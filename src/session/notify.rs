@@ -9,7 +9,6 @@ use crate::clock::At;
 use crate::event::Event;
 use crate::name::{Principal, StepId};
 use crate::plan::Occasion;
-use crate::session::step_of;
 use crate::session::steps::Phase;
 use crate::transcript::record::Line;
 use serde::{Deserialize, Serialize};
@@ -148,7 +147,7 @@ impl Session {
         else {
             return;
         };
-        let step = step_of(&line.event).cloned();
+        let step = line.event.step().cloned();
         let due = Due {
             occasion,
             event: line.event.kind().to_owned(),
@@ -169,8 +168,8 @@ impl Session {
 
     /// The occasion that a line is, the session being what it made of it.
     fn occasion(&self, line: &Line) -> Option<Occasion> {
-        let phase = step_of(&line.event).and_then(|step| self.steps.get(step)).map(|state| state.phase);
-        let planned = step_of(&line.event).and_then(|step| self.plan.step(step));
+        let phase = line.event.step().and_then(|step| self.steps.get(step)).map(|state| state.phase);
+        let planned = line.event.step().and_then(|step| self.plan.step(step));
         let ended = match phase {
             Some(Phase::Done) => Some(Occasion::Done),
             Some(Phase::Failed) => Some(Occasion::Failed),
@@ -214,7 +213,62 @@ impl Session {
             Event::LineFreed { .. } => Some(Occasion::Freed),
             Event::LeadHandedOver { .. } => Some(Occasion::HandedOver),
             Event::SessionClosed { .. } => Some(Occasion::Closed),
-            _ => None,
+            Event::PlanChanged { .. }
+            | Event::StopAsked {}
+            | Event::KeyRefused { .. }
+            | Event::LinkSilent { .. }
+            | Event::LeadGone { .. }
+            | Event::ReadmitAgreed { .. }
+            | Event::Readmitted { .. }
+            | Event::SettleAgreed { .. }
+            | Event::ClockJumped { .. }
+            | Event::CloseCalled { .. }
+            | Event::CloseSigned { .. }
+            | Event::Joined { .. }
+            | Event::Left { .. }
+            | Event::AttentionChanged { .. }
+            | Event::SeatTaken { .. }
+            | Event::ChecklistAnswered { .. }
+            | Event::AvailabilityStated { .. }
+            | Event::PollCalled { .. }
+            | Event::PollAnswered { .. }
+            | Event::HandoverAgreed { .. }
+            | Event::Noted { .. }
+            | Event::Marked { .. }
+            | Event::Refused { .. }
+            | Event::ReadingTaken { .. }
+            | Event::GateTurned { .. }
+            | Event::AnchorTaken { .. }
+            | Event::RecoveryTurned { .. }
+            | Event::ParamSet { .. }
+            | Event::StepEdited { .. }
+            | Event::StepAdded { .. }
+            | Event::CheckOpened { .. }
+            | Event::ReadBack { .. }
+            | Event::CrossChecked { .. }
+            | Event::Withdrawn { .. }
+            | Event::StepVoided { .. }
+            | Event::GateWaived { .. }
+            | Event::SkipAgreed { .. }
+            | Event::StepSkipped { .. }
+            | Event::BreakGlass { .. }
+            | Event::RunRequested { .. }
+            | Event::BatchIntended { .. }
+            | Event::OutputWritten { .. }
+            | Event::InputWritten { .. }
+            | Event::InputLost { .. }
+            | Event::AnswerAwaited { .. }
+            | Event::Resized { .. }
+            | Event::RunInterrupted { .. }
+            | Event::ProcessGone { .. }
+            | Event::WaitStarted { .. }
+            | Event::ProbeIntended { .. }
+            | Event::ProbeEnded { .. }
+            | Event::VerifyStarted { .. }
+            | Event::HubVouched { .. }
+            | Event::CheckpointSigned { .. }
+            | Event::Notified { .. }
+            | Event::NotifyFailed { .. } => None,
         }
     }
 

@@ -108,7 +108,71 @@ impl<'a> Act<'a> {
             }
             Event::HubVouched { signed } => (Act::Vouch, Some(signed)),
             Event::CloseSigned { signed } => (Act::Close, Some(signed)),
-            _ => return None,
+            // The hub signs these, or nobody does.
+            Event::SessionOpened { .. }
+            | Event::Recovered { .. }
+            | Event::PlanChanged { .. }
+            | Event::StopAsked {}
+            | Event::KeyRefused { .. }
+            | Event::LinkSilent { .. }
+            | Event::LeadGone { .. }
+            | Event::ClockJumped { .. }
+            | Event::CloseCalled { .. }
+            | Event::SessionClosed { .. }
+            | Event::Joined { .. }
+            | Event::Left { .. }
+            | Event::AttentionChanged { .. }
+            | Event::SeatTaken { .. }
+            | Event::ChecklistAnswered { .. }
+            | Event::AvailabilityStated { .. }
+            | Event::PollCalled { .. }
+            | Event::PollAnswered { .. }
+            | Event::HandoverAgreed { .. }
+            | Event::LeadHandedOver { .. }
+            | Event::Noted { .. }
+            | Event::Marked { .. }
+            | Event::Refused { .. }
+            | Event::ReadingTaken { .. }
+            | Event::GateTurned { .. }
+            | Event::AnchorTaken { .. }
+            | Event::RecoveryTurned { .. }
+            | Event::ParamSet { .. }
+            | Event::StepEdited { .. }
+            | Event::StepAdded { .. }
+            | Event::StepArmed { .. }
+            | Event::CheckOpened { .. }
+            | Event::ReadBack { .. }
+            | Event::StepVoided { .. }
+            | Event::StepCleared { .. }
+            | Event::RunRequested { .. }
+            | Event::RunIntended { .. }
+            | Event::BatchIntended { .. }
+            | Event::BatchesEnded { .. }
+            | Event::RunStarted { .. }
+            | Event::OutputWritten { .. }
+            | Event::InputWritten { .. }
+            | Event::InputLost { .. }
+            | Event::AnswerAwaited { .. }
+            | Event::Resized { .. }
+            | Event::RunInterrupted { .. }
+            | Event::RunEnded { .. }
+            | Event::OutcomeUnknown { .. }
+            | Event::ProcessGone { .. }
+            | Event::DoneByHand { .. }
+            | Event::WaitStarted { .. }
+            | Event::WaitEnded { .. }
+            | Event::ProbeIntended { .. }
+            | Event::ProbeEnded { .. }
+            | Event::VerifyStarted { .. }
+            | Event::VerifyEnded { .. }
+            | Event::RollbackIntended { .. }
+            | Event::RollbackEnded { .. }
+            | Event::AndonPulled { .. }
+            | Event::LineHeld { .. }
+            | Event::LineFreed { .. }
+            | Event::CheckpointSigned { .. }
+            | Event::Notified { .. }
+            | Event::NotifyFailed { .. } => return None,
         })
     }
 }

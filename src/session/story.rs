@@ -1,19 +1,23 @@
-//! The session in short sentences: the events pane, plain mode and the report tell the same story.
+//! The session in short sentences: the events pane, plain mode and the report tell the same story. [`story`] names every kind
+//! of event; a sentence that takes thought stands with its like, a file below for each.
 
-use super::readback::TRIES;
-use super::{Session, before, recovery, step_of, twin};
-use crate::clock::human;
-use crate::event::{Attention, Event, Outcome, Part, RunEnd, Settled, Verdict, WaitEnd};
+mod arming;
+mod people;
+mod runs;
+
+pub use people::stops;
+
+use super::{Session, before, recovery, twin};
+use crate::event::{Attention, Event, Part, RunEnd, Settled};
 use crate::plan::Step;
 use crate::transcript::record::Line;
-use std::time::Duration;
 
 /// One sentence on that event, told with what the session was just before it; none for events that are no news by
 /// themselves (readings, output, attention).
 pub fn story(session: &Session, line: &Line) -> Option<String> {
     let by = &line.by;
     let number = |event: &Event| {
-        step_of(event).map(|id| match session.plan.number(id) {
+        event.step().map(|id| match session.plan.number(id) {
             Some(number) => format!("{number:02} {id}"),
             None => id.to_string(),
         })
@@ -21,13 +25,7 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
     let step = number(&line.event).unwrap_or_default();
     Some(match &line.event {
         Event::SessionOpened { plan_name, environment, rehearsal, earlier, .. } => {
-            let opened = match rehearsal {
-                Some(data) => format!("REHEARSAL opened, on {}", shown(data)),
-                None => "session opened".to_owned(),
-            };
-            let left = earlier.as_ref().filter(|earlier| !earlier.open.is_empty());
-            let left = left.map_or_else(String::new, |earlier| format!("; {}", shown(&earlier.words())));
-            format!("{opened}: {} on {}{left}", shown(plan_name), shown(environment))
+            people::opened((plan_name, environment), rehearsal.as_deref(), earlier.as_deref())
         }
         Event::Recovered { note, .. } => format!("the hub took the session up again: {}", shown(note)),
         Event::PlanChanged { what, .. } => {
@@ -39,41 +37,20 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::CloseSigned { .. } => format!("{by} signed the end"),
         Event::HubVouched { .. } => format!("{by} vouched for the hub's key"),
         Event::CheckpointSigned { .. } => return None,
-        Event::SessionClosed { outcome, note, .. } => {
-            let word = match outcome {
-                Outcome::Complete => "complete",
-                Outcome::Partial => "with steps left",
-            };
-            match by.is_hub() {
-                true => format!("session closed, {word}{}", quoted(note)),
-                false => format!("session closed by {by}, {word}{}", quoted(note)),
-            }
-        }
+        Event::SessionClosed { outcome, note, .. } => people::closed(by, *outcome, note),
         Event::Joined { principal, role, key, vouched, .. } => {
             let by = if *vouched { ", vouched for by allowed_signers" } else { "" };
             format!("{principal} joined as {} with {}{by}", role.word(), shown(key))
         }
         Event::Left { principal, why, .. } => format!("{principal} left ({})", shown(why)),
-        Event::KeyRefused { principal, key } => {
-            format!(
-                "somebody came as {principal} with another key ({}): readmit {principal} lets them in, said by two",
-                shown(key)
-            )
-        }
+        Event::KeyRefused { principal, key } => people::key_refused(principal, key),
         Event::ReadmitAgreed { principal, key, .. } => {
             format!("{by} agrees that {principal} is let in again with another key ({})", shown(key))
         }
-        Event::Readmitted { principal, key, agreed, .. } => format!(
-            "READMITTED: {principal} with another key ({}), by {agreed} and {by}; the one before is out",
-            shown(key)
-        ),
-        Event::LinkSilent { principal, since, .. } => match since {
-            Some(since) => format!(
-                "{principal} is silent for {}: the link is open, and nothing comes",
-                human(line.at.since(*since))
-            ),
-            None => format!("{principal} is heard again"),
-        },
+        Event::Readmitted { principal, key, agreed, .. } => people::readmitted(principal, key, agreed, by),
+        Event::LinkSilent { principal, since, .. } => {
+            people::silent(principal, since.map(|since| line.at.since(since)))
+        }
         Event::AttentionChanged { principal, attention } => match attention {
             Attention::Away => format!("{principal} is away"),
             _ => return None,
@@ -88,10 +65,7 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::LeadHandedOver { from, to, agreed: Some(agreed) } => {
             format!("LEAD TAKEN OVER: {to} leads, as {agreed} and {by} say; {from} is gone")
         }
-        Event::LeadGone { lead, since } => {
-            let gone = human(line.at.since(*since));
-            format!("LEAD GONE: {lead} has not been here for {gone}; two others may take the lead: handover WHO")
-        }
+        Event::LeadGone { lead, since } => people::lead_gone(lead, line.at.since(*since)),
         Event::Noted { text } => format!("{by} says: {}", shown(text)),
         Event::Marked { text } => format!("{by} marks: {}", shown(text)),
         Event::Refused { principal, request, reason } => {
@@ -103,41 +77,14 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             format!("watch {watch} counts from here what is needed of {}", shown(&anchor.topic))
         }
         Event::RecoveryTurned { from, to, why } => shown(&recovery::turn(session, from.as_deref(), to.as_deref(), why)),
-        Event::ParamSet { name, value, why } => {
-            let default = session.plan.params.get(name).and_then(|param| param.default.as_ref());
-            let word = match default {
-                Some(default) if default != value => format!(", DEVIATION from the plan's {default:?}"),
-                _ => String::new(),
-            };
-            format!("{by} set {} to {}{}", shown(name), shown(&format!("{value:?}{word}")), quoted(why))
-        }
-        Event::StepEdited { run, why, .. } => match run.is_empty() {
-            true => format!("{by} gave {step} the plan's command again{}", quoted(why)),
-            false => format!("{by} typed another command for {step}, DEVIATION: {}{}", shown(run), quoted(why)),
-        },
-        Event::StepAdded { run, why, .. } => {
-            let word = if session.plan.steps.iter().any(|step| !step.adhoc) { ", DEVIATION" } else { "" };
-            format!("{by} typed a command{word}: {step}: {}{}", shown(run), quoted(why))
-        }
-        Event::StepArmed { covers, attempt, .. } => {
-            let word = if covers.covers().deviations.is_empty() { "" } else { ", DEVIATES from the plan" };
-            format!("{by} armed {step} (attempt {attempt}, digest {}){word}", covers.digest().short())
-        }
+        Event::ParamSet { name, value, why } => arming::set(session, by, name, value, why),
+        Event::StepEdited { run, why, .. } => arming::edited(by, &step, run, why),
+        Event::StepAdded { run, why, .. } => arming::added(session, by, &step, run, why),
+        Event::StepArmed { covers, attempt, .. } => arming::armed(by, &step, *attempt, covers),
         Event::CheckOpened { .. } => format!("{by} opened the check of {step}"),
         Event::ReadBack { field, right: true, .. } => format!("{by} read back {} of {step}", shown(field)),
-        Event::ReadBack { field, right: false, .. } => {
-            let before = session.open_step().and_then(|(_, _, armed)| armed.readers.get(by)).map_or(0, |it| it.wrong);
-            let out = match before + 1 >= TRIES {
-                true => format!(" for the third time: {by} cannot check this attempt any more"),
-                false => String::new(),
-            };
-            format!("{by} read back {} of {step} WRONG{out}", shown(field))
-        }
-        Event::CrossChecked { digest, .. } => {
-            let opened = session.open_step().and_then(|(_, _, armed)| armed.opened.get(by));
-            let looked = opened.map_or(Duration::ZERO, |opened| line.at.since(*opened));
-            format!("{by} cross-checked {step} ({}, looked {})", digest.short(), human(looked))
-        }
+        Event::ReadBack { field, right: false, .. } => arming::read_back_wrong(session, by, &step, field),
+        Event::CrossChecked { digest, .. } => arming::checked(session, line, &step, digest),
         Event::Objected { why, .. } => format!("{by} objected to {step}{}", quoted(why)),
         Event::Withdrawn { .. } => format!("{by} withdrew the check of {step}"),
         Event::StepVoided { cause, .. } => format!("{step} is not armed any more: {}", shown(&cause.to_string())),
@@ -150,18 +97,9 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         }
         Event::SkipAgreed { why, .. } => format!("{by} agrees to skip {step}{}", quoted(why)),
         Event::StepSkipped { agreed, why, .. } => format!("{step} is SKIPPED, by {agreed} and {by}{}", quoted(why)),
-        Event::BreakGlass { missing, why, .. } => {
-            let s = if *missing == 1 { "" } else { "s" };
-            format!("BREAK GLASS: {by} cleared {step} alone, {missing} cross-check{s} missing{}", quoted(why))
-        }
+        Event::BreakGlass { missing, why, .. } => arming::glass(by, &step, *missing, why),
         Event::StepCleared { .. } => format!("{step} is cleared"),
-        Event::RunRequested { note, .. } => match planned(session, &line.event) {
-            Some(planned) if planned.manual.is_some() => {
-                format!("{by} says that {step} is done by hand{}; its gates are read again", quoted(note))
-            }
-            Some(planned) if !planned.runs() => format!("{by} let {step} begin; its gates are read again"),
-            _ => format!("{by} pressed run on {step}; gates and bytes are read again"),
-        },
+        Event::RunRequested { note, .. } => runs::requested(planned(session, &line.event), by, &step, note),
         Event::RunIntended { .. } => match planned(session, &line.event).is_some_and(|step| !step.runs()) {
             true => format!("{step} counts from here; no command runs"),
             false => format!("{step} will run"),
@@ -186,46 +124,14 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::RunInterrupted { force, .. } => {
             format!("{by} had {step} {}", if *force { "killed" } else { "interrupted" })
         }
-        Event::RunEnded { end, .. } => {
-            let verified =
-                planned(session, &line.event).is_some_and(|step| step.verify.is_some() || step.until.is_some());
-            let (done, words) = counted(session, &line.event, Part::Step, end);
-            let word = match (done, verified) {
-                (true, true) => "ended",
-                (true, false) => "done",
-                _ if matches!(end, RunEnd::Changed { .. }) => "UNDECIDED",
-                _ => "failed",
-            };
-            format!("{step} {word}: {words}")
-        }
+        Event::RunEnded { end, .. } => runs::ended(session, &line.event, &step, end),
         Event::RollbackIntended { automatic, why, .. } => match automatic {
             true => format!("ROLLBACK of {step}, as the plan says: {}", shown(why)),
             false => format!("ROLLBACK of {step} by {by}: {}", shown(why)),
         },
-        Event::RollbackEnded { end, .. } => {
-            let verified =
-                step_of(&line.event).and_then(|id| session.plan.step(id)).and_then(|s| s.verify_of(Part::Rollback));
-            let (done, words) = counted(session, &line.event, Part::Rollback, end);
-            match (done, verified) {
-                (true, None) => format!("{step} is rolled back: {words}"),
-                (true, Some(_)) => format!("the rollback of {step} ended: {words}"),
-                (false, _) => format!("the ROLLBACK of {step} FAILED: {words}"),
-            }
-        }
-        Event::OutcomeUnknown { part, end: Some(end), .. } => {
-            let what = if part.is_step() {
-                format!("{step} is unknown")
-            } else {
-                format!("the {} of {step} is unknown", part.word())
-            };
-            format!("{what}: the link to its host was lost ({})", shown(&end.to_string()))
-        }
-        Event::OutcomeUnknown { part, still_running, .. } => {
-            format!(
-                "{step} is unknown: the hub died while {} ran{}",
-                if part.is_step() { "it" } else { "its rollback" },
-                if *still_running { "; its process is still alive" } else { "" }
-            )
+        Event::RollbackEnded { end, .. } => runs::rollback_ended(session, &line.event, &step, end),
+        Event::OutcomeUnknown { part, still_running, end, .. } => {
+            runs::unknown(&step, *part, *still_running, end.as_ref())
         }
         Event::ProcessGone { .. } => format!("the process of {step} is gone"),
         Event::ProbeIntended { .. } => format!("{by} has the probe of {step} run"),
@@ -234,37 +140,15 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         }
         Event::DoneByHand { by, note, .. } => format!("{step} was done by hand by {by}{}", quoted(note)),
         Event::BatchIntended { batch, .. } => {
-            format!("{step} goes on with batch {batch}{}", batch_lines(session, &line.event))
+            format!("{step} goes on with batch {batch}{}", runs::batch_lines(session, &line.event))
         }
         Event::BatchesEnded { done, of, why, .. } => {
             format!("{step} goes no further, {done} of {of} batches are done: {}", shown(why))
         }
-        Event::WaitStarted { watch, until, anew, .. } => {
-            let until =
-                until.map_or_else(|| ", without a limit".to_owned(), |until| format!(", until {}", until.clock()));
-            let anew = if *anew { "; anew: the hub was away" } else { "" };
-            format!("{step} waits for {watch} to read ok{until}{anew}")
-        }
-        Event::WaitEnded { end, why, .. } => match end {
-            WaitEnd::Met => format!("{step} waits no longer: {}", shown(why)),
-            WaitEnd::TimedOut => format!("{step} waited too long: {}", shown(why)),
-            WaitEnd::GivenUp => format!("{by} gave up waiting in {step}: {}", shown(why)),
-        },
-        Event::VerifyStarted { part, until, anew, .. } => {
-            let anew = if *anew { ", anew: the hub was away" } else { "" };
-            let what = if part.is_step() { step } else { format!("the rollback of {step}") };
-            format!("{what} is held against what was before, until {}{anew}", until.clock())
-        }
-        Event::VerifyEnded { part, verdict, compared, .. } => {
-            let telling = compared.iter().filter(|compared| compared.verdict == *verdict);
-            let words: Vec<_> = telling.map(|it| format!("{}: {}", it.watch, shown(&it.why))).collect();
-            let words = if words.is_empty() { String::new() } else { format!(" ({})", words.join("; ")) };
-            match (part, verdict) {
-                (Part::Step, _) => format!("{step} verified: {}{words}", verdict.word()),
-                (_, Verdict::Better | Verdict::Same) => format!("{step} is rolled back: {}{words}", verdict.word()),
-                _ => format!("the ROLLBACK of {step} did not bring back what was before: {}{words}", verdict.word()),
-            }
-        }
+        Event::WaitStarted { watch, until, anew, .. } => runs::wait_started(&step, watch, *until, *anew),
+        Event::WaitEnded { end, why, .. } => runs::wait_ended(by, &step, *end, why),
+        Event::VerifyStarted { part, until, anew, .. } => runs::verify_started(step, *part, *until, *anew),
+        Event::VerifyEnded { part, verdict, compared, .. } => runs::verified(&step, *part, *verdict, compared),
         Event::SettleAgreed { why, .. } => {
             format!("{by} says that {step} is done though it ended badly{}", quoted(why))
         }
@@ -286,51 +170,26 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             session.telling.places.get(notify)?.failing.as_ref()?;
             format!("{} can be told again: line {of}", shown(session.place_name(*notify)))
         }
-        Event::NotifyFailed { notify, of, why, .. } => {
-            let lines = of.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-            let s = if of.len() == 1 { "" } else { "s" };
-            format!("NOT TOLD: {} of line{s} {lines}: {}", shown(session.place_name(*notify)), shown(why))
-        }
+        Event::NotifyFailed { notify, of, why, .. } => people::not_told(session, *notify, of, why),
     })
 }
 
-/// What happens now that the hub was asked to stop.
-pub fn stops(session: &Session) -> String {
-    match session.busy_step() {
-        Some((step, state)) => format!(
-            "its machine asked for that; {} {} is {} and is let run, nothing else starts, and then the hub ends; the session stays open",
-            session.numbered(&step.id),
-            step.id,
-            state.phase.word()
-        ),
-        None => "its machine asked for that; nothing runs, and the hub ends; the session stays open".to_owned(),
-    }
-}
-
 fn planned<'a>(session: &'a Session, event: &Event) -> Option<&'a Step> {
-    step_of(event).and_then(|id| session.plan.step(id))
-}
-
-/// Which lines a batch holds, counted from 1 as editors do.
-fn batch_lines(session: &Session, event: &Event) -> String {
-    let (Event::BatchIntended { batch, .. }, Some(id)) = (event, step_of(event)) else { return String::new() };
-    let Some(each) = session.steps.get(id).and_then(|state| state.each()) else { return String::new() };
-    let lines = each.batch(*batch);
-    format!(" of {}: lines {} to {}", each.batches(), lines.start + 1, lines.end)
+    event.step().and_then(|id| session.plan.step(id))
 }
 
 fn quoted(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(": {}", shown(text)) }
 }
 
-/// Every text from outside goes through here.
 /// Whether that end counts as done, and the end in words.
 fn counted(session: &Session, event: &Event, part: Part, end: &RunEnd) -> (bool, String) {
-    let state = step_of(event).and_then(|id| session.steps.get(id));
+    let state = event.step().and_then(|id| session.steps.get(id));
     let words = state.map_or_else(|| end.to_string(), |state| state.end_words(part, end));
     (state.is_some_and(|state| state.counts(part, end).is_done()), shown(&words))
 }
 
+/// Every text from outside goes through here.
 fn shown(text: &str) -> String {
     if twin::broken(10) { text.to_owned() } else { crate::name::shown(text) }
 }

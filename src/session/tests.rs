@@ -43,6 +43,7 @@ mod arming;
 mod before;
 mod drift;
 mod exceptions;
+mod guards;
 mod notify;
 mod people;
 mod readback;

@@ -20,7 +20,7 @@ use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::glass::Glass;
 use crate::session::signing::{self, Act, Verdict as Word};
-use crate::session::{Session, batches, glass, people, readmit, settling, skip, step_of, waive};
+use crate::session::{Session, batches, glass, people, readmit, settling, skip, waive};
 use crate::trust::sshsig;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -399,6 +399,6 @@ fn signed_act(line: &Line, proof: &sshsig::Signed) -> Option<SignedAct> {
             Act::Vouch => "vouch",
             Act::Close => "close",
         },
-        step: step_of(&line.event).cloned(),
+        step: line.event.step().cloned(),
     })
 }

@@ -41,10 +41,10 @@ impl From<Tone> for Ink {
 
 /// The themes built in, as they stand in their files.
 pub const BUILT_IN: [(&str, &str); 4] = [
-    ("dusk", include_str!("themes/dusk.toml")),
-    ("paper", include_str!("themes/paper.toml")),
-    ("beacon", include_str!("themes/beacon.toml")),
-    ("harbour", include_str!("themes/harbour.toml")),
+    ("dusk", include_str!("../../themes/dusk.toml")),
+    ("paper", include_str!("../../themes/paper.toml")),
+    ("beacon", include_str!("../../themes/beacon.toml")),
+    ("harbour", include_str!("../../themes/harbour.toml")),
 ];
 
 /// The modes that are derived.

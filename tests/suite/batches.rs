@@ -203,7 +203,7 @@ fn a_file_that_the_batches_write_is_free_to_change() {
     }
     let mut hub = stage.serve(&[]);
     let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
-    fly(&stage, &lead, &dba, "named, and may change: ");
+    fly(&stage, &lead, &dba, "an argument names it; it may change before this runs");
     dba.expect("01 update goes on with batch 3 of 3");
     dba.expect("01 update verified: same as before");
     assert_eq!(text(&stage, "put"), "before\na\nb\nc\nd\ne\n");

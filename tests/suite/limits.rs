@@ -1,6 +1,6 @@
 //! Every limit that a stranger or a participant meets, kept to and then exceeded by one: what is over it is refused or let go
 //! with a reason, and nobody else notices. Set H of the tests of trust. Limits that need another address than this machine's
-//! are tested where they are counted (`hub::accept`, `hub::links`).
+//! are tested where they are counted (`hub::arrivals`, `hub::links`).
 
 use crate::support::cases::Cases;
 use crate::support::program::Stage;

@@ -195,7 +195,7 @@ fn a_copy_that_the_step_itself_makes_is_a_way_back() {
     let mut hub = stage.serve(&[]);
     let (lead, dba) = (stage.join(LEAD), stage.join(DBA));
     fly(&stage, &lead, &dba);
-    assert!(lead.printed().contains("named, and may change: ") && !lead.printed().contains("NOT THERE"));
+    assert!(lead.printed().contains("an argument names it; it may change") && !lead.printed().contains("NOT THERE"));
     lead.expect("verified: worse than before");
     lead.expect("01 update is rolled back: same as before");
     assert_eq!(page(&stage), "fine");

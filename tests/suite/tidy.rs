@@ -220,7 +220,7 @@ fn every_plan_in_sessions_can_be_flown() {
 
 #[test]
 fn every_theme_can_be_loaded() {
-    let themes = files(&root().join("src/tui/themes"), "toml");
+    let themes = files(&root().join("themes"), "toml");
     assert!(!themes.is_empty());
     for path in themes {
         let text = std::fs::read_to_string(&path).expect("it can be read");

@@ -4,7 +4,8 @@ mod freeze;
 mod opened;
 mod run;
 
-use super::freeze::{FreezeError, freeze};
+use super::freeze::freeze;
+use super::unfrozen::FreezeError;
 use crate::event::{CommandSeen, Covers};
 use crate::hash::Hash;
 use crate::plan::{Class, Command, Crew, Io, Observers, Params, Plan, Run, ShadowLost, Stdin, Step, Template};

@@ -1,6 +1,6 @@
 //! Letting clients in that proved their key, or turning them away.
 
-use super::super::peer::Welcome;
+use super::super::joining::Welcome;
 use super::{Batch, CONNECTIONS_PER_PRINCIPAL, Driver, Joining, NotIn, PEOPLE_MAX, SequencerError};
 use crate::clock::At;
 use crate::session::Fact;

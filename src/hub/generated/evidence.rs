@@ -6,7 +6,6 @@ use crate::event::{Covers, Event, Part, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Gate, Plan, Step, Typed};
-use crate::session::step_of;
 use crate::transcript::record::Line;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -134,12 +133,12 @@ impl Evidence {
     /// Index of the last line of that kind about that attempt.
     pub fn of(&self, before: usize, kind: &str, step: &StepId, attempt: u32) -> Option<usize> {
         self.last(before, |line| {
-            line.event.kind() == kind && step_of(&line.event) == Some(step) && attempt_of(&line.event) == Some(attempt)
+            line.event.kind() == kind && line.event.step() == Some(step) && attempt_of(&line.event) == Some(attempt)
         })
     }
     pub fn count(&self, before: usize, kind: &str, step: &StepId, attempt: u32) -> usize {
         let is = |line: &&Line| {
-            line.event.kind() == kind && step_of(&line.event) == Some(step) && attempt_of(&line.event) == Some(attempt)
+            line.event.kind() == kind && line.event.step() == Some(step) && attempt_of(&line.event) == Some(attempt)
         };
         self.lines[..before].iter().filter(is).count()
     }

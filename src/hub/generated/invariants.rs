@@ -8,7 +8,6 @@ use crate::event::{Cause, Event, Exits, Part, RunEnd, Status, Verdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, is_hidden};
 use crate::plan::{Gate, Input, Plan};
-use crate::session::step_of;
 use crate::transcript::record::Line;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +39,7 @@ fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String>
 pub fn invariant_01_quorum(e: &Evidence, new: &New) -> Result<(), String> {
     for (index, line) in e.new_lines(new) {
         if let ("StepArmed" | "CrossChecked" | "StepCleared" | "RunRequested" | "RunIntended", Some(step)) =
-            (line.event.kind(), step_of(&line.event))
+            (line.event.kind(), line.event.step())
             && e.step(step)?.checks > 0
             && let Some(why) = e.no_go(index)
         {
@@ -183,9 +182,8 @@ pub fn invariant_03_spent_once(e: &Evidence, new: &New) -> Result<(), String> {
     for (index, line) in e.new_lines(new) {
         match &line.event {
             Event::StepArmed { step, attempt, .. } => {
-                let before = e.lines[..index]
-                    .iter()
-                    .filter(|l| l.event.kind() == "StepArmed" && step_of(&l.event) == Some(step));
+                let before =
+                    e.lines[..index].iter().filter(|l| l.event.kind() == "StepArmed" && l.event.step() == Some(step));
                 let before = before.count();
                 ensure(*attempt as usize == before + 1, || format!("{step} was armed {before} times, now {attempt}"))?;
                 ensure(e.open_before(index).is_none(), || "two steps are armed at once".into())?;
@@ -288,7 +286,7 @@ fn invariant_06_skipped_by_two(e: &Evidence, index: usize, line: &Line) -> Resul
         let half =
             |line: &Line| matches!(&line.event, Event::SkipAgreed { step: s, .. } if s == step && line.by == *agreed);
         ensure(e.last(index, half).is_some(), || format!("{agreed} never agreed to skip {step}"))?;
-    } else if let Some(step) = step_of(&line.event) {
+    } else if let Some(step) = line.event.step() {
         let skipped = e.last(index, |line| matches!(&line.event, Event::StepSkipped { step: s, .. } if s == step));
         ensure(skipped.is_none(), || format!("{} of {step}, which was skipped", line.event.kind()))?;
     }
@@ -313,7 +311,7 @@ pub fn invariant_06_runs_once(e: &Evidence, new: &New) -> Result<(), String> {
         if !of_step && !matches!(line.event, Event::RunRequested { .. } | Event::RunIntended { .. }) {
             continue;
         }
-        let (Some(step), Some(attempt)) = (step_of(&line.event), attempt_of(&line.event)) else { continue };
+        let (Some(step), Some(attempt)) = (line.event.step(), attempt_of(&line.event)) else { continue };
         let same = |other: &&Line| {
             let rollback = matches!(other.event, Event::RunStarted { part: Part::Rollback, .. });
             other.event.kind() == line.event.kind() && !rollback && about(other) == about(line)
@@ -371,7 +369,7 @@ fn goes_on_rightly(e: &Evidence, index: usize, step: &StepId, attempt: u32, batc
 }
 
 fn about(line: &Line) -> (Option<&StepId>, Option<u32>) {
-    (step_of(&line.event), attempt_of(&line.event))
+    (line.event.step(), attempt_of(&line.event))
 }
 
 fn rolls_back_rightly(e: &Evidence, index: usize, step: &StepId, attempt: u32, automatic: bool) -> Result<(), String> {
@@ -426,7 +424,7 @@ pub fn invariant_07_andon(e: &Evidence, new: &New) -> Result<(), String> {
             | Event::StepArmed { .. } => {
                 ensure(e.pulled(index).is_none(), || format!("{} while the andon is pulled", line.event.kind()))?;
                 // Arming, and going on once the glass is broken, is what a lead may do then whom the plan lets.
-                let (step, attempt) = (step_of(&line.event), attempt_of(&line.event));
+                let (step, attempt) = (line.event.step(), attempt_of(&line.event));
                 let glass = match &line.event {
                     Event::StepArmed { .. } => e.plan.break_glass.contains(&line.by),
                     _ => step.zip(attempt).is_some_and(|(step, attempt)| e.glass(index, step, attempt)),
@@ -477,7 +475,7 @@ pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), Stri
     for (index, line) in e.new_lines(new) {
         let kind = line.event.kind();
         let acts = ["StepArmed", "CrossChecked", "StepCleared", "RunRequested", "RunIntended", "BatchIntended"];
-        if let Some(step) = step_of(&line.event).filter(|_| acts.contains(&kind)) {
+        if let Some(step) = line.event.step().filter(|_| acts.contains(&kind)) {
             let step = e.step(step)?;
             let attempt = attempt_of(&line.event).unwrap_or(0);
             let waived = |gate: &&Gate| e.passes(index, (step, attempt), gate, Status::Unknown);
@@ -601,7 +599,7 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
         let lead = e.lead(index);
         let done = |step: &crate::name::StepId| {
             let last = e.last(index, |line| {
-                step_of(&line.event) == Some(step)
+                line.event.step() == Some(step)
                     && matches!(
                         line.event,
                         Event::RunEnded { .. }

@@ -1,6 +1,7 @@
 //! `kind = "compare"`: readings of other watches against each other. [`read`] takes the table; [`resolve`] looks at all
 //! watches together afterwards: what is named exists, nothing rests on itself, and units agree.
 
+use super::super::readers::unknown_id;
 use super::super::table::{Context, Span, Table, Value};
 use super::super::{Formula, Relation, Watch, WatchKind};
 use crate::name::WatchId;
@@ -137,7 +138,7 @@ pub(in crate::plan) fn resolve(tables: &[Value<'_>], known: &[Option<WatchId>], 
 
 fn unknown(cx: &Context<'_>, at: Span, id: &WatchId, index: &BTreeMap<WatchId, usize>) {
     let known: Vec<&str> = index.keys().map(WatchId::as_str).collect();
-    let label = super::super::parse::unknown_id(cx, id.as_str(), &known);
+    let label = unknown_id(cx, id.as_str(), &known);
     let message = format!("there is no watch \"{id}\"");
     match id.as_str().contains('-') {
         true => cx.problem_with_help(at, message, label, "an id may hold `-`; to subtract, put blanks around it"),

@@ -229,6 +229,8 @@ fn a_go_means_what_its_author_had_read() {
     let old = go(&desk);
     desk.ask("ana", Request::Poll).unwrap();
     assert!(matches!(desk.ask("dan", old), Err(Refusal::OtherPoll { asked: 1, now: 2 })));
+    let other = Request::NoGo { poll: desk.session.before.number() + 1, why: "no".into() };
+    assert!(matches!(desk.ask("cy", other), Err(Refusal::OtherPoll { .. })));
 }
 
 #[test]
@@ -248,6 +250,7 @@ fn the_poll_is_over_once_the_first_critical_step_was_begun() {
     desk.start();
     assert!(desk.session.before.over.is_some() && !desk.session.is_polled());
     assert!(matches!(desk.says_no("cy"), Err(Refusal::PollOver)));
+    assert!(matches!(desk.says_go("cy"), Err(Refusal::PollOver)));
     assert!(matches!(desk.answers("cy", "told", "no"), Err(Refusal::PollOver)));
     assert!(matches!(desk.ask("ana", Request::Poll), Err(Refusal::PollOver)));
     // A seat changes hands all the same, and whoever holds it may take note of how the step ended.

@@ -128,6 +128,23 @@ fn half_of_a_skip_ends_when_the_step_is_armed_and_lapses() {
     assert_eq!(desk.ask("cy", skip()).unwrap(), ["StepSkipped"]);
 }
 
+#[test]
+fn a_waiver_lasts_as_long_as_what_was_armed_with_it() {
+    let mut desk = Desk::new();
+    let later = |desk: &mut Desk, times| {
+        for _ in 0..times {
+            desk.wait(50);
+            desk.read(Status::Fail);
+        }
+    };
+    desk.read(Status::Fail);
+    desk.ask("cy", waive(1, Status::Fail)).unwrap();
+    later(&mut desk, 5);
+    desk.arm_waived().unwrap();
+    later(&mut desk, 3);
+    assert_eq!(desk.state(), (Phase::Armed, 1), "given longer ago than a step stays armed, and armed with it since");
+}
+
 fn glass_desk(plan: &str) -> Desk {
     let mut desk = Desk::open(&plan.replace("[crew]", "break_glass = [\"ana\"]\n[crew]"), None);
     desk.join("ana", "ana", 1);

@@ -4,7 +4,6 @@ use super::super::evidence::{Evidence, Kind, New, attempt_of};
 use super::{ensure, intent};
 use crate::event::{Event, Exits, Part, RunEnd, Settled, WaitEnd};
 use crate::plan::Occasion;
-use crate::session::step_of;
 use crate::transcript::record::Line;
 
 /// After `Recovered` nothing is open and nothing is live any more: open attempts are voided, runs without an end are
@@ -20,7 +19,7 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
         for (at, line) in intents
             .filter(|(_, line)| matches!(line.event.kind(), "RunIntended" | "BatchIntended" | "RollbackIntended"))
         {
-            let (Some(step), Some(attempt)) = (step_of(&line.event), attempt_of(&line.event)) else { continue };
+            let (Some(step), Some(attempt)) = (line.event.step(), attempt_of(&line.event)) else { continue };
             let ends: &[_] = match line.event.kind() {
                 "RunIntended" | "BatchIntended" => &["RunEnded", "DoneByHand", "WaitStarted", "OutcomeUnknown"],
                 _ => &["RollbackEnded", "OutcomeUnknown"],
@@ -76,8 +75,7 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
         if matches!(line.event, Event::StepArmed { .. } | Event::Acknowledged { .. } | Event::RollbackIntended { .. }) {
             let lost = e.last(index, |line| matches!(line.event, Event::OutcomeUnknown { still_running: true, .. }));
             if let Some(lost) = lost {
-                let (Some(step), Some(attempt)) = (step_of(&e.lines[lost].event), attempt_of(&e.lines[lost].event))
-                else {
+                let (Some(step), Some(attempt)) = (e.lines[lost].event.step(), attempt_of(&e.lines[lost].event)) else {
                     continue;
                 };
                 let gone = e.of(index, "ProcessGone", step, attempt).is_some_and(|gone| gone > lost);
