@@ -62,7 +62,7 @@ pub(super) fn lead_by_two(e: &Evidence, index: usize, line: &Line) -> Result<(),
     let crewed = |who: &&Principal| {
         crew.lead.contains(who) || crew.shadow.contains(who) || crew.seats.iter().any(|seat| seat.who.contains(who))
     };
-    ensure(two.iter().all(|who| crewed(who)), || format!("{two:?} are not of the crew"))?;
+    ensure(two.iter().all(crewed), || format!("{two:?} are not of the crew"))?;
     // Since when nobody of that name was connected.
     let (mut here, mut gone) = (std::collections::BTreeSet::new(), e.lines[0].at);
     for line in &e.lines[..index] {
