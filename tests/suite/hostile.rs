@@ -209,7 +209,7 @@ impl InTerminal {
     fn join(stage: &Stage, who: &str) -> InTerminal {
         let link = stage.links()[who].clone();
         let plan = format!(
-            "crosscheck = 1\nname = \"n\"\nenvironment = \"e\"\n[crew]\nlead = [\"a@b\"]\n[[step]]\nid = \"join\"\nrun = [\"{}\", \"join\", \"{link}\"]\n",
+            "crosscheck = 1\nname = \"n\"\nenvironment = \"e\"\n[crew]\nlead = [\"a@b\"]\n[[step]]\nid = \"join\"\nrun = [\"{}\", \"join\", \"{link}\"]\ninput = \"lead\"\n",
             env!("CARGO_BIN_EXE_crosscheck")
         );
         let plan = Plan::parse("plan", &plan).unwrap();

@@ -88,7 +88,7 @@ fn a_part_of_a_pipeline_that_fails_fails_it() {
         let lead = stage.join(LEAD);
         lead.ok("arm clean");
         // Which shell runs it is told before.
-        lead.expect(if keys.contains("pipefail") { "argument 1: -eu" } else { "argument 3: pipefail" });
+        lead.expect(if keys.contains("pipefail") { "run by sh -eu -c" } else { "-eu -o pipefail -c" });
         lead.ok("run");
         lead.expect(end);
     }

@@ -90,7 +90,8 @@ fn a_job_that_works_on_is_done_once_its_watch_says_so_and_a_person_can_be_a_step
     for words in [
         "waited until it read ok: ",
         "**waited too long**, it read fail: ",
-        "**done by hand**, no command runs: call support",
+        "BY HAND, no command runs",
+        "call support",
         "**done by hand** by lead@example.org: kim took the call",
     ] {
         assert!(report.contains(words), "{words}: {report}");
