@@ -140,7 +140,7 @@ impl Secrets {
     }
 
     /// Whose secret that is: `Some(None)` is the observers'. Every secret is compared in full and in constant time. `from` is
-    /// a [`source`](super::arrivals::source).
+    /// a source, as `arrivals::source` has it.
     pub fn open(&self, token: &str, from: Option<IpAddr>) -> Option<Option<Principal>> {
         if self.is_shut_out(from) {
             return None;

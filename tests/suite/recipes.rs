@@ -2,7 +2,6 @@
 //! on answers in the form of `kubectl` (no cluster can be had in a test).
 
 use crate::backups::recipe;
-use crate::support::brokers::jars;
 use crate::support::real::part;
 use crate::support::wait::poll;
 use crate::support::watch::{read, says};
@@ -54,7 +53,9 @@ fn connect(jars: &str, brokers: &str, folder: &Path, port: u16) -> Worker {
 
 #[test]
 fn the_recipe_for_kafka_connect_tells_a_task_that_failed() {
-    let (Some(brokers), Some(jars)) = (part("CROSSCHECK_TEST_KAFKA"), jars()) else { return };
+    let (Some(brokers), Some(jars)) = (part("CROSSCHECK_TEST_KAFKA"), part("CROSSCHECK_TEST_KAFKA_JARS")) else {
+        return;
+    };
     let folder = tempfile::tempdir().expect("a folder");
     let port = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port").port();
     let lines = recipe("connect", &[("connect.example.org:8083", &format!("127.0.0.1:{port}"))]);
