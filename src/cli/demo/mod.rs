@@ -149,14 +149,17 @@ pub async fn run(args: Demo) -> anyhow::Result<()> {
     let transcript = hub.transcript.clone();
     let shadow = Shadow::new(client(&hub, SHADOW).await?, pace(guide), guide, trouble);
     let shadow = Task(tokio::spawn(shadow.fly()));
-    let flown = match client(&hub, LEAD).await {
+    let lead = client(&hub, LEAD).await;
+    // Waited for from here on: it is the hub's own end that lets its clients go once the session is closed.
+    let (stopper, ended) = (hub.stopper(), tokio::spawn(hub.wait()));
+    let flown = match lead {
         Ok(lead) if alone => fly_alone(lead).await,
         Ok(lead) => fly(lead, &args.screen).await,
         Err(error) => Err(error),
     };
     // Where the session is closed, the hub is on its way out already and this changes nothing.
-    hub.stop().await;
-    let ended = hub.wait().await?;
+    stopper.stop(true).await;
+    let ended = ended.await.context("the demo's hub")??;
     drop(shadow);
     // An error comes before a farewell: it may be that nobody reads our output any more.
     flown?;
