@@ -10,6 +10,7 @@ mod deviation;
 mod earlier;
 mod ended;
 mod exits;
+mod inherited;
 mod settled;
 mod step;
 
@@ -23,6 +24,7 @@ pub use deviation::Deviation;
 pub use earlier::Earlier;
 pub use ended::{Process, RunEnd, Settled, WaitEnd};
 pub use exits::{Ending, Exits};
+pub use inherited::{InheritedSeen, LimitSeen};
 pub use settled::SettledSeen;
 
 use crate::clock::At;

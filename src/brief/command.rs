@@ -2,7 +2,7 @@
 
 use super::item::{Item, Loud, Text};
 pub use super::item::{command_line, quoted};
-use crate::event::{CommandSeen, FileSeen, FolderSeen};
+use crate::event::{CommandSeen, FileSeen, FolderSeen, InheritedSeen};
 use crate::name::escaped;
 use std::time::Duration;
 
@@ -66,6 +66,7 @@ pub(super) fn items(of: &str, seen: &CommandSeen) -> Vec<Item> {
         named,
         host,
         user,
+        inherited,
         remote,
     } = seen;
     let label = |name: &str| labelled(of, name);
@@ -86,6 +87,14 @@ pub(super) fn items(of: &str, seen: &CommandSeen) -> Vec<Item> {
     let reached = if *remote { ", reached over ssh: the end of the link is not the end of the command" } else { "" };
     all.push(Item::words(&label("host"), format!("{host}, user {user}{reached}")));
     all.push(Item::words(&label("folder"), format!("{cwd}{}", folder.as_ref().map_or_else(String::new, which))));
+    match inherited {
+        Some(inherited) => all.extend(inherits(of, inherited)),
+        None if *remote => {
+            let words = format!("as {host} gives them to {user}; not known here, and no part of what is checked");
+            all.push(Item::words(&label("umask and limits"), words));
+        }
+        None => {} // armed by a version that did not look
+    }
     let from = if *sealed { "from a sealed copy of these bytes" } else { "" };
     all.push(file(&label("executable"), exe, from));
     all.extend(interpreter.iter().map(|seen| file(&label("interpreter"), seen, "")));
@@ -111,6 +120,15 @@ pub(super) fn items(of: &str, seen: &CommandSeen) -> Vec<Item> {
         timeout_ms.map_or_else(|| "without a time limit".to_owned(), |ms| format!("ended by force after {}", time(ms)));
     all.push(Item::words(&label("runs"), format!("in a {io}, {limit}")));
     all
+}
+
+/// Its umask and limits: all in one line, and what people would not reckon with once more with what comes of it.
+fn inherits(of: &str, seen: &InheritedSeen) -> impl Iterator<Item = Item> {
+    let unusual = seen.unusual();
+    let all = Item::words(&labelled(of, "umask and limits"), seen.words());
+    let loud =
+        (!unusual.is_empty()).then(|| Item::words(&labelled(of, "UNUSUAL"), unusual.join("; ")).loud(Loud::Warning));
+    std::iter::once(all).chain(loud)
 }
 
 /// The same beside the step's own command, `own` being its items: what is as it is there is named and not said again.

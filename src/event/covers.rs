@@ -1,6 +1,6 @@
 //! What exactly a step would run, frozen: the object that people check.
 
-use super::{Deviation, Exits, Part, Reading, SettledSeen, Status};
+use super::{Deviation, Exits, InheritedSeen, Part, Reading, SettledSeen, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId, escaped};
 use serde::{Deserialize, Serialize};
@@ -272,6 +272,7 @@ impl CommandSeen {
             named: None,
             host: "host".into(),
             user: "user".into(),
+            inherited: None,
             remote: false,
         }
     }
@@ -363,8 +364,15 @@ impl CommandSeen {
         if self.host != now.host || self.user != now.user {
             return Some("host or user".into());
         }
+        if let (Some(was), Some(is)) = (&self.inherited, &now.inherited)
+            && let Some(what) = was.difference(is)
+        {
+            return Some(format!("{what}; the hub was started otherwise, start it again as it was then"));
+        }
+        // An older version did not look at what it inherits.
+        let inherited = self.inherited.as_ref().and(now.inherited.clone());
         let (named, files) = (self.named.clone(), self.files.clone());
-        (*self != CommandSeen { named, files, ..now.clone() }).then(|| "how it is run".into())
+        (*self != CommandSeen { named, files, inherited, ..now.clone() }).then(|| "how it is run".into())
     }
 }
 
@@ -462,6 +470,9 @@ pub struct CommandSeen {
     pub host: String,
     /// Who it runs as.
     pub user: String,
+    /// Its umask and limits; nothing where another machine gives them, or an older version froze it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited: Option<InheritedSeen>,
     /// Whether that machine is another one, reached over ssh: the end of the link is not the end of the command.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub remote: bool,

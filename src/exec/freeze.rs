@@ -7,7 +7,7 @@
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
 use super::unfrozen::{FreezeError, INTERPRETERS_MAX, TERMINAL_LINE_MAX};
-use super::{files, remote, script};
+use super::{files, inherited, remote, script};
 use crate::clock::human;
 use crate::event::{
     CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, GateSeen, Part, PreviewSeen, RehearsalSeen,
@@ -281,6 +281,7 @@ fn freeze_command(
         named: (arguments == Arguments::Recorded).then_some(named),
         host: host(),
         user: user(),
+        inherited: Some(inherited::inherited()),
         remote: false,
     })
 }
@@ -338,7 +339,8 @@ fn freeze_remote(
     };
     let seen = freeze_command(&local, Arguments::Held, params, folder, &BTreeMap::new())?;
     let (host, user) = (host.name.clone(), host.user.clone());
-    Ok(CommandSeen { stdin: Some(script), host, user, remote: true, ..seen })
+    // What ssh inherits here does not reach the command; what it has over there is between sshd and the account.
+    Ok(CommandSeen { stdin: Some(script), host, user, inherited: None, remote: true, ..seen })
 }
 
 /// What every command gets, and nothing else: what the hub happens to carry in its own environment (agents, tokens,

@@ -9,6 +9,7 @@
 mod emulator;
 mod files;
 mod freeze;
+mod inherited;
 mod lookup;
 mod opened;
 mod preview;
@@ -23,6 +24,7 @@ mod unfrozen;
 
 pub use emulator::{Emulator, Frame};
 pub use freeze::{freeze, freeze_part, freeze_rollback, host, user};
+pub use inherited::inherited;
 pub use opened::{Opened, named_unchanged, open};
 pub use preview::{PreviewError, look};
 pub use process::{is_alive, noted, signal_orphan};

@@ -10,8 +10,8 @@ use super::files::{self, Stamp};
 use super::freeze::{argument_file, interpreters, named_files};
 use super::lookup::{self, Kind};
 use super::pty::StartError;
-use super::script;
 use super::spawn::{Image, Program};
+use super::{inherited, script};
 use crate::event::{CommandSeen, FileSeen};
 use crate::name::escaped;
 use crate::plan::{Command, Params};
@@ -54,6 +54,7 @@ pub fn open<'a>(covers: &'a CommandSeen, command: &Command, params: &Params) -> 
     if covers.folder.is_some_and(|folder| folder != seen) {
         return Err(another());
     }
+    inherits_the_same(covers)?;
     let by_name = opened_by_name(covers, command, params, cwd)?;
     files_unchanged(covers, command, params, cwd)?;
     let stdin = covers.stdin_file.as_ref().map(copied).transpose()?;
@@ -62,7 +63,8 @@ pub fn open<'a>(covers: &'a CommandSeen, command: &Command, params: &Params) -> 
     if files::open_folder(cwd).map_err(gone)?.1 != seen {
         return Err(another());
     }
-    Ok(Opened { covers, image: Image { program, argv, env: &covers.env, cwd: folder, kept }, stdin, by_name })
+    let given = covers.inherited.as_ref().map(inherited::given).unwrap_or_default();
+    Ok(Opened { covers, image: Image { program, argv, env: &covers.env, cwd: folder, kept, given }, stdin, by_name })
 }
 
 impl Opened<'_> {
@@ -132,6 +134,12 @@ impl ByName {
             None => Some(format!("{name} is being written to, or another file")),
         }
     }
+}
+
+/// Whether a process that is started now has the umask and the limits that were checked.
+fn inherits_the_same(covers: &CommandSeen) -> Result<(), StartError> {
+    let differs = covers.inherited.as_ref().and_then(|was| was.difference(&inherited::inherited()));
+    differs.map_or(Ok(()), |what| Err(changed(what)))
 }
 
 fn changed(what: String) -> StartError {

@@ -2,6 +2,7 @@
 //! asking whether a child has ended without reaping it. The only unsafe code of the crate; each use gives its reason.
 #![allow(unsafe_code)] // std has no safe call for a session, a controlling terminal, or waiting without reaping
 
+use super::inherited::Given;
 use super::pty::Size;
 use nix::libc;
 use std::collections::BTreeMap;
@@ -109,6 +110,8 @@ pub(super) struct Image<'a> {
     pub env: &'a BTreeMap<String, String>,
     /// The working folder.
     pub cwd: File,
+    /// The umask and the limits that it gets.
+    pub given: Given,
     /// A descriptor that the program gets under the number it has here, beside its three.
     pub kept: Option<File>,
 }
@@ -131,6 +134,7 @@ pub(super) fn spawn(
     let path = CString::new(path)?;
     let argv = Strings::new(image.argv.iter().cloned())?;
     let envp = Strings::new(image.env.iter().map(|(name, value)| format!("{name}={value}")))?;
+    let (umask, limits) = (image.given.umask, image.given.limits.clone());
     let (cwd, kept) = (image.cwd.as_raw_fd(), image.kept.as_ref().map(AsRawFd::as_raw_fd));
     let [stdin, stdout, stderr] = stdio;
     // Only a name for std; the closure never returns to let it execute anything.
@@ -161,6 +165,15 @@ pub(super) fn spawn(
             let mut none: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&raw mut none);
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+            // They are compared before, and set here: between the two they may have been changed from outside (prlimit).
+            if let Some(umask) = umask {
+                libc::umask(umask);
+            }
+            for (resource, limit) in &limits {
+                if libc::setrlimit(*resource as _, limit) == -1 {
+                    return Err(io::Error::last_os_error());
+                }
+            }
             // Ours close by themselves. Those the hub was started with may not, and one of them may be somebody's lock.
             // A kernel before 5.11 does not know the call; then they stay open, as for any other program's children.
             #[cfg(target_os = "linux")]

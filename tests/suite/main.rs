@@ -17,6 +17,7 @@ mod exceptions;
 mod fanout;
 mod handshake;
 mod hostile;
+mod inherited;
 mod interop;
 mod joining;
 mod keys;

@@ -133,6 +133,7 @@ fn a_step_runs_on_the_host_whose_key_is_pinned_and_a_lost_link_is_unknown() {
     lead.ok("arm words");
     dba.expect("KnownHostsCommand=/bin/echo db1 ssh-ed25519 AAAA");
     dba.expect("host: db1, user ");
+    dba.expect("umask and limits: as db1 gives them to ");
     dba.expect("export KEY='val ue'");
     dba.ok("check");
     lead.ok("run");

@@ -27,6 +27,28 @@ async fn between(command: &Command, folder: &Path, change: impl FnOnce()) -> Res
     Ok(Watched::opened(opened)?.end().await)
 }
 
+/// What was checked is set in the child: whatever became of the hub's own in the moment between is of no account.
+#[tokio::test]
+async fn umask_and_limits_are_those_that_were_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().canonicalize().unwrap();
+    let command = shell(Io::Pipe, "umask; ulimit -Sn");
+    let mut covers = frozen(&command, &dir).unwrap();
+    let checked = covers.inherited.take().unwrap();
+    let params = params();
+    let mut opened = open(&covers, &command, &params).unwrap();
+    let mut less = checked.clone();
+    less.umask = "017".into();
+    less.limits.entry("nofile".into()).and_modify(|limit| limit.soft = Some(99));
+    opened.image.given = crate::exec::inherited::given(&less);
+    let (text, end) = Watched::opened(opened).unwrap().end().await;
+    assert_eq!((text.as_str(), end), ("0017\n99\n", DONE));
+    // And nothing is opened for a command that was checked with others.
+    covers.inherited = Some(less);
+    let what = open(&covers, &command, &params).map(|_| ()).unwrap_err().to_string();
+    assert!(what.starts_with(&format!("umask: 017 is now {}", checked.umask)), "{what}");
+}
+
 const DONE: RunEnd = RunEnd::Exited { code: 0 };
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use super::*;
 use crate::brief::armed::{From, Loud, SECTIONS, Section, Text, against, is_same, sections};
 use crate::event::{
-    Deviation, EachSeen, Exits, FieldSeen, FolderSeen, Frozen, PreviewSeen, RehearsalSeen, RollbackSeen, SettledSeen,
-    WaivedSeen,
+    Deviation, EachSeen, Exits, FieldSeen, FolderSeen, Frozen, InheritedSeen, LimitSeen, PreviewSeen, RehearsalSeen,
+    RollbackSeen, SettledSeen, WaivedSeen,
 };
 use crate::report::Report;
 use crate::tui::canvas::Look;
@@ -41,6 +41,13 @@ fn whole_command(name: &str, argv: &[&str]) -> CommandSeen {
         files: vec![file(&format!("/srv/{name}.json"))],
         host: format!("db-of-{name}"),
         user: "release".into(),
+        inherited: Some(InheritedSeen {
+            umask: "000".into(),
+            limits: BTreeMap::from([
+                ("fsize".into(), LimitSeen { soft: Some(1 << 20), hard: Some(1 << 30) }),
+                ("nofile".into(), LimitSeen { soft: Some(1024), hard: None }),
+            ]),
+        }),
         remote: true,
     }
 }
