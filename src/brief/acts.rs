@@ -218,7 +218,7 @@ rows! {
     Slower: [("-", &[Replay])], "", "", Anyone, "half the speed";
     Faster: [("+", &[Replay]), ("=", &[Replay])], "", "faster", Anyone, "twice the speed";
     Tenth(0): [("0-9", &[Replay])], "", "tenth", Anyone, "to that tenth of the session";
-    NextUnseen: [("Space", &[Panel])], "", "next unseen", Anyone, "to the next part that was not on screen yet";
+    NextUnseen: [("Space", &[Panel])], "", "next unseen", Anyone, "on to what was not on screen for long enough";
     Zoom: [("z", &[Main, Replay])], "", "zoom", Anyone, "let the panel fill the screen, and back";
     Pane(1): [("1-7", &[Main]), ("1-5", &[Panel])], "", "panel", Anyone, "go to a panel of the screen, or to a section of the cross-check";
     NextPane: [("Tab", &[Main, Panel, Replay])], "", "", Anyone, "the next panel or section";

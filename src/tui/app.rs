@@ -263,30 +263,51 @@ impl Page {
 /// Sections of the cross-check panel: what is armed is told in so many.
 pub use crate::brief::armed::SECTIONS;
 
-/// What was seen of one section.
+/// What was seen of one section: for how long each of its lines still has to be on screen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Which lines were on screen.
-    lines: Vec<bool>,
-    /// For how long a part of it was.
-    dwell: Duration,
+    /// Nobody reads a heading and its lines at once: it comes first.
+    heading: Duration,
+    lines: Vec<Duration>,
     /// Once it was seen whole for long enough it stays so for this digest.
     done: bool,
 }
 impl Seen {
-    /// How long a section of so many lines has to be on screen. Bounded: a file of thousands of lines still has to be
-    /// scrolled through, but nobody is made to wait for minutes.
-    pub fn needed(lines: usize) -> Duration {
-        let per_line = Duration::from_millis(100).saturating_mul(u32::try_from(lines).unwrap_or(u32::MAX));
-        (Duration::from_millis(300) + per_line).min(Duration::from_secs(20))
+    /// How long a heading takes to be found.
+    const HEADING: Duration = Duration::from_millis(300);
+    /// How long a line has to be on screen,
+    const LINE: Duration = Duration::from_millis(100);
+    /// and all lines together at most: a file of thousands of them still has to be scrolled through, but nobody is made to
+    /// wait for minutes.
+    const MOST: Duration = Duration::from_secs(20);
+
+    /// Nothing of so many lines was seen.
+    fn nothing_of(lines: usize) -> Seen {
+        let of = u32::try_from(lines.max(1)).unwrap_or(u32::MAX);
+        Seen { heading: Seen::HEADING, lines: vec![Seen::LINE.min(Seen::MOST / of); lines], done: false }
     }
     /// Whether it counts as seen.
     pub fn is_done(&self) -> bool {
         self.done
     }
-    /// The first line that was not on screen yet.
-    pub fn first_unseen_line(&self) -> Option<usize> {
-        self.lines.iter().position(|line| !line).filter(|_| !self.done)
+    /// The lines that were not on screen for long enough.
+    fn unseen_lines(&self) -> impl Iterator<Item = usize> {
+        let left = |(line, left): (usize, &Duration)| (!self.done && !left.is_zero()).then_some(line);
+        self.lines.iter().enumerate().filter_map(left)
+    }
+    /// That part of it was on screen for so long: it is read from the top, one line after the other. Gives what is left of
+    /// the time for what stands below.
+    fn read(&mut self, shown: Shown, mut time: Duration) -> Duration {
+        if self.done || shown.to <= shown.from || self.lines.len() != shown.of {
+            return time;
+        }
+        let lines = self.lines.iter_mut().take(shown.to).skip(shown.from);
+        for left in std::iter::once(&mut self.heading).chain(lines) {
+            let read = time.min(*left);
+            (*left, time) = (*left - read, time - read);
+        }
+        self.done = self.heading.is_zero() && self.lines.iter().all(Duration::is_zero);
+        time
     }
 }
 
@@ -299,6 +320,25 @@ pub struct Shown {
     pub to: usize,
     /// How many it has.
     pub of: usize,
+}
+
+/// What a drawn frame showed of the panel: all sections, one below the other, each with its heading, are its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Showing {
+    /// Of each section.
+    pub sections: [Shown; SECTIONS],
+    /// The first row on screen.
+    pub top: usize,
+    /// The row after the last one on screen.
+    pub bottom: usize,
+    /// The row from which on all that is left fits.
+    pub furthest: usize,
+}
+impl Showing {
+    /// The row of a section's heading.
+    pub fn heading(&self, section: usize) -> usize {
+        self.sections.iter().take(section).map(|shown| shown.of + 1).sum()
+    }
 }
 
 /// The cross-check panel on what is armed.
@@ -314,12 +354,12 @@ pub struct Panel {
     pub drawn: Option<Duration>,
     /// What was seen of each section.
     pub seen: [Seen; SECTIONS],
-    /// The section in front, from 0.
+    /// The section that was gone to last, from 0.
     pub section: usize,
-    /// Lines scrolled: of the whole where all is one page, else of the section.
-    pub scroll: usize,
+    /// The row that stands first, as far as there are enough below it.
+    pub top: usize,
     /// What the last frame showed, and when.
-    pub last: Option<(Duration, [Shown; SECTIONS])>,
+    pub last: Option<(Duration, Showing)>,
     /// Whether the yes was sent and is on its way.
     pub sent: bool,
     /// Why not, or a question: a line typed on the panel.
@@ -335,7 +375,7 @@ impl Panel {
             drawn: None,
             seen: Default::default(),
             section: 0,
-            scroll: 0,
+            top: 0,
             last: None,
             sent: false,
             field: None,
@@ -359,37 +399,52 @@ impl Panel {
     }
     /// Time went by with the last frame on screen.
     pub fn dwell(&mut self, now: Duration) {
-        let Some((since, shown)) = self.last else { return };
+        let Some((since, showing)) = self.last else { return };
         // A terminal that was suspended shows nothing: at most one second counts per frame.
-        let time = now.saturating_sub(since).min(Duration::from_secs(1));
-        self.last = Some((now.max(since), shown));
-        for (seen, shown) in self.seen.iter_mut().zip(shown) {
-            if shown.to > shown.from {
-                seen.dwell += time;
-            }
-            seen.settle(shown.of);
+        let mut time = now.saturating_sub(since).min(Duration::from_secs(1));
+        self.last = Some((now.max(since), showing));
+        for (seen, shown) in self.seen.iter_mut().zip(showing.sections) {
+            time = seen.read(shown, time);
         }
     }
     /// A frame with this on it is on screen from now on.
-    pub fn drawn(&mut self, now: Duration, shown: [Shown; SECTIONS]) {
+    pub fn drawn(&mut self, now: Duration, showing: Showing) {
         self.dwell(now);
         self.drawn.get_or_insert(now);
-        for (seen, shown) in self.seen.iter_mut().zip(shown) {
+        for (seen, shown) in self.seen.iter_mut().zip(showing.sections) {
             if seen.lines.len() != shown.of && !seen.done {
                 // Other lines than before (another width, something new): what was seen of the old ones says nothing.
-                *seen = Seen { lines: vec![false; shown.of], ..Seen::default() };
-            }
-            for line in seen.lines.iter_mut().take(shown.to).skip(shown.from) {
-                *line = true;
+                *seen = Seen::nothing_of(shown.of);
             }
         }
-        self.last = Some((now, shown));
+        self.last = Some((now, showing));
     }
-}
-impl Seen {
-    fn settle(&mut self, of: usize) {
-        let whole = of > 0 && self.lines.len() == of && self.lines.iter().all(|line| *line);
-        self.done |= whole && self.dwell >= Seen::needed(of);
+    /// Goes to a section.
+    pub fn go_to(&mut self, section: usize) {
+        self.section = section.min(SECTIONS - 1);
+        self.top = self.last.map_or(0, |(_, showing)| showing.heading(self.section));
+    }
+    /// Goes to a row, as far as there is one.
+    pub fn scroll_to(&mut self, row: usize) {
+        let Some((_, showing)) = self.last else { return };
+        self.top = row.min(showing.furthest);
+        self.section = (0..SECTIONS).rev().find(|section| showing.heading(*section) <= self.top).unwrap_or(0);
+    }
+    /// Goes on to what was not seen yet: below the screen first, then from the start. What is on screen and was not there for
+    /// long enough stays there.
+    pub fn go_on(&mut self) {
+        let Some((_, showing)) = self.last else { return };
+        let mut rows = vec![];
+        for section in 0..SECTIONS {
+            let heading = showing.heading(section);
+            let lines = self.seen[section].unseen_lines();
+            rows.extend(lines.map(|line| if line == 0 { heading } else { heading + 1 + line }));
+        }
+        let below = rows.iter().find(|row| **row >= showing.bottom);
+        let first = rows.iter().find(|row| **row < showing.top);
+        if let Some(row) = below.or(first) {
+            self.scroll_to(*row);
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! The cross-check panel: exactly what will run, against the plan, with gates, blast and crew; and what of it was shown.
 //!
-//! Where everything fits it is one page. Where it does not, the command and the worst gate are pinned and one section is
-//! shown at a time. Either way the frame reports which lines of which section were on screen: that is what "seen" is made of.
+//! Its sections stand one below the other. A screen shows as many of them as fit, and where a page begins in the middle of
+//! one, its heading and the command stand above. The frame reports which lines of which section were on screen: that is
+//! what "seen" is made of.
 
-use super::app::{Overlay, Panel, SECTIONS, Seen, Shown};
+use super::app::{Overlay, Panel, SECTIONS, Seen, Showing, Shown};
 use super::armed;
-use super::canvas::{Look, cut, lines, row, rule};
+use super::canvas::{Look, cut, lines, rule};
 use super::facts;
 use super::panes::command;
 use super::recovery;
@@ -28,8 +29,11 @@ const SHORT: [&str; SECTIONS] = ["cmd", "files", "gates", "undo", "crew"];
 const NOTES: [&str; SECTIONS] =
     ["exactly what will run", "against the plan", "live, as the hub reads them", "in the plan's words", ""];
 
+/// From so many rows on the command stays in sight on every page.
+const PIN_FROM: usize = 10;
+
 /// Draws it over the screen; gives what was on it.
-pub fn draw(look: &Look<'_>, buf: &mut Buffer, screen: Rect) -> Option<(u32, Hash, [Shown; SECTIONS])> {
+pub fn draw(look: &Look<'_>, buf: &mut Buffer, screen: Rect) -> Option<(u32, Hash, Showing)> {
     let Overlay::Panel(panel) = &look.app.overlay else { return None };
     let (step, _, armed) = look.session().open_step()?;
     if armed.digest() != panel.digest {
@@ -41,26 +45,120 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, screen: Rect) -> Option<(u32, Has
     let text_width = usize::from(width.saturating_sub(4)).max(1);
     let sections = sections(look, step, armed, covers, text_width);
     let whole: usize = sections.iter().map(|section| section.len() + 1).sum();
-    let bottom = bottom(look, panel, text_width);
-    let wanted = u16::try_from(whole + bottom.len() + 3).unwrap_or(u16::MAX);
-    let fits = wanted <= screen.height;
-    let height = if fits { wanted } else { screen.height };
+    let mut bottom = bottom(look, panel, text_width);
+    let wanted = u16::try_from(whole + bottom.len() + 2).unwrap_or(u16::MAX);
+    let height = wanted.min(screen.height);
     let area =
         Rect { x: screen.x + (screen.width - width) / 2, y: screen.y + (screen.height - height) / 2, width, height };
     let inner = frame(look, buf, area, step, armed);
     let inner = Rect { x: inner.x + u16::from(inner.width > 2), width: inner.width.saturating_sub(2), ..inner };
     let below = u16::try_from(bottom.len()).unwrap_or(u16::MAX).min(inner.height.saturating_sub(1));
-    lines(buf, Rect { y: inner.bottom() - below, height: below, ..inner }, &bottom);
     let room = Rect { height: inner.height - below, ..inner };
-    let mut shown =
-        if fits { page(look, buf, room, panel, &sections) } else { paged(look, buf, room, panel, step, &sections) };
+    let (page, mut showing) = page(look, panel, step, &sections, room);
+    lines(buf, room, &page);
+    if whole > usize::from(room.height) {
+        bottom[0] = places(look, panel, &showing, whole, text_width);
+    }
+    lines(buf, Rect { y: inner.bottom() - below, height: below, ..inner }, &bottom);
     // What is hidden until it is read back was not seen.
     if !hidden.is_empty() {
-        for section in &mut shown[..2] {
+        for section in &mut showing.sections[..2] {
             section.to = section.from;
         }
     }
-    Some((panel.attempt, panel.digest, shown))
+    Some((panel.attempt, panel.digest, showing))
+}
+
+/// The rows from where the panel stands, as many as fit, and which they are.
+fn page(
+    look: &Look<'_>,
+    panel: &Panel,
+    step: &Step,
+    sections: &[Vec<Line<'static>>; SECTIONS],
+    room: Rect,
+) -> (Vec<Line<'static>>, Showing) {
+    let (width, rows) = (usize::from(room.width), usize::from(room.height));
+    let mut showing = Showing::default();
+    for (shown, section) in showing.sections.iter_mut().zip(sections) {
+        shown.of = section.len();
+    }
+    let whole: usize = sections.iter().map(|section| section.len() + 1).sum();
+    let headings: [usize; SECTIONS] = std::array::from_fn(|section| showing.heading(section));
+    // A page that does not begin with the first row repeats what it belongs to.
+    let above = |top: usize| match top {
+        0 => 0,
+        _ if rows < 3 => 0,
+        _ => usize::from(rows >= PIN_FROM) + usize::from(!headings.contains(&top)),
+    };
+    let fits = |top: usize| rows.saturating_sub(above(top));
+    showing.furthest = (0..whole).find(|top| top + fits(*top) >= whole).unwrap_or(0);
+    showing.top = panel.top.min(showing.furthest);
+    let mut end = (showing.top + fits(showing.top)).min(whole);
+    // A heading without a line of its own would be left behind.
+    if headings.contains(&(end.wrapping_sub(1))) && end - 1 > showing.top && end < whole {
+        end -= 1;
+    }
+    showing.bottom = end;
+    let mut page = vec![];
+    if above(showing.top) > 0 {
+        if rows >= PIN_FROM {
+            page.push(pinned(look, step, width));
+        }
+        if let Some(section) = headings.iter().rposition(|heading| *heading <= showing.top)
+            && headings[section] < showing.top
+        {
+            page.push(head(look, panel, section, width, true));
+        }
+    }
+    for (index, section) in sections.iter().enumerate() {
+        let first = headings[index] + 1;
+        let from = showing.top.saturating_sub(first).min(section.len());
+        let to = end.saturating_sub(first).min(section.len());
+        if (showing.top..end).contains(&headings[index]) {
+            page.push(head(look, panel, index, width, false));
+        }
+        if from < to {
+            page.extend(section[from..to].iter().cloned());
+            showing.sections[index] = Shown { from, to, of: section.len() };
+        }
+    }
+    (page, showing)
+}
+
+/// The command in one row, where its own are on another page.
+fn pinned(look: &Look<'_>, step: &Step, width: usize) -> Line<'static> {
+    let mut command = command::command_lines(look, step, usize::MAX >> 1);
+    let more = command.len() > 1 || command.first().is_some_and(|line| line.width() > width);
+    let first = command.swap_remove(0);
+    let mut spans = cut(first.spans, width.saturating_sub(if more { 16 } else { 0 }));
+    if more {
+        spans.push(look.span("  1 shows it all", Ink::Dim));
+    }
+    Line::from(spans)
+}
+
+/// In the place of the rule below: which sections there are, which of them were seen, and what part of it all this is.
+fn places(look: &Look<'_>, panel: &Panel, showing: &Showing, whole: usize, width: usize) -> Line<'static> {
+    let mut tabs = vec![];
+    for (index, short) in SHORT.iter().enumerate() {
+        let done = panel.seen[index].is_done();
+        let shown = showing.sections[index];
+        let short = if width < 70 { String::new() } else { format!(" {short} ") };
+        let name = format!("{}{short}{}", index + 1, if done { "✓" } else { "·" });
+        let (name, ink) = match shown.to > shown.from {
+            true => (format!("[{name}]"), if done { Ink::Focus } else { Ink::Hold }),
+            false => (format!(" {name} "), if done { Ink::Dim } else { Ink::Hold }),
+        };
+        tabs.push(look.span(name, ink));
+    }
+    let below = whole.saturating_sub(showing.bottom);
+    let told = match below {
+        0 if width < 90 => "the end".to_owned(),
+        0 => format!("lines {}-{} of {whole}, the end", showing.top + 1, showing.bottom),
+        below if width < 90 => format!("{below} below: Space"),
+        below => format!("{below} lines below: Space"),
+    };
+    rule(look, width, tabs, vec![look.span(told, if below > 0 { Ink::Hold } else { Ink::Dim })])
 }
 
 fn frame(look: &Look<'_>, buf: &mut Buffer, area: Rect, step: &Step, armed: &Armed) -> Rect {
@@ -86,30 +184,11 @@ fn frame(look: &Look<'_>, buf: &mut Buffer, area: Rect, step: &Step, armed: &Arm
     look.boxed(buf, area, border::DOUBLE, Ink::Focus, head, vec![look.span(right, Ink::Dim)])
 }
 
-/// All sections on one page.
-fn page(
-    look: &Look<'_>,
-    buf: &mut Buffer,
-    area: Rect,
-    panel: &Panel,
-    sections: &[Vec<Line<'static>>; SECTIONS],
-) -> [Shown; SECTIONS] {
-    let mut shown = [Shown::default(); SECTIONS];
-    let mut y = area.y;
-    for (index, section) in sections.iter().enumerate() {
-        let room = usize::from(area.bottom().saturating_sub(y));
-        let mut all = vec![head(look, panel, index, usize::from(area.width))];
-        all.extend(section.iter().cloned());
-        lines(buf, Rect { y: y.min(area.bottom()), height: area.bottom().saturating_sub(y), ..area }, &all);
-        shown[index] = Shown { from: 0, to: section.len().min(room.saturating_sub(1)), of: section.len() };
-        y = y.saturating_add(u16::try_from(all.len()).unwrap_or(u16::MAX));
-    }
-    shown
-}
-
-fn head(look: &Look<'_>, panel: &Panel, index: usize, width: usize) -> Line<'static> {
+fn head(look: &Look<'_>, panel: &Panel, index: usize, width: usize, goes_on: bool) -> Line<'static> {
     let mut left = vec![look.span(format!("{} {}", index + 1, Name::ALL[index].word().to_uppercase()), Ink::Title)];
-    if !NOTES[index].is_empty() {
+    if goes_on {
+        left.push(look.span("  goes on", Ink::Dim));
+    } else if !NOTES[index].is_empty() {
         left.push(look.span(format!("  {}", NOTES[index]), Ink::Dim));
     }
     rule(look, width, left, vec![seen_mark(look, &panel.seen[index])])
@@ -120,69 +199,6 @@ fn seen_mark(look: &Look<'_>, seen: &Seen) -> Span<'static> {
         true => look.span("seen ✓", Ink::Dim),
         false => look.span("NOT SEEN", Ink::Hold),
     }
-}
-
-/// One section at a time; command and worst gate pinned above it.
-fn paged(
-    look: &Look<'_>,
-    buf: &mut Buffer,
-    area: Rect,
-    panel: &Panel,
-    step: &Step,
-    sections: &[Vec<Line<'static>>; SECTIONS],
-) -> [Shown; SECTIONS] {
-    let mut shown = [Shown::default(); SECTIONS];
-    for (index, section) in sections.iter().enumerate() {
-        shown[index].of = section.len();
-    }
-    if area.height == 0 {
-        return shown;
-    }
-    let width = usize::from(area.width);
-    let mut pinned = vec![];
-    if area.height >= 10 && panel.section != 0 {
-        let mut command = command::command_lines(look, step, width);
-        if command.len() > 2 {
-            command.truncate(2);
-            command.push(Line::from(look.span("… 1 shows all of it", Ink::Dim)));
-        }
-        pinned.extend(command);
-        let held = step.gates.iter().find(|gate| !look.session().gate_holds(gate, look.at()));
-        if let Some(gate) = held {
-            let (sign, word, ink) = facts::gate(look.session(), &step.id, gate, look.at());
-            let why = look.session().why(&gate.watch, look.at());
-            let spans =
-                vec![look.span(format!("{sign} {word} "), ink), look.span(format!("{}: {why}", gate.watch), Ink::Text)];
-            pinned.push(Line::from(cut(spans, width)));
-        }
-    }
-    let mut tabs = vec![];
-    for (index, short) in SHORT.iter().enumerate() {
-        let mark = if panel.seen[index].is_done() { "✓" } else { "·" };
-        let name = format!("{} {} {mark}", index + 1, short);
-        let (name, ink) = match index == panel.section {
-            true => (format!("[{name}]"), Ink::Focus),
-            false => (format!(" {name} "), if panel.seen[index].is_done() { Ink::Dim } else { Ink::Hold }),
-        };
-        tabs.push(look.span(name, ink));
-    }
-    pinned.push(Line::from(cut(tabs, width)));
-    let above = u16::try_from(pinned.len()).unwrap_or(u16::MAX).min(area.height.saturating_sub(1));
-    lines(buf, Rect { height: above, ..area }, &pinned);
-    let room = Rect { y: area.y + above, height: area.height - above, ..area };
-    let section = &sections[panel.section.min(SECTIONS - 1)];
-    let rows = usize::from(room.height);
-    // The last row tells whether there is more, where there is.
-    let rows = if section.len() > rows { rows.saturating_sub(1) } else { rows };
-    let from = panel.scroll.min(section.len().saturating_sub(rows.max(1)));
-    let to = (from + rows).min(section.len());
-    lines(buf, room, &section[from..to]);
-    if section.len() > rows {
-        let text = format!("lines {}-{to} of {}; Space goes on", from + 1, section.len());
-        row(buf, room, room.height - 1, vec![], vec![look.span(text, Ink::Hold)]);
-    }
-    shown[panel.section.min(SECTIONS - 1)] = Shown { from, to, of: section.len() };
-    shown
 }
 
 /// What is armed, as it is told everywhere, and beside it what only a live screen knows: readings, the clock of the way back,
@@ -321,10 +337,10 @@ fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
     for (key, word) in [
         ("y", if locked { "check (locked)" } else { "check" }),
         (if reads { "r" } else { "" }, "read back"),
-        ("n", "object + why"),
+        ("n", if width < 90 { "object" } else { "object + why" }),
         ("c", "ask"),
-        ("Tab/1-5", "section"),
-        ("Space", "next unseen"),
+        ("1-5", if width < 90 { "go to" } else { "section" }),
+        ("Space", if width < 90 { "on" } else { "on to what is unseen" }),
         ("Esc", "later"),
     ]
     .into_iter()
@@ -332,7 +348,8 @@ fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
     {
         let ink = if key == "y" && locked { Ink::Dim } else { Ink::Key };
         keys.push(look.span(format!("{key} "), ink));
-        keys.push(look.span(format!("{word}   "), if key == "y" && locked { Ink::Dim } else { Ink::Text }));
+        let gap = if width < 90 { "  " } else { "   " };
+        keys.push(look.span(format!("{word}{gap}"), if key == "y" && locked { Ink::Dim } else { Ink::Text }));
     }
     all.push(Line::from(cut(keys, width)));
     let andon = "! ANDON stops the line ";

@@ -1,7 +1,7 @@
 //! Keys, frames, new views and time become a new [`App`] and actions. Pure: what is done with an [`Action`] is the loop's
 //! business, and every rule about when an answer counts can be tested here without a terminal.
 
-use super::app::{AWAY_AFTER, App, Field, Now, Overlay, Pane, Panel, Purpose, SECTIONS, Shown};
+use super::app::{AWAY_AFTER, App, Field, Now, Overlay, Pane, Panel, Purpose, SECTIONS, Showing};
 use super::keymap;
 use super::typing;
 use super::{before, exceptions, facts};
@@ -46,8 +46,8 @@ pub struct Answered {
 /// What a frame showed, as far as rules depend on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Drawn {
-    /// The panel: which attempt and digest, and the lines of each section.
-    pub panel: Option<(u32, Hash, [Shown; SECTIONS])>,
+    /// The panel: which attempt and digest, and what of it.
+    pub panel: Option<(u32, Hash, Showing)>,
     /// Size of the output pane.
     pub output: Option<(u16, u16)>,
     /// Whether the newest thing said is on screen.
@@ -107,11 +107,11 @@ pub fn update(app: &mut App, event: Event, view: &View, now: Now) -> Vec<Action>
         Event::Paste(text) => typing::paste(app, &text, now),
         Event::Resize(cols, rows) => app.size = (cols, rows),
         Event::Drawn(drawn) => {
-            if let (Overlay::Panel(panel), Some((attempt, digest, shown))) = (&mut app.overlay, drawn.panel)
+            if let (Overlay::Panel(panel), Some((attempt, digest, showing))) = (&mut app.overlay, drawn.panel)
                 && panel.attempt == attempt
                 && panel.digest == digest
             {
-                panel.drawn(now.mono, shown);
+                panel.drawn(now.mono, showing);
             }
             app.output = drawn.output.unwrap_or(app.output);
             if drawn.chat {
@@ -349,16 +349,7 @@ fn panel_key(app: &mut App, act: Option<Act>, view: &View, now: Now, actions: &m
     if panel.drawn.is_none() {
         return;
     }
-    let page = panel.last.map_or(1, |(_, shown)| {
-        let shown = shown[panel.section];
-        (shown.to - shown.from.min(shown.to)).max(1)
-    });
-    let of = panel.last.map_or(0, |(_, shown)| shown[panel.section].of);
-    let furthest = of.saturating_sub(page);
-    let go = |panel: &mut Panel, section: usize| {
-        panel.section = section.min(SECTIONS - 1);
-        panel.scroll = 0;
-    };
+    let showing = panel.last.map_or_else(Showing::default, |(_, showing)| showing);
     match act {
         Some(Act::Check) if panel.answers_alive(now.mono) => {
             let locks = facts::check_locks(panel, view, now);
@@ -377,24 +368,17 @@ fn panel_key(app: &mut App, act: Option<Act>, view: &View, now: Now, actions: &m
         }
         Some(Act::Object) if !panel.answers_alive(now.mono) => {}
         Some(act @ (Act::Object | Act::ReadBack | Act::Say)) => ask(app, act, view, now, actions),
-        Some(Act::NextPane) => go(panel, (panel.section + 1) % SECTIONS),
-        Some(Act::PrevPane) => go(panel, (panel.section + SECTIONS - 1) % SECTIONS),
-        Some(Act::Pane(number)) => go(panel, usize::from(number).saturating_sub(1)),
-        Some(Act::NextUnseen) => match panel.seen[panel.section].first_unseen_line() {
-            Some(line) if line > 0 && line >= panel.scroll => panel.scroll = line.min(furthest),
-            _ => {
-                let after = (1..=SECTIONS).map(|step| (panel.section + step) % SECTIONS);
-                if let Some(next) = after.into_iter().find(|index| !panel.seen[*index].is_done()) {
-                    go(panel, next);
-                }
-            }
-        },
-        Some(Act::Down) => panel.scroll = (panel.scroll + 1).min(furthest),
-        Some(Act::Up) => panel.scroll = panel.scroll.saturating_sub(1),
-        Some(Act::PageDown) => panel.scroll = (panel.scroll + page).min(furthest),
-        Some(Act::PageUp) => panel.scroll = panel.scroll.saturating_sub(page),
-        Some(Act::Top) => panel.scroll = 0,
-        Some(Act::Bottom) => panel.scroll = furthest,
+        Some(Act::NextPane) => panel.go_to((panel.section + 1) % SECTIONS),
+        Some(Act::PrevPane) => panel.go_to((panel.section + SECTIONS - 1) % SECTIONS),
+        Some(Act::Pane(number)) => panel.go_to(usize::from(number).saturating_sub(1)),
+        Some(Act::NextUnseen) => panel.go_on(),
+        Some(Act::Down) => panel.scroll_to(showing.top + 1),
+        Some(Act::Up) => panel.scroll_to(showing.top.saturating_sub(1)),
+        Some(Act::PageDown) => panel.scroll_to(showing.bottom),
+        // What stood first stands last then, as on any pager.
+        Some(Act::PageUp) => panel.scroll_to((showing.top + 1).saturating_sub(showing.bottom - showing.top)),
+        Some(Act::Top) => panel.scroll_to(0),
+        Some(Act::Bottom) => panel.scroll_to(usize::MAX),
         Some(Act::Theme) => actions.push(Action::NextTheme),
         _ => {}
     }

@@ -41,10 +41,18 @@ fn lead_sees_the_whole_release() {
 fn a_shadow_is_asked_and_reads_the_panel() {
     let flight = Flight::armed();
     insta::assert_snapshot!("asked-120x40", screen(&flight, "ivo", (120, 40), Glyphs::Unicode, &App::new(120, 40)));
-    for (size, looked) in [((120, 40), 0), ((120, 60), 0), ((120, 60), 6), ((80, 24), 2), ((60, 16), 2)] {
+    for (size, looked) in [((120, 40), 0), ((120, 60), 0), ((120, 60), 6), ((108, 28), 2), ((80, 24), 2), ((60, 16), 2)]
+    {
         let app = panel(&flight, "ivo", size, Duration::from_secs(looked));
         let text = screen(&flight, "ivo", size, Glyphs::Unicode, &app);
         insta::assert_snapshot!(format!("panel-{}x{}-after-{looked}s", size.0, size.1), text);
+    }
+    // The next page begins where this one ended, and says what it goes on with.
+    for size in [(108, 28), (80, 24)] {
+        let mut app = panel(&flight, "ivo", size, Duration::from_secs(2));
+        update(&mut app, code(KeyCode::PageDown), &flight.view("ivo"), flight.now());
+        let text = screen(&flight, "ivo", size, Glyphs::Unicode, &app);
+        insta::assert_snapshot!(format!("panel-{}x{}-page-2", size.0, size.1), text);
     }
     let app = panel(&flight, "ivo", (120, 60), Duration::from_secs(6));
     insta::assert_snapshot!("panel-120x60-ascii", screen(&flight, "ivo", (120, 60), Glyphs::Ascii, &app));
