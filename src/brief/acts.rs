@@ -3,6 +3,7 @@
 //!
 //! Rows stand in the order of the footer, the most wanted first.
 
+use super::keys::Keys;
 use Place::{Before, Main, Panel, Replay};
 
 /// Something a person does.
@@ -76,7 +77,7 @@ pub enum Act {
 }
 
 /// Where a key was pressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// The main screen of a live session.
     Main,
@@ -139,7 +140,7 @@ impl Who {
 pub struct Row {
     /// What is done.
     pub act: Act,
-    /// The keys that do it, by the names that [`act`] takes, and where.
+    /// The keys that do it, by the names that [`Keys::act`] takes, and where.
     pub keys: &'static [(&'static str, &'static [Place])],
     /// How plain mode writes it: the verb and what it takes; empty where it has none.
     pub plain: &'static str,
@@ -239,15 +240,6 @@ rows! {
 pub use table::TABLE;
 
 impl Row {
-    /// Its keys in a place, as people read them; empty where it has none there.
-    pub fn keys_in(&self, place: Place) -> String {
-        let here = self.keys.iter().filter(|(_, places)| places.contains(&place));
-        here.map(|(key, _)| shown(key)).collect::<Vec<_>>().join(" ")
-    }
-    /// The first of them.
-    pub fn key_in(&self, place: Place) -> Option<&'static str> {
-        self.keys.iter().find(|(_, places)| places.contains(&place)).map(|(key, _)| shown(key))
-    }
     /// Its verb in plain mode.
     pub fn verb(&self) -> &'static str {
         self.plain.split(' ').next().unwrap_or_default()
@@ -255,7 +247,7 @@ impl Row {
 }
 
 /// A key's name as people read it.
-fn shown(key: &'static str) -> &'static str {
+pub(super) fn shown(key: &str) -> &str {
     match key {
         "Up" => "↑",
         "Down" => "↓",
@@ -274,6 +266,18 @@ impl Act {
             act => act,
         };
         TABLE.iter().find(|row| row.act == ranged)
+    }
+    /// Its name where a person gives it keys of their own: `arm`, `break-glass`, `next-unseen`.
+    pub fn name(self) -> String {
+        let word = format!("{self:?}");
+        let word = word.split('(').next().unwrap_or_default(); // a range of digits is one act
+        word.char_indices().fold(String::new(), |mut name, (at, c)| {
+            if c.is_uppercase() && at > 0 {
+                name.push('-');
+            }
+            name.push(c.to_ascii_lowercase());
+            name
+        })
     }
     /// Whether it asks something of the hub; what does not only moves this screen about.
     pub fn asks(self) -> bool {
@@ -294,39 +298,6 @@ impl Act {
     }
 }
 
-/// The rows that have a key in a place, in the table's order.
-pub fn rows_in(place: Place) -> impl Iterator<Item = &'static Row> {
-    TABLE.iter().filter(move |row| row.key_in(place).is_some())
-}
-
-/// What a key means in a place. Its name is the character it writes, or `Esc`, `Tab`, `Shift-Tab`, `Space`, `Up`, `Down`,
-/// `Left`, `Right`, `PgUp`, `PgDn`, `Home`, `End`, or `Ctrl-` and a capital.
-pub fn act(place: Place, key: &str) -> Option<Act> {
-    let digit = key.parse::<u8>().ok().filter(|_| key.len() == 1);
-    for row in TABLE {
-        for (name, _) in row.keys.iter().filter(|(_, places)| places.contains(&place)) {
-            match (range(name), digit) {
-                (Some((from, to)), Some(digit)) if (from..=to).contains(&digit) => {
-                    return Some(match row.act {
-                        Act::Pane(_) => Act::Pane(digit),
-                        Act::Tenth(_) => Act::Tenth(digit),
-                        act => act,
-                    });
-                }
-                _ if *name == key => return Some(row.act),
-                _ => {}
-            }
-        }
-    }
-    None
-}
-
-/// The digits of `1-7`.
-fn range(name: &str) -> Option<(u8, u8)> {
-    let (from, to) = name.split_once('-')?;
-    Some((from.parse().ok()?, to.parse().ok()?))
-}
-
 /// What a verb of plain mode means.
 pub fn verb(word: &str) -> Option<Act> {
     TABLE.iter().find(|row| !row.plain.is_empty() && row.verb() == word).map(|row| row.act)
@@ -344,12 +315,12 @@ pub fn help() -> String {
 
 /// The manual's page of keys: a table for each place.
 pub fn keys_page() -> String {
-    let mut text = String::new();
+    let (keys, mut text) = (Keys::default(), String::new());
     for place in Place::ALL {
         let title = place.title();
         text.push_str(&format!("## On {title}\n\n| Key | For | Does |\n|---|---|---|\n"));
-        for row in rows_in(place) {
-            let keys: Vec<String> = row.keys_in(place).split(' ').map(|key| format!("`{key}`")).collect();
+        for row in keys.rows(place) {
+            let keys: Vec<String> = keys.all(row.act, place).iter().map(|key| format!("`{key}`")).collect();
             text.push_str(&format!("| {} | {} | {} |\n", keys.join(" "), row.who.word(), row.help));
         }
         text.push('\n');
@@ -386,23 +357,11 @@ mod tests {
     }
 
     #[test]
-    fn no_key_and_no_verb_means_two_things() {
-        for place in Place::ALL {
-            let mut keys = BTreeSet::new();
-            for row in TABLE {
-                for (key, _) in row.keys.iter().filter(|(_, places)| places.contains(&place)) {
-                    let names: Vec<String> = match range(key) {
-                        Some((from, to)) => (from..=to).map(|digit| digit.to_string()).collect(),
-                        None => vec![(*key).to_owned()],
-                    };
-                    for name in names {
-                        assert!(keys.insert(name.clone()), "{place:?}: {name} means two things");
-                        assert!(act(place, &name).is_some(), "{place:?}: {name}");
-                    }
-                }
-            }
+    fn no_verb_and_no_name_means_two_things() {
+        let (mut verbs, mut names) = (BTreeSet::new(), BTreeSet::new());
+        for row in TABLE {
+            assert!(names.insert(row.act.name()), "{} means two things", row.act.name());
         }
-        let mut verbs = BTreeSet::new();
         for row in TABLE.iter().filter(|row| !row.plain.is_empty()) {
             assert!(verbs.insert(row.verb()), "{} means two things", row.verb());
             assert_eq!(verb(row.verb()), Some(row.act));
@@ -425,18 +384,5 @@ mod tests {
                 assert_eq!(&text[from..to], table, "{page}.md is old: run this test with CROSSCHECK_UPDATE=1");
             }
         }
-    }
-
-    #[test]
-    fn the_key_that_opens_is_not_one_that_answers() {
-        assert_eq!(act(Main, "x"), Some(Act::Open));
-        for key in ["x", "X", "Y", "Enter"] {
-            assert_eq!(act(Panel, key), None, "{key}");
-        }
-        assert!(Place::ALL.iter().all(|place| act(*place, "Enter").is_none()), "Enter only sends typed text");
-        assert_eq!(act(Main, "y"), None);
-        assert_eq!(act(Replay, "!"), None);
-        assert_eq!(act(Main, "3"), Some(Act::Pane(3)));
-        assert_eq!((act(Panel, "6"), act(Replay, "6")), (None, Some(Act::Tenth(6))));
     }
 }

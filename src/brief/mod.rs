@@ -9,6 +9,7 @@ pub mod acts;
 pub mod armed;
 pub mod command;
 mod item;
+pub mod keys;
 mod may;
 mod next;
 mod sight;

@@ -1,5 +1,7 @@
 //! Who looks at a session, from where, and what they are told.
 
+use super::acts::{Act, Place};
+use super::keys::Keys;
 use crate::clock::At;
 use crate::hash::Hash;
 use crate::name::{ItemId, Principal, StepId};
@@ -40,6 +42,8 @@ pub struct Sight<'a> {
     pub at: At,
     /// Whether the hub can be asked.
     pub reach: Reach<'a>,
+    /// The keys of their screen; none without one, where acts are verbs.
+    pub keys: Option<&'a Keys>,
 }
 
 /// One reason why not.
@@ -61,7 +65,20 @@ impl Why {
     }
 }
 
-impl Sight<'_> {
+impl<'a> Sight<'a> {
+    /// The same on a screen with these keys.
+    pub fn with_keys(self, keys: &'a Keys) -> Sight<'a> {
+        Sight { keys: Some(keys), ..self }
+    }
+    /// How they do it, for the end of a sentence: ` (R)` where a key of the main screen does it, ` (rollback)` where a verb does,
+    /// nothing where there is no way.
+    pub fn how(&self, act: Act) -> String {
+        let way = match self.keys {
+            Some(keys) => keys.first(act, Place::Main),
+            None => act.row().map_or("", |row| row.verb()),
+        };
+        if way.is_empty() { String::new() } else { format!(" ({way})") }
+    }
     /// Whether they lead.
     pub fn leads(&self) -> bool {
         *self.me == self.session.lead

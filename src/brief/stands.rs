@@ -1,6 +1,7 @@
 //! How it stands, in words: phases, watches and gates, what a run came to, and the worst there is to say. Each with its tone,
 //! which says what it means and leaves to the front end how that looks.
 
+use super::acts::Act;
 use super::sight::{Reach, Sight};
 use crate::clock::{At, age, human};
 use crate::event::{Part, Status, WaitEnd};
@@ -135,22 +136,26 @@ pub fn alarm(sight: &Sight) -> Alarm {
         };
         return say(Tone::Strong, "SESSION CLOSED", text.into(), false);
     }
-    if let Some(gone) = lead_gone(session, now) {
+    if let Some(gone) = lead_gone(sight) {
         return say(Tone::Fail, "LEAD GONE", gone, true);
     }
     if let Some((step, state)) = session.owing_step() {
         let (_, word, tone) = phase(state.phase);
-        let undo =
-            if state.phase.may_roll_back() && step.rollback.is_some() { ", or the lead rolls it back (R)" } else { "" };
+        let undo = if state.phase.may_roll_back() && step.rollback.is_some() {
+            format!(", or the lead rolls it back{}", sight.how(Act::Rollback))
+        } else {
+            String::new()
+        };
         let text = match (state.still_running(), session.rollback_held()) {
             (true, _) => format!("{}: its process is still alive; nothing starts", session.numbered(&step.id)),
             (false, Some((_, who))) => format!(
-                "{}: its AUTOMATIC ROLLBACK IS HELD by the andon of {}; it starts once the line is released, or the lead starts it (R)",
+                "{}: its AUTOMATIC ROLLBACK IS HELD by the andon of {}; it starts once the line is released, or the lead starts it{}",
                 session.numbered(&step.id),
-                who.short()
+                who.short(),
+                sight.how(Act::Rollback)
             ),
             (false, None) => format!(
-                "{} {}: nothing starts until a shadow settles it (k){undo}",
+                "{} {}: nothing starts until a shadow settles it{}{undo}",
                 session.numbered(&step.id),
                 // What is left undone comes before how well the rest went.
                 state
@@ -159,7 +164,8 @@ pub fn alarm(sight: &Sight) -> Alarm {
                     .map(|cut| shown(&cut))
                     .or_else(|| verification(state, now).map(|said| format!("{}{said}", made(state))))
                     .or_else(|| run_result(state))
-                    .unwrap_or_default()
+                    .unwrap_or_default(),
+                sight.how(Act::Settle)
             ),
         };
         return say(tone, word, text, false);
@@ -172,7 +178,7 @@ pub fn alarm(sight: &Sight) -> Alarm {
     let polled = session.poll_locks();
     if let Some(no) = polled.first().filter(|lock| lock.starts_with("NO-GO") || lock.contains("is not fit")) {
         let text = shown(no.strip_prefix("NO-GO ").unwrap_or(no));
-        return say(Tone::Fail, "NO-GO", format!("{} (b)", session.shortened(&text)), false);
+        return say(Tone::Fail, "NO-GO", format!("{}{}", session.shortened(&text), sight.how(Act::Before)), false);
     }
     if let Some((step, _)) = session.current_step()
         && let Some(held) = step.gates.iter().find(|gate| !session.gate_passes(&step.id, gate, now))
@@ -188,11 +194,16 @@ pub fn alarm(sight: &Sight) -> Alarm {
         return say(tone, word, format!("{}: {}", bad.id, shown(&session.why(&bad.id, now))), false);
     }
     if let Some(warning) = session.time_warnings(now).first() {
-        return say(Tone::Warn, "TIME", format!("{} (b)", session.shortened(warning)), false);
+        return say(Tone::Warn, "TIME", format!("{}{}", session.shortened(warning), sight.how(Act::Before)), false);
     }
     if let Some(lock) = polled.first() {
         let more = if polled.len() > 1 { format!(", and {} more", polled.len() - 1) } else { String::new() };
-        return say(Tone::Hold, "NOT GO", format!("{}{more} (b)", shown(&session.shortened(lock))), false);
+        return say(
+            Tone::Hold,
+            "NOT GO",
+            format!("{}{more}{}", shown(&session.shortened(lock)), sight.how(Act::Before)),
+            false,
+        );
     }
     let untold: Vec<_> = session.untold().collect();
     if let Some((place, why)) = untold.first() {
@@ -339,14 +350,15 @@ fn without_process(run: &RunState) -> Option<String> {
 }
 
 /// That the lead is gone for so long that others may take the lead, and how.
-fn lead_gone(session: &Session, now: At) -> Option<String> {
+fn lead_gone(sight: &Sight) -> Option<String> {
+    let (session, now, how) = (sight.session, sight.at, sight.how(Act::Handover));
     let since = session.gone_since(&session.lead).filter(|_| session.is_gone(&session.lead, now))?;
     let half = session.handover.as_ref().and_then(|half| session.half_handover(&half.to, now));
-    let how = match half.filter(|half| session.may_take_lead(&half.to, now)) {
-        Some(half) => format!("{} says that {} shall lead; one more has to (H)", half.agreed.short(), half.to.short()),
-        None => "one who may lead and one more take the lead over (H)".to_owned(),
+    let way = match half.filter(|half| session.may_take_lead(&half.to, now)) {
+        Some(half) => format!("{} says that {} shall lead; one more has to{how}", half.agreed.short(), half.to.short()),
+        None => format!("one who may lead and one more take the lead over{how}"),
     };
-    Some(format!("{} for {}; {how}", session.lead.short(), human(now.since(since))))
+    Some(format!("{} for {}; {way}", session.lead.short(), human(now.since(since))))
 }
 
 /// What fills the second row while a step that was cleared by breaking the glass is not over.

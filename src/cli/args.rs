@@ -5,10 +5,22 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// A cockpit for destructive releases: a lead drives the commands of a written plan, colleagues see one shared session,
-/// and before each critical command runs a second person inspects exactly what will run and cross-checks it.
+/// What to type first.
+const EXAMPLES: &str = "\
+Examples:
+  crosscheck demo                         fly a sample release; it needs nothing installed
+  crosscheck new cleanup --template drop  write a plan with the questions to answer
+  crosscheck lint cleanup.toml            say what is wrong with it
+  crosscheck host cleanup.toml            start its hub, and open your cockpit
+  crosscheck join 'LINK'                  join a session; your link comes from its lead
+  crosscheck verify FILE                  say what a transcript proves";
+
+/// A cockpit for destructive releases.
+///
+/// A lead drives the commands of a written plan, colleagues see one shared session, and before each critical command runs a
+/// second person inspects exactly what will run and cross-checks it.
 #[derive(Debug, Parser)]
-#[command(name = "crosscheck", version, max_term_width = 110)]
+#[command(name = "crosscheck", version, max_term_width = 110, after_help = EXAMPLES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -46,6 +58,14 @@ pub enum Command {
     Evidence(Evidence),
     /// Delete what the commands of closed sessions printed; their transcripts stay whole.
     Expire(Expire),
+    /// Themes: which there are, and whether one can be read by everybody.
+    Theme(Theme),
+    /// Your own settings: where they lie, whether they can be used, and what a key can be given to.
+    Config(Settings),
+    /// Print a script that completes the command line in your shell.
+    Completions(Completions),
+    /// Print the manual page, or write one for each command.
+    Man(Man),
 }
 
 /// Where a hub keeps and shows things.
@@ -317,6 +337,62 @@ pub struct Expire {
     /// Say what would be deleted, and delete nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `theme`.
+#[derive(Debug, Args)]
+pub struct Theme {
+    /// What about them.
+    #[command(subcommand)]
+    pub what: ThemeWhat,
+}
+
+/// About themes.
+#[derive(Debug, Subcommand)]
+pub enum ThemeWhat {
+    /// List the themes that `--theme` and `config.toml` may name.
+    List,
+    /// Say whether themes can be read: contrast, and colours that stay apart for colour-blind eyes where a theme says so.
+    Check {
+        /// Names, or files
+        #[arg(required = true)]
+        themes: Vec<String>,
+    },
+}
+
+/// `config`.
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// What about them.
+    #[command(subcommand)]
+    pub what: SettingsWhat,
+}
+
+/// About settings.
+#[derive(Debug, Subcommand)]
+pub enum SettingsWhat {
+    /// Print every place where settings and themes are looked for.
+    Paths,
+    /// Say whether config.toml can be used, and where it is wrong.
+    Check,
+    /// List the acts that [keys] can name, with the keys that they have now.
+    Acts,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// Your shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Folder for a page of each command, such as ~/.local/share/man/man1; without it, the first page is printed
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// Forms of a report.

@@ -10,6 +10,7 @@ mod args;
 mod armed;
 mod before;
 mod cockpit;
+mod config;
 mod demo;
 mod deviations;
 mod doctor;
@@ -18,10 +19,12 @@ mod expire;
 mod host;
 mod join;
 mod lint;
+mod man;
 pub(crate) mod plain;
 mod rehearsal;
 mod replay;
 mod serve;
+mod theme;
 mod verbs;
 mod verify;
 mod watch;
@@ -63,6 +66,10 @@ pub fn run(cli: Cli) -> u8 {
         Command::Verify(args) => verify::run(&args),
         Command::Evidence(args) => evidence::run(&args),
         Command::Expire(args) => expire::run(&args),
+        Command::Theme(args) => theme::run(&args.what),
+        Command::Config(args) => config::run(&args.what),
+        Command::Completions(args) => man::completions(&args),
+        Command::Man(args) => man::run(&args),
     };
     match done {
         Ok(()) => 0,

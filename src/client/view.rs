@@ -75,7 +75,7 @@ impl View {
             }
             (None, Link::Live { .. }) => Reach::Live,
         };
-        Sight { session: &self.session, me: &self.me, at, reach }
+        Sight { session: &self.session, me: &self.me, at, reach, keys: None }
     }
     /// Whether this person leads.
     pub fn leads(&self) -> bool {

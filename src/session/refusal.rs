@@ -323,7 +323,7 @@ impl Refusal {
             }
             Refusal::NothingToReadBack { .. } => "nothing is read back here".to_owned(),
             Refusal::ReadBackSpent { .. } => "you read back wrong three times".to_owned(),
-            Refusal::ReadBackOwed { fields } => format!("read back {} (r)", fields.join(", ")),
+            Refusal::ReadBackOwed { fields } => format!("read back {}", fields.join(", ")),
             Refusal::NotChecked { .. } => "you have not checked it".to_owned(),
             Refusal::Quorum { missing } => format!("{missing} check{} missing", if *missing == 1 { "" } else { "s" }),
             Refusal::LineStopped { why } => why.clone(),

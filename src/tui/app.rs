@@ -1,5 +1,6 @@
 //! What only this screen knows: focus, scroll, the open overlay, typed text, and what of a panel was really seen.
 
+use crate::brief::keys::Keys;
 use crate::brief::{Sight, heirs};
 use crate::clock::At;
 use crate::event::{Attention, Settled, Status};
@@ -496,6 +497,8 @@ pub struct App {
     pub chat_read: usize,
     /// Whether a replay plays.
     pub playing: bool,
+    /// What each key does.
+    pub keys: Keys,
 }
 
 impl App {

@@ -8,7 +8,7 @@ use super::keymap;
 use super::text::{pad, wrap};
 use super::theme::Ink;
 use super::update::{self, Action};
-use crate::brief::acts::{self, Act, Place};
+use crate::brief::acts::{Act, Place};
 use crate::client::view::{Link, View};
 use crate::clock::human;
 use crate::event::Role;
@@ -259,10 +259,12 @@ fn state(look: &Look<'_>, page: &Page, width: usize) -> Vec<Line<'static>> {
     }
     let mut spans = vec![];
     let picked = keymap::picked(look.app, look.view);
-    let rows = acts::rows_in(Place::Before).filter(|row| row.act.asks() && row.act != Act::Andon);
+    let rows = look.app.keys.rows(Place::Before).filter(|row| row.act.asks() && row.act != Act::Andon);
     for row in rows {
-        let usable = look.view.sight(look.at()).may_act(row.act, &picked).is_empty();
-        spans.push(look.span(row.keys_in(Place::Before), if usable { Ink::Key } else { Ink::Dim }));
+        let usable = look.sight().may_act(row.act, &picked).is_empty();
+        spans.push(
+            look.span(look.app.keys.all(row.act, Place::Before).join(" "), if usable { Ink::Key } else { Ink::Dim }),
+        );
         spans.push(look.span(format!(" {}  ", row.short), if usable { Ink::Text } else { Ink::Dim }));
     }
     spans.extend([look.span("Esc", Ink::Key), look.span(" close", Ink::Text)]);
@@ -281,7 +283,7 @@ pub fn wanted(look: &Look<'_>) -> Option<Line<'static>> {
         Line::from(vec![
             look.span("GO OR NO-GO?  ", Ink::Hold),
             look.span(format!("poll {} · silence is no-go · ", poll.number), Ink::Text),
-            look.span("b opens it", Ink::Key),
+            look.span(format!("{} opens it", look.key(Act::Before)), Ink::Key),
         ])
     })
 }

@@ -3,6 +3,8 @@
 use super::app::{App, Now, Pane};
 use super::text::fit;
 use super::theme::{Ink, Theme};
+use crate::brief::Sight;
+use crate::brief::acts::{Act, Place};
 use crate::client::view::View;
 use crate::clock::At;
 use crate::session::Session;
@@ -34,6 +36,14 @@ impl<'a> Look<'a> {
     /// The hub's time.
     pub fn at(&self) -> At {
         self.view.now(self.now.wall)
+    }
+    /// What is seen from here, in words that name this screen's keys.
+    pub fn sight(&self) -> Sight<'a> {
+        self.view.sight(self.at()).with_keys(&self.app.keys)
+    }
+    /// The first key of an act on the main screen.
+    pub fn key(&self, act: Act) -> &'a str {
+        self.app.keys.first(act, Place::Main)
     }
     /// The style of a role.
     pub fn ink(&self, ink: Ink) -> Style {

@@ -21,7 +21,7 @@ use super::text::{fit, pad, wrap};
 use super::theme::{Ink, Theme};
 use super::update::Drawn;
 use super::{before, deviations, facts, panel, recovery, rehearsal};
-use crate::brief::acts::{self, Act, Place, Row};
+use crate::brief::acts::{Act, Place, Row};
 use crate::brief::stands;
 use crate::client::view::{Link, View};
 use crate::clock::human;
@@ -232,7 +232,7 @@ fn link(look: &Look<'_>) -> Vec<Span<'static>> {
 }
 
 fn alarm(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
-    let alarm = stands::alarm(&look.view.sight(look.at()));
+    let alarm = stands::alarm(&look.sight());
     let ink: Ink = if alarm.loud { Ink::Andon } else { alarm.tone.into() };
     if alarm.loud {
         buf.set_style(area, look.ink(ink));
@@ -278,7 +278,7 @@ fn message(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
                 ),
                 Ink::Text,
             ),
-            look.span("x opens it", Ink::Key),
+            look.span(format!("{} opens it", look.key(Act::Open)), Ink::Key),
         ];
         all.push(Line::from(cut(spans, width)));
     }
@@ -292,7 +292,7 @@ fn message(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
         all.push(Line::default());
     }
     if all.is_empty() {
-        let next = look.view.sight(look.at()).next();
+        let next = look.sight().next();
         let mine = next.who.contains(&look.view.me);
         let text = look.span(next.told_to(&look.view.me, session), if mine { Ink::Strong } else { Ink::Text });
         all.push(Line::from(cut(vec![look.span("NEXT  ", Ink::Dim), text], width)));
@@ -453,7 +453,7 @@ fn take_columns(text: &str, columns: usize) -> String {
 fn locked(look: &Look<'_>, place: Place, row: &Row) -> Option<String> {
     let listed = matches!(place, Place::Main | Place::Before);
     let picked = keymap::picked(look.app, look.view);
-    let reasons = if listed { look.view.sight(look.at()).may_act(row.act, &picked) } else { vec![] };
+    let reasons = if listed { look.sight().may_act(row.act, &picked) } else { vec![] };
     reasons.into_iter().next().map(|why| why.short)
 }
 
@@ -474,13 +474,13 @@ fn footer(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let taken: usize = right.iter().map(Span::width).sum::<usize>() + 1;
     let mut room = usize::from(area.width).saturating_sub(taken + 1);
     let mut left = vec![Span::raw(" ")];
-    let here = acts::rows_in(place).filter(|row| !row.short.is_empty() && row.act != Act::Andon);
+    let here = look.app.keys.rows(place).filter(|row| !row.short.is_empty() && row.act != Act::Andon);
     // What can be done now comes first; what cannot is listed in the help with its reason.
     let here = here.filter(|row| row.act != Act::Before || look.session().plan.poll);
     let (can, cannot): (Vec<&Row>, Vec<&Row>) = here.partition(|row| locked(look, place, row).is_none());
     let help = can.iter().find(|row| row.act == Act::Help).copied();
     let rest = can.iter().filter(|row| row.act != Act::Help).copied();
-    let key = |row: &Row| row.key_in(place).unwrap_or_default();
+    let key = |row: &Row| look.app.keys.first(row.act, place);
     if let Some(help) = help {
         room = room.saturating_sub(key(help).len() + help.short.len() + 3);
     }
@@ -539,7 +539,7 @@ fn small(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     }
     first.extend(step);
     all.push(Line::from(cut(first, width)));
-    let alarm = stands::alarm(&look.view.sight(look.at()));
+    let alarm = stands::alarm(&look.sight());
     let spans = vec![look.span(alarm.word, alarm.tone.into()), look.span(format!(" {}", alarm.text), Ink::Text)];
     if let Overlay::Field(field) = &look.app.overlay {
         all.extend(field_lines(look, field, width));
@@ -566,10 +566,11 @@ fn help(look: &Look<'_>, buf: &mut Buffer, area: Rect, scroll: u16) {
     };
     let mut all = vec![];
     let width = usize::from(area.width.min(96).saturating_sub(4)).max(1);
-    for row in acts::rows_in(place) {
+    for row in look.app.keys.rows(place) {
         let reason = locked(look, place, row);
         let ink = if reason.is_some() { Ink::Dim } else { Ink::Text };
-        let mut spans = vec![look.span(pad(&row.keys_in(place), 9), Ink::Key), look.span(row.help, ink)];
+        let mut spans =
+            vec![look.span(pad(&look.app.keys.all(row.act, place).join(" "), 9), Ink::Key), look.span(row.help, ink)];
         if let Some(reason) = reason {
             spans.push(look.span(format!(" (not now: {reason})"), Ink::Hold));
         }
@@ -578,9 +579,12 @@ fn help(look: &Look<'_>, buf: &mut Buffer, area: Rect, scroll: u16) {
     if place == Place::Main {
         all.push(Line::default());
         all.push(Line::from(look.span(format!("on {}", Place::Panel.title()), Ink::Title)));
-        let own = |row: &&Row| row.key_in(Place::Main).is_none();
-        for row in acts::rows_in(Place::Panel).filter(own) {
-            let spans = [look.span(pad(&row.keys_in(Place::Panel), 9), Ink::Key), look.span(row.help, Ink::Text)];
+        let own = |row: &&Row| look.key(row.act).is_empty();
+        for row in look.app.keys.rows(Place::Panel).filter(own) {
+            let spans = [
+                look.span(pad(&look.app.keys.all(row.act, Place::Panel).join(" "), 9), Ink::Key),
+                look.span(row.help, Ink::Text),
+            ];
             all.extend(wrap(&spans, width, 9));
         }
         all.extend(wrap(&[look.span("Enter acts on nothing: it only sends typed text.", Ink::Dim)], width, 0));

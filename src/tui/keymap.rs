@@ -2,7 +2,8 @@
 
 use super::app::{App, Overlay, Pane};
 use crate::brief::Picked;
-use crate::brief::acts::{self, Act, Place};
+use crate::brief::acts::{Act, Place};
+use crate::brief::keys::Keys;
 use crate::client::view::{Link, View};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -17,8 +18,8 @@ pub fn place(app: &App, view: &View) -> Place {
 }
 
 /// What a key means there. Enter means nothing anywhere: it only sends typed text.
-pub fn act(place: Place, key: KeyEvent) -> Option<Act> {
-    acts::act(place, &name(key)?)
+pub fn act(keys: &Keys, place: Place, key: KeyEvent) -> Option<Act> {
+    keys.act(place, &name(key)?)
 }
 
 /// A key's name in the table; none of a key that no row can name.
@@ -91,11 +92,11 @@ mod tests {
     #[test]
     fn keys_of_another_alphabet_do_what_their_place_on_the_keyboard_says() {
         let key = |c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
-        assert_eq!(act(Place::Main, key('ч')), Some(Act::Open));
-        assert_eq!(act(Place::Main, key('Ф')), Some(Act::Release));
-        assert_eq!(act(Place::Main, KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE)), None);
-        assert_eq!(act(Place::Panel, KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)), None);
-        assert_eq!(act(Place::Main, KeyEvent::new(KeyCode::Char('a'), KeyModifiers::ALT)), None);
+        assert_eq!(act(&Keys::default(), Place::Main, key('ч')), Some(Act::Open));
+        assert_eq!(act(&Keys::default(), Place::Main, key('Ф')), Some(Act::Release));
+        assert_eq!(act(&Keys::default(), Place::Main, KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE)), None);
+        assert_eq!(act(&Keys::default(), Place::Panel, KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)), None);
+        assert_eq!(act(&Keys::default(), Place::Main, KeyEvent::new(KeyCode::Char('a'), KeyModifiers::ALT)), None);
     }
 
     #[test]
@@ -118,7 +119,7 @@ mod tests {
             named.into_iter().filter_map(|code| name(KeyEvent::new(code, KeyModifiers::NONE))).collect();
         names.extend((' '..='~').filter_map(|c| name(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE))));
         names.extend(('a'..='z').filter_map(|c| name(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL))));
-        for row in acts::TABLE {
+        for row in crate::brief::acts::TABLE {
             for (key, _) in row.keys.iter().filter(|(key, _)| !matches!(*key, "1-7" | "1-5" | "0-9")) {
                 assert!(names.iter().any(|name| name == key), "{:?}: no terminal says {key}", row.act);
             }

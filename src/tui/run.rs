@@ -1,10 +1,12 @@
 //! The loop: everything that happens comes in one order, everything that waits is taken in, and one frame is drawn.
 
 use super::app::{App, Now, Overlay};
+use super::config::{self, Config};
 use super::draw::{Glyphs, draw};
 use super::terminal::Guard;
-use super::theme::{BUILT_IN, DERIVED, Theme};
+use super::theme::{BUILT_IN, DERIVED, Theme, dusk};
 use super::update::{Action, Answered, Drawn, Event, ReplayCommand, update};
+use crate::brief::keys::Keys;
 use crate::client::view::View;
 use crate::session::Request;
 use crossterm::event::{Event as Terminal, EventStream};
@@ -44,19 +46,36 @@ pub struct Options {
     pub depth: Depth,
     /// Which signs.
     pub glyphs: Glyphs,
+    /// Whether the bell rings.
+    pub bell: bool,
+    /// What each key does.
+    pub keys: Keys,
+    /// What is wrong with the person's own settings: it is said, and the screen is as it would be without them.
+    pub warning: Option<String>,
     /// Where the keys of a replay go.
     pub replay: Option<mpsc::Sender<ReplayCommand>>,
 }
 
 impl Options {
-    /// From `--theme` and the environment: `NO_COLOR`, `COLORTERM`, `TERM`, the locale, and the user's theme folder.
+    /// From `--theme`, the person's own settings and the environment: `NO_COLOR`, `COLORTERM`, `TERM` and the locale. A theme
+    /// that was asked for on the command line has to be there; settings that cannot be used are a warning.
     pub fn from_env(theme: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Options> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let config = set("XDG_CONFIG_HOME")
-            .map(std::path::PathBuf::from)
-            .filter(|path| path.is_absolute())
-            .or_else(|| set("HOME").map(|home| std::path::PathBuf::from(home).join(".config")));
-        let theme = Theme::find(theme.unwrap_or("dusk"), config.as_deref())?;
+        let folder = config::folder(&variable);
+        let read =
+            folder.as_deref().map_or_else(|| Ok(Config::default()), |folder| Config::read(&config::path(folder)));
+        let (mut config, mut warning) = match read {
+            Ok(config) => (config, None),
+            Err(error) => (Config::default(), Some(format!("{error:#}"))),
+        };
+        let theme = match (theme, config.theme.take()) {
+            (Some(asked), _) => Theme::find(asked, folder.as_deref())?,
+            (None, Some(own)) => Theme::find(&own, folder.as_deref()).unwrap_or_else(|error| {
+                warning = Some(format!("{error:#}"));
+                dusk()
+            }),
+            (None, None) => dusk(),
+        };
         let term = set("TERM").unwrap_or_default();
         let depth = match set("COLORTERM").as_deref() {
             _ if set("NO_COLOR").is_some() => Depth::Mono,
@@ -67,11 +86,11 @@ impl Options {
         };
         let locale =
             set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default().to_lowercase();
-        let glyphs = match locale.contains("utf-8") || locale.contains("utf8") {
+        let glyphs = config.glyphs.unwrap_or(match locale.contains("utf-8") || locale.contains("utf8") {
             true => Glyphs::Unicode,
             false => Glyphs::Ascii,
-        };
-        Ok(Options { theme, depth, glyphs, replay: None })
+        });
+        Ok(Options { theme, depth, glyphs, bell: config.bell, keys: config.keys, warning, replay: None })
     }
 
     pub(super) fn shown(&self, theme: &Theme) -> Theme {
@@ -107,6 +126,11 @@ pub async fn run(
     let mut guard = Guard::take()?;
     let size = guard.terminal.size()?;
     let mut app = App::new(size.width, size.height);
+    app.keys = options.keys.clone();
+    if let Some(warning) = options.warning.as_deref().and_then(|text| text.lines().next()) {
+        let text = format!("your own settings are not used: {warning}; `crosscheck config check` says where");
+        app.toast(text, true, Duration::ZERO);
+    }
     let mut themes = vec![options.theme.clone()];
     themes.extend(
         BUILT_IN
@@ -182,7 +206,7 @@ pub async fn run(
         for action in actions {
             match action {
                 Action::Ask(request) => ask(request),
-                Action::Bell if last_bell.is_none_or(|at| at.elapsed() >= BELL) => {
+                Action::Bell if options.bell && last_bell.is_none_or(|at| at.elapsed() >= BELL) => {
                     guard.bell()?;
                     last_bell = Some(Instant::now());
                 }
@@ -231,6 +255,22 @@ mod tests {
         assert_eq!((full.depth, full.glyphs), (Depth::True, Glyphs::Unicode));
         assert_eq!(options(&[("COLORTERM", "truecolor"), ("NO_COLOR", "1")]).depth, Depth::Mono);
         assert_eq!(options(&[("TERM", "xterm-256color"), ("NO_COLOR", "")]).depth, Depth::Indexed);
+        let home = tempfile::tempdir().expect("a folder");
+        let home = home.path().to_str().expect("a name");
+        std::fs::create_dir_all(format!("{home}/crosscheck")).expect("a folder");
+        let file = format!("{home}/crosscheck/config.toml");
+        std::fs::write(&file, "theme = \"harbour\"\nglyphs = \"ascii\"\nbell = false\n").expect("a file");
+        let own = options(&[("XDG_CONFIG_HOME", home), ("LANG", "de_DE.UTF-8")]);
+        assert_eq!(
+            (own.theme.name.as_str(), own.glyphs, own.bell, own.warning),
+            ("harbour", Glyphs::Ascii, false, None)
+        );
+        for wrong in ["theme = \"nowhere\"\n", "tehme = \"dusk\"\n"] {
+            std::fs::write(&file, wrong).expect("a file");
+            let own = options(&[("XDG_CONFIG_HOME", home), ("LANG", "de_DE.UTF-8")]);
+            assert_eq!((own.theme.name.as_str(), own.glyphs), ("dusk", Glyphs::Unicode));
+            assert!(own.warning.is_some(), "{wrong}");
+        }
         assert!(Options::from_env(Some("nowhere"), |_| None).unwrap_err().to_string().contains("harbour"));
     }
 }

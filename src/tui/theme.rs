@@ -6,13 +6,12 @@
 
 pub mod check;
 
+use super::source::{Source, Wrong};
 use crate::brief::stands::Tone;
 use crate::name::shown;
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -132,13 +131,6 @@ pub struct Theme {
     styles: BTreeMap<Ink, Style>,
 }
 
-/// What is wrong with a theme file, and where.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{rendered}")]
-pub struct ThemeError {
-    rendered: String,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -163,34 +155,9 @@ struct RoleText {
     ansi: Option<Spanned<String>>,
 }
 
-struct Source<'a> {
-    origin: &'a str,
-    text: &'a str,
-}
-impl Source<'_> {
-    fn error(&self, span: Range<usize>, title: &str, label: &str) -> ThemeError {
-        let end = span.end.min(self.text.len());
-        let start = span.start.min(end);
-        let (title, label, origin) = (shown(title), shown(label), shown(self.origin));
-        // Drawn only where the text holds nothing that could draw on the terminal by itself.
-        let harmless = !self.text.chars().any(|c| c != '\n' && c != '\t' && crate::name::is_hidden(c));
-        let group = if harmless {
-            Level::ERROR.primary_title(title).element(
-                Snippet::source(self.text)
-                    .path(origin)
-                    .annotation(AnnotationKind::Primary.span(start..end).label(label)),
-            )
-        } else {
-            let line = self.text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1;
-            Level::ERROR.primary_title(format!("{origin}:{line}: {title}")).element(Level::NOTE.message(label))
-        };
-        ThemeError { rendered: Renderer::plain().render(&[group]) }
-    }
-}
-
 impl Theme {
     /// Reads a theme file.
-    pub fn parse(origin: &str, text: &str) -> Result<Theme, ThemeError> {
+    pub fn parse(origin: &str, text: &str) -> Result<Theme, Wrong> {
         parse(origin, text, 0)
     }
 
@@ -205,13 +172,13 @@ impl Theme {
         }
     }
 
-    /// By name or path: a path where there is one, then the user's folder, then those built in.
+    /// By name or path: a path where there is one, then the user's folder (`config`), then those built in.
     pub fn find(wanted: &str, config: Option<&Path>) -> anyhow::Result<Theme> {
         let mut places = vec![];
         if wanted.contains('/') || wanted.ends_with(".toml") {
             places.push(PathBuf::from(wanted));
         } else if let Some(config) = config {
-            places.push(config.join("crosscheck").join("themes").join(format!("{wanted}.toml")));
+            places.push(config.join("themes").join(format!("{wanted}.toml")));
         }
         for place in &places {
             match std::fs::read_to_string(place) {
@@ -226,6 +193,15 @@ impl Theme {
             let looked = if looked.is_empty() { String::new() } else { format!(" (looked at {})", looked.join(", ")) };
             anyhow::anyhow!("no theme is called {}{looked}; built in are {}", shown(wanted), names.join(", "))
         })
+    }
+
+    /// The names in the user's own folder, in order.
+    pub fn own(config: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(config.join("themes")).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".toml").map(str::to_owned));
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
     }
 
     /// The style of a role.
@@ -279,7 +255,7 @@ pub fn dusk() -> Theme {
     Theme::parse(BUILT_IN[0].0, BUILT_IN[0].1).unwrap_or_else(|_| Theme::mono()) // a test parses all that are built in
 }
 
-fn parse(origin: &str, text: &str, depth: u8) -> Result<Theme, ThemeError> {
+fn parse(origin: &str, text: &str, depth: u8) -> Result<Theme, Wrong> {
     let source = Source { origin, text };
     let file: File = toml::from_str(text)
         .map_err(|error| source.error(error.span().unwrap_or(0..0), "this theme cannot be read", error.message()))?;
@@ -366,11 +342,7 @@ fn parse(origin: &str, text: &str, depth: u8) -> Result<Theme, ThemeError> {
     Ok(theme)
 }
 
-fn colour_of(
-    source: &Source<'_>,
-    text: &Spanned<String>,
-    palette: &BTreeMap<String, Color>,
-) -> Result<Color, ThemeError> {
+fn colour_of(source: &Source<'_>, text: &Spanned<String>, palette: &BTreeMap<String, Color>) -> Result<Color, Wrong> {
     let name = text.get_ref();
     if let Some(known) = palette.get(name) {
         return Ok(*known);

@@ -2,6 +2,7 @@
 
 use super::app::{App, Field, Now, Overlay, Purpose};
 use super::update::Action;
+use crate::brief::acts::{Act, Place};
 use crate::client::view::{Link, View};
 use crate::event::Settled;
 use crate::name::{Principal, StepId, shown};
@@ -25,7 +26,10 @@ pub(super) fn paste(app: &mut App, text: &str, now: Now) {
         }
         // Where one looks while typing: a command would take the next Enter for an empty answer.
         Some(field) => field.error = Some("pasted text is not taken here: type it".into()),
-        None => app.toast("pasted text is dropped: c opens the chat", true, now.mono),
+        None => {
+            let chat = app.keys.first(Act::Say, Place::Main);
+            app.toast(format!("pasted text is dropped: {chat} opens the chat"), true, now.mono);
+        }
     }
 }
 
@@ -89,7 +93,9 @@ pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: 
             let typed = matches!(field.purpose, Purpose::Type { .. });
             close_field(app);
             if typed {
-                app.toast("left the command's terminal; i interrupts the command", false, now.mono);
+                let interrupt = app.keys.first(Act::Interrupt, Place::Main);
+                let text = format!("left the command's terminal; {interrupt} interrupts the command");
+                app.toast(text, false, now.mono);
             }
             return;
         }

@@ -5,7 +5,7 @@ use super::app::{AWAY_AFTER, App, Field, Now, Overlay, Pane, Panel, Purpose, SEC
 use super::keymap;
 use super::typing;
 use super::{before, exceptions, facts};
-use crate::brief::acts::Act;
+use crate::brief::acts::{Act, Place};
 use crate::brief::{Picked, Why, going_on};
 use crate::client::view::{Link, View};
 use crate::event::Attention;
@@ -292,7 +292,7 @@ fn opened(panel: &Panel, view: &View, actions: &mut Vec<Action>) {
 fn key_pressed(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mut Vec<Action>) {
     let place = keymap::place(app, view);
     let typing = app.field().is_some();
-    let act = keymap::act(place, key);
+    let act = keymap::act(&app.keys, place, key);
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     if act == Some(Act::Andon) && (control || !typing) {
         return andon(app, view, now, actions);
@@ -331,7 +331,8 @@ fn andon(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) {
     match view.sight(view.now(now.wall)).may_act(Act::Andon, &Picked::default()).first() {
         None => {
             actions.push(Action::Ask(Request::Andon { why: String::new() }));
-            app.toast("andon pulled; say why in the chat (c)", false, now.mono);
+            let how = app.keys.first(Act::Say, Place::Main);
+            app.toast(format!("andon pulled; say why in the chat ({how})"), false, now.mono);
         }
         Some(why) => app.toast(format!("no andon: {}", why.short), true, now.mono),
     }

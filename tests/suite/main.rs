@@ -45,6 +45,7 @@ mod rollback;
 mod samples;
 mod scenarios;
 mod secrets;
+mod settings;
 mod signers;
 mod statements;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it

@@ -336,10 +336,10 @@ impl World {
             }
         }
         // Whoever is told that it is theirs to do something now can do it.
-        let next = Sight { session, me: &session.lead, at, reach: Reach::Live }.next();
+        let next = Sight { session, me: &session.lead, at, reach: Reach::Live, keys: None }.next();
         let act = next.act.filter(|act| matches!(act, Act::Arm | Act::Run | Act::Close | Act::Rollback | Act::Release));
         for who in next.who.iter().filter(|who| *who == &session.lead || act == Some(Act::Release)) {
-            let sight = Sight { session, me: who, at, reach: Reach::Live };
+            let sight = Sight { session, me: who, at, reach: Reach::Live, keys: None };
             let reasons = act.map_or_else(Vec::new, |act| sight.may_act(act, &Picked::default()));
             if !reasons.is_empty() {
                 self.clients.outside.push(format!("{who} is told to {next:?}, and may not: {reasons:?}"));

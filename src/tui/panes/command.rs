@@ -1,5 +1,6 @@
 //! Pane 2: exactly what will run, what it prints, and what keeps it from running.
 
+use crate::brief::acts::Act;
 use crate::brief::command::{command_line, lines as written, script};
 use crate::client::view::Link;
 use crate::clock::human;
@@ -36,7 +37,8 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)>
         command.truncate(most);
         if let Some(last) = command.last_mut() {
             let text = crate::tui::text::fit(&format!("{last}"), width.saturating_sub(14));
-            *last = Line::from(vec![Span::raw(text), look.span(" … x shows all", Ink::Dim)]);
+            *last =
+                Line::from(vec![Span::raw(text), look.span(format!(" … {} shows all", look.key(Act::Open)), Ink::Dim)]);
         }
     }
     lines(buf, inner, &command);
@@ -170,7 +172,7 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
     if let Some(told) = probed.and_then(crate::session::probe::told) {
         return say("PROBE", Ink::Hold, format!("{}; {number} has to be settled", shown(&told)));
     }
-    let locks: Vec<String> = look.view.sight(at).run_locks().into_iter().map(|why| why.short).collect();
+    let locks: Vec<String> = look.sight().run_locks().into_iter().map(|why| why.short).collect();
     match locks.is_empty() {
         true => {
             let does = match &step.manual {
@@ -178,7 +180,11 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
                 None if step.runs() => "runs it",
                 None => "lets it begin",
             };
-            let who = if look.view.leads() { format!("r {does}") } else { format!("{} {does}", session.lead.short()) };
+            let who = if look.view.leads() {
+                format!("{} {does}", look.key(Act::Run))
+            } else {
+                format!("{} {does}", session.lead.short())
+            };
             say("READY", Ink::Pass, format!("{number} is cleared: {who}"))
         }
         false => say("RUN LOCKED", Ink::Hold, locks.join(" · ")),

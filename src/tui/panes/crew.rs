@@ -1,5 +1,6 @@
 //! Panes 5 to 7: who is here and what they look at, what was said, what happened.
 
+use crate::brief::acts::Act;
 use crate::clock::{age, human};
 use crate::event::Attention;
 use crate::name::shown;
@@ -139,7 +140,7 @@ pub fn chat(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> bool {
     let back = usize::from(look.app.scrolled(Pane::Chat)).min(all.len().saturating_sub(rows));
     let from = all.len().saturating_sub(rows + back);
     lines(buf, Rect { height: inner.height - 1, ..inner }, &all[from..(from + rows).min(all.len())]);
-    let prompt = if typing { "> typed below" } else { "> c to write" };
+    let prompt = if typing { "> typed below".to_owned() } else { format!("> {} to write", look.key(Act::Say)) };
     row(buf, inner, inner.height - 1, vec![look.span(prompt, Ink::Dim)], vec![]);
     back == 0
 }
