@@ -97,7 +97,7 @@ impl Sight<'_> {
             phase if phase.is_live() => Next::nobody(format!("{number} is {}: wait for its end", phase.word())),
             Phase::Starting => Next::nobody(format!("{number} starts once gates and bytes are read again")),
             Phase::Cleared => {
-                let what = if step.manual.is_some() { "do it, then say so:" } else { "run" };
+                let what = if step.by_hand().is_some() { "do it, then say so:" } else { "run" };
                 self.held(step).unwrap_or_else(|| self.by_the_lead(format!("{what} {number}"), Act::Run))
             }
             Phase::Armed => self.check(step, state),

@@ -13,7 +13,7 @@ pub fn items(covers: &Covers, session: &Session, at: At) -> Vec<Item> {
         false => format!("{}: {} as {}, in {}", session.plan.environment, command.host, command.user, command.cwd),
     };
     let mut all = vec![Item::words("on", on).loud(Loud::Look), differs(covers), gates(covers, session, at)];
-    let verify = session.plan.step(&covers.step).and_then(|step| step.verify.as_ref());
+    let verify = session.plan.step(&covers.step).and_then(|step| step.verify());
     let after = verify.map_or_else(
         || "nothing is compared with before".to_owned(),
         |verify| {

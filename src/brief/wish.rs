@@ -47,7 +47,7 @@ impl<'a> Sight<'a> {
                 // What is armed, or was until something voided it: the hub then says why it is so no longer.
                 let open = open(session).map(|(step, attempt, _)| (step, attempt));
                 let (step, attempt) = open.map_or_else(current, Ok)?;
-                match session.plan.step(&step).is_some_and(|step| step.manual.is_some()) {
+                match session.plan.step(&step).is_some_and(|step| step.by_hand().is_some()) {
                     true => Request::Did { step, attempt, note: String::new() },
                     false => Request::Run { step, attempt },
                 }

@@ -142,7 +142,7 @@ fn request(act: Act, rest: &str, view: &View, read: Option<&Read>) -> Result<Req
 /// `run` means what is armed; a manual step takes a note of what was done.
 fn run(sight: &Sight, picked: &Picked, note: &str) -> Result<Request, String> {
     let (step, attempt, _) = picked.read.clone().ok_or("no step is armed")?;
-    match sight.session.plan.step(&step).is_some_and(|step| step.manual.is_some()) {
+    match sight.session.plan.step(&step).is_some_and(|step| step.by_hand().is_some()) {
         true => Ok(Request::Did { step, attempt, note: note.to_owned() }),
         false if note.is_empty() => Ok(Request::Run { step, attempt }),
         false => Err("run means the one armed step; only a manual one takes a note".to_owned()),

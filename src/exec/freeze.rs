@@ -38,11 +38,8 @@ pub fn freeze(
     if let Some(why) = plan.values_in_shell(step, params) {
         return Err(FreezeError::InShell(why));
     }
-    // What neither runs, nor is done by a person, nor waits, has lost its command.
-    let mut command = match step.runs() || (step.manual.is_none() && step.until.is_none()) {
-        true => freeze_command(&step.command, arguments(step, Part::Step), params, folder, secrets)?,
-        false => CommandSeen::nothing(),
-    };
+    let own = freeze_part(step, Part::Step, params, folder, secrets)?;
+    let mut command = own.unwrap_or_else(CommandSeen::nothing);
     let mut rollback = freeze_rollback(step, params, folder, secrets)?;
     let mut preview = match &step.preview {
         Some(preview) => Some(freeze_preview(preview, params, folder, secrets)?),
@@ -53,13 +50,13 @@ pub fn freeze(
     let undone = rollback.iter_mut().map(|rollback| &mut rollback.command);
     let all = std::iter::once(&mut command).chain(read_first).chain(undone).chain(&mut probe);
     share_text(all.flat_map(|command| command.stdin_file.iter_mut().chain(&mut command.files)));
-    let each = step.each.as_ref().map(|each| batched(each, &command)).transpose()?;
+    let each = step.each().map(|each| batched(each, &command)).transpose()?;
     let (each, odd) = each.map_or((None, None), |(each, odd)| (Some(each), odd));
     let rehearsal = freeze_rehearsal(plan, step, params)?;
     let render = |what: &str, template: &Template| {
         template.render(params).map_err(|source| FreezeError::Render { what: what.to_owned(), source })
     };
-    let manual = step.manual.as_ref().map(|words| render("manual", words)).transpose()?;
+    let manual = step.by_hand().map(|words| render("manual", words)).transpose()?;
     if let Some(words) = &manual {
         visible(|| "manual".into(), words)?;
     }
@@ -100,7 +97,7 @@ pub(super) enum Arguments {
 
 fn arguments(step: &Step, part: Part) -> Arguments {
     match part {
-        Part::Step if step.each.is_none() => Arguments::Held,
+        Part::Step if step.each().is_none() => Arguments::Held,
         Part::Preview => Arguments::Held,
         Part::Step | Part::Rollback | Part::Probe => Arguments::Recorded,
     }
@@ -329,14 +326,8 @@ fn freeze_remote(
     let script = remote::script(&command.run, &argv, &env, cwd.as_deref());
     visible(|| "the script".into(), &script)?;
     let literal = |word: &String| Template::literal(word);
-    let local = Command {
-        run: Run::Argv(
-            remote::argv(host, params, folder, needs_pipefail(command, &argv))?.iter().map(literal).collect(),
-        ),
-        io: Io::Pipe,
-        timeout: command.timeout,
-        ..Command::nothing()
-    };
+    let words = remote::argv(host, params, folder, needs_pipefail(command, &argv))?.iter().map(literal).collect();
+    let local = Command { io: Io::Pipe, timeout: command.timeout, ..Command::of(Run::Argv(words)) };
     let seen = freeze_command(&local, Arguments::Held, params, folder, &BTreeMap::new())?;
     let (host, user) = (host.name.clone(), host.user.clone());
     // What ssh inherits here does not reach the command; what it has over there is between sshd and the account.
@@ -553,7 +544,7 @@ fn words(step: &Step) -> BTreeMap<String, String> {
     ];
     let words = words.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
     // Shown with the plan's words: whoever checks has to know when the step counts as done.
-    let until = step.until.as_ref().map(|until| {
+    let until = step.until().map(|until| {
         let within =
             until.within.map_or_else(|| ", without a limit".to_owned(), |it| format!(", for at most {}", human(it)));
         ("done_once".to_owned(), format!("{} reads ok{within}", until.watch))

@@ -530,7 +530,7 @@ impl Driver {
                 None
             }
             Event::RunIntended { step, attempt } => {
-                let runs = self.sequencer.session().plan.step(step).is_none_or(crate::plan::Step::runs);
+                let runs = self.sequencer.session().plan.step(step).is_none_or(|step| step.runs().is_some());
                 runs.then(|| self.start(step, *attempt, Part::Step))
             }
             Event::RollbackIntended { step, attempt, .. } => {

@@ -3,7 +3,7 @@
 //!
 //! A step that differs from what was reviewed has a [`Deviation`] for each difference, and is at least `critical`.
 
-use super::{Class, Command, Plan, Run, Step, Template, rehearsal};
+use super::{Class, Command, Does, Plan, Run, Runs, Step, Template, rehearsal};
 use crate::event::Deviation;
 use crate::name::{Part, Principal, StepId, WatchId};
 use serde::{Deserialize, Serialize};
@@ -103,8 +103,8 @@ impl Plan {
         }
         for step in &mut plan.steps {
             if let Some(Typed { run, why, by }) = changes.edited.get(&step.id) {
-                let planned = step.command.run.text();
-                step.command.run = typed(run);
+                let Does::Runs(runs) = &mut step.does else { continue };
+                let planned = std::mem::replace(&mut runs.command.run, self::typed(run)).text();
                 step.deviations.push(Deviation::Edited { planned, run: run.clone(), why: why.clone(), by: by.clone() });
             }
         }
@@ -123,7 +123,7 @@ impl Plan {
             let secrets = !step.secrets().is_empty();
             let verifies = Part::ALL.into_iter().filter_map(|part| step.verify_of(part));
             let verified = verifies.flat_map(|verify| &verify.watches).map(|watched| &watched.watch);
-            let waited = step.until.iter().map(|until| &until.watch);
+            let waited = step.until().map(|until| &until.watch);
             let gates = step.gates.iter().map(|gate| &gate.watch);
             let watches: Vec<_> = gates.chain(verified).chain(waited).cloned().collect();
             let looked = |name: &String| {
@@ -152,40 +152,13 @@ impl Plan {
         let title = if short.len() < run.len() { format!("ad hoc: {short}…") } else { format!("ad hoc: {short}") };
         // Where the plan has no steps, typed commands are what was agreed on.
         let planned = self.steps.iter().any(|step| !step.adhoc);
-        let mut step = Step {
-            id,
-            title,
-            class: Class::Critical,
-            adhoc: true,
-            deviations: match planned {
-                true => vec![Deviation::AdHoc { why: why.clone(), by: by.clone() }],
-                false => vec![],
-            },
-            expects_loss: vec![],
-            checks: 1,
-            command: Command { run: self::typed(run), ..Command::nothing() },
-            rehearse: None,
-            live: None,
-            gates: vec![],
-            after: vec![],
-            expected: None,
-            verify: None,
-            until: None,
-            each: None,
-            manual: None,
-            probe: None,
-            preview: None,
-            rollback: None,
-            readback: vec![],
-            lapse: None,
-            point_of_no_return: false,
-            run_on_clear: false,
-            require_touch: false,
-            touches: None,
-            undo: None,
-            half_way: None,
-            remains_in: None,
+        let command = Command::of(self::typed(run));
+        let deviations = match planned {
+            true => vec![Deviation::AdHoc { why: why.clone(), by: by.clone() }],
+            false => vec![],
         };
+        let bare = Step::new(id, title, Does::Runs(Box::new(Runs::once(command))));
+        let mut step = Step { class: Class::Critical, checks: 1, adhoc: true, deviations, ..bare };
         if self.changes.rehearsal.is_some() {
             rehearsal::rehearse(&mut step);
         }
@@ -217,9 +190,9 @@ impl Step {
     pub fn params(&self) -> BTreeSet<String> {
         let commands = self.commands().flat_map(Command::templates);
         let expected = self.preview.iter().filter_map(|preview| preview.expect.template());
-        let live = self.live.iter().flat_map(|live| live.run.templates());
+        let live = self.live.iter().flat_map(|live| &live.run).flat_map(Run::templates);
         commands
-            .chain(&self.manual)
+            .chain(self.by_hand())
             .chain(&self.expects_loss)
             .chain(expected)
             .chain(live)
@@ -328,7 +301,7 @@ until = { watch = "api", within = "1h" }
         let load = &plan.steps[1];
         assert_eq!((load.class, load.checks), (Class::Critical, 1));
         assert_eq!(
-            load.command.run.argv(&params).unwrap(),
+            load.command().unwrap().run.argv(&params).unwrap(),
             ["sh", "-eu", "-c", "./load --slow {{ x"],
             "never filled in"
         );
@@ -340,6 +313,15 @@ until = { watch = "api", within = "1h" }
         // Changing anew starts from the text, not from what it was changed to.
         assert_eq!(plan.changed(changes), plan);
         assert_eq!(plan.changed(Changes::default()), Plan::parse("p", PLAN).unwrap());
+    }
+
+    #[test]
+    fn a_step_that_runs_nothing_gets_no_command_by_an_edit() {
+        let typed = Typed { run: "./x".to_owned(), why: "because".to_owned(), by: who("ana@x") };
+        let edited = ["switch", "drain"].map(|id| (StepId::new(id).unwrap(), typed.clone())).into();
+        let plan = Plan::parse("p", &format!("{PLAN}{WAITS}")).unwrap();
+        let changed = plan.changed(Changes { edited, ..Changes::default() });
+        assert_eq!(changed.steps, plan.steps);
     }
 
     #[test]

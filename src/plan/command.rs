@@ -37,10 +37,10 @@ pub struct Command {
 }
 
 impl Command {
-    /// No command. Nothing can start it: it has no word to execute.
-    pub fn nothing() -> Command {
+    /// That command line, which is given nothing.
+    pub fn of(run: Run) -> Command {
         Command {
-            run: Run::Argv(vec![]),
+            run,
             env: BTreeMap::new(),
             cwd: None,
             stdin: None,
@@ -68,10 +68,6 @@ impl Command {
         let cwd = self.cwd.as_ref().map(|cwd| cwd.render(params)).transpose()?;
         let env = self.env.iter().map(|(name, value)| Ok((name.clone(), value.render(params)?)));
         Ok((cwd.map_or_else(|| folder.to_owned(), |cwd| folder.join(cwd)), env.collect::<Result<_, _>>()?))
-    }
-    /// Whether that is what it is.
-    pub fn is_nothing(&self) -> bool {
-        matches!(&self.run, Run::Argv(words) if words.is_empty())
     }
     /// The keys of the secrets its environment names, each once.
     pub fn secrets(&self) -> std::collections::BTreeSet<String> {
@@ -110,12 +106,12 @@ const BESIDE_KEYS: &[&str] = &["run", "env", "cwd"];
 /// Such a command: its words, a text for a shell, or a table.
 pub(super) fn read_beside(value: &Value<'_>) -> Option<Command> {
     if !value.is_table() {
-        return Some(Command { run: value.run()?, io: Io::Pipe, ..Command::nothing() });
+        return Some(Command { io: Io::Pipe, ..Command::of(value.run()?) });
     }
     let table = value.table("a command beside the steps", BESIDE_KEYS, &[])?;
     let run = table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run());
     let env = table.get("env").map_or_else(|| Some(BTreeMap::new()), |env| read_env(&env));
-    let command = Command { cwd: table.template("cwd"), run: run?, env: env?, io: Io::Pipe, ..Command::nothing() };
+    let command = Command { cwd: table.template("cwd"), env: env?, io: Io::Pipe, ..Command::of(run?) };
     match command.secrets().is_empty() {
         true => Some(command),
         false => value.wrong("a secret in the `env` of a command beside the steps", "expected one that needs none"),
@@ -248,7 +244,7 @@ mod tests {
 
     #[test]
     fn exit_codes_count_as_the_plan_says() {
-        let exits = |step: &str| parsed(step).map(|plan| plan.steps[0].command.exits.clone());
+        let exits = |step: &str| parsed(step).map(|plan| plan.steps[0].command().unwrap().exits.clone());
         assert_eq!(exits(""), Ok(Exits { ok: vec![0], warn: vec![] }));
         assert_eq!(exits("exits = { ok = [0, 3], warn = [2] }"), Ok(Exits { ok: vec![0, 3], warn: vec![2] }));
         assert_eq!(exits("exits = { warn = [24] }"), Ok(Exits { ok: vec![0], warn: vec![24] }), "0 stays done");

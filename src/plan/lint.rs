@@ -102,12 +102,16 @@ pub fn lint(plan: &Plan) -> Vec<Warning> {
 fn rehearsals(plan: &Plan, warnings: &mut Warnings<'_>) {
     let rollback = |step: &Step| step.rollback.as_ref().is_some_and(|rollback| rollback.rehearse.is_some());
     let preview = |step: &Step| step.preview.as_ref().is_some_and(|preview| preview.rehearse.is_some());
-    if !plan.steps.iter().any(|step| step.rehearse.is_some() || rollback(step) || preview(step)) {
+    if !plan
+        .steps
+        .iter()
+        .any(|step| step.runs().is_some_and(|runs| runs.rehearse.is_some()) || rollback(step) || preview(step))
+    {
         return;
     }
     for (index, step) in plan.steps.iter().enumerate() {
         let printed = "a rehearsal prints what it would run, and runs nothing";
-        if step.runs() && step.rehearse.is_none() {
+        if step.runs().is_some_and(|runs| runs.rehearse.is_none()) {
             let help = "give it a `rehearse` that does the same to data that may be lost";
             let at = warnings.places.of("step", index, &["run", "id"]);
             warnings.add(at, format!("step {} has no `rehearse`", step.id), printed, help);
@@ -204,19 +208,19 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
     let places = warnings.places;
     let at = |keys: &[&str]| places.of("step", index, keys);
     let (id, class) = (&step.id, step.class.word());
-    if secret(&step.command.run) {
+    if step.command().is_some_and(|command| secret(&command.run)) {
         secret_warning(at(&["run"]), warnings);
     }
     if step.rollback.as_ref().is_some_and(|rollback| secret(&rollback.command.run)) {
         secret_warning(at(&["rollback"]), warnings);
     }
-    if let (Some(expected), Some(timeout)) = (step.expected, step.command.timeout)
+    if let (Some(expected), Some(timeout)) = (step.expected, step.command().and_then(|command| command.timeout))
         && timeout <= expected
     {
         let message = format!("step {id} is ended before it is expected to end");
         warnings.add(at(&["timeout"]), message, "not longer than `expected`", "give it a longer `timeout`");
     }
-    if step.until.as_ref().is_some_and(|until| until.within.is_none()) {
+    if step.until().is_some_and(|until| until.within.is_none()) {
         let message = format!("step {id} waits without a limit");
         let help = "write until = { watch = \"…\", within = \"2h\" }; without it only a person ends the wait";
         warnings.add(at(&["until"]), message, "for how long?", help);
@@ -243,14 +247,14 @@ fn step_warnings(index: usize, plan: &Plan, step: &Step, warnings: &mut Warnings
     }
     // Such a watch reads LOST until the anchor moves, which it does once the step is over.
     let counts_down = |watch: &WatchKind| matches!(watch, WatchKind::KafkaRetention(of) if !of.rises && step.expects_loss.contains(&of.topic));
-    if let Some(until) = &step.until
+    if let Some(until) = step.until()
         && plan.watch(&until.watch).is_some_and(|watch| counts_down(&watch.kind))
     {
         let message = format!("step {id} waits for {}, which fails until the step is over", until.watch);
         let help = "it purges the topic on purpose; wait for a kafka-retention watch with goal = \"rises\"";
         warnings.add(at(&["until"]), message, "never ends", help);
     }
-    if let Some(each) = step.each.as_ref().filter(|each| each.first > each.then) {
+    if let Some(each) = step.each().filter(|each| each.first > each.then) {
         let message = format!("the first batch of step {id} is its largest");
         let help = "the first one shows what happens: a few lines are enough for that";
         warnings.add(at(&["each"]), message, format!("{} lines, then {}", each.first, each.then), help);

@@ -24,6 +24,7 @@ mod recovery;
 mod rehearsal;
 mod sample;
 pub mod shell;
+mod step;
 mod steps;
 mod table;
 mod template;
@@ -47,6 +48,7 @@ pub use problem::{PlanError, Problem};
 pub use recovery::Recovery;
 pub use rehearsal::{DATA_CHARS_MAX, Live, data as rehearsal_data};
 pub use sample::{SAMPLES, sample};
+pub use step::{Class, Does, Gate, Goes, Rollback, Runs, Step, Until, Verified, Verify, Worse};
 pub use template::{RenderError, Template};
 pub use units::parse_duration;
 pub use watches::bounds::Bounds;
@@ -68,7 +70,7 @@ pub use watches::session::Flown;
 pub use watches::{KafkaRetention, NeededFrom};
 
 use crate::hash::Hash;
-use crate::name::{ItemId, Part, Principal, StepId, WatchId};
+use crate::name::{ItemId, Principal, StepId, WatchId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -350,188 +352,6 @@ impl WatchKind {
     pub fn is_countdown(&self) -> bool {
         matches!(self, WatchKind::KafkaRetention(retention) if !retention.rises)
     }
-}
-
-/// How much is asked before a step may run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
-    /// Nothing but the lead.
-    Routine,
-    /// One cross-check.
-    Critical,
-    /// Two cross-checks.
-    Irreversible,
-}
-impl Class {
-    /// The word on screens and in plans.
-    pub fn word(self) -> &'static str {
-        match self {
-            Class::Routine => "routine",
-            Class::Critical => "critical",
-            Class::Irreversible => "irreversible",
-        }
-    }
-}
-
-/// One planned command.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Step {
-    /// Its id.
-    pub id: StepId,
-    /// What people call it.
-    pub title: String,
-    /// How much is asked before it runs.
-    pub class: Class,
-    /// It was typed while the plan was flown.
-    pub adhoc: bool,
-    /// In what it differs from the plan; such a step is at least critical.
-    pub deviations: Vec<crate::event::Deviation>,
-    /// Topics whose records it deletes on purpose: what is needed of them is counted anew once it ended well.
-    pub expects_loss: Vec<Template>,
-    /// Cross-checks needed: 0 for routine steps, else at least 1.
-    pub checks: u32,
-    /// What is run; nothing ([`Step::runs`]) in a step that a person does, or that only waits.
-    pub command: Command,
-    /// What a rehearsal runs in its place; where there is none, it prints what would be run.
-    pub rehearse: Option<Command>,
-    /// In a rehearsal, what would be run live. No rule starts it.
-    pub live: Option<Live>,
-    /// What a person does in its place, in words.
-    pub manual: Option<Template>,
-    /// What tells people how things stand where nobody knows what it did.
-    pub probe: Option<Command>,
-    /// How it works through the lines of a file, where it does.
-    pub each: Option<Each>,
-    /// What it waits for after the run.
-    pub until: Option<Until>,
-    /// Watches that must be ok.
-    pub gates: Vec<Gate>,
-    /// Steps that must be over before; the one before it where the plan says nothing.
-    pub after: Vec<StepId>,
-    /// How long it should take.
-    pub expected: Option<Duration>,
-    /// What must not be worse after it than before.
-    pub verify: Option<Verify>,
-    /// What undoes it.
-    pub rollback: Option<Rollback>,
-    /// What says what it would touch, before it is run.
-    pub preview: Option<Preview>,
-    /// How long it stays armed, where it differs from the plan's.
-    pub lapse: Option<Duration>,
-    /// After this nothing can be undone.
-    pub point_of_no_return: bool,
-    /// The last cross-check starts it.
-    pub run_on_clear: bool,
-    /// Parameters that shadows type from their own copy of the runbook before their check counts.
-    pub readback: Vec<String>,
-    /// Only a signature of a security key that was touched counts as a cross-check.
-    pub require_touch: bool,
-    /// What it touches, in words.
-    pub touches: Option<String>,
-    /// How it could be undone, in words.
-    pub undo: Option<String>,
-    /// What stays if it dies half-way, in words.
-    pub half_way: Option<String>,
-    /// Where the data still is afterwards, in words.
-    pub remains_in: Option<String>,
-}
-
-impl Step {
-    /// Everything it may run.
-    pub fn commands(&self) -> impl Iterator<Item = &Command> {
-        let step = Some(&self.command).filter(|command| !command.is_nothing());
-        let preview = self.preview.iter().map(|preview| &preview.command);
-        let rollback = self.rollback.iter().map(|rollback| &rollback.command);
-        step.into_iter().chain(preview).chain(rollback).chain(&self.probe)
-    }
-    /// Whether it runs a command. One that does not is done by a person, or only waits.
-    pub fn runs(&self) -> bool {
-        !self.command.is_nothing()
-    }
-    /// One of its commands.
-    pub fn command_of(&self, part: Part) -> Option<&Command> {
-        match part {
-            Part::Step => Some(&self.command),
-            Part::Preview => self.preview.as_ref().map(|preview| &preview.command),
-            Part::Rollback => self.rollback.as_ref().map(|rollback| &rollback.command),
-            Part::Probe => self.probe.as_ref(),
-        }
-    }
-    /// What that command is held against once it ended well. A rollback that says nothing of its own is held against what
-    /// the step is: what was before the step must be back.
-    pub fn verify_of(&self, part: Part) -> Option<&Verify> {
-        match part {
-            Part::Step => self.verify.as_ref(),
-            Part::Preview | Part::Probe => None,
-            Part::Rollback => self.rollback.as_ref()?.verify.as_ref().or(self.verify.as_ref()),
-        }
-    }
-    /// The keys of the secrets that their environments name, each once.
-    pub fn secrets(&self) -> std::collections::BTreeSet<String> {
-        self.commands().flat_map(Command::secrets).collect()
-    }
-}
-
-/// What undoes a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rollback {
-    /// What is run.
-    pub command: Command,
-    /// What a rehearsal runs in its place; where there is none, it prints what would be run.
-    pub rehearse: Option<Command>,
-    /// Whether it runs by itself where the step ended with an exit code other than 0, or made something worse.
-    pub automatic: bool,
-    /// What brings back must look like before, where that differs from what the step is held against.
-    pub verify: Option<Verify>,
-    /// Steps that must be done once it ran, before the session ends.
-    pub contain: Vec<StepId>,
-}
-
-/// What a step waits for once it has run: it is done when this watch reads ok.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Until {
-    /// Which watch.
-    pub watch: WatchId,
-    /// For how long at most; until people give it up where the plan says nothing.
-    pub within: Option<Duration>,
-}
-
-/// What a step is held against once it has run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verify {
-    /// Which watches.
-    pub watches: Vec<Verified>,
-    /// For how long after the run.
-    pub time: Duration,
-}
-
-/// A watch that a run is verified with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
-    /// Which.
-    pub watch: WatchId,
-    /// Which way its number is worse, where the plan says so.
-    pub worse: Option<Worse>,
-}
-
-/// Which way a number is worse.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Worse {
-    /// More is worse.
-    Up,
-    /// Less is worse.
-    Down,
-    /// The number says nothing, only the status does.
-    Status,
-}
-
-/// A watch a step depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gate {
-    /// The watch.
-    pub watch: WatchId,
-    /// Whether `warn` is good enough (`gates = [{ watch = "…", allow = "warn" }]`).
-    pub allow_warn: bool,
 }
 
 /// What a command sees as its terminal.

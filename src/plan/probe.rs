@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 pub(super) fn read(value: &Value<'_>, beside: Option<&Command>) -> Option<Command> {
     let command = match value.is_table() {
         true => command::read_with(&value.table("a probe", KEYS, &["io", "input", "exits"])?, Io::Pipe)?,
-        false => Command { run: value.run()?, ..Command::nothing() },
+        false => Command::of(value.run()?),
     };
     if !command.secrets().is_empty() {
         return value.wrong("a secret in a `probe`", "expected a command that needs none");

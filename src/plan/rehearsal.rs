@@ -5,7 +5,9 @@
 
 use super::command;
 use super::table::Table;
-use super::{Command, Gate, Input, NotifyBy, Params, Plan, RenderError, Run, Step, Template, WatchKind};
+use super::{
+    Command, Does, Gate, Goes, Input, NotifyBy, Params, Plan, RenderError, Run, Runs, Step, Template, WatchKind,
+};
 use crate::event::RehearsalSeen;
 use crate::name::is_hidden;
 
@@ -31,6 +33,16 @@ pub fn data(text: &str) -> Result<String, String> {
     }
 }
 
+/// Nothing is rehearsed where nothing runs.
+pub(super) fn refuse(table: &Table<'_>) -> Option<()> {
+    match table.get("rehearse") {
+        Some(given) => {
+            given.wrong("`rehearse` in a step without `run`", "a rehearsal shows what it would do, and does nothing")
+        }
+        None => Some(()),
+    }
+}
+
 /// `rehearse = ["./drop", "--dry-run"]`, a text for the shell, or a table with the keys of a command, for the command beside
 /// it. It gets nothing of that one's environment, secrets, input and files: those decide what is touched. Where it runs, for
 /// how long and in what it shares, unless it says otherwise.
@@ -45,12 +57,8 @@ pub(super) fn read_preview(table: &Table<'_>, live: Option<&Command>) -> Option<
 
 fn read_with(table: &Table<'_>, keys: &[&'static str], live: Option<&Command>) -> Option<Option<Command>> {
     let Some(given) = table.get("rehearse") else { return Some(None) };
-    if live.is_some_and(Command::is_nothing) {
-        return given
-            .wrong("`rehearse` in a step without `run`", "a rehearsal shows what it would do, and does nothing");
-    }
     let (command, io) = match given.is_table() {
-        false => (Command { run: given.run()?, ..Command::nothing() }, None),
+        false => (Command::of(given.run()?), None),
         true => {
             let refused: Vec<_> = command::KEYS.iter().copied().filter(|key| !keys.contains(key)).collect();
             let table = given.table("a rehearsal's command", keys, &refused)?;
@@ -82,7 +90,7 @@ fn printed(live: &Command) -> Command {
     let printing = ["printf", "%s\\n", NOT_RUN].map(Template::literal);
     let printing = printing.into_iter().chain(live.run.templates().iter().cloned()).collect();
     let (cwd, timeout, io) = (here(live), live.timeout, live.io);
-    Command { run: Run::Argv(printing), cwd, timeout, io, ..Command::nothing() }
+    Command { cwd, timeout, io, ..Command::of(Run::Argv(printing)) }
 }
 
 /// What a rehearsal flies of that plan.
@@ -109,36 +117,40 @@ pub(super) fn rehearsed(plan: &mut Plan) {
 /// What a rehearsal flies of that step: nothing of what it would run live.
 pub(super) fn rehearse(step: &mut Step) {
     let edited = step.deviations.iter().any(|deviation| matches!(deviation, crate::event::Deviation::Edited { .. }));
-    // A typed command has no rehearsal of its own, and the planned one's would be another thing than was typed.
-    let own = step.rehearse.take().filter(|_| !edited);
-    let live = std::mem::replace(&mut step.command, Command::nothing());
+    let printed_alone = step.runs().is_none_or(|runs| edited || runs.rehearse.is_none());
+    step.live = Some(Live { run: step.command().map(|live| live.run.clone()), printed: printed_alone });
     // Batches are of the same lines, for a command that is fed nothing else; what is only printed is printed once.
-    let may_be_fed = |own: &Command| own.stdin.is_none() && own.on.is_none() && own.input == Input::None;
-    let each = step.each.take().filter(|_| own.as_ref().is_some_and(may_be_fed));
-    step.live = Some(Live { run: live.run.clone(), printed: own.is_none() });
-    let waited = step.until.take();
-    match (&step.manual, &waited) {
-        (Some(words), _) => step.manual = Some(words.with_prefix(NOT_DONE)),
+    let mut begun = None;
+    match &mut step.does {
+        Does::ByHand { words, until } => (*words, *until) = (words.with_prefix(NOT_DONE), None),
         // What it waits for comes of what is live: it may never come, or be there already.
-        (None, Some(until)) if live.is_nothing() => {
+        Does::Waits { until, verify, run_on_clear } => {
             let waits = Template::literal(&format!("wait until {} is ok", until.watch));
-            step.command = printed(&Command { run: Run::Argv(vec![waits]), ..Command::nothing() });
+            let command = printed(&Command::of(Run::Argv(vec![waits])));
+            let goes = Goes::Once { until: None, verify: verify.take() };
+            step.does = Does::Runs(Box::new(Runs { command, rehearse: None, goes, run_on_clear: *run_on_clear }));
         }
-        _ => {
-            step.until = waited.filter(|_| own.is_some());
-            step.command = own.unwrap_or_else(|| printed(&live));
+        Does::Runs(runs) => {
+            // A typed command has no rehearsal of its own, and the planned one's would be another thing than was typed.
+            let own = runs.rehearse.take().filter(|_| !edited);
+            match (&mut runs.goes, &own) {
+                (Goes::InBatches(each, _), Some(own)) if may_be_fed(own) => begun = Some(each.clone()),
+                (Goes::InBatches(_, verify), _) => {
+                    runs.goes = Goes::Once { until: None, verify: Some(verify.clone()) };
+                }
+                (Goes::Once { .. }, Some(_)) => {}
+                (Goes::Once { until, .. }, None) => *until = None, // it may never come, or be there already
+            }
+            let command = own.unwrap_or_else(|| printed(&runs.command));
+            runs.command = begun.as_ref().map_or(command.clone(), |each| each.feeds(command));
         }
     }
     if let Some(rollback) = &mut step.rollback {
         let own = rollback.rehearse.take();
-        let begun = each.as_ref().filter(|_| own.as_ref().is_some_and(may_be_fed));
+        let begun = begun.filter(|_| own.as_ref().is_some_and(may_be_fed));
         let command = own.unwrap_or_else(|| printed(&rollback.command));
         rollback.command = begun.map_or(command.clone(), |each| each.feeds(command));
     }
-    if let Some(each) = &each {
-        step.command = each.feeds(std::mem::replace(&mut step.command, Command::nothing()));
-    }
-    step.each = each;
     // Both look at what the live command would touch, and people would take what they say for the rehearsal's.
     step.probe = None;
     step.preview = step.preview.take().and_then(|mut preview| {
@@ -147,11 +159,15 @@ pub(super) fn rehearse(step: &mut Step) {
     });
 }
 
+fn may_be_fed(own: &Command) -> bool {
+    own.stdin.is_none() && own.on.is_none() && own.input == Input::None
+}
+
 /// What a step that is rehearsed would run live.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Live {
-    /// That.
-    pub run: Run,
+    /// That; nothing where a person does it, or it only waits.
+    pub run: Option<Run>,
     /// Whether it is only printed, or said, because the plan has no `rehearse` for it.
     pub printed: bool,
 }
@@ -160,7 +176,8 @@ impl Step {
     /// What is checked of a rehearsal of it: on which data, and what would be run live. Nothing where it is flown live.
     pub fn rehearsal_seen(&self, plan: &Plan, params: &Params) -> Result<Option<RehearsalSeen>, RenderError> {
         let Some((data, live)) = plan.rehearsal().zip(self.live.as_ref()) else { return Ok(None) };
-        Ok(Some(RehearsalSeen { data: data.to_owned(), live: live.run.argv(params)?, printed: live.printed }))
+        let argv = live.run.as_ref().map_or_else(|| Ok(vec![]), |run| run.argv(params))?;
+        Ok(Some(RehearsalSeen { data: data.to_owned(), live: argv, printed: live.printed }))
     }
 }
 
@@ -172,7 +189,7 @@ impl Plan {
 
     /// The commands that a rehearsal could only print: steps, and what undoes them.
     pub fn without_rehearsal(&self) -> Vec<String> {
-        let step = |step: &Step| (step.runs() && step.rehearse.is_none()).then(|| step.id.to_string());
+        let step = |step: &Step| step.runs().is_some_and(|runs| runs.rehearse.is_none()).then(|| step.id.to_string());
         let rollback = |step: &Step| {
             let rollback = step.rollback.as_ref().filter(|rollback| rollback.rehearse.is_none())?;
             Some(rollback).map(|_| format!("the rollback of {}", step.id))
@@ -267,7 +284,7 @@ webhook = "https://chat.example.org/hook"
                     assert!(command.secrets().is_empty() && command.stdin.is_none() && command.files.is_empty());
                     assert!(!command.env.contains_key("KEY"), "the live one's environment says where it goes");
                 }
-                assert!(step.rehearse.is_none() && step.live.is_some());
+                assert!(step.runs().is_none_or(|runs| runs.rehearse.is_none()) && step.live.is_some());
             }
             assert!(plan.notify[0].on.is_empty(), "nobody knows what a command does that tells others");
             assert_eq!(plan.notify[1].on.len(), 1);
@@ -281,9 +298,12 @@ webhook = "https://chat.example.org/hook"
     fn what_is_rehearsed_runs_where_the_live_one_does_and_what_is_not_is_printed_word_by_word() {
         let plan = flown(Changes::default());
         let [load, drop] = &plan.steps[..] else { panic!("two steps") };
-        assert_eq!(load.command.run.argv(&params()).unwrap(), ["./dry", "old"]);
-        assert_eq!(load.command.cwd.as_ref().map(Template::text), Some("db"));
-        assert_eq!((load.command.timeout, load.command.io), (Some(std::time::Duration::from_secs(300)), Io::Pipe));
+        assert_eq!(load.command().unwrap().run.argv(&params()).unwrap(), ["./dry", "old"]);
+        assert_eq!(load.command().unwrap().cwd.as_ref().map(Template::text), Some("db"));
+        assert_eq!(
+            (load.command().unwrap().timeout, load.command().unwrap().io),
+            (Some(std::time::Duration::from_secs(300)), Io::Pipe)
+        );
         let undo = &load.rollback.as_ref().unwrap().command;
         assert_eq!((undo.run.text().as_str(), undo.env.len()), ("./dry-undo", 1));
         let preview = load.preview.as_ref().unwrap();
@@ -295,7 +315,7 @@ webhook = "https://chat.example.org/hook"
         assert_eq!(gates, ["api"], "a rehearsal does not wait for a rehearsal");
 
         let printed = ["printf", "%s\\n", NOT_RUN, "./LIVE old | tee 'x y'"];
-        assert_eq!(drop.command.run.argv(&params()).unwrap(), printed);
+        assert_eq!(drop.command().unwrap().run.argv(&params()).unwrap(), printed);
         assert_eq!(drop.preview, None, "it would look at what is live");
         assert!(drop.rollback.as_ref().unwrap().automatic);
         assert!(drop.rehearsal_seen(&plan, &params()).unwrap().unwrap().printed);
@@ -334,16 +354,19 @@ rehearse = { run = ["./dry"], input = "lead" }
             Err(error) => panic!("{error}"),
         };
         let [tell, drain, far, near] = &plan.steps[2..] else { panic!("four more") };
-        let words = tell.manual.as_ref().unwrap().render(&params()).unwrap();
+        let words = tell.by_hand().unwrap().render(&params()).unwrap();
         assert_eq!(words, format!("{NOT_DONE}Tell support that old goes"));
         let seen = |step: &Step| step.rehearsal_seen(&plan, &params()).unwrap().unwrap();
-        assert!(!tell.runs() && seen(tell).words().contains("nobody does it"));
-        assert_eq!(drain.command.run.argv(&params()).unwrap(), ["printf", "%s\\n", NOT_RUN, "wait until api is ok"]);
-        assert!(drain.until.is_none() && far.until.is_none() && far.probe.is_none());
-        let Command { on, cwd, input, .. } = &far.command;
+        assert!(tell.runs().is_none() && seen(tell).words().contains("nobody does it"));
+        assert_eq!(
+            drain.command().unwrap().run.argv(&params()).unwrap(),
+            ["printf", "%s\\n", NOT_RUN, "wait until api is ok"]
+        );
+        assert!(drain.until().is_none() && far.until().is_none() && far.probe.is_none());
+        let Command { on, cwd, input, .. } = far.command().unwrap();
         assert_eq!((on, cwd, *input), (&None, &None, Input::None), "its folder is one of the other machine");
-        assert_eq!(far.command.run.argv(&params()).unwrap()[3..], ["./LIVE-far"]);
-        assert!(near.until.is_some() && near.command.input == Input::Lead);
+        assert_eq!(far.command().unwrap().run.argv(&params()).unwrap()[3..], ["./LIVE-far"]);
+        assert!(near.until().is_some() && near.command().unwrap().input == Input::Lead);
         assert_eq!(plan.digest, Plan::parse("p", &text).unwrap().digest);
         let told =
             Plan::parse("p", &text.replacen("manual = ", "rehearse = [\"x\"]\nmanual = ", 1)).unwrap_err().to_string();

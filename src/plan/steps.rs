@@ -5,7 +5,8 @@ use super::preview;
 use super::readers::{known_watch, non_empty, unknown_id};
 use super::rehearsal;
 use super::table::{Table, Value};
-use super::{Class, Command, Crew, Gate, Input, Rollback, Step, Verified, Verify, Worse};
+use super::until::Act;
+use super::{Class, Command, Crew, Does, Gate, Goes, Input, Rollback, Runs, Step, Verified, Verify, Worse};
 use super::{command, each, probe, until};
 use crate::name::StepId;
 use std::collections::BTreeSet;
@@ -50,8 +51,14 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
     let table = value.table("a step", &[&["id", "title", "class"], command::KEYS, KEYS].concat(), &[])?;
     let id: Option<StepId> = table.require("id", "expected id = \"a-short-name\"").and_then(|id| id.name());
     let act = until::read_act(&table);
-    let beside = act.as_ref().map(|(command, _)| command);
-    let rehearse = rehearsal::read(&table, beside);
+    let beside = match &act {
+        Some(Act::Runs(command)) => Some(command),
+        Some(Act::ByHand(_) | Act::Waits) | None => None,
+    };
+    let rehearse = match &act {
+        Some(Act::ByHand(_) | Act::Waits) => rehearsal::refuse(&table).map(|()| None),
+        Some(Act::Runs(_)) | None => rehearsal::read(&table, beside),
+    };
     let classes = [Class::Routine, Class::Critical, Class::Irreversible].map(|class| (class.word(), class));
     let class = table.get("class").map_or(Some(Class::Routine), |class| class.choice(&classes));
     let checks = class.and_then(|class| read_checks(&table, class, around.crew));
@@ -74,15 +81,12 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         None => Some(None),
     };
     let probe = table.get("probe").and_then(|probe| probe::read(&probe, beside));
-    let (mut command, manual) = act.map_or((None, None), |(command, manual)| (Some(command), manual));
     let each = table.get("each").map(|each| each::read(&each, &table));
     let mut rollback = rollback.map_or(Some(None), |rollback| rollback.map(Some));
     if let Some(Some(each)) = &each {
-        command = command.map(|command| each.feeds(command));
         if let (Some(Some(undo)), Some(value)) = (&rollback, table.get("rollback")) {
             let elsewhere = undo.command.stdin.is_none()
-                && (undo.command.on.is_some()
-                    || command.as_ref().is_some_and(|command| command.cwd != undo.command.cwd));
+                && (undo.command.on.is_some() || beside.is_some_and(|command| command.cwd != undo.command.cwd));
             if elsewhere {
                 return value.wrong(
                     "the rollback of a step with `each` in another place",
@@ -98,21 +102,32 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         }
     }
     let title = table.words("title").or_else(|| Some(id.as_ref()?.to_string()));
+    let verify = table.get("verify").and_then(|verify| read_verify(&verify, around.watches));
+    let until = table.get("until").and_then(|until| until::read_until(&until, around.watches));
+    let run_on_clear = table.boolean("run_on_clear").unwrap_or(false);
+    let each = each.map_or(Some(None), |each| each.map(Some))?;
+    let does = match act? {
+        Act::Runs(command) => {
+            let (command, goes) = match each {
+                Some(each) => (each.feeds(command), Goes::InBatches(each, verify?)),
+                None => (command, Goes::Once { until, verify }),
+            };
+            Does::Runs(Box::new(Runs { command, rehearse: rehearse?, goes, run_on_clear }))
+        }
+        Act::ByHand(words) => Does::ByHand { words, until },
+        Act::Waits => Does::Waits { until: until?, verify, run_on_clear },
+    };
     Some(Step {
         class: class?,
         checks: checks?,
         expected: table.duration("expected"),
         rollback: rollback?,
-        each: each.map_or(Some(None), |each| each.map(Some))?,
-        verify: table.get("verify").and_then(|verify| read_verify(&verify, around.watches)),
         preview: preview?,
         lapse: table.duration("lapse"),
         point_of_no_return,
-        rehearse: rehearse?,
         live: None,
         adhoc: false,
         deviations: vec![],
-        run_on_clear: table.boolean("run_on_clear").unwrap_or(false),
         require_touch: table.boolean("require_touch").unwrap_or(false),
         touches: table.words("touches"),
         undo: table.words("undo"),
@@ -120,10 +135,8 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
         remains_in: table.words("remains_in"),
         id: id?,
         title: title?,
-        command: command?,
-        manual,
+        does,
         probe,
-        until: table.get("until").and_then(|until| until::read_until(&until, around.watches)),
         expects_loss: expects_loss?,
         readback: readback?,
         gates: gates?,
@@ -187,7 +200,7 @@ fn read_rollback(
     beside: Option<&Command>,
 ) -> Option<Rollback> {
     if !value.is_table() {
-        let command = Command { run: value.run()?, ..Command::nothing() }.in_folder_of(beside);
+        let command = Command::of(value.run()?).in_folder_of(beside);
         return Some(Rollback { command, rehearse: None, automatic: false, verify: None, contain: vec![] });
     }
     let keys = [command::KEYS, &["automatic", "verify", "contain", "rehearse"]].concat();

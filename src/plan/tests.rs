@@ -47,9 +47,12 @@ fn standard_input_is_a_text_or_a_file() {
         Plan::parse("plan.toml", &text).map(|plan| plan.steps[0].clone()).map_err(|error| error.to_string())
     };
     let template = |text: &str| Template::new(text).unwrap();
-    assert_eq!(step("stdin = \"yes\\n\"").unwrap().command.stdin, Some(Stdin::Text(template("yes\n"))));
-    assert_eq!(step("stdin = { file = \"a.sql\" }").unwrap().command.stdin, Some(Stdin::File(template("a.sql"))));
-    assert!(step("sealed = true").unwrap().command.sealed && !step("").unwrap().command.sealed);
+    assert_eq!(step("stdin = \"yes\\n\"").unwrap().command().unwrap().stdin, Some(Stdin::Text(template("yes\n"))));
+    assert_eq!(
+        step("stdin = { file = \"a.sql\" }").unwrap().command().unwrap().stdin,
+        Some(Stdin::File(template("a.sql")))
+    );
+    assert!(step("sealed = true").unwrap().command().unwrap().sealed && !step("").unwrap().command().unwrap().sealed);
     for (line, says) in [
         ("stdin = {}", "has no `file`"),
         ("stdin = { path = \"a\" }", "unknown key `path`"),
@@ -92,7 +95,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(plan.steps[1].after, [StepId::new("s").unwrap()]);
     assert_eq!(plan.steps[2].after, [StepId::new("s").unwrap()]);
     assert_eq!(plan.steps[0].after, []);
-    assert_eq!((plan.steps[0].title.as_str(), plan.steps[0].command.io), ("s", Io::Pty));
+    assert_eq!((plan.steps[0].title.as_str(), plan.steps[0].command().unwrap().io), ("s", Io::Pty));
 }
 
 #[test]
@@ -238,7 +241,7 @@ fn every_mistake_is_told_at_once_and_in_order() {
 fn what_a_step_is_verified_with_is_read_whole_or_refused() {
     let step = |verify: &str| format!("{HEAD}{WATCH}{STEP}verify = {verify}\n");
     let read = parsed(&step("{ watches = [{ watch = \"w\", worse = \"down\" }], for = \"90s\" }"));
-    let verify = read.steps[0].verify.as_ref().unwrap();
+    let verify = read.steps[0].verify().unwrap();
     assert_eq!(verify.time, Duration::from_secs(90));
     assert_eq!((verify.watches[0].watch.as_str(), verify.watches[0].worse), ("w", Some(Worse::Down)));
     for (verify, message) in [
@@ -259,14 +262,14 @@ fn what_a_step_is_verified_with_is_read_whole_or_refused() {
 #[test]
 fn a_step_waits_for_a_watch_or_is_done_by_a_person() {
     let plan = parsed(&format!("{HEAD}{WATCH}{STEP}until = \"w\"\n"));
-    let until = plan.steps[0].until.as_ref().unwrap();
+    let until = plan.steps[0].until().unwrap();
     assert_eq!((until.watch.as_str(), until.within), ("w", None));
     let bare = |keys: &str| format!("{HEAD}{WATCH}[[step]]\nid = \"s\"\n{keys}\n");
     let plan = parsed(&bare("until = { watch = \"w\", within = \"2h\" }"));
-    assert!(!plan.steps[0].runs() && plan.steps[0].commands().next().is_none());
-    assert_eq!(plan.steps[0].until.as_ref().unwrap().within, Some(Duration::from_secs(7200)));
+    assert!(plan.steps[0].runs().is_none() && plan.steps[0].commands().next().is_none());
+    assert_eq!(plan.steps[0].until().unwrap().within, Some(Duration::from_secs(7200)));
     let plan = parsed(&bare("manual = \"tell support\""));
-    assert!(!plan.steps[0].runs() && plan.steps[0].manual.as_ref().unwrap().text() == "tell support");
+    assert!(plan.steps[0].runs().is_none() && plan.steps[0].by_hand().unwrap().text() == "tell support");
     for (keys, message) in [
         ("until = \"v\"", "there is no watch \"v\""),
         ("until = { within = \"2h\" }", "a wait has no `watch`"),
@@ -412,7 +415,7 @@ fn braces_that_are_meant_are_written_in_quotes() {
     let plan = parsed(&format!(
         "{HEAD}[[step]]\nid = \"s\"\nrun = '''docker ps --format '{{{{ \"{{{{\" }}}}.Names}}}}' '''\n"
     ));
-    let argv = plan.steps[0].command.run.argv(&Params::new()).unwrap();
+    let argv = plan.steps[0].command().unwrap().run.argv(&Params::new()).unwrap();
     assert_eq!(argv[3], "docker ps --format '{{.Names}}' ");
 }
 

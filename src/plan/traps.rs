@@ -564,7 +564,7 @@ impl Seen<'_> {
     }
     /// Whether something looks at what became of it once the command is over.
     fn waits(&self) -> bool {
-        self.step.until.is_some() || self.step.verify_of(self.part).is_some()
+        self.step.until().is_some() || self.step.verify_of(self.part).is_some()
     }
     fn may_type(&self) -> bool {
         self.command.input != super::Input::None
@@ -642,7 +642,7 @@ pub(super) fn look(plan: &Plan, warnings: &mut Warnings<'_>) {
     let mut found: Vec<(std::ops::Range<usize>, Vec<String>)> = vec![(0..0, vec![]); TRAPS.len()];
     for (number, step) in plan.steps.iter().enumerate() {
         for part in Part::ALL {
-            let Some(command) = step.command_of(part).filter(|command| !command.is_nothing()) else { continue };
+            let Some(command) = step.command_of(part) else { continue };
             let (key, words) = match part {
                 Part::Step => ("run", format!("step {}", step.id)),
                 other => (other.word(), format!("the {} of {}", other.word(), step.id)),

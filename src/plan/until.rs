@@ -1,4 +1,4 @@
-//! Steps that wait for a watch (`until`), and steps that a person does (`manual`).
+//! What a step does: it runs, it waits for a watch (`until`), or a person does it (`manual`).
 
 use super::command;
 use super::readers::known_watch;
@@ -16,13 +16,20 @@ pub(super) fn read_until(value: &Value<'_>, watches: &[&str]) -> Option<Until> {
     Some(Until { watch: known_watch(&watch, watches)?, within })
 }
 
-/// What a step does: its command, or the words of what a person does, or nothing but to wait.
-pub(super) fn read_act(table: &Table<'_>) -> Option<(Command, Option<Template>)> {
+/// What a step does, before what follows it is read.
+pub(super) enum Act {
+    Runs(Command),
+    ByHand(Template),
+    Waits,
+}
+
+/// Its command, or the words of what a person does, or nothing but to wait.
+pub(super) fn read_act(table: &Table<'_>) -> Option<Act> {
     let (run, until) = (table.get("run"), table.get("until"));
     let Some(manual) = table.get("manual") else {
         return match (run, until) {
-            (None, Some(_)) => nothing_runs(table, "it only waits").map(|command| (command, None)),
-            _ => command::read(table).map(|command| (command, None)),
+            (None, Some(_)) => nothing_runs(table, "it only waits").map(|()| Act::Waits),
+            _ => command::read(table).map(Act::Runs),
         };
     };
     if let Some(run) = run {
@@ -53,16 +60,16 @@ pub(super) fn read_act(table: &Table<'_>) -> Option<(Command, Option<Template>)>
     if let Some(starts) = table.get("run_on_clear").filter(|starts| starts.is_true()) {
         return starts.wrong("`run_on_clear` on a manual step", "only who did it can say that it is done");
     }
-    Some((nothing_runs(table, "a person does it")?, Some(words?)))
+    nothing_runs(table, "a person does it")?;
+    words.map(Act::ByHand)
 }
 
 /// No command, and so none of what is given to one.
-fn nothing_runs(table: &Table<'_>, why: &str) -> Option<Command> {
-    let given = command::KEYS.iter().find_map(|key| Some((key, table.get(key)?)));
-    match given {
+fn nothing_runs(table: &Table<'_>, why: &str) -> Option<()> {
+    match command::KEYS.iter().find_map(|key| Some((key, table.get(key)?))) {
         Some((key, value)) => {
             value.wrong(format!("`{key}` in a step without `run`"), format!("{why}, and no command runs"))
         }
-        None => Some(Command::nothing()),
+        None => Some(()),
     }
 }

@@ -100,9 +100,10 @@ impl Run {
 impl Step {
     /// The parameters that stand in a text for a shell, in anything that it may run.
     fn names_in_shell(&self) -> BTreeSet<String> {
+        let rehearse = self.runs().and_then(|runs| runs.rehearse.as_ref());
         let rollback = self.rollback.iter().flat_map(|rollback| &rollback.rehearse);
         let preview = self.preview.iter().flat_map(|preview| &preview.rehearse);
-        let all = self.commands().chain(&self.rehearse).chain(rollback).chain(preview);
+        let all = self.commands().chain(rehearse).chain(rollback).chain(preview);
         all.flat_map(|command| command.run.names_in_shell()).collect()
     }
 }

@@ -247,7 +247,7 @@ proptest! {
 
 fn words(words: &[&str]) -> SecretSource {
     let words = words.iter().map(|word| Template::new(word).unwrap()).collect();
-    SecretSource::Command(Box::new(Command { run: Run::Argv(words), ..Command::nothing() }))
+    SecretSource::Command(Box::new(Command::of(Run::Argv(words))))
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub(super) fn step_may_be_edited(ask: &Ask, no: &mut Reasons) {
 pub(super) fn step_runs_a_command(ask: &Ask, no: &mut Reasons) {
     let (Some((step, _)), Some((run, _))) = (ask.step(), typed(ask)) else { return };
     let edited = ask.session.plan.changes.edited.contains_key(&step.id);
-    if !run.is_empty() && !edited && (step.manual.is_some() || !step.runs()) {
+    if !run.is_empty() && !edited && step.runs().is_none() {
         no.because(Refusal::RunsNothing { step: step.id.clone() });
     }
     if run.is_empty() && !edited {

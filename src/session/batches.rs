@@ -161,7 +161,7 @@ pub(crate) fn follows(session: &Session, step: &StepId, batch: u32) -> Result<()
 
 /// How long a batch may wait for what holds it, from the end of the one before: its time to be verified, and the lapse.
 fn waits(session: &Session, step: &Step) -> std::time::Duration {
-    session.plan.lapse_of(step) + step.verify.as_ref().map_or_else(Default::default, |verify| verify.time)
+    session.plan.lapse_of(step) + step.verify().map_or_else(Default::default, |verify| verify.time)
 }
 
 /// No further batch is begun.

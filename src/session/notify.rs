@@ -185,7 +185,7 @@ impl Session {
             Event::StepArmed { covers, .. } => (covers.covers().checks > 0).then_some(Occasion::Waiting),
             Event::Objected { .. } => Some(Occasion::Objected),
             Event::StepCleared { .. } => {
-                let asked = planned.is_some_and(|step| step.checks > 0 && !step.run_on_clear);
+                let asked = planned.is_some_and(|step| step.checks > 0 && !step.run_on_clear());
                 asked.then_some(Occasion::Cleared)
             }
             Event::RunIntended { .. } => {

@@ -301,7 +301,7 @@ fn read(session: &Session, at: At, id: &WatchId, reading: &Reading, began: At, a
     // Every reading counts while a run is held against what was before it, the same ones too.
     let sampled = session.verifying_step().is_some_and(|(_, state)| state.before.contains_key(id));
     // So does the first one since a step began to wait for it.
-    let wait = session.waiting_step().filter(|(step, _)| step.until.as_ref().is_some_and(|until| until.watch == *id));
+    let wait = session.waiting_step().filter(|(step, _)| step.until().is_some_and(|until| until.watch == *id));
     let wait = wait.and_then(|(_, state)| state.run.as_ref()?.wait.as_ref()?.since);
     let batch = session.verifying_step().or_else(|| session.between_batches()).filter(|(_, state)| state.has_more());
     let batch = batch.filter(|(step, _)| step.gates.iter().any(|gate| gate.watch == *id));
@@ -400,7 +400,7 @@ fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process
         && !twin::broken(12)
     {
         let part = state.phase.part();
-        if !step.runs() && part == Part::Step {
+        if step.runs().is_none() && part == Part::Step {
             // Nothing ran, and so nothing was lost but the lines that follow an intent.
             let said = state.run.as_ref().and_then(|run| run.by_hand.as_ref());
             events.extend(waiting::instead_of_run(step, at, state.attempt, said));

@@ -94,7 +94,7 @@ impl Session {
         let step = match event {
             Event::RunEnded { step, end, .. } if !self.counts(step, end) => return vec![],
             Event::RunEnded { step, .. } | Event::DoneByHand { step, .. }
-                if self.plan.step(step).is_some_and(|step| step.until.is_none())
+                if self.plan.step(step).is_some_and(|step| step.until().is_none())
                     && !self.steps.get(step).is_some_and(StepState::has_more) =>
             {
                 step

@@ -29,7 +29,7 @@ pub(super) fn line_lets_run(ask: &Ask, no: &mut Reasons) {
 /// A person does it, no command.
 pub(super) fn is_done_by_hand(ask: &Ask, no: &mut Reasons) {
     let Some(id) = ask.request.step() else { return };
-    if ask.session.plan.step(id).is_none_or(|step| step.manual.is_none()) {
+    if ask.session.plan.step(id).is_none_or(|step| step.by_hand().is_none()) {
         no.because(Refusal::NotByHand { step: id.clone() });
     }
 }
@@ -54,7 +54,7 @@ pub(super) fn something_goes_on(ask: &Ask, no: &mut Reasons) {
 pub(super) fn cleared(step: &Step, attempt: u32) -> impl Iterator<Item = Event> {
     let cleared = Event::StepCleared { step: step.id.clone(), attempt };
     let asked = Event::RunRequested { step: step.id.clone(), attempt, note: String::new() };
-    std::iter::once(cleared).chain(step.run_on_clear.then_some(asked))
+    std::iter::once(cleared).chain(step.run_on_clear().then_some(asked))
 }
 
 pub(super) fn run(ask: &Ask, note: &str) -> Result<Vec<Event>, Refusal> {

@@ -100,7 +100,7 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         Event::BreakGlass { missing, why, .. } => arming::glass(by, &step, *missing, why),
         Event::StepCleared { .. } => format!("{step} is cleared"),
         Event::RunRequested { note, .. } => runs::requested(planned(session, &line.event), by, &step, note),
-        Event::RunIntended { .. } => match planned(session, &line.event).is_some_and(|step| !step.runs()) {
+        Event::RunIntended { .. } => match planned(session, &line.event).is_some_and(|step| step.runs().is_none()) {
             true => format!("{step} counts from here; no command runs"),
             false => format!("{step} will run"),
         },

@@ -22,7 +22,7 @@ fn typed<'a>(ask: &Ask<'a>) -> Option<(&'a str, Option<bool>)> {
 }
 
 fn input(ask: &Ask) -> Input {
-    ask.step().map_or(Input::None, |(step, _)| step.command.input)
+    ask.step().and_then(|(step, _)| step.command()).map_or(Input::None, |command| command.input)
 }
 
 /// The plan lets the lead type to it.

@@ -10,7 +10,7 @@ use super::verify;
 use crate::clock::{At, human};
 use crate::event::{Event, Part, Status, WaitEnd};
 use crate::name::Principal;
-use crate::plan::Step;
+use crate::plan::{Does, Step};
 use serde::{Deserialize, Serialize};
 
 /// A run that waits for its watch, or will.
@@ -45,7 +45,7 @@ pub struct ByHand {
 
 /// The start of the wait, where the plan asks for one.
 pub(super) fn start(step: &Step, at: At, attempt: u32, anew: bool) -> Option<Event> {
-    let until = step.until.as_ref()?;
+    let until = step.until()?;
     Some(Event::WaitStarted {
         step: step.id.clone(),
         attempt,
@@ -62,16 +62,17 @@ pub(super) fn after_run(step: &Step, at: At, attempt: u32) -> Option<Event> {
 
 /// What follows the intent of a step that runs no command; nothing where it runs one.
 pub(super) fn instead_of_run(step: &Step, at: At, attempt: u32, said: Option<&ByHand>) -> Vec<Event> {
-    if step.runs() {
-        return vec![];
-    }
     let done = |said: &ByHand| Event::DoneByHand {
         step: step.id.clone(),
         attempt,
         by: said.by.clone(),
         note: said.note.clone(),
     };
-    let by_hand = step.manual.as_ref().and(said).map(done);
+    let by_hand = match step.does {
+        Does::Runs(_) => return vec![],
+        Does::ByHand { .. } => said.map(done),
+        Does::Waits { .. } => None,
+    };
     by_hand.into_iter().chain(start(step, at, attempt, false)).collect()
 }
 
@@ -79,7 +80,7 @@ pub(super) fn instead_of_run(step: &Step, at: At, attempt: u32, said: Option<&By
 pub(super) fn due(session: &Session, at: At) -> Vec<Event> {
     let Some((step, state)) = session.waiting_step() else { return vec![] };
     let wait = state.run.as_ref().and_then(|run| run.wait.as_ref());
-    let (Some(until), Some(wait)) = (&step.until, wait) else { return vec![] };
+    let (Some(until), Some(wait)) = (step.until(), wait) else { return vec![] };
     let Some(since) = wait.since else {
         return start(step, at, state.attempt, true).into_iter().collect();
     };
@@ -99,7 +100,7 @@ pub(super) fn due(session: &Session, at: At) -> Vec<Event> {
 
 /// The end of a wait, with what its watch says.
 pub(super) fn end(session: &Session, step: &Step, state: &StepState, end: WaitEnd, at: At) -> Option<Event> {
-    let until = step.until.as_ref()?;
+    let until = step.until()?;
     let why = format!("{}: {}", session.status(&until.watch, at).word(), session.why(&until.watch, at));
     Some(Event::WaitEnded { step: step.id.clone(), attempt: state.attempt, end, why })
 }
@@ -114,7 +115,7 @@ impl Session {
     pub fn waits_for(&self, step: &Step, at: At) -> Option<String> {
         let wait = self.steps.get(&step.id).filter(|state| state.phase == super::steps::Phase::Waiting)?;
         let wait = wait.run.as_ref()?.wait.as_ref()?;
-        let watch = &step.until.as_ref()?.watch;
+        let watch = &step.until()?.watch;
         let time = match (wait.until, wait.since) {
             (Some(until), _) => format!("{} left", human(until.since(at))),
             (None, Some(since)) => format!("for {}, without a limit", human(at.since(since))),

@@ -9,7 +9,7 @@ pub fn planned(session: &Session, step: &Step) -> String {
     let missing = session.params_missing(step);
     match (missing.first(), step.deviations.is_empty()) {
         (Some(name), _) => format!("not armed; parameter {} has no value: p sets it", shown(name)),
-        (None, _) if step.live.is_some() && !step.runs() => "not armed; REHEARSAL, nobody does it".to_owned(),
+        (None, _) if step.live.is_some() && step.runs().is_none() => "not armed; REHEARSAL, nobody does it".to_owned(),
         (None, _) if step.live.as_ref().is_some_and(|live| live.printed) => {
             "not armed; REHEARSAL, it is only printed".to_owned()
         }

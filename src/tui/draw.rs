@@ -302,8 +302,12 @@ fn message(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
 
 /// Whether what is typed is for a command that takes only what its terminal hides.
 fn hides(look: &Look<'_>, field: &Field) -> bool {
-    let hidden =
-        |step| look.session().plan.step(step).is_some_and(|step| step.command.input == crate::plan::Input::HiddenOnly);
+    let hidden = |step| {
+        look.session()
+            .plan
+            .step(step)
+            .is_some_and(|step| step.command().is_some_and(|command| command.input == crate::plan::Input::HiddenOnly))
+    };
     matches!(&field.purpose, Purpose::Type { step, .. } if hidden(step))
 }
 
@@ -314,7 +318,7 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
         Purpose::Say => ("say".to_owned(), "Enter sends to everyone, Esc closes".to_owned()),
         Purpose::Mark => ("mark".into(), "Enter puts it on the timeline, Esc closes".into()),
         Purpose::Run { step, number, .. }
-            if look.session().plan.step(step).is_some_and(|step| step.manual.is_some()) =>
+            if look.session().plan.step(step).is_some_and(|step| step.by_hand().is_some()) =>
         {
             (
                 format!("DONE BY HAND {number:02} {step}"),

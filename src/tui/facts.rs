@@ -7,7 +7,7 @@ use crate::client::view::View;
 use crate::clock::{At, age};
 use crate::event::{Role, Status};
 use crate::name::{Principal, StepId, WatchId, shown};
-use crate::plan::{Class, Gate, Step, WatchKind};
+use crate::plan::{Class, Does, Gate, Step, WatchKind};
 use crate::session::steps::Phase;
 use crate::session::{Request, Session};
 
@@ -74,10 +74,8 @@ pub fn argv(session: &Session, step: &Step) -> (Vec<String>, bool) {
         let command = covers.command_of(state.phase.part()).unwrap_or(&covers.command);
         return (command.argv.clone(), true);
     }
-    if !step.runs() {
-        return (vec![], false);
-    }
-    let argv = step.command.run.argv(&session.params).unwrap_or_else(|_| match &step.command.run {
+    let Some(command) = step.command() else { return (vec![], false) };
+    let argv = command.run.argv(&session.params).unwrap_or_else(|_| match &command.run {
         crate::plan::Run::Argv(words) => words.iter().map(|word| word.text().to_owned()).collect(),
         crate::plan::Run::Shell(text) => vec!["sh".into(), "-eu".into(), "-c".into(), text.text().to_owned()],
     });
@@ -90,10 +88,10 @@ pub fn without_command(session: &Session, step: &Step) -> Option<String> {
     if let Some(words) = armed.and_then(|armed| armed.covers.covers().manual.clone()) {
         return Some(words);
     }
-    match &step.manual {
-        Some(words) => Some(words.render(&session.params).unwrap_or_else(|_| words.text().to_owned())),
-        None if step.runs() => None,
-        None => Some("nothing runs; it only waits".to_owned()),
+    match &step.does {
+        Does::ByHand { words, .. } => Some(words.render(&session.params).unwrap_or_else(|_| words.text().to_owned())),
+        Does::Runs(_) => None,
+        Does::Waits { .. } => Some("nothing runs; it only waits".to_owned()),
     }
 }
 

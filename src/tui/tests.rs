@@ -245,7 +245,10 @@ impl Flight {
                 },
                 host: "bastion-1".into(),
                 user: "release".into(),
-                ..CommandSeen::bare(step.command.run.argv(&session.params).unwrap(), seen("/usr/bin/psql", None))
+                ..CommandSeen::bare(
+                    step.command().unwrap().run.argv(&session.params).unwrap(),
+                    seen("/usr/bin/psql", None),
+                )
             },
             preview: None,
             deviations: step.deviations.clone(),

@@ -148,7 +148,7 @@ fn close_field(app: &mut App) {
 }
 
 fn is_manual(view: &View, step: &StepId) -> bool {
-    view.session.plan.step(step).is_some_and(|step| step.manual.is_some())
+    view.session.plan.step(step).is_some_and(|step| step.by_hand().is_some())
 }
 
 /// The request that a typed line becomes, or what is wrong with it.

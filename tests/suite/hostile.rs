@@ -214,13 +214,14 @@ impl InTerminal {
         );
         let plan = Plan::parse("plan", &plan).unwrap();
         let step = &plan.steps[0];
-        assert_eq!(step.command.io, Io::Pty);
+        let command = step.command().unwrap();
+        assert_eq!(command.io, Io::Pty);
         let mut covers: Covers =
             crosscheck::exec::freeze(&plan, step, &Params::new(), &stage.home(who), 1, vec![], &Default::default())
                 .unwrap();
         covers.command.env.insert("HOME".into(), stage.home(who).to_str().unwrap().into());
         covers.command.env.insert("XDG_STATE_HOME".into(), stage.home(who).join("state").to_str().unwrap().into());
-        let opened: Opened<'_> = crosscheck::exec::open(&covers.command, &step.command, &Params::new()).unwrap();
+        let opened: Opened<'_> = crosscheck::exec::open(&covers.command, command, &Params::new()).unwrap();
         let (sender, reports) = tokio::sync::mpsc::channel(64);
         let running = crosscheck::exec::start(opened, SIZE, sender, None, &Default::default()).unwrap();
         InTerminal { bytes: vec![], screen: Screen::new(SIZE), reports, running }

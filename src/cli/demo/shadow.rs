@@ -234,7 +234,7 @@ fn red_gate(view: &View, step: &Step) -> Option<crate::name::WatchId> {
 /// What can be told from the digest's own text, as this client folded it: that it is the plan's command and nothing else.
 fn examined(view: &View, step: &Step, armed: &Armed) -> Result<String, String> {
     let covers = armed.covers.covers();
-    if !step.command.run.gives(&covers.command.argv, &view.session.params) {
+    if !step.command().is_some_and(|command| command.run.gives(&covers.command.argv, &view.session.params)) {
         return Err("its arguments are not the plan's".to_owned());
     }
     if covers.plan != view.session.plan.digest {

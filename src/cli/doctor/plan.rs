@@ -185,7 +185,7 @@ fn rollback(step: &Step, params: &Params, folder: &Path) -> Option<Finding> {
 
 /// Whether sudo lets a step's command through without asking for a password.
 async fn sudo(step: &Step, params: &Params, folder: &Path) -> Option<Finding> {
-    let argv = step.command.run.argv(params).ok().filter(|argv| !argv.is_empty())?;
+    let argv = step.command()?.run.argv(params).ok().filter(|argv| !argv.is_empty())?;
     if Path::new(argv.first()?).file_name()? != "sudo" {
         return None;
     }

@@ -8,7 +8,9 @@ use super::freeze::freeze;
 use super::unfrozen::FreezeError;
 use crate::event::{CommandSeen, Covers};
 use crate::hash::Hash;
-use crate::plan::{Class, Command, Crew, Io, Observers, Params, Plan, Run, ShadowLost, Stdin, Step, Template};
+use crate::plan::{
+    Class, Command, Crew, Does, Io, Observers, Params, Plan, Run, Runs, ShadowLost, Stdin, Step, Template,
+};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -20,20 +22,7 @@ fn template(text: &str) -> Template {
 
 /// A command of these words that asks for nothing else.
 fn command(io: Io, argv: &[&str]) -> Command {
-    Command {
-        run: Run::Argv(argv.iter().map(|word| template(word)).collect()),
-        env: BTreeMap::new(),
-        cwd: None,
-        stdin: None,
-        sealed: false,
-        files: vec![],
-        timeout: None,
-        exits: crate::event::Exits::default(),
-        input: crate::plan::Input::None,
-        on: None,
-        pipefail: true,
-        io,
-    }
+    Command { io, ..Command::of(Run::Argv(argv.iter().map(|word| template(word)).collect())) }
 }
 
 fn shell(io: Io, text: &str) -> Command {
@@ -42,37 +31,9 @@ fn shell(io: Io, text: &str) -> Command {
 
 /// A step around it.
 fn step(command: &Command) -> Step {
-    Step {
-        id: "drop".parse().unwrap(),
-        title: "Drop the old index".into(),
-        class: Class::Critical,
-        checks: 1,
-        command: command.clone(),
-        each: None,
-        manual: None,
-        probe: None,
-        until: None,
-        gates: vec![],
-        after: vec![],
-        expected: None,
-        verify: None,
-        rollback: None,
-        preview: None,
-        adhoc: false,
-        deviations: vec![],
-        lapse: None,
-        point_of_no_return: false,
-        expects_loss: vec![],
-        run_on_clear: false,
-        readback: vec![],
-        require_touch: false,
-        touches: Some("index old".into()),
-        undo: None,
-        rehearse: None,
-        live: None,
-        half_way: None,
-        remains_in: None,
-    }
+    let does = Does::Runs(Box::new(Runs::once(command.clone())));
+    let bare = Step::new("drop".parse().unwrap(), "Drop the old index".into(), does);
+    Step { class: Class::Critical, checks: 1, touches: Some("index old".into()), ..bare }
 }
 
 fn params() -> Params {

@@ -164,7 +164,10 @@ fn freeze(work: &Freezing) -> Result<Frozen, Unfrozen> {
             shown(work, Covers { preview, ..again }, &values)?
         }
     };
-    let env = SecretEnv::fill(&work.step.command, params, &values).map_err(|error| error.to_string())?;
+    let env = match work.step.command() {
+        Some(command) => SecretEnv::fill(command, params, &values).map_err(|error| error.to_string())?,
+        None => SecretEnv::default(),
+    };
     Ok((Box::new(covers), env))
 }
 

@@ -177,7 +177,7 @@ pub fn forward(world: &World, rng: &mut Rng) -> Input {
         return ask(&says, Request::Settle { step, outcome, why: text(rng) });
     }
     if let Some((step, state)) = session.live_step() {
-        if step.command.input != crate::plan::Input::None && rng.percent(50) {
+        if step.command().is_some_and(|command| command.input != crate::plan::Input::None) && rng.percent(50) {
             let (step, attempt) = (step.id.clone(), state.attempt);
             let text = Typed([PASSWORD, "yes"][rng.below(2)].to_owned());
             return ask(&session.lead, Request::Type { step, attempt, text, hidden: None });
@@ -186,7 +186,7 @@ pub fn forward(world: &World, rng: &mut Rng) -> Input {
         return Input::Reaped { step: step.id.clone(), attempt: state.attempt, end };
     }
     if let Some((step, _)) = session.waiting_step() {
-        return match step.until.as_ref().filter(|_| rng.percent(60)) {
+        return match step.until().filter(|_| rng.percent(60)) {
             Some(until) => Input::Read { watch: until.watch.clone(), took_ms: rng.below(300) as u64 },
             None => Input::Tick,
         };
@@ -227,7 +227,7 @@ pub fn forward(world: &World, rng: &mut Rng) -> Input {
     };
     let (step, attempt) = (step.id.clone(), state.attempt);
     match state.phase {
-        Phase::Cleared if rng.percent(50) && session.plan.step(&step).is_some_and(|step| step.manual.is_some()) => {
+        Phase::Cleared if rng.percent(50) && session.plan.step(&step).is_some_and(|step| step.by_hand().is_some()) => {
             ask(lead, Request::Did { step, attempt, note: text(rng) })
         }
         Phase::Cleared => ask(lead, Request::Run { step, attempt }),

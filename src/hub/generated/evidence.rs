@@ -111,7 +111,7 @@ impl Evidence {
         let open = |name: &String| self.plan.params.get(name).is_some_and(|param| param.default.is_none());
         params.extend(covers.params.iter().filter(|(name, _)| open(name)).map(|(n, v)| (n.clone(), v.clone())));
         // What the plan's command needs and this one was not given is one more difference.
-        let planned = step.command.run.argv(&params).ok();
+        let planned = step.command().map_or(Some(vec![]), |command| command.run.argv(&params).ok());
         let differs = step.adhoc || planned.as_ref() != Some(&covers.command.argv);
         match differs && covers.deviations.iter().all(|deviation| deviation.why().trim().is_empty()) {
             true => Err(format!("{id} differs from the plan, and nothing says so: {:?}", covers.command.argv)),

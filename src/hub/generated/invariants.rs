@@ -127,7 +127,12 @@ fn invariant_02_rehearsed(e: &Evidence, new: &New) -> Result<(), String> {
     let own: BTreeSet<String> = plan
         .steps
         .iter()
-        .flat_map(|step| [step.rehearse.as_ref(), step.rollback.as_ref().and_then(|undo| undo.rehearse.as_ref())])
+        .flat_map(|step| {
+            [
+                step.runs().and_then(|runs| runs.rehearse.as_ref()),
+                step.rollback.as_ref().and_then(|undo| undo.rehearse.as_ref()),
+            ]
+        })
         .flatten()
         .filter_map(|command| command.run.text().split(' ').next().map(str::to_owned))
         .collect();
@@ -502,7 +507,7 @@ pub fn invariant_09_stale_is_unknown(e: &Evidence, new: &New) -> Result<(), Stri
         }
         if let Event::WaitEnded { step, attempt, end: WaitEnd::Met, .. } = &line.event {
             let began = e.of(index, "WaitStarted", step, *attempt).ok_or_else(|| format!("{step} never waited"))?;
-            let watch = &e.step(step)?.until.as_ref().ok_or_else(|| format!("{step} has nothing to wait for"))?.watch;
+            let watch = &e.step(step)?.until().ok_or_else(|| format!("{step} has nothing to wait for"))?.watch;
             let anew = e.lines[began..index].iter().any(|line| {
                 matches!(&line.event, Event::ReadingTaken { watch: w, reading, began: b, .. }
                     if w == watch && *b >= e.lines[began].at && reading.status == Status::Ok)
@@ -541,7 +546,7 @@ pub fn invariant_10_harmless_text(e: &Evidence, new: &New) -> Result<(), String>
         let text = std::str::from_utf8(&e.bytes[index]).map_err(|error| error.to_string())?;
         let text = text.strip_suffix('\n').ok_or("a line without LF")?;
         if let Event::InputWritten { step, text, .. } = &e.lines[index].event {
-            let input = e.step(step)?.command.input;
+            let input = e.step(step)?.command().map_or(Input::None, |command| command.input);
             ensure(input != Input::None, || format!("{step} takes no input"))?;
             ensure(input == Input::Lead || text.is_none(), || {
                 format!("{step}: what was hidden is in line {}", index + 1)
@@ -592,8 +597,8 @@ pub fn invariant_11_presence_only(e: &Evidence, new: &New) -> Result<(), String>
 /// Since when fewer shadows are here than the next critical step needs, just before that index.
 fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
     let mut since = None;
-    let waits = |step: &crate::name::StepId| e.plan.step(step).is_some_and(|step| step.until.is_some());
-    let verified = |step: &crate::name::StepId| e.plan.step(step).is_some_and(|step| step.verify.is_some());
+    let waits = |step: &crate::name::StepId| e.plan.step(step).is_some_and(|step| step.until().is_some());
+    let verified = |step: &crate::name::StepId| e.plan.step(step).is_some_and(|step| step.verify().is_some());
     for index in 1..=before {
         let (here, _) = e.presence(index);
         let lead = e.lead(index);

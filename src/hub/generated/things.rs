@@ -78,13 +78,17 @@ impl World {
             age_ms: 0,
             waived: self.session().waiver(id, watch, self.now).cloned(),
         };
-        let command = CommandSeen {
-            remote: step.command.on.is_some(),
-            stdin_file: step.each.as_ref().map(|_| exe.clone()),
-            env: BTreeMap::from([("PATH".into(), "/bin".into())]),
-            ..CommandSeen::bare(step.command.run.argv(&session.params).map_err(|error| error.to_string())?, exe.clone())
+        let own = |command: &crate::plan::Command| {
+            let argv = command.run.argv(&session.params).map_err(|error| error.to_string())?;
+            Ok::<_, String>(CommandSeen {
+                remote: command.on.is_some(),
+                stdin_file: step.each().map(|_| exe.clone()),
+                env: BTreeMap::from([("PATH".into(), "/bin".into())]),
+                ..CommandSeen::bare(argv, exe.clone())
+            })
         };
-        let each = step.each.as_ref().map(|each| EachSeen {
+        let command = step.command().map(own).transpose()?.unwrap_or_else(CommandSeen::nothing);
+        let each = step.each().map(|each| EachSeen {
             lines: FILE_LINES,
             first: each.first,
             then: each.then,
@@ -99,7 +103,7 @@ impl World {
             checks: step.checks,
             probe: step.probe.as_ref().map(|_| CommandSeen::bare(["./probe"], exe.clone())),
             each,
-            manual: step.manual.as_ref().map(|words| words.text().to_owned()),
+            manual: step.by_hand().map(|words| words.text().to_owned()),
             command,
             rollback,
             preview,

@@ -481,7 +481,8 @@ impl World {
                 self.jobs.asked.extend(gates.into_iter().map(|gate| (gate.watch, seq, self.now)));
             }
             Event::RunIntended { .. } if twin::broken(5) => {}
-            Event::RunIntended { step, .. } if self.evidence.plan.step(step).is_some_and(|step| !step.runs()) => {}
+            Event::RunIntended { step, .. }
+                if self.evidence.plan.step(step).is_some_and(|step| step.runs().is_none()) => {}
             Event::RunIntended { step, attempt } => {
                 let (step, attempt) = (step.clone(), *attempt);
                 let why = match (self.is_stopped_for(&step), self.broken_spawn) {

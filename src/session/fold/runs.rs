@@ -17,14 +17,14 @@ pub(super) fn to_verify(planned: Option<&Step>, part: Part) -> Option<Verifying>
 }
 
 fn waits(planned: Option<&Step>) -> bool {
-    planned.is_some_and(|step| step.until.is_some())
+    planned.is_some_and(|step| step.until().is_some())
 }
 
 impl Session {
     pub(super) fn run_requested(&mut self, now: Now, step: &StepId, note: &str) {
         let planned = self.plan.step(step);
         let gates = planned.map(|step| step.gates.iter().map(|gate| gate.watch.clone()).collect()).unwrap_or_default();
-        let by_hand = planned.is_some_and(|step| step.manual.is_some());
+        let by_hand = planned.is_some_and(|step| step.by_hand().is_some());
         let Some(state) = self.steps.get_mut(step) else { return };
         if let Some(armed) = &mut state.armed {
             let said = by_hand.then(|| ByHand { by: now.by.clone(), note: note.to_owned() });

@@ -4,21 +4,21 @@ use super::{counted, planned, quoted, shown};
 use crate::clock::At;
 use crate::event::{Compared, Event, Part, RunEnd, Verdict, WaitEnd};
 use crate::name::{Principal, WatchId};
-use crate::plan::Step;
+use crate::plan::{Does, Step};
 use crate::session::Session;
 
 pub(super) fn requested(planned: Option<&Step>, by: &Principal, step: &str, note: &str) -> String {
-    match planned {
-        Some(planned) if planned.manual.is_some() => {
+    match planned.map(|planned| &planned.does) {
+        Some(Does::ByHand { .. }) => {
             format!("{by} says that {step} is done by hand{}; its gates are read again", quoted(note))
         }
-        Some(planned) if !planned.runs() => format!("{by} let {step} begin; its gates are read again"),
-        _ => format!("{by} pressed run on {step}; gates and bytes are read again"),
+        Some(Does::Waits { .. }) => format!("{by} let {step} begin; its gates are read again"),
+        Some(Does::Runs(_)) | None => format!("{by} pressed run on {step}; gates and bytes are read again"),
     }
 }
 
 pub(super) fn ended(session: &Session, event: &Event, step: &str, end: &RunEnd) -> String {
-    let verified = planned(session, event).is_some_and(|step| step.verify.is_some() || step.until.is_some());
+    let verified = planned(session, event).is_some_and(|step| step.verify().is_some() || step.until().is_some());
     let (done, words) = counted(session, event, Part::Step, end);
     let word = match (done, verified) {
         (true, true) => "ended",

@@ -157,9 +157,9 @@ fn a_rehearsal_survives_a_snapshot_and_prints_what_is_typed() {
     desk.survives_a_snapshot();
     desk.ask("ana", Request::Edit { step: drop_step(), run: "./drop --all".into(), why: "slow".into() }).unwrap();
     desk.survives_a_snapshot();
-    let argv = |desk: &Desk| desk.session.plan.steps[0].command.run.argv(&BTreeMap::new()).unwrap();
+    let argv = |desk: &Desk| desk.session.plan.steps[0].command().unwrap().run.argv(&BTreeMap::new()).unwrap();
     assert_eq!(argv(&desk)[0], "printf");
     assert_eq!(argv(&desk)[3..], ["./drop", "--all"]);
     let typed = crate::session::typed_step(&desk.session, &who("ana"), "./fix", "why");
-    assert_eq!(typed.command.run.argv(&BTreeMap::new()).unwrap()[0], "printf");
+    assert_eq!(typed.command().unwrap().run.argv(&BTreeMap::new()).unwrap()[0], "printf");
 }

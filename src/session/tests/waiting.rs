@@ -54,8 +54,8 @@ impl Desk {
         covers.step = step(id);
         covers.attempt = state.attempt + u32::from(!state.phase.is_open());
         covers.checks = planned.checks;
-        covers.manual = planned.manual.as_ref().map(|words| words.text().to_owned());
-        if !planned.runs() {
+        covers.manual = planned.by_hand().map(|words| words.text().to_owned());
+        if planned.runs().is_none() {
             covers.command = CommandSeen::nothing();
         }
         covers
@@ -262,7 +262,7 @@ fn no_command_is_typed_into_a_step_that_runs_none() {
         let edit = Request::Edit { step: step(id), run: "./wipe".into(), why: "because".into() };
         let refused = desk.ask("ana", edit);
         assert!(matches!(&refused, Err(Refusal::RunsNothing { .. })), "{id}: {refused:?}");
-        assert!(desk.session.plan.step(&step(id)).is_some_and(|step| !step.runs()), "{id}");
+        assert!(desk.session.plan.step(&step(id)).is_some_and(|step| step.runs().is_none()), "{id}");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::client::view::Link;
 use crate::clock::human;
 use crate::exec::{Color as EmulatedColor, Screen as Emulated, Size};
 use crate::name::{escaped, shown};
-use crate::plan::Step;
+use crate::plan::{Does, Step};
 use crate::session::readback::masked;
 use crate::session::steps::{Phase, StepState};
 use crate::tui::app::Pane;
@@ -83,7 +83,7 @@ fn title(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'static>> 
 pub fn command_lines(look: &Look<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
     if let Some(words) = facts::without_command(look.session(), step) {
         let words = masked(&words, &look.hidden(&step.id));
-        let by_hand = if step.manual.is_some() { "BY HAND  " } else { "" };
+        let by_hand = if step.by_hand().is_some() { "BY HAND  " } else { "" };
         let spans = [look.span(by_hand, Ink::Hold), look.span(escaped(&words), Ink::Text)];
         return wrap(&spans, width, by_hand.len());
     }
@@ -175,10 +175,10 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
     let locks: Vec<String> = look.sight().run_locks().into_iter().map(|why| why.short).collect();
     match locks.is_empty() {
         true => {
-            let does = match &step.manual {
-                Some(_) => "says when it is done",
-                None if step.runs() => "runs it",
-                None => "lets it begin",
+            let does = match step.does {
+                Does::ByHand { .. } => "says when it is done",
+                Does::Runs(_) => "runs it",
+                Does::Waits { .. } => "lets it begin",
             };
             let who = if look.view.leads() {
                 format!("{} {does}", look.key(Act::Run))

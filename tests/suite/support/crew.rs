@@ -139,13 +139,13 @@ impl Crew {
     pub fn fly(&self, step: &str) {
         self.start(step);
         let planned = self.plan.steps.iter().find(|known| known.id.as_str() == step).expect("a step of the plan");
-        if planned.runs() {
+        if planned.runs().is_some() {
             let done = self.ended(step);
             assert_eq!(done["code"], 0, "{step}: {done}\n{}", self.lead.printed());
         }
-        if planned.until.is_some() {
+        if planned.until().is_some() {
             self.has_waited(step);
-        } else if planned.verify.is_some() {
+        } else if planned.verify().is_some() {
             let verified = self.event("VerifyEnded", step);
             assert!(verified["verdict"] == "same" || verified["verdict"] == "better", "{step}: {verified}");
         } else {

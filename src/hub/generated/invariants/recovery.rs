@@ -29,7 +29,9 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
         }
     }
     for spawn in &e.spawns[new.spawns.clone()] {
-        ensure(e.step(&spawn.step)?.runs(), || format!("{} runs nothing, and a process came of it", spawn.step))?;
+        ensure(e.step(&spawn.step)?.runs().is_some(), || {
+            format!("{} runs nothing, and a process came of it", spawn.step)
+        })?;
     }
     let life = |index: usize| e.outputs.iter().find(|output| output.lines.contains(&index)).map(|output| output.life);
     for spawn in &e.spawns[new.spawns.clone()] {
@@ -47,7 +49,9 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
         // Of a command on another machine only its own exit is known.
         if let Event::RunEnded { step, end, .. } = &line.event {
             let own = matches!(end, RunEnd::Exited { code: 0..=254 } | RunEnd::NotStarted { .. });
-            ensure(own || e.step(step)?.command.on.is_none(), || format!("{step} is told to have ended: {end}"))?;
+            ensure(own || e.step(step)?.command().is_none_or(|command| command.on.is_none()), || {
+                format!("{step} is told to have ended: {end}")
+            })?;
         }
         // A probe belongs to a step that has to be judged, and to this life of the hub.
         if let Event::ProbeEnded { step, attempt, .. } = &line.event {
@@ -59,7 +63,7 @@ pub fn invariant_12_recovery(e: &Evidence, new: &New) -> Result<(), String> {
             let of = |line: &Line| matches!(&line.event, Event::AnchorTaken { watch: w, .. } if w == watch);
             let purged = |line: &Line| match &line.event {
                 Event::RunEnded { step, end, .. } if Exits::default().count(end).is_done() => {
-                    e.step(step).is_ok_and(|step| !step.expects_loss.is_empty() && step.until.is_none())
+                    e.step(step).is_ok_and(|step| !step.expects_loss.is_empty() && step.until().is_none())
                 }
                 Event::WaitEnded { step, end: WaitEnd::Met, .. } => {
                     e.step(step).is_ok_and(|step| !step.expects_loss.is_empty())
