@@ -73,6 +73,7 @@ pub enum Act {
     Back,
     Quit,
     Help,
+    Palette,
     Andon,
 }
 
@@ -234,6 +235,7 @@ rows! {
     Back: [("Esc", &[Main, Panel, Before, Replay])], "", "", Anyone, "close what is open, without an answer";
     Quit: [("q", &[Main, Replay]), ("Ctrl-C", &[Main, Replay]), ("Ctrl-C", &[Before])], "quit", "quit", Anyone, "leave; the session goes on";
     Help: [("?", &[Main, Replay])], "help", "help", Anyone, "the list of what can be done";
+    Palette: [(":", &[Main, Panel, Before, Replay]), ("Ctrl-P", &[Main, Panel, Before, Replay])], "", "commands", Anyone, "find an act by its words, with the reason where it cannot be done now";
     Andon: [("!", &[Main, Panel, Before]), ("Ctrl-X", &[Main, Panel, Before])], "andon [WHY]", "ANDON", Anyone, "stop the line, at once and without a question; Ctrl-X also while typing";
 }
 }
@@ -284,7 +286,7 @@ impl Act {
         use Act::*;
         !matches!(
             self,
-            Open | Before | Status | Quit | Help | Zoom | Theme | Pane(_) | NextPane | PrevPane | NextUnseen
+            Open | Before | Status | Quit | Help | Palette | Zoom | Theme | Pane(_) | NextPane | PrevPane | NextUnseen
         ) && !matches!(self, Up | Down | PageUp | PageDown | Top | Bottom | Back)
             && !self.moves_replay()
     }

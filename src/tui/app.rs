@@ -1,5 +1,6 @@
 //! What only this screen knows: focus, scroll, the open overlay, typed text, and what of a panel was really seen.
 
+use super::palette::Palette;
 use crate::brief::keys::Keys;
 use crate::brief::{Sight, heirs};
 use crate::clock::At;
@@ -78,6 +79,8 @@ pub enum Overlay {
     Field(Field),
     /// Leave?
     Quit,
+    /// Every act, found by its words.
+    Palette(Box<Palette>),
 }
 
 /// What a typed line is for.
@@ -523,6 +526,10 @@ impl App {
             Overlay::Panel(panel) => Some(panel),
             _ => None,
         }
+    }
+    /// Whether letters are text just now, and no keys.
+    pub fn is_typing(&self) -> bool {
+        self.field().is_some() || matches!(self.overlay, Overlay::Palette(_))
     }
     /// The line being typed, if one is.
     pub fn field(&self) -> Option<&Field> {

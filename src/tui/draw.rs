@@ -20,7 +20,7 @@ use super::panes::{command, crew, plan, watches};
 use super::text::{fit, pad, wrap};
 use super::theme::{Ink, Theme};
 use super::update::Drawn;
-use super::{before, deviations, facts, panel, recovery, rehearsal};
+use super::{before, deviations, facts, palette, panel, recovery, rehearsal};
 use crate::brief::acts::{Act, Place, Row};
 use crate::brief::stands;
 use crate::client::view::{Link, View};
@@ -76,6 +76,11 @@ pub fn draw(buf: &mut Buffer, app: &App, view: &View, theme: &Theme, glyphs: Gly
         }
         Overlay::Help(scroll) => help(&look, buf, area, *scroll),
         Overlay::Quit => quit(&look, buf, area),
+        Overlay::Palette(palette) => {
+            let width = usize::from(area.width.min(96).saturating_sub(4)).max(1);
+            let rows = usize::from(area.height.saturating_sub(4)).max(1);
+            popup(&look, buf, area, "Commands", &palette::lines(&look, palette, width, rows), 0);
+        }
         Overlay::None | Overlay::Field(_) => {}
     }
     if area.height >= 3 || !large {

@@ -12,6 +12,7 @@ pub fn place(app: &App, view: &View) -> Place {
     match (&app.overlay, &view.link) {
         (Overlay::Panel(_), _) => Place::Panel,
         (Overlay::Before(_), _) => Place::Before,
+        (Overlay::Palette(palette), _) => palette.place,
         (_, Link::Replay { .. }) => Place::Replay,
         _ => Place::Main,
     }

@@ -16,6 +16,7 @@ pub mod draw;
 mod exceptions;
 pub mod facts;
 pub mod keymap;
+mod palette;
 mod panel;
 mod panes;
 mod read_back;

@@ -22,6 +22,7 @@ mod answers;
 mod armed;
 mod before;
 mod hostile;
+mod palette;
 mod properties;
 mod rehearsal;
 mod screens;

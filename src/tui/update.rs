@@ -4,7 +4,7 @@
 use super::app::{AWAY_AFTER, App, Field, Now, Overlay, Pane, Panel, Purpose, SECTIONS, Showing};
 use super::keymap;
 use super::typing;
-use super::{before, exceptions, facts};
+use super::{before, exceptions, facts, palette};
 use crate::brief::acts::{Act, Place};
 use crate::brief::{Picked, Why, going_on};
 use crate::client::view::{Link, View};
@@ -291,14 +291,23 @@ fn opened(panel: &Panel, view: &View, actions: &mut Vec<Action>) {
 
 fn key_pressed(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mut Vec<Action>) {
     let place = keymap::place(app, view);
-    let typing = app.field().is_some();
+    let typing = app.is_typing();
     let act = keymap::act(&app.keys, place, key);
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     if act == Some(Act::Andon) && (control || !typing) {
         return andon(app, view, now, actions);
     }
+    if matches!(app.overlay, Overlay::Palette(_)) {
+        return match palette::key(app, key, view, now) {
+            Some((place, act)) => act_in(place, app, act, view, now, actions),
+            None => {}
+        };
+    }
     if typing {
         return typing::key(app, key, view, now, actions);
+    }
+    if act == Some(Act::Palette) && !matches!(app.overlay, Overlay::Help(_) | Overlay::Quit) {
+        return palette::open(app, place);
     }
     match &mut app.overlay {
         Overlay::Help(scroll) => match act {
@@ -317,13 +326,20 @@ fn key_pressed(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mu
             }
             _ => app.overlay = Overlay::None,
         },
-        Overlay::Panel(_) => panel_key(app, act, view, now, actions),
-        Overlay::Before(_) => before::key(app, act, view, now, actions),
-        Overlay::None | Overlay::Field(_) => {
+        Overlay::Panel(_) | Overlay::Before(_) | Overlay::None | Overlay::Field(_) | Overlay::Palette(_) => {
             if let Some(act) = act {
-                do_act(app, act, view, now, actions);
+                act_in(place, app, act, view, now, actions);
             }
         }
+    }
+}
+
+/// Does what a key or the palette asks for on that screen.
+fn act_in(place: Place, app: &mut App, act: Act, view: &View, now: Now, actions: &mut Vec<Action>) {
+    match place {
+        Place::Panel => panel_key(app, Some(act), view, now, actions),
+        Place::Before => before::key(app, Some(act), view, now, actions),
+        Place::Main | Place::Replay => do_act(app, act, view, now, actions),
     }
 }
 
@@ -418,7 +434,7 @@ pub(super) fn ask(app: &mut App, act: Act, view: &View, now: Now, actions: &mut 
 }
 
 /// Why a key does nothing now.
-fn refused(act: Act, reasons: &[Why]) -> String {
+pub(super) fn refused(act: Act, reasons: &[Why]) -> String {
     let short: Vec<_> = reasons.iter().map(|why| why.short.as_str()).collect();
     format!("{}: {}", act.row().map_or("that", |row| row.short), short.join(" · "))
 }

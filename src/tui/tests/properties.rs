@@ -24,13 +24,13 @@ fn size() -> impl Strategy<Value = (u16, u16)> {
 }
 
 fn steps() -> impl Strategy<Value = Step> {
-    let letters = "yyyyynnxxxxcaruditkAHQzm!?q123457 ghjGdflksclose0378i".chars().collect::<Vec<_>>();
+    let letters = "yyyyynnxxxxcaruditkAHQzm!?q:123457 ghjGdflksclose0378i".chars().collect::<Vec<_>>();
     prop_oneof![
         12 => prop::sample::select(letters).prop_map(|c| Step::Press(KeyCode::Char(c), KeyModifiers::NONE)),
         2 => prop::sample::select(vec![KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up,
             KeyCode::Down, KeyCode::PageDown, KeyCode::PageUp, KeyCode::End, KeyCode::Home, KeyCode::Backspace,
             KeyCode::Delete, KeyCode::Left, KeyCode::Right]).prop_map(|code| Step::Press(code, KeyModifiers::NONE)),
-        1 => prop::sample::select(vec!['x', 'c', 'u', 'w', 'a']).prop_map(|c| Step::Press(KeyCode::Char(c), KeyModifiers::CONTROL)),
+        1 => prop::sample::select(vec!['x', 'c', 'u', 'w', 'a', 'p']).prop_map(|c| Step::Press(KeyCode::Char(c), KeyModifiers::CONTROL)),
         1 => "\\PC{0,12}".prop_map(Step::Paste),
         6 => prop_oneof![Just(50_u64), Just(250), Just(310), Just(1000), Just(9000)].prop_map(Step::Wait),
         8 => Just(Step::Frame),
