@@ -6,7 +6,7 @@
 mod series;
 mod support;
 
-use crosscheck::monitor::kafka::trend::{Track, Verdict};
+use crosscheck::monitor::kafka::trend::{Track, Trend};
 use crosscheck::monitor::kafka::{Committed, Fact};
 use series::{SHAPES, Shape, Truth, series};
 use std::time::Duration;
@@ -64,28 +64,28 @@ fn fly(shape: Shape, cadence: f64, seed: u64, score: &mut Score) {
     for look in series(shape, cadence, EVERY.as_secs_f64(), seed) {
         let committed = Fact::Known(Committed::At(look.committed));
         let verdict = track.see(look.at, &Fact::Known(0), &committed, &Fact::Known(look.end));
-        if let (Verdict::Draining(eta), Some(left)) = (&verdict, look.left) {
+        if let (Trend::Draining(eta), Some(left)) = (&verdict, look.left) {
             score.off.push((eta.likely.as_secs_f64() - left).abs() / left);
         }
         let Some(truth) = look.truth else {
             // Nothing but this is known of a slow topic that is read at once.
             if shape == Shape::Slow {
                 score.judged += 1;
-                score.wrong += usize::from(matches!(verdict, Verdict::Stalled(_) | Verdict::Growing(_)));
+                score.wrong += usize::from(matches!(verdict, Trend::Stalled(_) | Trend::Growing(_)));
             }
             continue;
         };
         let right = match verdict {
-            Verdict::Warming => {
+            Trend::Warming => {
                 score.warming += 1;
                 continue;
             }
-            Verdict::Stalled(_) => truth == Truth::Stalled,
-            Verdict::Growing(_) => truth == Truth::Growing,
-            Verdict::Steady => truth == Truth::Steady,
-            Verdict::Draining(_) => truth == Truth::Draining,
+            Trend::Stalled(_) => truth == Truth::Stalled,
+            Trend::Growing(_) => truth == Truth::Growing,
+            Trend::Steady => truth == Truth::Steady,
+            Trend::Draining(_) => truth == Truth::Draining,
             // Between two commits there may be nothing left for a moment.
-            Verdict::Drained(_) => matches!(truth, Truth::Drained | Truth::Steady),
+            Trend::Drained(_) => matches!(truth, Truth::Drained | Truth::Steady),
             _ => false,
         };
         score.judged += 1;

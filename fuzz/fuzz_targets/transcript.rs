@@ -9,7 +9,7 @@ use crosscheck::session::Session;
 use crosscheck::transcript::audit::{Proof, audit};
 use crosscheck::transcript::read::Reader;
 use crosscheck::transcript::record::{Head, Line};
-use crosscheck::transcript::verify::{Verdict, verify};
+use crosscheck::transcript::verify::{Integrity, verify};
 use crosscheck_fuzz::{assert_shown, assert_shown_lines, within};
 use libfuzzer_sys::fuzz_target;
 
@@ -28,18 +28,18 @@ fn transcript(bytes: &[u8]) {
     assert_shown(&verdict.to_string());
     assert_shown_lines(&audited.proof.to_string()); // of several lines where a plan is drawn
     match (&verdict, &audited.proof) {
-        (Verdict::Intact { head, closed, .. }, proof) => match proof {
+        (Integrity::Intact { head, closed, .. }, proof) => match proof {
             Proof::Broken { .. } => {} // the links hold, what they link does not
             Proof::Complete | Proof::OutputExpired { .. } => {
                 assert!(closed.is_some() && (audited.head, audited.lines) == (head.hash, head.seq));
             }
             _ => assert_eq!((audited.head, audited.lines), (head.hash, head.seq)),
         },
-        (Verdict::Torn { upto, .. }, proof) => {
+        (Integrity::Torn { upto, .. }, proof) => {
             assert!(!matches!(proof, Proof::Complete | Proof::OutputExpired { .. }), "{proof:?}");
             assert!(audited.lines <= upto.seq);
         }
-        (Verdict::Broken { .. } | Verdict::UnknownKind { .. } | Verdict::Unreadable { .. }, proof) => {
+        (Integrity::Broken { .. } | Integrity::UnknownKind { .. } | Integrity::Unreadable { .. }, proof) => {
             assert!(matches!(proof, Proof::Broken { .. }), "{verdict:?}, yet {proof:?}");
         }
     }

@@ -184,10 +184,10 @@ impl Sight<'_> {
         let session = self.session;
         if let Some(lock) = session.poll_lock(step) {
             let why = lock.short(session);
-            if session.before.poll.is_none() {
+            if session.preflight.poll.is_none() {
                 return Some(self.by_the_lead(format!("call the poll once all is in order; {why}"), Act::Poll));
             }
-            let silent = |who: &&&Principal| !session.before.says_go(who);
+            let silent = |who: &&&Principal| !session.preflight.says_go(who);
             let who: Vec<Principal> = session.asked().iter().filter(silent).map(|who| (*who).clone()).collect();
             return Some(match who.is_empty() {
                 true => Next::nobody(why),

@@ -40,7 +40,7 @@ impl<'a> Sight<'a> {
             None => Err(nothing("no step is left")),
         };
         let owing = |words: &str| session.owing_step().ok_or_else(|| nothing(words));
-        let (poll, board) = picked.poll.unwrap_or((session.before.number(), session.before.board));
+        let (poll, board) = picked.poll.unwrap_or((session.preflight.number(), session.preflight.board));
         Ok(match act {
             Act::Arm => Request::Arm { step: target()?, covers: None },
             Act::Run => {

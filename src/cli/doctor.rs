@@ -17,7 +17,7 @@ const TOOL: Duration = Duration::from_secs(5);
 
 /// How something stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum Grade {
     Fine,
     /// It can be flown with, and should be known.
     Warn,
@@ -30,7 +30,7 @@ enum Verdict {
 /// One thing that was looked at.
 #[derive(Debug)]
 struct Finding {
-    verdict: Verdict,
+    grade: Grade,
     what: String,
     why: String,
     /// What to do about it; empty where nothing is to be done.
@@ -38,28 +38,28 @@ struct Finding {
 }
 
 impl Finding {
-    fn new(verdict: Verdict, what: impl Into<String>, why: impl Into<String>, help: impl Into<String>) -> Finding {
-        Finding { verdict, what: what.into(), why: why.into(), help: help.into() }
+    fn new(grade: Grade, what: impl Into<String>, why: impl Into<String>, help: impl Into<String>) -> Finding {
+        Finding { grade, what: what.into(), why: why.into(), help: help.into() }
     }
     fn fine(what: impl Into<String>, why: impl Into<String>) -> Finding {
-        Finding::new(Verdict::Fine, what, why, "")
+        Finding::new(Grade::Fine, what, why, "")
     }
     fn warn(what: impl Into<String>, why: impl Into<String>, help: impl Into<String>) -> Finding {
-        Finding::new(Verdict::Warn, what, why, help)
+        Finding::new(Grade::Warn, what, why, help)
     }
     fn fail(what: impl Into<String>, why: impl Into<String>, help: impl Into<String>) -> Finding {
-        Finding::new(Verdict::Fail, what, why, help)
+        Finding::new(Grade::Fail, what, why, help)
     }
     fn unknown(what: impl Into<String>, why: impl Into<String>, help: impl Into<String>) -> Finding {
-        Finding::new(Verdict::Unknown, what, why, help)
+        Finding::new(Grade::Unknown, what, why, help)
     }
     /// An error whose further lines are hints, as ours are written.
-    fn error(verdict: Verdict, what: impl Into<String>, error: impl std::fmt::Display) -> Finding {
+    fn error(grade: Grade, what: impl Into<String>, error: impl std::fmt::Display) -> Finding {
         let text = error.to_string();
         let mut lines = text.lines();
         let why = lines.next().unwrap_or_default().to_owned();
         let help: Vec<_> = lines.map(|line| line.trim().trim_start_matches("hint: ")).collect();
-        Finding::new(verdict, what, why, help.join("; "))
+        Finding::new(grade, what, why, help.join("; "))
     }
 }
 
@@ -70,20 +70,20 @@ pub async fn run(args: Doctor) -> anyhow::Result<()> {
         findings.extend(plan::look(path, args.params.into_iter().collect()).await?);
     }
     let width = findings.iter().map(|finding| finding.what.chars().count()).max().unwrap_or(0).min(24);
-    for Finding { verdict, what, why, help } in &findings {
-        let word = match verdict {
-            Verdict::Fine => "ok",
-            Verdict::Warn => "warn",
-            Verdict::Fail => "FAIL",
-            Verdict::Unknown => "unknown",
+    for Finding { grade, what, why, help } in &findings {
+        let word = match grade {
+            Grade::Fine => "ok",
+            Grade::Warn => "warn",
+            Grade::Fail => "FAIL",
+            Grade::Unknown => "unknown",
         };
         println!("{word:<7}  {what:<width$}  {}", shown(why));
         if !help.is_empty() {
             println!("{:<7}  {:<width$}  do: {}", "", "", shown(help));
         }
     }
-    let count = |wanted| findings.iter().filter(|finding| finding.verdict == wanted).count();
-    let [fine, warn, fail, unknown] = [Verdict::Fine, Verdict::Warn, Verdict::Fail, Verdict::Unknown].map(count);
+    let count = |wanted| findings.iter().filter(|finding| finding.grade == wanted).count();
+    let [fine, warn, fail, unknown] = [Grade::Fine, Grade::Warn, Grade::Fail, Grade::Unknown].map(count);
     println!("{fine} ok, {warn} to know of, {unknown} not known, {fail} in the way");
     match fail {
         0 => Ok(()),

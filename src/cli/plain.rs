@@ -1,8 +1,8 @@
 //! Plain mode: the same client without a screen. One event a line out, one verb a line in; for screen readers, scripts
 //! and tests. Verbs are taken in order, each once the one before was answered and everything up to the answer is folded.
 
-use super::before;
 use super::deviations;
+use super::preflight;
 use super::rehearsal::{self, Marked};
 use super::verbs::{self, Verb};
 use crate::brief::armed::{self as brief, Name};
@@ -280,7 +280,7 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
         )?;
     }
     ways_back(view, out)?;
-    before::status(view, out)?;
+    preflight::status(view, out)?;
     for (principal, person) in &session.people {
         let here = match (person.connections.is_empty(), person.silent_since()) {
             (true, _) => "gone".to_owned(),
@@ -293,7 +293,7 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
             session.role(principal).word(),
             crate::session::vouching(person.vouched),
             shown(&person.key),
-            before::person(session, principal)
+            preflight::person(session, principal)
         )?;
     }
     for taken in &session.taken {

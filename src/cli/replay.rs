@@ -9,7 +9,7 @@ use crate::name::Principal;
 use crate::protocol::Screen;
 use crate::report::replay::{Jump, Player, Printed};
 use crate::session::{Session, story};
-use crate::transcript::verify::Verdict;
+use crate::transcript::verify::Integrity;
 use crate::tui::{self, ReplayCommand};
 use std::io::Write as _;
 use std::sync::Arc;
@@ -83,11 +83,11 @@ pub fn report(args: &Report) -> anyhow::Result<()> {
 }
 
 /// What the chain check said, in a few words.
-fn words(verdict: &Verdict) -> String {
+fn words(verdict: &Integrity) -> String {
     crate::name::shown(&verdict.to_string())
 }
 
-fn view_of(session: &Session, of: u64, verdict: &Verdict, screen: Option<Screen>) -> View {
+fn view_of(session: &Session, of: u64, verdict: &Integrity, screen: Option<Screen>) -> View {
     View {
         me: session.lead.clone(),
         role: Role::Observer,

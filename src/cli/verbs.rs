@@ -9,7 +9,7 @@ use crate::event::Settled;
 use crate::hash::Hash;
 use crate::name::{ItemId, Principal, StepId, WatchId, shown};
 use crate::session::Request;
-use crate::session::before::until;
+use crate::session::preflight::until;
 use crate::session::request::Typed;
 
 /// What a line asks for.

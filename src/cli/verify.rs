@@ -7,7 +7,7 @@ use crate::name::shown;
 use crate::transcript::audit::{Audit, Proof, SignedAct, audit};
 use crate::transcript::read::Reader;
 use crate::transcript::record::Head;
-use crate::transcript::verify::{OutputVerdict, verify_output};
+use crate::transcript::verify::{OutputIntegrity, verify_output};
 use anyhow::Context as _;
 use serde::Serialize;
 use std::io::Write;
@@ -20,7 +20,7 @@ struct Findings<'a> {
     number: Option<u64>,
     why: String,
     audit: &'a Audit,
-    output: &'a OutputVerdict,
+    output: &'a OutputIntegrity,
 }
 
 /// Prints the findings; anything but COMPLETE is a no.
@@ -53,7 +53,7 @@ pub fn run(args: &Verify) -> anyhow::Result<()> {
     }
 }
 
-fn of(path: &Path, held: &[Head]) -> anyhow::Result<(Audit, OutputVerdict)> {
+fn of(path: &Path, held: &[Head]) -> anyhow::Result<(Audit, OutputIntegrity)> {
     let reader = Reader::open(path)?;
     let output = verify_output(path).with_context(|| format!("the output beside {}", path.display()))?;
     Ok((audit(reader, held, Some(&output)), output))
@@ -64,7 +64,7 @@ fn every_head(path: &Path) -> anyhow::Result<Vec<Head>> {
     Ok(Reader::open(path)?.map_while(|next| next.ok().map(|(_, _, head)| head)).collect())
 }
 
-fn print(out: &mut impl Write, path: &Path, audit: &Audit, output: &OutputVerdict) -> std::io::Result<()> {
+fn print(out: &mut impl Write, path: &Path, audit: &Audit, output: &OutputIntegrity) -> std::io::Result<()> {
     // Before the verdict: COMPLETE says nothing of a live system here.
     if let Some(data) = &audit.rehearsal {
         writeln!(out, "{}", rehearsal::told(data))?;

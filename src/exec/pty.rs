@@ -11,7 +11,7 @@
 
 use super::opened::{ByName, Opened};
 use super::process;
-use super::reader::{Input, Reader};
+use super::reader::{Feeder, Reader};
 use super::spawn::{self, Image};
 use crate::event::{CommandSeen, Process, RunEnd};
 use crate::name::escaped;
@@ -320,7 +320,7 @@ fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
 struct Ends {
     stdio: [Stdio; 3],
     output: OwnedFd,
-    input: Option<Input>,
+    input: Option<Feeder>,
     /// The terminal once more, for its size and its foreground.
     keep: Option<OwnedFd>,
 }
@@ -339,7 +339,7 @@ fn in_terminal(covers: &CommandSeen, stdin: Option<File>, size: Size) -> io::Res
         Some(text) => {
             // Ctrl-D ends a line that has text, and only where it stands alone it is the end of the input.
             let end = if text.is_empty() || text.ends_with('\n') { "\u{4}" } else { "\u{4}\u{4}" };
-            Some(Input::new(master.try_clone()?, format!("{text}{end}").into_bytes()))
+            Some(Feeder::new(master.try_clone()?, format!("{text}{end}").into_bytes()))
         }
         None => None,
     };
@@ -352,7 +352,7 @@ fn behind_pipes(covers: &CommandSeen, stdin: Option<File>) -> io::Result<Ends> {
         (Some(file), _) => (file.into(), None),
         (None, Some(text)) => {
             let (theirs, ours) = io::pipe()?;
-            (theirs.into(), Some(Input::new(ours.into(), text.clone().into_bytes())))
+            (theirs.into(), Some(Feeder::new(ours.into(), text.clone().into_bytes())))
         }
         (None, None) => (Stdio::null(), None),
     };

@@ -29,12 +29,12 @@ const READING_AFTER_END: Duration = Duration::from_secs(2);
 const CLOSED_TERMINAL: Duration = Duration::from_millis(100);
 
 /// Bytes still to be fed to a command.
-pub(super) struct Input {
+pub(super) struct Feeder {
     to: OwnedFd,
     bytes: Vec<u8>,
     written: usize,
 }
-impl Input {
+impl Feeder {
     /// Closing `to` once all is written is the end of the input (or the bytes hold it, as a terminal's do).
     pub(super) fn new(to: OwnedFd, bytes: Vec<u8>) -> Self {
         Self { to, bytes, written: 0 }
@@ -53,7 +53,7 @@ impl Input {
 /// The reading side of a run.
 pub(super) struct Reader {
     output: OwnedFd,
-    input: Option<Input>,
+    input: Option<Feeder>,
     /// Closed by the other side when the command has been reaped.
     wake: io::PipeReader,
     end: mpsc::Receiver<RunEnd>,
@@ -110,7 +110,7 @@ impl Over {
 impl Reader {
     pub(super) fn new(
         output: OwnedFd,
-        input: Option<Input>,
+        input: Option<Feeder>,
         wake: io::PipeReader,
         end: mpsc::Receiver<RunEnd>,
         reports: Sender<Report>,

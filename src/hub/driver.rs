@@ -15,7 +15,7 @@ mod typing;
 
 use super::crash::{self, Moment};
 use super::fanout::{Outbox, binary_frame, close_frame};
-use super::input::Input;
+use super::incoming::Incoming;
 use super::joining::{Base, Joining, NotIn};
 use super::journal::{Journal, JournalError};
 use super::notify::Notifier;
@@ -88,7 +88,7 @@ pub struct Driver {
     sequencer: Sequencer,
     journal: Box<dyn Journal>,
     shared: Arc<Shared>,
-    inputs: mpsc::Sender<Input>,
+    inputs: mpsc::Sender<Incoming>,
     runtime: tokio::runtime::Handle,
     monitor: Monitor,
     /// Readings begun before that are about something else.
@@ -137,7 +137,7 @@ impl Driver {
         sequencer: Sequencer,
         journal: Box<dyn Journal>,
         shared: Arc<Shared>,
-        inputs: mpsc::Sender<Input>,
+        inputs: mpsc::Sender<Incoming>,
         runtime: tokio::runtime::Handle,
         monitor: Monitor,
         key: Key,
@@ -181,7 +181,7 @@ impl Driver {
     }
 
     /// Runs until the session closes, it is told to stop, or the transcript fails.
-    pub fn run(mut self, mut inputs: mpsc::Receiver<Input>) -> Result<Ended, DriverError> {
+    pub fn run(mut self, mut inputs: mpsc::Receiver<Incoming>) -> Result<Ended, DriverError> {
         let mut waiting = Vec::with_capacity(BATCH);
         let mut own = VecDeque::new();
         loop {
@@ -201,7 +201,7 @@ impl Driver {
             }
             let (mut asked, mut force) = (false, false);
             for input in waiting.drain(..) {
-                if let Input::Stop { force: forced } = input {
+                if let Incoming::Stop { force: forced } = input {
                     (asked, force) = (true, force || forced);
                 }
                 self.take(input, &mut batch)?;
@@ -232,23 +232,23 @@ impl Driver {
         }
     }
 
-    fn take(&mut self, input: Input, batch: &mut Batch) -> Result<(), SequencerError> {
+    fn take(&mut self, input: Incoming, batch: &mut Batch) -> Result<(), SequencerError> {
         let now = self.shared.now();
         match input {
-            Input::Join(joining) => self.join(joining, now, batch)?,
-            Input::Silent { principal, connection, quiet } => {
+            Incoming::Join(joining) => self.join(joining, now, batch)?,
+            Incoming::Silent { principal, connection, quiet } => {
                 let ago = |quiet: Duration| i64::try_from(quiet.as_micros()).unwrap_or(0);
                 let since = quiet.map(|quiet| At::from_micros(now.micros().saturating_sub(ago(quiet))));
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Silent { principal, connection, since })?);
             }
-            Input::Left { principal, connection, why } => {
+            Incoming::Left { principal, connection, why } => {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Left { principal, connection, why })?);
             }
-            Input::DoorRefused { principal, reason } => {
+            Incoming::DoorRefused { principal, reason } => {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::DoorRefused { principal, reason })?);
             }
-            Input::Ask { author, id, request, outbox, .. } => self.ask(*author, id, request, outbox, now, batch)?,
-            Input::Frozen { author, id, mut request, covers, outbox } => match covers {
+            Incoming::Ask { author, id, request, outbox, .. } => self.ask(*author, id, request, outbox, now, batch)?,
+            Incoming::Frozen { author, id, mut request, covers, outbox } => match covers {
                 Ok(frozen) => {
                     if let Request::Arm { covers, .. } | Request::AdHoc { covers, .. } = &mut request {
                         *covers = Some(frozen);
@@ -261,7 +261,7 @@ impl Driver {
                     self.answer(id, &request, answer, outbox, batch);
                 }
             },
-            Input::Rechecked { step, attempt, now: now_checked } => {
+            Incoming::Rechecked { step, attempt, now: now_checked } => {
                 self.rechecking = None;
                 let covers = now_checked.map(|(covers, env)| {
                     self.secret_env = Some((step.clone(), attempt, env));
@@ -270,8 +270,8 @@ impl Driver {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Rechecked { step, attempt, now: covers })?);
             }
             // What was begun with other values of the parameters was about something else.
-            Input::Sample(sample) if sample.began < self.watching_since => {}
-            Input::Sample(sample) => {
+            Incoming::Sample(sample) if sample.began < self.watching_since => {}
+            Incoming::Sample(sample) => {
                 let Sample { watch, mut reading, began, asked, anchor } = sample;
                 if let Some(anchor) = anchor {
                     batch.lines.extend(self.sequencer.observe(now, &Fact::Anchor { watch: watch.clone(), anchor })?);
@@ -282,8 +282,8 @@ impl Driver {
                 }
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Reading { watch, reading, began, asked })?);
             }
-            Input::Run { step, attempt, part, report } => self.report(step, attempt, part, report, now, batch)?,
-            Input::PartFrozen { step, attempt, part, now: frozen } => {
+            Incoming::Run { step, attempt, part, report } => self.report(step, attempt, part, report, now, batch)?,
+            Incoming::PartFrozen { step, attempt, part, now: frozen } => {
                 match self.still_meant(&step, attempt, part, frozen) {
                     Ok(env) => {
                         self.secret_env = Some((step.clone(), attempt, env));
@@ -296,13 +296,13 @@ impl Driver {
                     }
                 }
             }
-            Input::Told { notify, of, outcome } => {
+            Incoming::Told { notify, of, outcome } => {
                 if let Some(fact) = self.notifier.ended(notify, of, outcome) {
                     batch.lines.extend(self.sequencer.observe(now, &fact)?);
                 }
             }
-            Input::Probed { step, attempt, end, output } => self.probed((step, attempt), end, output, now, batch)?,
-            Input::Tick => {
+            Incoming::Probed { step, attempt, end, output } => self.probed((step, attempt), end, output, now, batch)?,
+            Incoming::Tick => {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::Tick)?);
                 for fact in self.notifier.failures(self.sequencer.session(), now) {
                     batch.lines.extend(self.sequencer.observe(now, &fact)?);
@@ -313,11 +313,11 @@ impl Driver {
                 let asks = self.asks(now).map(|fact| self.sequencer.observe(now, &fact)).transpose()?;
                 batch.lines.extend(asks.unwrap_or_default());
             }
-            Input::PlanChanged { digest, what } => {
+            Incoming::PlanChanged { digest, what } => {
                 batch.lines.extend(self.sequencer.observe(now, &Fact::PlanChanged { digest, what })?);
             }
-            Input::Stop { force: true } => {} // its end is sudden, as a crash is
-            Input::Stop { force: false } => batch.lines.extend(self.sequencer.observe(now, &Fact::StopAsked)?),
+            Incoming::Stop { force: true } => {} // its end is sudden, as a crash is
+            Incoming::Stop { force: false } => batch.lines.extend(self.sequencer.observe(now, &Fact::StopAsked)?),
         }
         Ok(())
     }
@@ -346,7 +346,7 @@ impl Driver {
             let inputs = self.inputs.clone();
             self.runtime.spawn(async move {
                 let covers = frozen(work).await.map(|(covers, _)| covers).map_err(|why| why.to_string());
-                let _ = inputs.send(Input::Frozen { author, id, request, covers, outbox }).await;
+                let _ = inputs.send(Incoming::Frozen { author, id, request, covers, outbox }).await;
             });
             return Ok(());
         }
@@ -581,7 +581,7 @@ impl Driver {
         let inputs = self.inputs.clone();
         self.runtime.spawn(async move {
             let now = frozen(work).await;
-            let _ = inputs.send(Input::Rechecked { step: id, attempt, now }).await;
+            let _ = inputs.send(Incoming::Rechecked { step: id, attempt, now }).await;
         });
     }
 }

@@ -11,7 +11,7 @@ mod earlier;
 pub mod fanout;
 #[cfg(test)]
 mod generated;
-pub mod input;
+pub mod incoming;
 mod joining;
 pub mod journal;
 pub mod links;
@@ -42,7 +42,7 @@ use crate::transcript::record::LINE_BYTES_MAX;
 use crate::trust::allowed::Allowed;
 use bytes::{Bytes, BytesMut};
 use driver::{Driver, DriverError, Ended, INPUTS, TICK};
-use input::Input;
+use incoming::Incoming;
 use links::{Kept, Secrets};
 use sequencer::{Numbered, Sequencer, SequencerError};
 use shared::Shared;
@@ -157,7 +157,7 @@ pub struct Hub {
     pub shared: Arc<Shared>,
     /// Held until the hub has ended.
     _environment: live::Environment,
-    inputs: mpsc::Sender<Input>,
+    inputs: mpsc::Sender<Incoming>,
     ended: tokio::sync::oneshot::Receiver<Result<Ended, DriverError>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     places: Arc<Semaphore>,
@@ -254,7 +254,7 @@ impl Hub {
                 let inputs = inputs.clone();
                 async move {
                     while let Some(sample) = sampled.recv().await {
-                        if inputs.send(Input::Sample(sample)).await.is_err() {
+                        if inputs.send(Incoming::Sample(sample)).await.is_err() {
                             return;
                         }
                     }
@@ -267,7 +267,7 @@ impl Hub {
                     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
                     loop {
                         tick.tick().await;
-                        if inputs.send(Input::Tick).await.is_err() {
+                        if inputs.send(Incoming::Tick).await.is_err() {
                             return;
                         }
                     }
@@ -292,7 +292,7 @@ impl Hub {
 
     /// Ends the hub, the session unclosed; what runs is lost from sight and reads as unknown afterwards.
     pub async fn stop(&self) {
-        let _ = self.inputs.send(Input::Stop { force: true }).await;
+        let _ = self.inputs.send(Incoming::Stop { force: true }).await;
     }
 
     /// Has everyone told once the plan's file says something else than the session was opened with.
@@ -333,11 +333,11 @@ impl Hub {
 }
 
 /// Ends a hub.
-pub struct Stopper(mpsc::Sender<Input>);
+pub struct Stopper(mpsc::Sender<Incoming>);
 impl Stopper {
     /// Asks for the end; without `force` a running command is left in peace.
     pub async fn stop(&self, force: bool) {
-        let _ = self.0.send(Input::Stop { force }).await; // a hub that is gone has ended
+        let _ = self.0.send(Incoming::Stop { force }).await; // a hub that is gone has ended
     }
 }
 

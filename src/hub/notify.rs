@@ -7,7 +7,7 @@
 
 mod message;
 
-use super::input::{Input, Outcome};
+use super::incoming::{Incoming, Outcome};
 use super::shared::{LastWord, Shared};
 use crate::clock::At;
 use crate::monitor::tell::{self, Again, NotTold};
@@ -36,7 +36,7 @@ pub const LAST_WORDS: Duration = Duration::from_secs(5);
 pub struct Notifier {
     places: Vec<Place>,
     around: Arc<Around>,
-    inputs: mpsc::Sender<Input>,
+    inputs: mpsc::Sender<Incoming>,
     runtime: tokio::runtime::Handle,
 }
 
@@ -68,7 +68,7 @@ impl Notifier {
         folder: PathBuf,
         shared: Arc<Shared>,
         vault: Arc<Vault>,
-        inputs: mpsc::Sender<Input>,
+        inputs: mpsc::Sender<Incoming>,
         runtime: tokio::runtime::Handle,
     ) -> Notifier {
         let place = |(number, notify): (u32, &Notify)| Place {
@@ -108,7 +108,7 @@ impl Notifier {
             let (inputs, notify) = (self.inputs.clone(), place.number);
             let task = self.runtime.spawn(async move {
                 let outcome = work.await;
-                let _ = inputs.send(Input::Told { notify, of: seq, outcome: outcome.clone() }).await;
+                let _ = inputs.send(Incoming::Told { notify, of: seq, outcome: outcome.clone() }).await;
                 outcome
             });
             place.busy = Some((seq, task));

@@ -5,7 +5,7 @@
 
 use super::arrivals::{Arrival, source};
 use super::fanout::{self, Feed, Outbox, Past, Ring, binary_frame, close_frame, ping_frame};
-use super::input::Input;
+use super::incoming::Incoming;
 use super::joining::{Joining, NotIn, Welcome};
 use crate::hash::Hash;
 use crate::identity::{Key, random_hex};
@@ -86,7 +86,7 @@ pub struct Door {
     /// Whose keys are vouched for, where the session asks for that.
     pub allowed: Option<Arc<Allowed>>,
     /// To the driver.
-    pub inputs: mpsc::Sender<Input>,
+    pub inputs: mpsc::Sender<Incoming>,
     /// Live lines.
     pub ring: Arc<Ring>,
     /// Older lines.
@@ -133,7 +133,7 @@ impl AsyncWrite for Io {
 
 /// Tells the driver that a connection is over, however it ends.
 struct Departure {
-    inputs: mpsc::Sender<Input>,
+    inputs: mpsc::Sender<Incoming>,
     outbox: Arc<Outbox>,
     principal: Principal,
     connection: u64,
@@ -143,7 +143,7 @@ struct Departure {
 impl Drop for Departure {
     fn drop(&mut self) {
         let why = self.why.take().or_else(|| self.outbox.failure());
-        let left = Input::Left {
+        let left = Incoming::Left {
             principal: self.principal.clone(),
             connection: self.connection,
             why: why.unwrap_or_else(|| "connection lost".to_owned()),
@@ -410,7 +410,7 @@ async fn enter(
     };
     let (reply, answered) = oneshot::channel();
     let joining = Joining { author: author.clone(), have, outbox: Arc::downgrade(outbox), reply };
-    door.inputs.send(Input::Join(joining)).await.map_err(|_| gone())?;
+    door.inputs.send(Incoming::Join(joining)).await.map_err(|_| gone())?;
     let (connection, welcome) =
         answered.await.map_err(|_| gone())?.map_err(|NotIn { reason, retry }| FromHub::Refuse { reason, retry })?;
     let departure = Departure { inputs: door.inputs.clone(), outbox: outbox.clone(), principal, connection, why: None };
@@ -429,7 +429,7 @@ fn gone() -> FromHub {
 
 impl Door {
     async fn note_refusal(&self, principal: Principal, reason: String) {
-        let _ = self.inputs.send(Input::DoorRefused { principal, reason }).await;
+        let _ = self.inputs.send(Incoming::DoorRefused { principal, reason }).await;
     }
 }
 
@@ -462,7 +462,7 @@ async fn listen(
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut looked, mut silent) = (Instant::now(), false);
     let told = |quiet: Option<Duration>| {
-        door.inputs.send(Input::Silent { principal: author.principal.clone(), connection, quiet })
+        door.inputs.send(Incoming::Silent { principal: author.principal.clone(), connection, quiet })
     };
     let (mut tokens, mut filled) = (BURST, Instant::now());
     loop {
@@ -522,7 +522,7 @@ async fn listen(
         match serde_json::from_str(text.as_str()) {
             Ok(FromClient::Ask { id, request, signed }) => {
                 let author = Box::new(Author { signed, ..author.clone() });
-                let ask = Input::Ask { author, connection, id, request, outbox: Arc::downgrade(outbox) };
+                let ask = Incoming::Ask { author, connection, id, request, outbox: Arc::downgrade(outbox) };
                 if door.inputs.send(ask).await.is_err() {
                     return ("the hub ended".to_owned(), close_frame(1001, "the hub ended"));
                 }

@@ -1,7 +1,7 @@
 //! Whether the plan's file still says what the session was opened with. The session flies on as it was opened; people are
 //! told once, since whoever looks into the file would believe something else.
 
-use super::input::Input;
+use super::incoming::Incoming;
 use crate::hash::Hash;
 use crate::plan::differs;
 use std::os::unix::fs::MetadataExt as _;
@@ -24,7 +24,7 @@ fn known(path: &Path) -> Option<Known> {
 
 /// Looks until the file says something else, and tells the driver of that. One that is gone says nothing: an editor may be
 /// about to put another in its place, and what is written in pieces is waited for.
-pub(super) async fn watch(path: PathBuf, text: String, inputs: mpsc::Sender<Input>) {
+pub(super) async fn watch(path: PathBuf, text: String, inputs: mpsc::Sender<Incoming>) {
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut same, mut last) = (None, None);
@@ -48,7 +48,7 @@ pub(super) async fn watch(path: PathBuf, text: String, inputs: mpsc::Sender<Inpu
         match look.await.ok().flatten() {
             Some((now, Some((_, what)))) if what.is_empty() => (same, last) = (Some(now), Some(now)),
             Some((_, Some((digest, what)))) => {
-                let _ = inputs.send(Input::PlanChanged { digest, what }).await; // a hub that is gone tells nobody
+                let _ = inputs.send(Incoming::PlanChanged { digest, what }).await; // a hub that is gone tells nobody
                 return;
             }
             Some((now, None)) => last = Some(now),

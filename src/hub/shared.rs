@@ -1,7 +1,7 @@
 //! What the driver shares with the rest of the hub.
 
 use super::fanout::Ring;
-use super::input::Outcome;
+use super::incoming::Outcome;
 use crate::clock::{At, Clock};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;

@@ -5,7 +5,7 @@ use super::child::{Ended, Program, TEXT_BYTES_MAX, said, signal};
 use super::{Findings, aged, bytes, excerpt, json};
 use crate::clock::age;
 use crate::event::{Reading, Status};
-use crate::plan::{Answer, Bounds};
+use crate::plan::{Bounds, OutputRules};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -15,11 +15,11 @@ const JSON_BYTES_MAX: usize = 4 << 20;
 /// What is run, and what it has to say.
 pub(super) struct Command {
     program: Program,
-    answer: Answer,
+    answer: OutputRules,
 }
 
 impl Command {
-    pub(super) fn new(argv: Vec<String>, folder: &Path, timeout: Duration, answer: &Answer) -> Self {
+    pub(super) fn new(argv: Vec<String>, folder: &Path, timeout: Duration, answer: &OutputRules) -> Self {
         let keep = if answer.is_json() { JSON_BYTES_MAX } else { TEXT_BYTES_MAX };
         let program = Program { argv, folder: folder.to_owned(), env: vec![], timeout, keep };
         Command { program, answer: answer.clone() }
@@ -136,7 +136,7 @@ fn within(value: f64, bounds: &Bounds) -> (Status, String) {
 
 /// The verdict on what it printed. Whatever the plan points at and is not there is unknown: a tool that changed its format
 /// must not turn a gate green.
-fn answer(ended: &Ended, wanted: &Answer, now: SystemTime) -> Reading {
+fn answer(ended: &Ended, wanted: &OutputRules, now: SystemTime) -> Reading {
     let mut findings = Findings::default();
     // JSON says little in one line; what is wrong with it stands in what follows or on the other stream.
     match exit(ended, &said(&[], &ended.err), "") {
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
     use crate::plan::Expected;
 
-    async fn read(script: &str, answer: Answer) -> Reading {
+    async fn read(script: &str, answer: OutputRules) -> Reading {
         let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
         Command::new(argv, Path::new("/"), Duration::from_secs(30), &answer).read().await
     }
@@ -216,15 +216,15 @@ mod tests {
             ("-2", Status::Fail, "-2 is less than -1"),
         ] {
             let value = number.parse().ok();
-            let plain = read(&format!("echo {number}"), Answer { bounds, ..Answer::default() }).await;
+            let plain = read(&format!("echo {number}"), OutputRules { bounds, ..OutputRules::default() }).await;
             says(&plain, status, value, words);
-            let answer = Answer { bounds, value: Some("/a/-".into()), ..Answer::default() };
+            let answer = OutputRules { bounds, value: Some("/a/-".into()), ..OutputRules::default() };
             says(&read(&format!("echo '{{\"a\": [7, {number}]}}'"), answer.clone()).await, status, value, words);
             says(&read(&format!("echo '{{\"a\": [\"{number}\"]}}'"), answer).await, status, value, words);
         }
-        let none = read("echo rows", Answer { bounds, ..Answer::default() }).await;
+        let none = read("echo rows", OutputRules { bounds, ..OutputRules::default() }).await;
         says(&none, Status::Unknown, None, "\"rows\" is no number");
-        let none = read("true", Answer { bounds, ..Answer::default() }).await;
+        let none = read("true", OutputRules { bounds, ..OutputRules::default() }).await;
         says(&none, Status::Unknown, None, "no number to hold against the limits");
     }
 
@@ -241,10 +241,10 @@ mod tests {
             ("echo 3 rows", Status::Unknown, None, "is no number"),
             ("yes 1 | head -n 20000", Status::Unknown, Some(1.0), "it printed more than 16.4 kB"),
         ] {
-            says(&read(script, Answer { bounds, ..Answer::default() }).await, status, value, words);
+            says(&read(script, OutputRules { bounds, ..OutputRules::default() }).await, status, value, words);
         }
         // Without limits its exit counts, and what was not shown is said.
-        let free = |script: &'static str| read(script, Answer::default());
+        let free = |script: &'static str| read(script, OutputRules::default());
         says(&free("echo 7").await, Status::Ok, Some(7.0), "7");
         says(&free("printf '7\\n8\\n'").await, Status::Ok, None, "7, and 1 more lines");
         says(&free("echo 7 rows").await, Status::Ok, None, "7 rows");
@@ -254,11 +254,11 @@ mod tests {
     async fn every_item_of_a_list_counts_and_the_worst_is_named() {
         let expect = vec![("/c/*/state".to_owned(), Expected::Text("RUNNING".into()))];
         let bounds = Bounds { fail_above: Some(5.0), ..Bounds::default() };
-        let states = Answer { expect, ..Answer::default() };
-        let lags = Answer { value: Some("/c/*/lag".into()), bounds, ..Answer::default() };
+        let states = OutputRules { expect, ..OutputRules::default() };
+        let lags = OutputRules { value: Some("/c/*/lag".into()), bounds, ..OutputRules::default() };
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
         let max_age = Some(Duration::from_secs(3600));
-        let ages = Answer { age: Some("/c/*/at".into()), max_age, ..Answer::default() };
+        let ages = OutputRules { age: Some("/c/*/at".into()), max_age, ..OutputRules::default() };
         let (run, fail) = (r#"{"state":"RUNNING"}"#, r#"{"state":"FAILED"}"#);
         for (answer, items, status, value, words) in [
             (&states, format!("{run},{fail},{run}"), Status::Fail, None, "/c/1/state is \"FAILED\", not \"RUNNING\""),
@@ -284,7 +284,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_there_is_unknown_and_an_exit_still_counts() {
-        let answer = || Answer { value: Some("/count".into()), ..Answer::default() };
+        let answer = || OutputRules { value: Some("/count".into()), ..OutputRules::default() };
         for (script, status, words) in [
             ("echo '{}'", Status::Unknown, "nothing at /count"),
             ("echo '{\"count\": null}'", Status::Unknown, "no number at /count but null"),
@@ -309,7 +309,8 @@ mod tests {
             ("/error".to_owned(), Expected::Truth(false)),
             ("/code".to_owned(), Expected::Number(0.0)),
         ];
-        let answer = |json: &str| (format!("echo '{json}'"), Answer { expect: expect.clone(), ..Answer::default() });
+        let answer =
+            |json: &str| (format!("echo '{json}'"), OutputRules { expect: expect.clone(), ..OutputRules::default() });
         for (json, status, words) in [
             (r#"{"state": "done", "error": false, "code": 0}"#, Status::Ok, "/state is \"done\""),
             (r#"{"state": "done", "error": true, "code": 0}"#, Status::Fail, "/error is true, not false"),

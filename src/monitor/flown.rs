@@ -12,7 +12,7 @@ use crate::plan::{Flown as Wanted, Params};
 use crate::transcript::audit::{Proof, audit};
 use crate::transcript::found::rehearsals;
 use crate::transcript::read::Reader;
-use crate::transcript::verify::{Verdict, verify};
+use crate::transcript::verify::{Integrity, verify};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -213,11 +213,11 @@ fn prove(seen: &Seen) -> Result<Result<Flight, String>, String> {
     }
     let open = || Reader::open(&seen.path).map_err(text);
     match verify(open()?, None) {
-        Verdict::Intact { closed: Some(Outcome::Complete), .. } => {}
-        Verdict::Intact { closed: Some(Outcome::Partial), .. } => {
+        Integrity::Intact { closed: Some(Outcome::Complete), .. } => {}
+        Integrity::Intact { closed: Some(Outcome::Partial), .. } => {
             return Ok(Err("it was closed with steps left".into()));
         }
-        Verdict::Unreadable { why, .. } => return Err(excerpt(&why, 120)),
+        Integrity::Unreadable { why, .. } => return Err(excerpt(&why, 120)),
         other => return Ok(Err(excerpt(&format!("{}: {other}", other.word()), 120))),
     }
     match audit(open()?, &[], None).proof {

@@ -5,7 +5,7 @@
 
 use super::command::measured;
 use super::headers::Headers;
-use super::web::{self, Answer, BODY_BYTES_MAX, NoAnswer};
+use super::web::{self, BODY_BYTES_MAX, NoAnswer, Response};
 use super::{Findings, excerpt, json, text};
 use crate::baseline::{Baseline, median};
 use crate::clock::human;
@@ -144,7 +144,7 @@ impl Http {
     }
 
     /// One answer against what is expected of it alone. Of several bad ones the first is told.
-    fn take(&self, seen: &mut Seen, answer: Answer, which: &str) {
+    fn take(&self, seen: &mut Seen, answer: Response, which: &str) {
         // What is half of a longer body may end in the middle of a character.
         let body = json::utf8(&answer.body).unwrap_or_else(|_| Cow::Borrowed(&answer.body));
         let body = String::from_utf8_lossy(&body);
@@ -195,7 +195,7 @@ impl Http {
     }
 
     /// When the server's certificate ends, and the first one of those it sent along: visitors lose it with either.
-    fn take_certificates(&self, seen: &mut Seen, answer: &Answer, findings: &mut Findings) {
+    fn take_certificates(&self, seen: &mut Seen, answer: &Response, findings: &mut Findings) {
         let least = self.expect.tls_valid_for;
         match &answer.certificate_ends {
             Some(Ok(ends)) => {
@@ -227,7 +227,7 @@ impl Http {
 
     /// What a body of JSON says, where anything is asked of it. What cannot be read there is unknown: an error page of a proxy
     /// is no word of the service.
-    fn take_json(&self, seen: &mut Seen, answer: &Answer, which: &str, findings: &mut Findings) {
+    fn take_json(&self, seen: &mut Seen, answer: &Response, which: &str, findings: &mut Findings) {
         if self.expect.json.is_empty() && self.expect.value.is_none() {
             return;
         }

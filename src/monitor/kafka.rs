@@ -7,24 +7,24 @@
 //! `cycle` drives a `KafkaSource`; `client` is the real one, `scope` says which topics.
 
 mod client;
+mod group;
 mod retention;
 mod scope;
 mod settings;
 pub mod trend;
-mod verdict;
 
 pub(super) use retention::Retention;
 
 use super::{excerpt, text};
 use crate::event::{Reading, Status};
 use crate::plan::{Params, Watch, WatchKind};
+use group::Limits;
 use scope::Scope;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use trend::{Track, Verdict};
-use verdict::Limits;
+use trend::{Track, Trend};
 
 pub(super) use settings::refused;
 
@@ -206,7 +206,7 @@ impl Lag {
 
     /// Takes what a cycle saw into what is remembered.
     fn judge(&mut self, snapshot: &Snapshot, at: Duration) -> Reading {
-        let verdicts: Vec<Verdict> = snapshot
+        let verdicts: Vec<Trend> = snapshot
             .partitions
             .iter()
             .map(|part| {
@@ -215,7 +215,7 @@ impl Lag {
                 track.see(at, &part.low, &part.committed, &part.end)
             })
             .collect();
-        verdict::reading(snapshot, &verdicts, &self.limits)
+        group::reading(snapshot, &verdicts, &self.limits)
     }
 }
 

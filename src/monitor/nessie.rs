@@ -32,7 +32,7 @@ pub(super) struct Nessie {
 
 /// What Nessie says of a branch or tag.
 #[derive(Debug, Clone, PartialEq)]
-enum Answer {
+enum Reference {
     /// It is there.
     At(At),
     /// There is none of that name.
@@ -85,8 +85,8 @@ impl Nessie {
             }
         }
         let found = match self.ask(&self.page, bearer.as_deref(), until).await {
-            Ok(Answer::At(found)) => found,
-            Ok(Answer::Missing) => {
+            Ok(Reference::At(found)) => found,
+            Ok(Reference::Missing) => {
                 let mut findings = Findings::default();
                 findings.add(Status::Fail, format!("Nessie has no branch or tag {:?}", excerpt(&self.name, 60)));
                 return findings.reading("", None, "");
@@ -103,7 +103,7 @@ impl Nessie {
         self.judge(&found, other)
     }
 
-    async fn ask(&self, page: &reqwest::Url, bearer: Option<&str>, until: Instant) -> Result<Answer, String> {
+    async fn ask(&self, page: &reqwest::Url, bearer: Option<&str>, until: Instant) -> Result<Reference, String> {
         let mut request = self.client.get(page.clone());
         if let Some(token) = bearer {
             request = request.bearer_auth(token);
@@ -119,7 +119,7 @@ impl Nessie {
         }
     }
 
-    fn judge(&mut self, found: &At, other: Option<(String, Answer)>) -> Reading {
+    fn judge(&mut self, found: &At, other: Option<(String, Reference)>) -> Reading {
         let mut findings = Findings::default();
         let first = self.first.get_or_insert_with(|| found.head.clone());
         if *first != found.head {
@@ -134,11 +134,11 @@ impl Nessie {
             findings.add(Status::Fail, format!("{} was expected", short(wanted)));
         }
         match other {
-            Some((name, Answer::Missing)) => {
+            Some((name, Reference::Missing)) => {
                 let why = format!("Nessie has no branch or tag {:?} to hold it against", excerpt(&name, 60));
                 findings.add(Status::Fail, why);
             }
-            Some((name, Answer::At(at))) if at.head != found.head => {
+            Some((name, Reference::At(at))) if at.head != found.head => {
                 findings.add(Status::Fail, format!("{} is at {}", excerpt(&name, 60), short(&at.head)));
             }
             _ => {}
@@ -185,13 +185,13 @@ fn page(uri: &reqwest::Url, name: &str) -> Result<reqwest::Url, String> {
     Ok(page)
 }
 
-fn decoded(status: u16, body: &[u8]) -> Result<Answer, String> {
+fn decoded(status: u16, body: &[u8]) -> Result<Reference, String> {
     let json: Option<Value> = serde_json::from_slice(body).ok();
     let json = json.as_ref().filter(|json| json.is_object());
     let error = json.and_then(|json| json["errorCode"].as_str());
     match (status, error) {
         // Any web server answers 404; only Nessie says what is not there.
-        (404, Some("REFERENCE_NOT_FOUND")) => return Ok(Answer::Missing),
+        (404, Some("REFERENCE_NOT_FOUND")) => return Ok(Reference::Missing),
         (401, _) => return Err("Nessie lets nobody in without a valid token (status 401)".into()),
         (403, _) => return Err("whose token this is may not see it (status 403)".into()),
         (200, _) => {}
@@ -210,7 +210,7 @@ fn decoded(status: u16, body: &[u8]) -> Result<Answer, String> {
     let kind = found["type"].as_str().filter(|kind| ["BRANCH", "TAG"].contains(kind));
     let (Some(head), Some(kind)) = (head, kind) else { return Err(strange()) };
     let metadata = &found["metadata"];
-    Ok(Answer::At(At {
+    Ok(Reference::At(At {
         kind: kind.to_owned(),
         head: head.to_owned(),
         ahead: metadata["numCommitsAhead"].as_u64(),

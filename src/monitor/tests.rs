@@ -1,7 +1,7 @@
 //! The loop, and the collectors that need one, against real loopback servers and real little programs.
 
 use super::*;
-use crate::plan::{Answer, HostLimits, Http, Run, Template};
+use crate::plan::{HostLimits, Http, OutputRules, Run, Template};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,7 +17,7 @@ fn page(url: &str) -> WatchKind {
     WatchKind::Http(Http::page(template(url)))
 }
 fn shell(script: &str, timeout: Duration) -> WatchKind {
-    WatchKind::Command { run: Run::Shell(template(script)), timeout, answer: Answer::default() }
+    WatchKind::Command { run: Run::Shell(template(script)), timeout, answer: OutputRules::default() }
 }
 /// A clock that moves by one microsecond with every look, so that "after" is never a matter of luck.
 fn counting() -> (Now, Arc<AtomicI64>) {
@@ -138,7 +138,7 @@ async fn the_exit_decides_and_the_first_line_is_shown() {
     let none = WatchKind::Command {
         run: Run::Argv(vec![template("./no-such-program")]),
         timeout: long,
-        answer: Answer::default(),
+        answer: OutputRules::default(),
     };
     let reading = once(none).await;
     assert_eq!(reading.status, Status::Unknown);

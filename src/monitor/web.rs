@@ -26,7 +26,7 @@ const REASON: usize = 120;
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: reqwest::StatusCode,
     /// Where a redirect points, without query and password.
     pub(super) points_to: Option<String>,
@@ -254,7 +254,7 @@ pub(super) async fn get(
     request: reqwest::RequestBuilder,
     url: &reqwest::Url,
     until: Instant,
-) -> Result<Answer, NoAnswer> {
+) -> Result<Response, NoAnswer> {
     let began = Instant::now();
     let late = |what: String| NoAnswer { why: format!("{what} within {}", human(until - began)), expired: false };
     let mut response = send(request, url, until).await?;
@@ -290,7 +290,7 @@ pub(super) async fn get(
             break;
         }
     }
-    Ok(Answer { status, points_to, body, whole, first_byte, total: began.elapsed(), certificate_ends, chain_ends })
+    Ok(Response { status, points_to, body, whole, first_byte, total: began.elapsed(), certificate_ends, chain_ends })
 }
 
 /// When a certificate ends.

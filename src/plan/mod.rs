@@ -4,7 +4,6 @@
 //! durations, templates name declared parameters), and what this version cannot carry out was refused by name. The rest
 //! of the program trusts it. Start at [`Plan`].
 
-mod before;
 mod changes;
 mod command;
 mod differs;
@@ -16,6 +15,7 @@ mod lint;
 mod notify;
 mod parse;
 mod people;
+mod preflight;
 mod preview;
 mod probe;
 mod problem;
@@ -36,13 +36,13 @@ mod until;
 mod values;
 mod watches;
 
-pub use before::{Asked, Item, Seat};
 pub use changes::{Changes, Set, Typed};
 pub use command::{Command, Run};
 pub use differs::differs;
 pub use each::Each;
 pub use lint::{Warning, lint};
 pub use notify::{Notify, NotifyBy, Occasion};
+pub use preflight::{Asked, Item, Seat};
 pub use preview::{Expect, Preview};
 pub use problem::{PlanError, Problem};
 pub use recovery::Recovery;
@@ -52,7 +52,7 @@ pub use step::{Class, Does, Gate, Goes, Rollback, Runs, Step, Until, Verified, V
 pub use template::{RenderError, Template};
 pub use units::parse_duration;
 pub use watches::bounds::Bounds;
-pub use watches::command::{Answer, Expected, Zone};
+pub use watches::command::{Expected, OutputRules, Zone};
 pub use watches::compare::Compare;
 pub use watches::credential::{Credential, CredentialSource};
 pub use watches::formula::{Formula, FormulaError, Quantity, Relation, Sides, Sign, Term};
@@ -248,7 +248,7 @@ pub enum WatchKind {
         /// After this it is killed and the reading is unknown.
         timeout: Duration,
         /// What its output has to say.
-        answer: Answer,
+        answer: OutputRules,
     },
     /// The newest file that matches: a backup's age, and its size against the one before.
     File {

@@ -6,8 +6,8 @@ use super::readers::read_principals;
 use super::table::{Context, Table, Value};
 use super::units::is_identifier;
 use super::{
-    Changes, Crew, Observers, Param, Pattern, Plan, Recovery, SecretSource, ShadowLost, Step, Watch, WatchKind, before,
-    command, hosts, notify, people, recovery, steps, watches,
+    Changes, Crew, Observers, Param, Pattern, Plan, Recovery, SecretSource, ShadowLost, Step, Watch, WatchKind,
+    command, hosts, notify, people, preflight, recovery, steps, watches,
 };
 use crate::hash::Hash;
 use crate::name::{WatchId, is_hidden};
@@ -130,8 +130,8 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
     let hosts = hosts::read(&top);
     cx.hosts.replace(hosts.clone().unwrap_or_default());
     let crew = read_crew(&top);
-    let checklist = before::read_checklist(&top, crew.as_ref());
-    let poll = before::read_poll(&top, crew.as_ref(), checklist.as_deref());
+    let checklist = preflight::read_checklist(&top, crew.as_ref());
+    let poll = preflight::read_poll(&top, crew.as_ref(), checklist.as_deref());
     let watch_tables = top.tables("watch", WATCHES_MAX);
     let (mut watches, params_of_watches) = read_watches(&watch_tables);
     let recovery = read_recovery(&top.tables("recovery", RECOVERY_MAX), &watch_tables);
@@ -287,7 +287,7 @@ fn read_crew(top: &Table<'_>) -> Option<Crew> {
         None => Some(None),
         Some(value) => value.words().map(Some), // a plan that names an empty file must not fly without any
     };
-    let seats = before::read_seats(&crew);
+    let seats = preflight::read_seats(&crew);
     Some(Crew { allowed_signers: allowed_signers?, lead: lead?, shadow: shadow?, observer: observer?, seats: seats? })
 }
 

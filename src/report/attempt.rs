@@ -2,7 +2,7 @@
 
 use super::text;
 use crate::clock::At;
-use crate::event::{Compared, Event, Exits, Frozen, Part, Process, RunEnd, Settled, Verdict as RunVerdict, WaitEnd};
+use crate::event::{Compared, Event, Exits, Frozen, Part, Process, RunEnd, Settled, Verdict, WaitEnd};
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId};
 use crate::session::Said;
@@ -84,7 +84,7 @@ pub struct Ran {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<WaitReport>,
     /// How things stood afterwards, held against before.
-    pub verified: Option<(At, RunVerdict, Vec<Compared>)>,
+    pub verified: Option<(At, Verdict, Vec<Compared>)>,
     /// The hub died in between, or the link to its host was lost.
     pub lost: bool,
     /// How the link ended, where that was what was lost.

@@ -1,6 +1,6 @@
 //! The report as Markdown: what is written beside the transcript when a session closes.
 
-use super::before;
+use super::preflight;
 use super::text::{code, fence, inline};
 use super::{Attempt, Exception, Kind, NotTold, Ran, Report, ReportError, StepReport, Tail};
 use super::{armed, deviations};
@@ -10,7 +10,7 @@ use crate::event::{Compared, Outcome, Settled, WaitEnd};
 use crate::plan::Occasion;
 use crate::session::drift::Drift;
 use crate::session::vouching;
-use crate::transcript::verify::Verdict;
+use crate::transcript::verify::Integrity;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -47,7 +47,7 @@ pub fn markdown(report: &Report) -> String {
     let _ = header(&mut out, report)
         .and_then(|()| deviations::section(&mut out, report))
         .and_then(|()| crew(&mut out, report))
-        .and_then(|()| before::markdown(&mut out, &report.before))
+        .and_then(|()| preflight::markdown(&mut out, &report.preflight))
         .and_then(|()| steps(&mut out, report))
         .and_then(|()| stops(&mut out, report))
         .and_then(|()| watches(&mut out, report))
@@ -70,7 +70,7 @@ fn header(out: &mut String, report: &Report) -> std::fmt::Result {
     }
     exceptions(out, report)?;
     match &report.verdict {
-        Verdict::Intact { .. } => {}
+        Integrity::Intact { .. } => {}
         verdict => writeln!(
             out,
             "> **{}: {}.** This report tells what the lines before that say.\n",
@@ -108,7 +108,7 @@ fn header(out: &mut String, report: &Report) -> std::fmt::Result {
     }
     row("Opened by", format!("crosscheck {}", inline(&report.version)))?;
     row("Chain of lines", format!("{}: {}", report.verdict.word(), inline(&report.verdict.to_string())))?;
-    if let Verdict::Intact { lines, head, .. } = &report.verdict {
+    if let Integrity::Intact { lines, head, .. } = &report.verdict {
         row("Last line", format!("number {lines}, SHA-256 {}", head.hash))?;
     }
     if let Some(output) = &report.output {

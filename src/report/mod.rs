@@ -5,18 +5,18 @@
 
 mod armed;
 mod attempt;
-pub mod before;
 mod deviations;
 pub mod evidence;
 pub mod markdown;
 mod people;
+pub mod preflight;
 pub mod replay;
 pub mod text;
 
 pub use attempt::{Attempt, Checked, Ran, RolledBack, TAIL_LINES, Tail, VERY_QUICK, WaitReport};
-pub use before::BeforeReport;
 pub use markdown::write_beside;
 pub use people::{Exception, Kind};
+pub use preflight::PreflightReport;
 
 use crate::clock::At;
 use crate::event::{Event, Exits, Outcome, Part, Role, Status};
@@ -30,7 +30,7 @@ use crate::session::{OpenError, Said, Session, Told, price, story};
 use crate::transcript::output;
 use crate::transcript::read::{ReadError, Reader, Source};
 use crate::transcript::record::Line;
-use crate::transcript::verify::{OutputVerdict, Verdict, verify, verify_output};
+use crate::transcript::verify::{Integrity, OutputIntegrity, verify, verify_output};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -49,7 +49,7 @@ pub enum ReportError {
     Open(#[from] OpenError),
     /// There is no line in it that holds.
     #[error("the transcript holds no line to report on: {0}")]
-    Empty(Verdict),
+    Empty(Integrity),
     /// The report cannot be written.
     #[error("cannot write the report {}", path.display())]
     Write {
@@ -97,13 +97,14 @@ pub struct Report {
     /// Who led at the end.
     pub lead: Principal,
     /// What the chain check says of the whole file.
-    pub verdict: Verdict,
+    pub verdict: Integrity,
     /// What is left of the output; none where only the lines were at hand.
-    pub output: Option<OutputVerdict>,
+    pub output: Option<OutputIntegrity>,
     /// Everyone who joined, in the order in which they came.
     pub crew: Vec<Member>,
     /// What was said before the first critical step.
-    pub before: BeforeReport,
+    #[serde(rename = "before")]
+    pub preflight: PreflightReport,
     /// Every step of the plan.
     pub steps: Vec<StepReport>,
     /// Every watch of the plan.
@@ -330,7 +331,7 @@ impl Report {
         self.ended.since(self.opened)
     }
 
-    fn open(session: &Session, line: &Line, verdict: Verdict) -> Report {
+    fn open(session: &Session, line: &Line, verdict: Integrity) -> Report {
         let version = match &line.event {
             Event::SessionOpened { version, .. } => version.clone(),
             _ => String::new(), // `Session::open` accepts nothing else
@@ -374,7 +375,7 @@ impl Report {
             verdict,
             output: None,
             crew: vec![],
-            before: BeforeReport::open(session),
+            preflight: PreflightReport::open(session),
             steps: steps.collect(),
             watches: watches.collect(),
             ways_back: ways_back.collect(),
@@ -397,7 +398,7 @@ impl Report {
             self.timeline.push(Told { seq: line.seq, at, text });
         }
         self.exceptions.extend(people::exception(line));
-        self.before.take(before, line);
+        self.preflight.take(before, line);
         let said = |text: &str| Said { at, by: by.clone(), text: text.to_owned() };
         match &line.event {
             Event::LeadHandedOver { from, to, agreed: Some(agreed) } => {

@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::transcript::output;
 use crate::transcript::read::{ReadError, Reader};
 use crate::transcript::record::{Line, LinkError};
-use crate::transcript::verify::{Verdict, verify};
+use crate::transcript::verify::{Integrity, verify};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -71,7 +71,7 @@ pub struct Player {
     path: PathBuf,
     reader: Reader<File>,
     lines: File,
-    verdict: Verdict,
+    verdict: Integrity,
     /// Line n ends at `marks[n - 1].ends`.
     marks: Vec<Mark>,
     /// The session after lines 1, 1 + EVERY, 1 + 2 × EVERY, …
@@ -151,7 +151,7 @@ impl Player {
     }
 
     /// What the chain check said when it was loaded.
-    pub fn verdict(&self) -> &Verdict {
+    pub fn verdict(&self) -> &Integrity {
         &self.verdict
     }
 

@@ -3,7 +3,7 @@
 use super::markdown::markdown;
 use super::{Report, Tail, write_beside};
 use crate::transcript::tests::write as fly_to;
-use crate::transcript::verify::Verdict;
+use crate::transcript::verify::Integrity;
 use std::fs;
 use std::path::Path;
 
@@ -36,7 +36,7 @@ fn a_broken_or_torn_transcript_is_told_as_far_as_it_holds() {
     broken[at] ^= 1;
     let report = Report::of_source(&broken[..]).unwrap();
     let text = markdown(&report);
-    assert!(matches!(report.verdict, Verdict::Broken { at: 30 | 31, .. }));
+    assert!(matches!(report.verdict, Integrity::Broken { at: 30 | 31, .. }));
     assert!(report.timeline.iter().all(|told| told.seq <= 30) && report.closed.is_none());
     assert!(text.contains("> **BROKEN") && text.contains("**not closed**"), "{text}");
     let torn = Report::of_source(&bytes[..bytes.len() - 30]).unwrap();

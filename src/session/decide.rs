@@ -7,7 +7,7 @@ use super::guard::{self, Ask, Guard, Reasons};
 use super::refusal::Refusal;
 use super::request::{Author, Request};
 use super::{
-    REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, arming, before, checks, freezing, glass, line, people, probe,
+    REFUSAL_WINDOW, REFUSALS_PER_WINDOW, Session, arming, checks, freezing, glass, line, people, preflight, probe,
     readback, readmit, rollback, running, settling, skip, twin, typing, waive,
 };
 use crate::clock::At;
@@ -218,16 +218,23 @@ fn guards(request: &Request) -> [&'static [Guard]; 3] {
         Request::Settle { outcome: Settled::Done, .. } => (SETTLE_DONE, &[]),
         Request::Settle { outcome: Settled::Failed, .. } => (SETTLE, &[]),
         Request::Release => (&[line::is_pulled, line::is_theirs_to_release], &[]),
-        Request::Poll => (&[guard::by_the_lead, before::poll_is_planned, before::poll_is_not_over], &[]),
-        Request::Go { .. } => {
-            (&[before::poll_is_not_over, before::poll_is_that_one, before::board_was_read, before::is_asked], &[])
-        }
-        Request::NoGo { .. } => (&[before::poll_is_not_over, before::poll_is_that_one], &[]),
-        Request::Seat { .. } => (&[before::seat_is_theirs], &[]),
-        Request::Answer { .. } => {
-            (&[before::item_is_known, before::poll_is_not_over, before::item_is_theirs, before::is_an_answer], &[])
-        }
-        Request::Available { .. } => (&[before::time_is_to_come], &[]),
+        Request::Poll => (&[guard::by_the_lead, preflight::poll_is_planned, preflight::poll_is_not_over], &[]),
+        Request::Go { .. } => (
+            &[preflight::poll_is_not_over, preflight::poll_is_that_one, preflight::board_was_read, preflight::is_asked],
+            &[],
+        ),
+        Request::NoGo { .. } => (&[preflight::poll_is_not_over, preflight::poll_is_that_one], &[]),
+        Request::Seat { .. } => (&[preflight::seat_is_theirs], &[]),
+        Request::Answer { .. } => (
+            &[
+                preflight::item_is_known,
+                preflight::poll_is_not_over,
+                preflight::item_is_theirs,
+                preflight::is_an_answer,
+            ],
+            &[],
+        ),
+        Request::Available { .. } => (&[preflight::time_is_to_come], &[]),
         Request::Handover { .. } => (
             &[
                 people::heir_is_of_the_crew,
@@ -280,12 +287,12 @@ fn becomes(ask: &Ask) -> Result<Vec<Event>, Refusal> {
         }
         Request::Andon { why } => line::pull(ask, why),
         Request::Release => line::release(ask),
-        Request::Poll => before::call(ask),
-        Request::Go { .. } => before::answer_poll(ask, None),
-        Request::NoGo { why, .. } => before::answer_poll(ask, Some(why)),
-        Request::Seat { seat } => before::seat(ask, seat),
-        Request::Answer { .. } => before::answer(ask),
-        Request::Available { fit, until, why } => before::available(ask, *fit, *until, why),
+        Request::Poll => preflight::call(ask),
+        Request::Go { .. } => preflight::answer_poll(ask, None),
+        Request::NoGo { why, .. } => preflight::answer_poll(ask, Some(why)),
+        Request::Seat { seat } => preflight::seat(ask, seat),
+        Request::Answer { .. } => preflight::answer(ask),
+        Request::Available { fit, until, why } => preflight::available(ask, *fit, *until, why),
         Request::Handover { to } => people::hand_over(ask, to),
         Request::Readmit { .. } => readmit::readmit(ask),
         Request::Say { text } => Ok(vec![Event::Noted { text: text.clone() }]),

@@ -1,6 +1,6 @@
 //! What a session leaves open for the next one of its plan: folded from its lines, so that nobody has to remember it.
 
-use super::before::{Counts, counts};
+use super::preflight::{Counts, counts};
 use super::steps::Phase;
 use super::{Session, story};
 use crate::event::{Earlier, Event};
@@ -48,7 +48,7 @@ impl Leftover {
             }
         }
         for item in &session.plan.checklist {
-            match session.before.answers.get(&item.id) {
+            match session.preflight.answers.get(&item.id) {
                 None => open.push(format!("checklist {} was not answered", item.id)),
                 Some(said) if counts(item, &said.answer, said.at) != Ok(Counts::Yes) => {
                     open.push(format!("checklist {} was answered by {}: {}", item.id, said.by, said.answer));

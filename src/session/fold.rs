@@ -36,7 +36,7 @@ impl Session {
         self.at = line.at;
         // Asked of what begins alone: most lines are output.
         let critical = matches!(&line.event, Event::RunIntended { step, .. } if self.is_checked(step));
-        self.before.take(line.seq, line.at, &line.by, &line.event, critical);
+        self.preflight.take(line.seq, line.at, &line.by, &line.event, critical);
         let now = Now { line: Head { seq: line.seq, hash }, at: line.at, by: &line.by };
         self.fold(now, &line.event);
         for watch in self.purged_by(&line.event) {

@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 use super::request::{Author, Request, TEXT_CHARS_MAX};
 use super::signing::accept;
 use super::steps::{Armed, Phase, StepState};
-use super::{Session, arming, before, twin};
+use super::{Session, arming, preflight, twin};
 use crate::clock::At;
 use crate::event::{Cause, Event, Role};
 use crate::name::{Principal, StepId};
@@ -262,7 +262,7 @@ pub(super) fn poll_is_go(ask: &Ask, no: &mut Reasons) {
 
 /// Why the poll keeps a step from being armed that so many people check.
 fn not_go(session: &Session, step: &StepId, checks: u32) -> Option<Refusal> {
-    let locks = before::locks_of(session, checks);
+    let locks = preflight::locks_of(session, checks);
     (!locks.is_empty()).then(|| Refusal::NotGo { step: step.clone(), locks })
 }
 

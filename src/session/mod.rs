@@ -6,7 +6,6 @@
 
 mod arming;
 pub mod batches;
-pub mod before;
 mod checks;
 mod decide;
 pub mod drift;
@@ -20,6 +19,7 @@ mod look;
 mod notify;
 mod observe;
 pub mod people;
+pub mod preflight;
 mod preview;
 pub mod probe;
 pub mod readback;
@@ -44,13 +44,13 @@ pub mod waiting;
 pub mod waive;
 
 pub use arming::typed_step;
-pub use before::Before;
 pub(crate) use decide::on_record;
 pub use decide::{decide, may};
 pub use earlier::Leftover;
 pub use line::LineState;
 pub use notify::{Due, FAILURES_EVERY, Place, Telling, WAITING_MAX};
 pub use observe::{Fact, observe};
+pub use preflight::Preflight;
 pub use preview::Unfrozen;
 pub use recovery::{Stands, WayBack, price};
 pub use refusal::Refusal;
@@ -118,7 +118,8 @@ pub struct Session {
     pub earlier: Option<Earlier>,
     /// What was said before the first critical step.
     #[serde(default)]
-    pub before: Before,
+    #[serde(rename = "before")]
+    pub preflight: Preflight,
     /// Since when the lead is gone, once everyone was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead_gone: Option<At>,
@@ -379,7 +380,7 @@ impl Session {
             user: user.clone(),
             folder: folder.clone(),
             earlier: earlier.as_deref().cloned(),
-            before: Before::default(),
+            preflight: Preflight::default(),
             lead_gone: None,
             readmitting: None,
             taken: vec![],

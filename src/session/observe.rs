@@ -5,7 +5,7 @@ use super::decide::refused;
 use super::guard::{void, void_open};
 use super::steps::{Phase, RunState};
 use super::{
-    Closing, Session, Unfrozen, batches, before, notify, people, preview, probe, recovery, rollback, twin, verify,
+    Closing, Session, Unfrozen, batches, notify, people, preflight, preview, probe, recovery, rollback, twin, verify,
     waiting,
 };
 use crate::clock::At;
@@ -365,7 +365,7 @@ fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<
         (_, Ok(now)) => preview::changed(armed.covers.covers(), now).filter(|_| !twin::broken(2)),
     };
     let checks = armed.covers.covers().checks;
-    let polled = || before::lock(session, checks).map(|why| Cause::NotGo { why });
+    let polled = || preflight::lock(session, checks).map(|why| Cause::NotGo { why });
     let gate = || gate_cause(session, step, at).filter(|_| !twin::broken(4) && !twin::broken(3));
     let stopped = || (session.is_stopped_for(armed) && !twin::broken(7)).then_some(Cause::Andon);
     match cause.or_else(gate).or_else(stopped).or_else(polled) {

@@ -198,7 +198,7 @@ pub enum Refusal {
 }
 
 fn locks_in_words(locks: &[String]) -> String {
-    super::before::in_words(locks)
+    super::preflight::in_words(locks)
 }
 
 fn able_words(able: usize) -> String {

@@ -35,7 +35,7 @@ const AHEAD: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Act<'a> {
     /// A shadow's word on what is armed.
-    Verdict(&'a StepId, Verdict<'a>),
+    Check(&'a StepId, CrossCheck<'a>),
     /// An exception to a gate that reads so, for that attempt.
     Waive(&'a StepId, u32, &'a WatchId, Status, &'a str),
     /// Leave a step out.
@@ -54,10 +54,10 @@ pub enum Act<'a> {
     Close,
 }
 
-/// See [`Act::Verdict`].
+/// See [`Act::Check`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[allow(missing_docs)]
-pub enum Verdict<'a> {
+pub enum CrossCheck<'a> {
     Approve,
     Object(&'a str),
     Withdraw,
@@ -67,9 +67,9 @@ impl<'a> Act<'a> {
     /// The act that a request is, where it is one that is signed.
     pub fn of_request(request: &'a Request) -> Option<Act<'a>> {
         Some(match request {
-            Request::Check { step, .. } => Act::Verdict(step, Verdict::Approve),
-            Request::Object { step, why, .. } => Act::Verdict(step, Verdict::Object(why)),
-            Request::Withdraw { step, .. } => Act::Verdict(step, Verdict::Withdraw),
+            Request::Check { step, .. } => Act::Check(step, CrossCheck::Approve),
+            Request::Object { step, why, .. } => Act::Check(step, CrossCheck::Object(why)),
+            Request::Withdraw { step, .. } => Act::Check(step, CrossCheck::Withdraw),
             Request::Waive { step, attempt, watch, status, why } => Act::Waive(step, *attempt, watch, *status, why),
             Request::Skip { step, why } => Act::Skip(step, why),
             Request::BreakGlass { step, why, .. } => Act::Glass(step, why),
@@ -86,9 +86,9 @@ impl<'a> Act<'a> {
     /// The act that an event keeps, with its signature.
     pub fn of_event(event: &'a Event) -> Option<(Act<'a>, Option<&'a Signed>)> {
         Some(match event {
-            Event::CrossChecked { step, signed, .. } => (Act::Verdict(step, Verdict::Approve), signed.as_ref()),
-            Event::Objected { step, why, signed, .. } => (Act::Verdict(step, Verdict::Object(why)), signed.as_ref()),
-            Event::Withdrawn { step, signed, .. } => (Act::Verdict(step, Verdict::Withdraw), signed.as_ref()),
+            Event::CrossChecked { step, signed, .. } => (Act::Check(step, CrossCheck::Approve), signed.as_ref()),
+            Event::Objected { step, why, signed, .. } => (Act::Check(step, CrossCheck::Object(why)), signed.as_ref()),
+            Event::Withdrawn { step, signed, .. } => (Act::Check(step, CrossCheck::Withdraw), signed.as_ref()),
             Event::GateWaived { step, attempt, watch, status, why, signed } => {
                 (Act::Waive(step, *attempt, watch, *status, why), signed.as_ref())
             }
@@ -240,14 +240,14 @@ pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At
     let end = |statement: Statement| statement.field("signed-at", at);
     let signer = |statement: Statement| statement.field("approver", who).field("approver-key", key);
     Some(match act {
-        Act::Verdict(id, verdict) => {
+        Act::Check(id, check) => {
             let state = session.steps.get(id)?;
             let armed = state.armed.as_ref()?;
             let covers = armed.covers.covers();
-            let (word, words) = match verdict {
-                Verdict::Approve => ("approve", None),
-                Verdict::Object(why) => ("object", Some(why)),
-                Verdict::Withdraw => ("withdraw", None),
+            let (word, words) = match check {
+                CrossCheck::Approve => ("approve", None),
+                CrossCheck::Object(why) => ("object", Some(why)),
+                CrossCheck::Withdraw => ("withdraw", None),
             };
             let statement = answers(begin(Purpose::Approve), armed.line)
                 .field("step", id)
@@ -273,7 +273,7 @@ pub fn statement(session: &Session, act: Act, who: &Principal, key: &str, at: At
                 .field("state-at", armed.at)
                 .hash("plan-hash", Some(covers.plan))
                 .hash("policy-hash", session.policy_digest())
-                .values("readback", armed.was_read_back(who, verdict == Verdict::Approve))
+                .values("readback", armed.was_read_back(who, check == CrossCheck::Approve))
                 .hash("files-hash", (!covers.command.files.is_empty()).then(|| Hash::of(files.as_bytes())))
                 .hash("rollback-hash", rollback.map(|rollback| Hash::of(&rollback)))
                 .hash("preview-hash", covers.preview.as_ref().map(|preview| preview.sha256))
@@ -434,7 +434,7 @@ fn check(
 ) -> Result<sshsig::Signed, SigningError> {
     // Rights are held against the plan here too: `decide` asked the same, but who verifies need not believe that it did.
     let entitled = match act {
-        Act::Verdict(id, _) => {
+        Act::Check(id, _) => {
             let armed_by = session.steps.get(id).and_then(|state| state.armed.as_ref()).map(|armed| &armed.by);
             session.is_shadow(who) && armed_by != Some(who)
         }
@@ -461,7 +461,7 @@ fn check(
     if found != key {
         return Err(SigningError::Key { who: who.to_string(), expected: key.to_owned(), found });
     }
-    if let Act::Verdict(id, Verdict::Approve) | Act::Glass(id, _) = act
+    if let Act::Check(id, CrossCheck::Approve) | Act::Glass(id, _) = act
         && let Some(armed) = session.steps.get(id).and_then(|state| state.armed.as_ref())
         && armed.covers.covers().require_touch
         && !proof.touched()

@@ -7,7 +7,7 @@ mod runs;
 
 pub use people::stops;
 
-use super::{Session, before, recovery, twin};
+use super::{Session, preflight, recovery, twin};
 use crate::event::{Attention, Event, Part, RunEnd, Settled};
 use crate::plan::Step;
 use crate::transcript::record::Line;
@@ -59,7 +59,7 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
         | Event::ChecklistAnswered { .. }
         | Event::AvailabilityStated { .. }
         | Event::PollCalled { .. }
-        | Event::PollAnswered { .. } => shown(&before::story(session, line.seq, line.at, by, &line.event)?),
+        | Event::PollAnswered { .. } => shown(&preflight::story(session, line.seq, line.at, by, &line.event)?),
         Event::HandoverAgreed { to } => format!("{by} agrees that {to} shall lead"),
         Event::LeadHandedOver { from, to, agreed: None } => format!("{from} handed the lead to {to}"),
         Event::LeadHandedOver { from, to, agreed: Some(agreed) } => {

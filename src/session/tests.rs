@@ -40,12 +40,12 @@ run = ["./clean"]
 "#;
 
 mod arming;
-mod before;
 mod drift;
 mod exceptions;
 mod guards;
 mod notify;
 mod people;
+mod preflight;
 mod readback;
 mod rehearsal;
 mod remote;

@@ -13,13 +13,13 @@
 
 use super::read::{ReadError, Reader, Source};
 use super::record::{Head, Line, LinkError};
-use super::verify::OutputVerdict;
+use super::verify::OutputIntegrity;
 use crate::clock::At;
 use crate::event::{Event, Settled};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::glass::Glass;
-use crate::session::signing::{self, Act, Verdict as Word};
+use crate::session::signing::{self, Act, CrossCheck};
 use crate::session::{Session, batches, glass, people, readmit, settling, skip, waive};
 use crate::trust::sshsig;
 use serde::Serialize;
@@ -163,7 +163,7 @@ pub struct Audit {
 }
 
 /// Goes through a transcript. `held`: sizes and hashes that somebody outside knows; `output`: what is left beside it.
-pub fn audit<S: Source>(reader: Reader<S>, held: &[Head], output: Option<&OutputVerdict>) -> Audit {
+pub fn audit<S: Source>(reader: Reader<S>, held: &[Head], output: Option<&OutputIntegrity>) -> Audit {
     let mut auditor = Auditor { held: held.iter().map(|head| (head.seq, head.hash)).collect(), ..Auditor::default() };
     let found = auditor.read(reader);
     let proof = match found {
@@ -283,7 +283,7 @@ impl Auditor {
         Ok(())
     }
 
-    fn end(&self, output: Option<&OutputVerdict>) -> Proof {
+    fn end(&self, output: Option<&OutputIntegrity>) -> Proof {
         let Some(session) = &self.session else {
             return Proof::Broken { at: 1, why: "there is no line".to_owned() };
         };
@@ -387,9 +387,9 @@ fn signed_act(line: &Line, proof: &sshsig::Signed) -> Option<SignedAct> {
         kind: proof.key.kind().to_owned(),
         touched: proof.touched(),
         act: match act {
-            Act::Verdict(_, Word::Approve) => "approve",
-            Act::Verdict(_, Word::Object(_)) => "object",
-            Act::Verdict(_, Word::Withdraw) => "withdraw",
+            Act::Check(_, CrossCheck::Approve) => "approve",
+            Act::Check(_, CrossCheck::Object(_)) => "object",
+            Act::Check(_, CrossCheck::Withdraw) => "withdraw",
             Act::Waive(..) => "waive",
             Act::Skip(..) => "skip",
             Act::Glass(..) => "break-glass",

@@ -6,7 +6,7 @@ use super::flight::{Flight, PLAN, fly};
 use super::output::salted_hash;
 use super::read::{ReadError, Reader, lines_after};
 use super::record::{Encoded, Head, Line, LinkError};
-use super::verify::{Verdict, verify, verify_output};
+use super::verify::{Integrity, verify, verify_output};
 use crate::event::{Event, Outcome};
 use crate::hash::Hash;
 use crate::plan::Plan;
@@ -32,7 +32,7 @@ pub(crate) fn write(folder: &Path, name: &str) -> (Transcript, Flight) {
     (transcript, flight)
 }
 
-fn judge(bytes: &[u8]) -> Verdict {
+fn judge(bytes: &[u8]) -> Integrity {
     verify(Reader::new(bytes), None)
 }
 
@@ -57,7 +57,7 @@ fn what_is_appended_is_read_again_and_folds_to_the_same_session() {
 
     let (head, lines) = (transcript.head(), flight.lines());
     assert!(lines.len() >= 60, "only {} lines", lines.len());
-    assert!(matches!(verify(Reader::open(&path).unwrap(), Some(head)), Verdict::Intact { closed: Some(_), .. }));
+    assert!(matches!(verify(Reader::open(&path).unwrap(), Some(head)), Integrity::Intact { closed: Some(_), .. }));
     let index = transcript.index();
     for seq in [0, 1, 30, head.seq - 1] {
         let want: Vec<_> = lines[seq as usize..].iter().map(|line| line.bytes().clone()).collect();
@@ -115,7 +115,7 @@ fn output_that_was_expired_is_told_apart_from_output_that_is_gone() {
     assert_eq!((verdict.expired, verdict.missing, verdict.expired_at), (18, 0, Some(now)));
     assert!(verdict.to_string().starts_with("OUTPUT EXPIRED: 18 pieces were deleted on 2027-"), "{verdict}");
     assert_eq!(fs::read(&path).unwrap(), lines, "not a byte of the lines changed");
-    assert!(matches!(verify(Reader::open(&path).unwrap(), None), Verdict::Intact { closed: Some(_), .. }));
+    assert!(matches!(verify(Reader::open(&path).unwrap(), None), Integrity::Intact { closed: Some(_), .. }));
 
     // A marker that says nothing is none.
     fs::write(out.join("expired"), "").unwrap();
@@ -287,18 +287,18 @@ fn the_recovery_table_holds() {
         let verdict = judge(&bytes);
         let row = format!("{end}, broken {broken}, padded {padded}: {verdict:?} {:?}", resumed.as_ref().err());
         if broken {
-            assert!(matches!(verdict, Verdict::Broken { at: 10 | 11, .. }), "{row}");
+            assert!(matches!(verdict, Integrity::Broken { at: 10 | 11, .. }), "{row}");
             assert!(matches!(resumed, Err(FileError::Refused { .. })), "{row}");
             assert_eq!(fs::read(&path).unwrap(), bytes, "what is refused is left as it is");
             continue;
         }
         match end {
             "whole" => {
-                assert!(matches!(verdict, Verdict::Intact { lines: 21, closed: None, .. }), "{row}");
+                assert!(matches!(verdict, Integrity::Intact { lines: 21, closed: None, .. }), "{row}");
                 assert_eq!(resumed.unwrap().lines, 21);
             }
             "cut short" => {
-                assert!(matches!(verdict, Verdict::Torn { upto: Head { seq: 20, .. }, .. }), "{row}");
+                assert!(matches!(verdict, Integrity::Torn { upto: Head { seq: 20, .. }, .. }), "{row}");
                 let resumed = resumed.unwrap();
                 assert_eq!(resumed.lines, 20);
                 let aside = fs::read(path.with_extension("torn-1")).unwrap();
@@ -307,11 +307,14 @@ fn the_recovery_table_holds() {
                 assert_eq!(fs::read(&path).unwrap(), prefix);
             }
             "other padding" => {
-                assert!(matches!(verdict, Verdict::Broken { at: 21, .. }), "{row}");
+                assert!(matches!(verdict, Integrity::Broken { at: 21, .. }), "{row}");
                 assert!(matches!(resumed, Err(FileError::Refused { .. })), "{row}");
             }
             _ => {
-                assert!(matches!(&verdict, Verdict::UnknownKind { at: 21, kind, .. } if kind == "Levitated"), "{row}");
+                assert!(
+                    matches!(&verdict, Integrity::UnknownKind { at: 21, kind, .. } if kind == "Levitated"),
+                    "{row}"
+                );
                 let error = resumed.map(|_| ()).unwrap_err().to_string();
                 assert!(error.contains("Levitated") && error.contains("newer crosscheck"), "{error}");
             }
@@ -349,10 +352,10 @@ fn every_flipped_byte_is_noticed() {
         let flip = [0x01, 0x20, 0x80][at % 3];
         bytes[at] ^= flip;
         let judge = |held| verify(Reader::after(&bytes[..], head, start as u64), held);
-        if let Verdict::Intact { head, .. } = judge(None) {
+        if let Integrity::Intact { head, .. } = judge(None) {
             only_by_head += 1;
             assert!(at >= last && head != held, "byte {at} ^ {flip:#x} went unnoticed");
-            assert!(matches!(judge(Some(held)), Verdict::Broken { .. }), "byte {at} with the head held");
+            assert!(matches!(judge(Some(held)), Integrity::Broken { .. }), "byte {at} with the head held");
         }
         bytes[at] ^= flip;
     }
@@ -380,9 +383,9 @@ fn every_cut_is_refused_or_resumed_with_exactly_the_whole_lines() {
             }
             let (head, start) = before(&starts, cut.saturating_sub(1));
             match verify(Reader::after(&left[..], head, start as u64), None) {
-                Verdict::Intact { lines, .. } => assert_eq!(lines, whole, "cut at {cut}"),
-                Verdict::Torn { upto, .. } => assert_eq!(upto.seq, whole, "cut at {cut}"),
-                Verdict::Broken { at: 1, .. } => assert_eq!(whole, 0, "cut at {cut}"),
+                Integrity::Intact { lines, .. } => assert_eq!(lines, whole, "cut at {cut}"),
+                Integrity::Torn { upto, .. } => assert_eq!(upto.seq, whole, "cut at {cut}"),
+                Integrity::Broken { at: 1, .. } => assert_eq!(whole, 0, "cut at {cut}"),
                 other => panic!("cut at {cut}: {other:?}"),
             }
             // The file itself is slower; the ends of lines and a sample between them stand for all.
@@ -410,16 +413,16 @@ fn sectors_of_an_unsynced_batch_that_never_reached_the_disk_are_a_torn_tail() {
         left[lost..lost + 512].fill(b'\n');
         let whole = bytes[..lost].iter().filter(|byte| **byte == b'\n').count() as u64;
         assert!(
-            matches!(judge(&left), Verdict::Torn { upto, .. } if upto.seq == whole),
+            matches!(judge(&left), Integrity::Torn { upto, .. } if upto.seq == whole),
             "sector at {lost}: {:?}",
             judge(&left)
         );
         left[bytes.len() - 9] = 0;
-        assert!(matches!(judge(&left), Verdict::Broken { .. }), "a NUL is in no batch");
+        assert!(matches!(judge(&left), Integrity::Broken { .. }), "a NUL is in no batch");
         // Half a sector is not what a disk loses.
         let mut left = bytes.clone();
         left[lost + 100..lost + 300].fill(b'\n');
-        assert!(matches!(judge(&left), Verdict::Broken { .. }), "at {lost}");
+        assert!(matches!(judge(&left), Integrity::Broken { .. }), "at {lost}");
     }
 }
 
@@ -481,7 +484,7 @@ fn the_golden_file_of_format_1_is_still_read() {
         fs::write(&path, flight.bytes()).unwrap();
     }
     let verdict = verify(Reader::open(&path).unwrap(), None);
-    assert!(matches!(verdict, Verdict::Intact { closed: Some(Outcome::Complete), .. }), "{verdict}");
+    assert!(matches!(verdict, Integrity::Intact { closed: Some(Outcome::Complete), .. }), "{verdict}");
     let output = verify_output(&path).unwrap();
     assert_eq!((output.altered.len(), output.expired, output.missing, output.whole), (0, 0, 0, 18));
     let mut session: Option<Session> = None;
@@ -507,7 +510,7 @@ fn the_golden_file_of_format_1_is_still_read() {
 fn a_link_error_names_the_line_and_both_hashes() {
     let lines = flight().lines();
     let bytes: Vec<u8> = [0, 2].iter().flat_map(|n| lines[*n].bytes().to_vec()).collect();
-    assert_eq!(judge(&bytes), Verdict::Broken { at: 2, expected: "line 2".into(), found: "line 3".into() });
+    assert_eq!(judge(&bytes), Integrity::Broken { at: 2, expected: "line 2".into(), found: "line 3".into() });
     let error = LinkError::Link { seq: 2, expected: Hash::ZERO, found: Hash::of(b"x") };
     assert!(error.to_string().contains(&Hash::ZERO.to_string()));
 }

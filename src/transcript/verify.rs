@@ -28,7 +28,7 @@ use std::path::Path;
 /// What the bytes are worth.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum Integrity {
     /// Every line is read and linked to the one before.
     Intact {
         /// How many.
@@ -72,59 +72,59 @@ pub enum Verdict {
     },
 }
 
-impl Verdict {
+impl Integrity {
     /// Whether nothing is wrong and the session is closed.
     pub fn is_complete(&self) -> bool {
-        matches!(self, Verdict::Intact { closed: Some(_), .. })
+        matches!(self, Integrity::Intact { closed: Some(_), .. })
     }
     /// In one or two words, as `verify` prints it.
     pub fn word(&self) -> &'static str {
         match self {
-            Verdict::Intact { closed: Some(_), .. } => "COMPLETE",
-            Verdict::Intact { closed: None, .. } => "NOT CLOSED",
-            Verdict::Torn { .. } => "TORN",
-            Verdict::Broken { .. } => "BROKEN",
-            Verdict::UnknownKind { .. } => "UNKNOWN KIND",
-            Verdict::Unreadable { .. } => "UNREADABLE",
+            Integrity::Intact { closed: Some(_), .. } => "COMPLETE",
+            Integrity::Intact { closed: None, .. } => "NOT CLOSED",
+            Integrity::Torn { .. } => "TORN",
+            Integrity::Broken { .. } => "BROKEN",
+            Integrity::UnknownKind { .. } => "UNKNOWN KIND",
+            Integrity::Unreadable { .. } => "UNREADABLE",
         }
     }
     /// The number that goes with it: of lines that hold, or of the line that does not.
     pub fn number(&self) -> u64 {
         match self {
-            Verdict::Intact { lines, .. } => *lines,
-            Verdict::Torn { upto, .. } => upto.seq,
-            Verdict::Broken { at, .. } | Verdict::UnknownKind { at, .. } => *at,
-            Verdict::Unreadable { after, .. } => *after,
+            Integrity::Intact { lines, .. } => *lines,
+            Integrity::Torn { upto, .. } => upto.seq,
+            Integrity::Broken { at, .. } | Integrity::UnknownKind { at, .. } => *at,
+            Integrity::Unreadable { after, .. } => *after,
         }
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Integrity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Verdict::Intact { lines, head, closed } => {
+            Integrity::Intact { lines, head, closed } => {
                 let end = if closed.is_some() { "" } else { "; the session is not closed" };
                 write!(f, "all {lines} lines hold together, the last one hashes to {}{end}", head.hash)
             }
-            Verdict::Torn { upto, bytes } => {
+            Integrity::Torn { upto, bytes } => {
                 write!(f, "lines 1 to {} hold together; {bytes} bytes of an unfinished write follow", upto.seq)
             }
-            Verdict::Broken { at, expected, found } => {
+            Integrity::Broken { at, expected, found } => {
                 write!(f, "broken at line {at}: expected {expected}, found {found}")
             }
-            Verdict::UnknownKind { at, kind, head } => write!(
+            Integrity::UnknownKind { at, kind, head } => write!(
                 f,
                 "the links of lines 1 to {} hold, but line {at} is of the kind {kind:?}, which crosscheck {} does not know",
                 head.seq,
                 env!("CARGO_PKG_VERSION")
             ),
-            Verdict::Unreadable { after, why } => write!(f, "cannot be read after line {after}: {why}"),
+            Integrity::Unreadable { after, why } => write!(f, "cannot be read after line {after}: {why}"),
         }
     }
 }
 
 /// Goes through everything the reader has. `held`: number and hash of a line as somebody outside knows them.
-pub fn verify<S: Source>(mut reader: Reader<S>, held: Option<Head>) -> Verdict {
+pub fn verify<S: Source>(mut reader: Reader<S>, held: Option<Head>) -> Integrity {
     let mut closed = None;
     let mut unknown: Option<(u64, String)> = None;
     loop {
@@ -153,14 +153,14 @@ pub fn verify<S: Source>(mut reader: Reader<S>, held: Option<Head>) -> Verdict {
                     Some(held) => {
                         broken(upto.seq + 1, format!("whole lines up to {}", held.seq), "an unfinished write")
                     }
-                    None => Verdict::Torn { upto, bytes },
+                    None => Integrity::Torn { upto, bytes },
                 };
             }
             // A format from the future may not even have links that this version can follow.
             Some(Err(ReadError::Link(LinkError::UnknownKind { .. }))) if unknown.is_some() => break,
             Some(Err(ReadError::Link(error))) => return of_link(error),
             Some(Err(ReadError::Open { source, .. } | ReadError::Io { source, .. })) => {
-                return Verdict::Unreadable { after: before, why: source.to_string() };
+                return Integrity::Unreadable { after: before, why: source.to_string() };
             }
         }
         if let Some(held) = held.filter(|held| held.seq == reader.head().seq && held.hash != reader.head().hash) {
@@ -169,20 +169,20 @@ pub fn verify<S: Source>(mut reader: Reader<S>, held: Option<Head>) -> Verdict {
     }
     let head = reader.head();
     match (unknown, held) {
-        (Some((at, kind)), _) => Verdict::UnknownKind { at, kind, head },
+        (Some((at, kind)), _) => Integrity::UnknownKind { at, kind, head },
         (None, Some(held)) if held.seq > head.seq => {
             broken(head.seq + 1, format!("lines up to {}", held.seq), "the end of the file")
         }
         (None, _) if head.seq == 0 => broken(1, "SessionOpened", "the end of the file"),
-        (None, _) => Verdict::Intact { lines: head.seq, head, closed },
+        (None, _) => Integrity::Intact { lines: head.seq, head, closed },
     }
 }
 
-fn broken(at: u64, expected: impl Into<String>, found: impl Into<String>) -> Verdict {
-    Verdict::Broken { at, expected: expected.into(), found: found.into() }
+fn broken(at: u64, expected: impl Into<String>, found: impl Into<String>) -> Integrity {
+    Integrity::Broken { at, expected: expected.into(), found: found.into() }
 }
 
-fn of_link(error: LinkError) -> Verdict {
+fn of_link(error: LinkError) -> Integrity {
     match error {
         LinkError::Malformed { seq, why } => broken(seq, format!("line {seq}"), format!("no line: {why}")),
         LinkError::Number { expected, found } => broken(expected, format!("line {expected}"), format!("line {found}")),
@@ -190,14 +190,14 @@ fn of_link(error: LinkError) -> Verdict {
             broken(seq, format!("a link to {expected}"), format!("a link to {found}"))
         }
         LinkError::UnknownKind { seq, kind } => {
-            Verdict::UnknownKind { at: seq, kind, head: Head { seq: seq.saturating_sub(1), ..Head::START } }
+            Integrity::UnknownKind { at: seq, kind, head: Head { seq: seq.saturating_sub(1), ..Head::START } }
         }
     }
 }
 
 /// What is left of the output beside a transcript.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct OutputVerdict {
+pub struct OutputIntegrity {
     /// Pieces that are there and hash to what their line says.
     pub whole: u64,
     /// Pieces whose file was deleted (or the salt they were hashed with) by `crosscheck expire`: OUTPUT EXPIRED.
@@ -211,7 +211,7 @@ pub struct OutputVerdict {
     pub altered: Vec<u64>,
 }
 
-impl fmt::Display for OutputVerdict {
+impl fmt::Display for OutputIntegrity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.altered.first(), self.missing, self.expired) {
             (Some(line), ..) => write!(f, "OUTPUT ALTERED: the bytes of line {line} are not what was printed"),
@@ -230,10 +230,10 @@ impl fmt::Display for OutputVerdict {
 }
 
 /// Holds every piece of output against its line, as far as the transcript can be read.
-pub fn verify_output(transcript: &Path) -> Result<OutputVerdict, ReadError> {
+pub fn verify_output(transcript: &Path) -> Result<OutputIntegrity, ReadError> {
     let salt = super::output::salt(transcript).ok();
     let mut files: BTreeMap<(StepId, u32, crate::event::Part), Option<File>> = BTreeMap::new();
-    let mut verdict = OutputVerdict { expired_at: super::output::expired(transcript), ..OutputVerdict::default() };
+    let mut verdict = OutputIntegrity { expired_at: super::output::expired(transcript), ..OutputIntegrity::default() };
     for next in Reader::open(transcript)? {
         let Ok((line, ..)) = next else { break };
         let Event::OutputWritten { step, attempt, part, offset, length, hash } = line.event else { continue };

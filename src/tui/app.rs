@@ -74,7 +74,7 @@ pub enum Overlay {
     /// The cross-check panel.
     Panel(Box<Panel>),
     /// What has to be in order before the first critical step.
-    Before(Box<Page>),
+    Preflight(Box<Page>),
     /// A line of text.
     Field(Field),
     /// Leave?
@@ -536,7 +536,7 @@ impl App {
         match &self.overlay {
             Overlay::Field(field) => Some(field),
             Overlay::Panel(panel) => panel.field.as_ref(),
-            Overlay::Before(page) => page.field.as_ref(),
+            Overlay::Preflight(page) => page.field.as_ref(),
             _ => None,
         }
     }

@@ -20,7 +20,7 @@ use super::panes::{command, crew, plan, watches};
 use super::text::{fit, pad, wrap};
 use super::theme::{Ink, Theme};
 use super::update::Drawn;
-use super::{before, deviations, facts, palette, panel, recovery, rehearsal};
+use super::{deviations, facts, palette, panel, preflight, recovery, rehearsal};
 use crate::brief::acts::{Act, Place, Row};
 use crate::brief::stands;
 use crate::client::view::{Link, View};
@@ -67,12 +67,12 @@ pub fn draw(buf: &mut Buffer, app: &App, view: &View, theme: &Theme, glyphs: Gly
             };
             drawn.panel = panel::draw(&look, buf, over);
         }
-        Overlay::Before(page) => {
+        Overlay::Preflight(page) => {
             let over = match area.height {
                 0..5 => area,
                 height => Rect { y: area.y + 1, height: height - 2, ..area },
             };
-            before::draw(&look, buf, over, page);
+            preflight::draw(&look, buf, over, page);
         }
         Overlay::Help(scroll) => help(&look, buf, area, *scroll),
         Overlay::Quit => quit(&look, buf, area),
@@ -287,7 +287,7 @@ fn message(look: &Look<'_>, width: usize) -> Vec<Line<'static>> {
         ];
         all.push(Line::from(cut(spans, width)));
     }
-    all.extend(before::wanted(look).map(|line| Line::from(cut(line.spans, width))));
+    all.extend(preflight::wanted(look).map(|line| Line::from(cut(line.spans, width))));
     if let Some(toast) = look.app.toasts.back() {
         let (word, ink) = if toast.bad { ("! ", Ink::Warn) } else { ("· ", Ink::Dim) };
         all.extend(wrap(&[look.span(word, ink), look.span(&toast.text, Ink::Text)], width, 2));

@@ -11,7 +11,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 pub fn place(app: &App, view: &View) -> Place {
     match (&app.overlay, &view.link) {
         (Overlay::Panel(_), _) => Place::Panel,
-        (Overlay::Before(_), _) => Place::Before,
+        (Overlay::Preflight(_), _) => Place::Before,
         (Overlay::Palette(palette), _) => palette.place,
         (_, Link::Replay { .. }) => Place::Replay,
         _ => Place::Main,
@@ -70,7 +70,7 @@ pub fn picked(app: &App, view: &View) -> Picked {
     let mut picked = Picked { step: app.selected.clone(), ..Picked::default() };
     match &app.overlay {
         Overlay::Panel(panel) => picked.read = Some((panel.step.clone(), panel.attempt, panel.digest)),
-        Overlay::Before(page) => {
+        Overlay::Preflight(page) => {
             picked.poll = Some(page.about);
             let checklist = &view.session.plan.checklist;
             let row = page.row.min(checklist.len().saturating_sub(1));

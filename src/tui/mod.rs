@@ -7,7 +7,6 @@
 
 pub mod app;
 mod armed;
-mod before;
 mod board;
 mod canvas;
 pub mod config;
@@ -19,6 +18,7 @@ pub mod keymap;
 mod palette;
 mod panel;
 mod panes;
+mod preflight;
 mod read_back;
 mod recovery;
 mod rehearsal;

@@ -20,9 +20,9 @@ use std::time::Duration;
 
 mod answers;
 mod armed;
-mod before;
 mod hostile;
 mod palette;
+mod preflight;
 mod properties;
 mod rehearsal;
 mod screens;

@@ -7,7 +7,7 @@ use crate::client::view::{Link, View};
 use crate::event::Settled;
 use crate::name::{Principal, StepId, shown};
 use crate::session::Request;
-use crate::session::before::until;
+use crate::session::preflight::until;
 use crate::session::request::{TEXT_CHARS_MAX, Typed};
 use crate::session::steps::Phase;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -37,7 +37,7 @@ pub(super) fn paste(app: &mut App, text: &str, now: Now) {
 pub(super) fn begin(app: &mut App, field: Field) {
     match &mut app.overlay {
         Overlay::Panel(panel) => panel.field = Some(field),
-        Overlay::Before(page) => page.field = Some(field),
+        Overlay::Preflight(page) => page.field = Some(field),
         overlay => *overlay = Overlay::Field(field),
     }
 }
@@ -47,7 +47,7 @@ pub(super) fn open_field(app: &mut App) -> Option<&mut Field> {
     match &mut app.overlay {
         Overlay::Field(field) => Some(field),
         Overlay::Panel(panel) => panel.field.as_mut(),
-        Overlay::Before(page) => page.field.as_mut(),
+        Overlay::Preflight(page) => page.field.as_mut(),
         _ => None,
     }
 }
@@ -66,7 +66,7 @@ pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: 
             Some(field) => field,
             None => return,
         },
-        Overlay::Before(page) => match &mut page.field {
+        Overlay::Preflight(page) => match &mut page.field {
             Some(field) => field,
             None => return,
         },
@@ -142,7 +142,7 @@ pub(super) fn key(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: 
 fn close_field(app: &mut App) {
     match &mut app.overlay {
         Overlay::Panel(panel) => panel.field = None,
-        Overlay::Before(page) => page.field = None,
+        Overlay::Preflight(page) => page.field = None,
         overlay => *overlay = Overlay::None,
     }
 }

@@ -4,7 +4,7 @@
 use super::app::{AWAY_AFTER, App, Field, Now, Overlay, Pane, Panel, Purpose, SECTIONS, Showing};
 use super::keymap;
 use super::typing;
-use super::{before, exceptions, facts, palette};
+use super::{exceptions, facts, palette, preflight};
 use crate::brief::acts::{Act, Place};
 use crate::brief::{Picked, Why, going_on};
 use crate::client::view::{Link, View};
@@ -165,18 +165,18 @@ fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) 
         actions.push(Action::Bell);
     }
     app.rung_andon = pulled;
-    let poll = session.before.number();
+    let poll = session.preflight.number();
     if live && session.is_polled() && poll > app.rung_poll {
         app.rung_poll = poll;
         if session.asked().contains(&&view.me) && !view.leads() {
             actions.push(Action::Bell);
         }
     }
-    if let Overlay::Before(page) = &mut app.overlay
-        && page.about != before::about(session)
+    if let Overlay::Preflight(page) = &mut app.overlay
+        && page.about != preflight::about(session)
     {
         // Another poll, or another answer: what is pressed now was meant for what stood there before.
-        (page.about, page.since) = (before::about(session), now.mono);
+        (page.about, page.since) = (preflight::about(session), now.mono);
     }
     if let Some(selected) = &app.selected
         && session.plan.step(selected).is_none()
@@ -326,7 +326,7 @@ fn key_pressed(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mu
             }
             _ => app.overlay = Overlay::None,
         },
-        Overlay::Panel(_) | Overlay::Before(_) | Overlay::None | Overlay::Field(_) | Overlay::Palette(_) => {
+        Overlay::Panel(_) | Overlay::Preflight(_) | Overlay::None | Overlay::Field(_) | Overlay::Palette(_) => {
             if let Some(act) = act {
                 act_in(place, app, act, view, now, actions);
             }
@@ -338,7 +338,7 @@ fn key_pressed(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mu
 fn act_in(place: Place, app: &mut App, act: Act, view: &View, now: Now, actions: &mut Vec<Action>) {
     match place {
         Place::Panel => panel_key(app, Some(act), view, now, actions),
-        Place::Before => before::key(app, Some(act), view, now, actions),
+        Place::Before => preflight::key(app, Some(act), view, now, actions),
         Place::Main | Place::Replay => do_act(app, act, view, now, actions),
     }
 }
@@ -455,7 +455,7 @@ fn do_act(app: &mut App, act: Act, view: &View, now: Now, actions: &mut Vec<Acti
             opened(&panel, view, actions);
             app.overlay = Overlay::Panel(Box::new(panel));
         }
-        Act::Before => before::open(app, view, now),
+        Act::Before => preflight::open(app, view, now),
         Act::Quit => match view.link {
             Link::Replay { .. } => actions.push(Action::Quit),
             _ if view.session.closed.is_some() => actions.push(Action::Quit),

@@ -6,7 +6,7 @@ use crosscheck::event::Event;
 use crosscheck::identity::Key;
 use crosscheck::name::Principal;
 use crosscheck::name::StepId;
-use crosscheck::session::signing::{self, Act, Verdict};
+use crosscheck::session::signing::{self, Act, CrossCheck};
 use crosscheck::session::steps::Phase;
 use crosscheck::session::{Request, Session};
 use crosscheck::transcript::record::Line;
@@ -141,7 +141,7 @@ async fn only_the_very_statement_counts() {
     // A hub that lies: it lets somebody sign who is nobody in the plan. Clients and `verify` do not count it.
     let line = |session: &Session, who: &Principal, key: &Key| {
         let (at, id) = (session.at, StepId::new("touch").unwrap());
-        let act = Act::Verdict(&id, Verdict::Object("no"));
+        let act = Act::Check(&id, CrossCheck::Object("no"));
         let text = signing::statement(session, act, who, &key.public().fingerprint(), at).unwrap();
         let signature = key.sign_sshsig("crosscheck-approve", text.text().as_bytes());
         let signed = Some(Signed { statement: text.text().to_owned(), signature });

@@ -117,7 +117,7 @@ async fn agent_keys() -> Finding {
     match found {
         Ok(held) if held.is_empty() => Finding::warn(WHAT, "it runs and holds no key", "ssh-add your key"),
         Ok(held) => Finding::fine(WHAT, format!("it holds {} keys", held.len())),
-        Err(error) => Finding::error(super::Verdict::Warn, WHAT, error),
+        Err(error) => Finding::error(super::Grade::Warn, WHAT, error),
     }
 }
 
@@ -186,7 +186,7 @@ fn terminal() -> Finding {
     };
     let options = match crate::tui::Options::from_env(None, |name| std::env::var(name).ok()) {
         Ok(options) => options,
-        Err(error) => return Finding::error(super::Verdict::Warn, WHAT, error),
+        Err(error) => return Finding::error(super::Grade::Warn, WHAT, error),
     };
     let colors = match options.depth {
         crate::tui::Depth::True => "all colours",

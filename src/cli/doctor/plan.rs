@@ -1,6 +1,6 @@
 //! What one plan needs of this machine: every step is frozen as arming it would, every watch is read once.
 
-use super::{Finding, Verdict, ask};
+use super::{Finding, Grade, ask};
 use crate::cli::{WrongPlan, plan_folder, read_plan};
 use crate::event::Status;
 use crate::exec::{FreezeError, freeze, freeze_rollback};
@@ -79,7 +79,7 @@ async fn signers(plan: &Plan, folder: &Path) -> Finding {
                 "collect everyone's `crosscheck whoami` line in a file, and name it in [crew]",
             );
         }
-        Err(error) => return Finding::error(Verdict::Fail, WHAT, error),
+        Err(error) => return Finding::error(Grade::Fail, WHAT, error),
     };
     let now = crate::clock::wall();
     let namespace = Purpose::Join.namespace();

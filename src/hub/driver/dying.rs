@@ -2,7 +2,7 @@
 
 use super::super::fanout::{Outbox, binary_frame};
 use super::super::journal::JournalError;
-use super::{Batch, Driver, Input, NotIn};
+use super::{Batch, Driver, Incoming, NotIn};
 use crate::event::Role;
 use crate::exec::Report;
 use crate::protocol::{FromHub, Refused};
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 impl Driver {
     /// The transcript failed. Says so to everyone, reads out what runs, and ends.
-    pub(super) fn die(&mut self, error: &JournalError, batch: Batch, mut inputs: mpsc::Receiver<Input>) {
+    pub(super) fn die(&mut self, error: &JournalError, batch: Batch, mut inputs: mpsc::Receiver<Incoming>) {
         tracing::error!("{error}");
         let dying = binary_frame(&FromHub::Dying { why: error.to_string() }.encode());
         self.shared.ring.everyone(|outbox| outbox.push(&dying));
@@ -32,16 +32,16 @@ impl Driver {
         let mut lost = 0_u64;
         while let Some(live) = &self.live {
             match inputs.blocking_recv() {
-                Some(Input::Run { report: Report::Output(bytes), .. }) => lost += bytes.len() as u64,
-                Some(Input::Run { step, report: Report::Ended(end), .. }) if step == live.step => {
+                Some(Incoming::Run { report: Report::Output(bytes), .. }) => lost += bytes.len() as u64,
+                Some(Incoming::Run { step, report: Report::Ended(end), .. }) if step == live.step => {
                     tracing::error!("step {step}: {end}; {lost} bytes of its output are not in the transcript");
                     self.live = None;
                 }
-                Some(Input::Join(joining)) => {
+                Some(Incoming::Join(joining)) => {
                     let reason = "the hub lost its transcript and is ending".to_owned();
                     let _ = joining.reply.send(Err(NotIn { reason, retry: true }));
                 }
-                Some(Input::Ask { author, id, request, outbox, .. }) => match &request {
+                Some(Incoming::Ask { author, id, request, outbox, .. }) => match &request {
                     // Interrupting what runs stays possible for the crew: it needs no transcript to be right.
                     Request::Interrupt { step, force }
                         if *step == live.step && self.sequencer.session().role(&author.principal) != Role::Observer =>
@@ -55,8 +55,8 @@ impl Driver {
                     request => refuse(&outbox, id, request.describe()),
                 },
                 // What runs is left alone until somebody insists, as in a hub that is well.
-                Some(Input::Stop { force: true }) => return,
-                Some(Input::Stop { force: false }) => {
+                Some(Incoming::Stop { force: true }) => return,
+                Some(Incoming::Stop { force: false }) => {
                     tracing::warn!(
                         "step {} runs; the hub ends when it has ended, or at once when asked again",
                         live.step

@@ -1,7 +1,7 @@
 //! Reading everything that decides what a step would do, off the driver's thread.
 
 use super::preview;
-use super::{Driver, Input};
+use super::{Driver, Incoming};
 use crate::clock::At;
 use crate::event::{self, CommandSeen, Covers, GateSeen, Part, PreviewSeen, SettledSeen};
 use crate::exec;
@@ -248,7 +248,7 @@ impl Driver {
         let (inputs, step) = (self.inputs.clone(), step.clone());
         self.runtime.spawn(async move {
             let now = frozen_part(work, part).await.map(Box::new);
-            let _ = inputs.send(Input::PartFrozen { step, attempt, part, now }).await;
+            let _ = inputs.send(Incoming::PartFrozen { step, attempt, part, now }).await;
         });
     }
 

@@ -1,6 +1,6 @@
 //! The probe of a step: a short command beside everything else, bounded in time and in what it may say.
 
-use super::{Batch, Driver, Input};
+use super::{Batch, Driver, Incoming};
 use crate::clock::At;
 use crate::event::{Part, RunEnd};
 use crate::exec::{self, Report};
@@ -53,7 +53,7 @@ impl Driver {
                         }
                     }
                     Report::Ended(end) => {
-                        let _ = inputs.blocking_send(Input::Probed { step: id, attempt, end, output });
+                        let _ = inputs.blocking_send(Incoming::Probed { step: id, attempt, end, output });
                         return;
                     }
                 }

@@ -2,7 +2,7 @@
 
 use super::super::crash::{self, Moment};
 use super::super::fanout::binary_frame;
-use super::{Driver, Input, Live};
+use super::{Driver, Incoming, Live};
 use crate::event::{Part, RunEnd};
 use crate::exec::{self, Emulator, Frame};
 use crate::name::StepId;
@@ -61,7 +61,7 @@ impl Driver {
         // The only wait between a PTY and the journal: its bytes queue here while a sync is under way.
         std::thread::spawn(move || {
             while let Some(report) = reported.blocking_recv() {
-                if inputs.blocking_send(Input::Run { step: id.clone(), attempt, part, report }).is_err() {
+                if inputs.blocking_send(Incoming::Run { step: id.clone(), attempt, part, report }).is_err() {
                     return;
                 }
             }

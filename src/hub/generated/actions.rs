@@ -11,7 +11,7 @@ pub enum Action {
     /// Time passes, then several inputs are decided, written and synced together.
     Batch {
         after_ms: u64,
-        inputs: Vec<Input>,
+        inputs: Vec<Stimulus>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         crash: Option<Crash>,
     },
@@ -35,7 +35,7 @@ pub enum Action {
 
 /// One input of the sequencer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Input {
+pub enum Stimulus {
     Ask {
         who: Principal,
         request: Request,

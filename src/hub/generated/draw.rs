@@ -1,7 +1,7 @@
 //! Draws what happens next: mostly what brings a release forward, so that runs get far, and otherwise everything that
 //! people, watches, clocks and crashes do wrong.
 
-use super::actions::{Action, Crash, HOSTILE, Input, PASSWORD, VALUES, attention};
+use super::actions::{Action, Crash, HOSTILE, PASSWORD, Stimulus, VALUES, attention};
 use super::world::World;
 use crate::event::{RunEnd, Settled, Status};
 use crate::hash::Hash;
@@ -44,17 +44,17 @@ pub fn action(world: &World, rng: &mut Rng) -> Action {
         92..98 => rng.below(30_000),
         _ => rng.below(200_000),
     };
-    let mut inputs: Vec<Input> = vec![];
+    let mut inputs: Vec<Stimulus> = vec![];
     for _ in 0..1 + rng.below(3) {
         let input = if rng.percent(72) { forward(world, rng) } else { noise(world, rng) };
         // Now and then the same again: resent, or from a second connection.
-        if rng.percent(8) && !matches!(input, Input::Join { .. }) {
+        if rng.percent(8) && !matches!(input, Stimulus::Join { .. }) {
             inputs.push(input.clone());
         }
         inputs.push(input);
     }
     if rng.percent(20) {
-        inputs.push(Input::Told { notify: 1 + rng.below(3) as u32, fails: rng.percent(30) });
+        inputs.push(Stimulus::Told { notify: 1 + rng.below(3) as u32, fails: rng.percent(30) });
     }
     let crash = rng.percent(3).then(|| match rng.below(5) {
         0 => Crash::BeforeAppend { after_inputs: rng.below(4) },
@@ -115,32 +115,32 @@ fn any_shadow(world: &World, rng: &mut Rng) -> Principal {
     rng.of(&world.session().plan.crew.shadow).cloned().unwrap_or_else(Principal::hub)
 }
 
-fn ask(who: &Principal, request: Request) -> Input {
-    Input::Ask { who: who.clone(), request }
+fn ask(who: &Principal, request: Request) -> Stimulus {
+    Stimulus::Ask { who: who.clone(), request }
 }
 
 /// What a crew and a hub that want to get on would do next.
-pub fn forward(world: &World, rng: &mut Rng) -> Input {
+pub fn forward(world: &World, rng: &mut Rng) -> Stimulus {
     let (session, jobs) = (world.session(), &world.jobs);
     let away = |who: &Principal| !world.connections.values().any(|here| here == who);
     let crew: Vec<_> = session.plan.principals().into_iter().filter(|who| away(who)).cloned().collect();
     if let Some(who) = rng.of(&crew).cloned().filter(|_| rng.percent(40)) {
-        return Input::Join { who };
+        return Stimulus::Join { who };
     }
     if !jobs.starts.is_empty() {
-        return Input::Started;
+        return Stimulus::Started;
     }
     if !jobs.freezes.is_empty() {
-        return Input::Froze;
+        return Stimulus::Froze;
     }
     if !jobs.frozen_late.is_empty() {
-        return Input::Undone;
+        return Stimulus::Undone;
     }
     if let Some((watch, ..)) = rng.of(&jobs.asked) {
-        return Input::Asked { watch: watch.clone() };
+        return Stimulus::Asked { watch: watch.clone() };
     }
     if !jobs.rechecks.is_empty() {
-        return Input::Rechecked { again: rng.percent(20) };
+        return Stimulus::Rechecked { again: rng.percent(20) };
     }
     let shadow = any_shadow(world, rng);
     if let Some((step, _)) = session.between_batches().filter(|_| rng.percent(30)) {
@@ -158,14 +158,18 @@ pub fn forward(world: &World, rng: &mut Rng) -> Input {
         let may_undo = step.rollback.is_some() && state.phase.may_roll_back();
         let (step, attempt, worse) = (step.id.clone(), state.attempt, state.phase == Phase::Degraded);
         if state.still_running() {
-            return Input::Gone { step, attempt };
+            return Stimulus::Gone { step, attempt };
         }
         // Whom the half of it waits for says the other one, mostly; what is worse is seldom let stand, and has to be at times.
         let half = session.half_done(&step, world.now).map(|half| half.by == session.lead);
         let undoes = if worse { 35 } else { 65 };
         if may_undo && half.is_none() && rng.percent(undoes) {
             // Time lets the plan do it by itself.
-            return if rng.percent(50) { Input::Tick } else { ask(&session.lead, Request::Rollback { step, attempt }) };
+            return if rng.percent(50) {
+                Stimulus::Tick
+            } else {
+                ask(&session.lead, Request::Rollback { step, attempt })
+            };
         }
         if world.evidence.plan.step(&step).is_some_and(|step| step.probe.is_some()) && rng.percent(30) {
             return ask(&shadow, Request::Probe { step });
@@ -183,19 +187,19 @@ pub fn forward(world: &World, rng: &mut Rng) -> Input {
             return ask(&session.lead, Request::Type { step, attempt, text, hidden: None });
         }
         let end = rng.percent(40).then(|| end(rng));
-        return Input::Reaped { step: step.id.clone(), attempt: state.attempt, end };
+        return Stimulus::Reaped { step: step.id.clone(), attempt: state.attempt, end };
     }
     if let Some((step, _)) = session.waiting_step() {
         return match step.until().filter(|_| rng.percent(60)) {
-            Some(until) => Input::Read { watch: until.watch.clone(), took_ms: rng.below(300) as u64 },
-            None => Input::Tick,
+            Some(until) => Stimulus::Read { watch: until.watch.clone(), took_ms: rng.below(300) as u64 },
+            None => Stimulus::Tick,
         };
     }
     if let Some((step, state)) = session.verifying_step() {
         let watches: Vec<_> = step.verify_of(state.phase.part()).into_iter().flat_map(|v| &v.watches).collect();
         return match rng.of(&watches).filter(|_| rng.percent(70)) {
-            Some(watched) => Input::Read { watch: watched.watch.clone(), took_ms: rng.below(300) as u64 },
-            None => Input::Tick,
+            Some(watched) => Stimulus::Read { watch: watched.watch.clone(), took_ms: rng.below(300) as u64 },
+            None => Stimulus::Tick,
         };
     }
     let stale = session.plan.watches.iter().find(|watch| {
@@ -203,7 +207,7 @@ pub fn forward(world: &World, rng: &mut Rng) -> Input {
             || session.status(&watch.id, world.now) != Status::Ok
     });
     if let Some(watch) = stale.filter(|_| rng.percent(60)) {
-        return Input::Read { watch: watch.id.clone(), took_ms: rng.below(300) as u64 };
+        return Stimulus::Read { watch: watch.id.clone(), took_ms: rng.below(300) as u64 };
     }
     let lead = &session.lead;
     if session.is_polled() && session.open_step().is_none() && rng.percent(80) && !session.poll_locks().is_empty() {
@@ -222,7 +226,7 @@ pub fn forward(world: &World, rng: &mut Rng) -> Input {
         return match next {
             Some(step) => ask(lead, Request::Arm { step: step.id.clone(), covers: None }),
             None if rng.percent(10) => ask(lead, Request::Close { note: String::new() }),
-            None => Input::Tick,
+            None => Stimulus::Tick,
         };
     };
     let (step, attempt) = (step.id.clone(), state.attempt);
@@ -232,7 +236,7 @@ pub fn forward(world: &World, rng: &mut Rng) -> Input {
         }
         Phase::Cleared => ask(lead, Request::Run { step, attempt }),
         Phase::Armed if armed.opened.contains_key(&shadow) && !armed.owes_read_back(&shadow).is_empty() => {
-            let Some(field) = rng.of(&armed.owes_read_back(&shadow)).copied() else { return Input::Tick };
+            let Some(field) = rng.of(&armed.owes_read_back(&shadow)).copied() else { return Stimulus::Tick };
             let value = if rng.percent(85) { field.value.clone() } else { text(rng) };
             ask(&shadow, Request::ReadBack { step, attempt, field: field.name.clone(), value })
         }
@@ -240,41 +244,44 @@ pub fn forward(world: &World, rng: &mut Rng) -> Input {
             ask(&shadow, Request::Check { step, attempt, digest: Hash::ZERO })
         }
         Phase::Armed => ask(&shadow, Request::OpenCheck { step, attempt }),
-        _ => Input::Tick,
+        _ => Stimulus::Tick,
     }
 }
 
 /// What brings the poll nearer to go.
-fn toward_go(world: &World, rng: &mut Rng) -> Input {
+fn toward_go(world: &World, rng: &mut Rng) -> Stimulus {
     let session = world.session();
-    let before = &session.before;
+    let preflight = &session.preflight;
     let empty =
-        |seat: &&crate::plan::Seat| before.seats.get(&seat.name).is_none_or(|taken| !session.is_here(&taken.by));
+        |seat: &&crate::plan::Seat| preflight.seats.get(&seat.name).is_none_or(|taken| !session.is_here(&taken.by));
     if let Some(seat) = session.plan.crew.seats.iter().find(empty) {
-        let Some(who) = rng.of(&seat.who).cloned() else { return Input::Tick };
+        let Some(who) = rng.of(&seat.who).cloned() else { return Stimulus::Tick };
         return ask(&who, Request::Seat { seat: seat.name.clone() });
     }
     let open = |item: &&crate::plan::Item| {
-        before.answers.get(&item.id).is_none_or(|said| item.answer == crate::plan::Asked::Yes && said.answer != "yes")
+        preflight
+            .answers
+            .get(&item.id)
+            .is_none_or(|said| item.answer == crate::plan::Asked::Yes && said.answer != "yes")
     };
     if let Some(item) = session.plan.checklist.iter().find(open) {
-        let holder = item.seat.as_ref().and_then(|seat| before.seats.get(seat)).map(|taken| taken.by.clone());
+        let holder = item.seat.as_ref().and_then(|seat| preflight.seats.get(seat)).map(|taken| taken.by.clone());
         let (who, answer) = (holder.unwrap_or_else(|| any_shadow(world, rng)), answer(item, rng, 90));
         return ask(&who, Request::Answer { item: item.id.clone(), answer });
     }
-    let unfit = before.availability.iter().find(|(_, said)| !said.fit);
+    let unfit = preflight.availability.iter().find(|(_, said)| !said.fit);
     if let Some((who, _)) = unfit {
         return ask(who, Request::Available { fit: true, until: None, why: String::new() });
     }
-    let poll = before.number();
-    let no = before.poll.iter().flat_map(|poll| &poll.answers).any(|(_, word)| !word.go);
+    let poll = preflight.number();
+    let no = preflight.poll.iter().flat_map(|poll| &poll.answers).any(|(_, word)| !word.go);
     if poll == 0 || (no && rng.percent(40)) {
         return ask(&session.lead, Request::Poll);
     }
-    let asked: Vec<_> = session.asked().into_iter().filter(|who| !before.says_go(who)).cloned().collect();
+    let asked: Vec<_> = session.asked().into_iter().filter(|who| !preflight.says_go(who)).cloned().collect();
     match rng.of(&asked) {
-        Some(who) => ask(who, Request::Go { poll, board: before.board }),
-        None => Input::Join { who: any_shadow(world, rng) },
+        Some(who) => ask(who, Request::Go { poll, board: preflight.board }),
+        None => Stimulus::Join { who: any_shadow(world, rng) },
     }
 }
 
@@ -289,7 +296,7 @@ fn answer(item: &crate::plan::Item, rng: &mut Rng, well: u64) -> String {
 }
 
 /// Everything else.
-fn noise(world: &World, rng: &mut Rng) -> Input {
+fn noise(world: &World, rng: &mut Rng) -> Stimulus {
     let session = world.session();
     let who = &world.people[rng.below(world.people.len())];
     let open = session.open_step().map(|(step, state, _)| (step.id.clone(), state.attempt));
@@ -306,26 +313,26 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         let request = changed(world, rng, step);
         return ask(if rng.percent(80) { &session.lead } else { who }, request);
     }
-    let before = &session.before;
-    let (poll, board) = (before.number(), before.board);
+    let preflight = &session.preflight;
+    let (poll, board) = (preflight.number(), preflight.board);
     let item = rng.of(&session.plan.checklist).cloned();
     let request = match rng.below(56) {
-        0 | 1 => return Input::Join { who: who.clone() },
-        2 | 3 => return Input::Leave { who: who.clone(), why: rng.below(HOSTILE.len()) },
+        0 | 1 => return Stimulus::Join { who: who.clone() },
+        2 | 3 => return Stimulus::Leave { who: who.clone(), why: rng.below(HOSTILE.len()) },
         4..8 => match watch {
             // Slow ones: some begin before a request and end after it, some are stale at once.
             Some(watch) => {
                 let took_ms = if rng.percent(70) { rng.below(500) } else { rng.below(50_000) };
-                return Input::Read { watch, took_ms: took_ms as u64 };
+                return Stimulus::Read { watch, took_ms: took_ms as u64 };
             }
             None => Request::Release,
         },
-        8 => return Input::Jumped { by_ms: rng.next() as i64 % 100_000 },
-        9 => return Input::Output { bytes: rng.below(16_384) as u32 },
-        10 => return Input::Gone { step, attempt },
-        11 => return Input::Started,
-        12 if rng.percent(50) => return Input::Undone,
-        12 => return Input::Rechecked { again: true },
+        8 => return Stimulus::Jumped { by_ms: rng.next() as i64 % 100_000 },
+        9 => return Stimulus::Output { bytes: rng.below(16_384) as u32 },
+        10 => return Stimulus::Gone { step, attempt },
+        11 => return Stimulus::Started,
+        12 if rng.percent(50) => return Stimulus::Undone,
+        12 => return Stimulus::Rechecked { again: true },
         13 => Request::Disarm { step, attempt },
         14 => Request::Object { step, attempt, digest, why: text(rng) },
         15 => Request::Withdraw { step, attempt },
@@ -357,9 +364,9 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         37 => Request::Arm { step, covers: None },
         40..43 => {
             // What a shadow sees; now and then something else.
-            let Some(watch) = watch else { return Input::Tick };
+            let Some(watch) = watch else { return Stimulus::Tick };
             let status = if rng.percent(85) { session.status(&watch, world.now) } else { Status::Fail };
-            let Some((step, state)) = session.current_step() else { return Input::Tick };
+            let Some((step, state)) = session.current_step() else { return Stimulus::Tick };
             let attempt = state.attempt + u32::from(rng.percent(90));
             return ask(
                 &any_shadow(world, rng),
@@ -373,7 +380,7 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         45 => {
             // The other half, so that steps are skipped.
             let half = session.plan.steps.iter().find(|step| session.half_skip(&step.id, world.now).is_some());
-            let Some(step) = half.map(|step| step.id.clone()) else { return Input::Tick };
+            let Some(step) = half.map(|step| step.id.clone()) else { return Stimulus::Tick };
             let lead = session.half_skip(&step, world.now).is_some_and(|half| half.by == session.lead);
             let other = if lead { any_shadow(world, rng) } else { session.lead.clone() };
             return ask(&other, Request::Skip { step, why: text(rng) });
@@ -403,7 +410,8 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
         51 | 52 if item.is_some() => match item {
             // Now and then an answer changes when everybody has said go.
             Some(item) => {
-                let holder = item.seat.as_ref().and_then(|seat| before.seats.get(seat)).map(|taken| taken.by.clone());
+                let holder =
+                    item.seat.as_ref().and_then(|seat| preflight.seats.get(seat)).map(|taken| taken.by.clone());
                 let answer = answer(&item, rng, 60);
                 let who = holder.filter(|_| rng.percent(80)).unwrap_or_else(|| who.clone());
                 return ask(&who, Request::Answer { item: item.id, answer });
@@ -418,7 +426,7 @@ fn noise(world: &World, rng: &mut Rng) -> Input {
                 rng.percent(50).then(|| world.now.after(std::time::Duration::from_secs(rng.below(3000) as u64)));
             Request::Available { fit: rng.percent(70), until, why: text(rng) }
         }
-        _ => return Input::Tick,
+        _ => return Stimulus::Tick,
     };
     ask(if rng.percent(35) { &session.lead } else { who }, request)
 }

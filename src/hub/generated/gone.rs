@@ -1,6 +1,6 @@
 //! The lead vanishes at any point of a run. Two of those who are left bring it to its end; one alone never does.
 
-use super::actions::{Action, Input};
+use super::actions::{Action, Stimulus};
 use super::draw::{self, Rng};
 use super::world::World;
 use crate::event::{RunEnd, Settled};
@@ -14,27 +14,27 @@ const RUNS: u64 = 150;
 /// By then whoever is left has closed it, or could not.
 const TRIES: usize = 400;
 
-fn act(world: &mut World, after_ms: u64, input: Input) {
+fn act(world: &mut World, after_ms: u64, input: Stimulus) {
     let broken = world.act(&Action::Batch { after_ms, inputs: vec![input], crash: None });
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
 fn ask(world: &mut World, who: &Principal, request: Request) {
-    act(world, 10, Input::Ask { who: who.clone(), request });
+    act(world, 10, Stimulus::Ask { who: who.clone(), request });
 }
 
 fn leave(world: &mut World, who: &Principal) {
     while world.connections.values().any(|here| here == who) {
-        act(world, 0, Input::Leave { who: who.clone(), why: 0 });
+        act(world, 0, Stimulus::Leave { who: who.clone(), why: 0 });
     }
 }
 
 /// What those who are left do next.
-fn rescue(world: &World, gone: &Principal, rng: &mut Rng) -> (u64, Input) {
+fn rescue(world: &World, gone: &Principal, rng: &mut Rng) -> (u64, Stimulus) {
     let (session, now) = (world.session(), world.now);
     let crew: Vec<_> = session.plan.principals().into_iter().filter(|who| *who != gone).cloned().collect();
     let who = rng.of(&crew).cloned().expect("somebody is left");
-    let ask = |who: &Principal, request| Input::Ask { who: who.clone(), request };
+    let ask = |who: &Principal, request| Stimulus::Ask { who: who.clone(), request };
     if session.lead == *gone {
         let heirs: Vec<_> = crew.iter().filter(|heir| session.may_take_lead(heir, now)).collect();
         let half = session.handover.as_ref().map(|half| half.to.clone());
@@ -48,20 +48,23 @@ fn rescue(world: &World, gone: &Principal, rng: &mut Rng) -> (u64, Input) {
     if let Some((step, state)) = session.live_step() {
         let (step, attempt) = (step.id.clone(), state.attempt);
         let end = Some(RunEnd::Exited { code: rng.below(2) as i32 });
-        return (100, [Input::Started, Input::Undone, Input::Reaped { step, attempt, end }][rng.below(3)].clone());
+        return (
+            100,
+            [Stimulus::Started, Stimulus::Undone, Stimulus::Reaped { step, attempt, end }][rng.below(3)].clone(),
+        );
     }
     if let Some((step, state)) = session.busy_step() {
         let step = step.id.clone();
         return match state.phase {
             Phase::Waiting | Phase::BetweenBatches => (100, ask(&who, Request::Interrupt { step, force: false })),
-            _ => (30_000, Input::Tick),
+            _ => (30_000, Stimulus::Tick),
         };
     }
     if let Some((step, state)) = session.owing_step() {
         let (step, attempt, planned) = (step.id.clone(), state.attempt, step.rollback.is_some());
         return match (state.still_running(), rng.below(3)) {
             (true, 0) => (100, ask(&who, Request::Interrupt { step, force: true })),
-            (true, _) => (100, Input::Gone { step, attempt }),
+            (true, _) => (100, Stimulus::Gone { step, attempt }),
             (false, 0) if planned && state.phase.may_roll_back() => {
                 (100, ask(&lead, Request::Rollback { step, attempt }))
             }
@@ -73,7 +76,7 @@ fn rescue(world: &World, gone: &Principal, rng: &mut Rng) -> (u64, Input) {
     }
     // What has to follow a rollback is flown as everything else is.
     match draw::forward(world, rng) {
-        Input::Ask { who, .. } | Input::Join { who } if who == *gone => (100, Input::Tick),
+        Stimulus::Ask { who, .. } | Stimulus::Join { who } if who == *gone => (100, Stimulus::Tick),
         input => (100, input),
     }
 }
@@ -110,7 +113,7 @@ fn where_the_lead_is_gone_two_who_are_left_bring_it_to_its_end_and_one_alone_doe
         // One alone, before the time is over and after it.
         let grace = u64::try_from(world.session().plan.lead_grace.as_millis()).unwrap_or(u64::MAX);
         for after in [grace / 2, grace] {
-            act(&mut world, after, Input::Join { who: one.clone() });
+            act(&mut world, after, Stimulus::Join { who: one.clone() });
             for to in crew.iter().cycle().take(crew.len() * 2) {
                 ask(&mut world, &one, Request::Handover { to: to.clone() });
             }

@@ -1,7 +1,7 @@
 //! A hub made of values around the real sequencer: a disk that loses what was not synced, processes, watches, clients and
 //! a clock. It keeps the order of work of a hub (decide, append, sync, publish, effects) and can die between any two of them.
 
-use super::actions::{Action, Crash, HOSTILE, Input, PLANS};
+use super::actions::{Action, Crash, HOSTILE, PLANS, Stimulus};
 use super::clients::Clients;
 use super::evidence::{Evidence, Kind, New, Output, Spawn};
 use super::{invariants, things};
@@ -182,7 +182,7 @@ impl World {
         broken
     }
 
-    fn batch(&mut self, inputs: &[Input], crash: Option<Crash>, broken: &mut Vec<(u8, String)>) {
+    fn batch(&mut self, inputs: &[Stimulus], crash: Option<Crash>, broken: &mut Vec<(u8, String)>) {
         let mut decided: Decided = vec![];
         for (index, input) in inputs.iter().enumerate() {
             if matches!(crash, Some(Crash::BeforeAppend { after_inputs }) if after_inputs % inputs.len() == index) {
@@ -242,20 +242,20 @@ impl World {
     }
 
     /// One input becomes lines. Presence is preceded by a tick of its own, so that time's part can be told from its.
-    fn decide(&mut self, input: &Input, decided: &mut Decided) {
+    fn decide(&mut self, input: &Stimulus, decided: &mut Decided) {
         let (now, tick) = (self.now, Fact::Tick);
         // Only who is connected can ask.
-        if let Input::Ask { who, .. } = input
+        if let Stimulus::Ask { who, .. } = input
             && !self.connections.values().any(|here| here == who)
         {
-            self.decide(&Input::Join { who: who.clone() }, decided);
+            self.decide(&Stimulus::Join { who: who.clone() }, decided);
         }
         let kind = match input {
-            Input::Join { .. } => Kind::Join,
-            Input::Leave { .. } => Kind::Leave,
-            Input::Ask { request: Request::Attend { .. }, .. } => Kind::Attend,
-            Input::Ask { .. } => Kind::Ask,
-            Input::Tick => Kind::Tick,
+            Stimulus::Join { .. } => Kind::Join,
+            Stimulus::Leave { .. } => Kind::Leave,
+            Stimulus::Ask { request: Request::Attend { .. }, .. } => Kind::Attend,
+            Stimulus::Ask { .. } => Kind::Ask,
+            Stimulus::Tick => Kind::Tick,
             _ => Kind::Fact,
         };
         let presence = matches!(kind, Kind::Join | Kind::Leave | Kind::Attend);
@@ -268,10 +268,10 @@ impl World {
             let lines = self.sequencer.observe(now, &fact).expect("events are plain data");
             decided.push((kind, lines, None));
         }
-        if let Input::Ask { who, request } = input {
+        if let Stimulus::Ask { who, request } = input {
             decided.push((kind, self.ask(who, request, None), None));
         }
-        if matches!(input, Input::Froze) && !self.jobs.freezes.is_empty() {
+        if matches!(input, Stimulus::Froze) && !self.jobs.freezes.is_empty() {
             let (who, request, step) = self.jobs.freezes.remove(0);
             let attempt = self.session().steps.get(&step.id).map_or(1, |state| state.attempt + 1);
             if let Ok(covers) = self.freeze_step(&step, attempt) {
@@ -361,21 +361,21 @@ impl World {
         self.procs.iter().any(|proc| proc.end.is_none()).then_some(self.now.micros() / 1000 % 2 == 0)
     }
 
-    fn facts(&mut self, input: &Input) -> Vec<Fact> {
+    fn facts(&mut self, input: &Stimulus) -> Vec<Fact> {
         match input {
-            Input::Ask { .. } | Input::Froze => vec![],
-            Input::Join { who } => {
+            Stimulus::Ask { .. } | Stimulus::Froze => vec![],
+            Stimulus::Join { who } => {
                 self.next += 1;
                 self.connections.insert(self.next, who.clone());
                 let role = self.session().role(who);
                 vec![Fact::Joined { principal: who.clone(), role, key: self.key(who), connection: self.next }]
             }
-            Input::Leave { who, why } => {
+            Stimulus::Leave { who, why } => {
                 let Some((&connection, _)) = self.connections.iter().find(|(_, p)| *p == who) else { return vec![] };
                 self.connections.remove(&connection);
                 vec![Fact::Left { principal: who.clone(), connection, why: HOSTILE[why % HOSTILE.len()].into() }]
             }
-            Input::Read { watch, took_ms } => {
+            Stimulus::Read { watch, took_ms } => {
                 let began = At::from_micros(self.now.micros() - (*took_ms as i64) * 1000);
                 // A collector may give an anchor with any reading; the session takes it only where one is wanted.
                 let counted = self.session().plan.watch(watch).is_some_and(|watch| watch.kind.is_countdown());
@@ -383,12 +383,12 @@ impl World {
                 let reading = Fact::Reading { watch: watch.clone(), reading: self.reading(watch), began, asked: None };
                 anchor.into_iter().chain([reading]).collect()
             }
-            Input::Asked { watch } => {
+            Stimulus::Asked { watch } => {
                 let Some(index) = self.jobs.asked.iter().position(|(w, ..)| w == watch) else { return vec![] };
                 let (watch, seq, began) = self.jobs.asked.remove(index);
                 vec![Fact::Reading { reading: self.reading(&watch), watch, began, asked: Some(seq) }]
             }
-            Input::Rechecked { again } => {
+            Stimulus::Rechecked { again } => {
                 if self.jobs.rechecks.is_empty() {
                     return vec![];
                 }
@@ -397,7 +397,7 @@ impl World {
                 let fact = Fact::Rechecked { step, attempt, now };
                 if *again { vec![fact.clone(), fact] } else { vec![fact] }
             }
-            Input::Undone => {
+            Stimulus::Undone => {
                 if self.jobs.frozen_late.is_empty() {
                     return vec![];
                 }
@@ -405,16 +405,16 @@ impl World {
                 self.start_late(&step, attempt, part);
                 vec![]
             }
-            Input::Started if self.jobs.starts.is_empty() => vec![],
-            Input::Started => vec![self.jobs.starts.remove(0)],
-            Input::Output { bytes } => {
+            Stimulus::Started if self.jobs.starts.is_empty() => vec![],
+            Stimulus::Started => vec![self.jobs.starts.remove(0)],
+            Stimulus::Output { bytes } => {
                 let Some(proc) = self.procs.iter_mut().rev().find(|proc| proc.end.is_none()) else { return vec![] };
                 let offset = proc.printed;
                 proc.printed += u64::from(*bytes);
                 let (step, attempt, part) = (proc.step.clone(), proc.attempt, proc.part);
                 vec![Fact::Output { step, attempt, part, offset, length: *bytes, hash: Hash::ZERO }]
             }
-            Input::Reaped { step, attempt, end } => {
+            Stimulus::Reaped { step, attempt, end } => {
                 // The latest of them: a rollback comes after the run it undoes.
                 let mut procs = self.procs.iter_mut().rev();
                 let Some(proc) = procs.find(|p| p.step == *step && p.attempt == *attempt) else { return vec![] };
@@ -422,12 +422,12 @@ impl World {
                 let (part, end) = (proc.part, proc.end.clone());
                 end.map(|end| Fact::Ended { step: step.clone(), attempt: *attempt, part, end }).into_iter().collect()
             }
-            Input::Gone { step, attempt } => {
+            Stimulus::Gone { step, attempt } => {
                 let alive = |p: &Proc| p.step == *step && p.attempt == *attempt && p.end.is_none();
                 let gone = !self.procs.iter().any(alive);
                 gone.then(|| Fact::ProcessGone { step: step.clone(), attempt: *attempt }).into_iter().collect()
             }
-            Input::Told { notify, fails } => {
+            Stimulus::Told { notify, fails } => {
                 // As the hub does: nothing is told of what is not on disk.
                 let durable = self.evidence.lines.len() as u64;
                 let due = self.session().due_for(*notify).map(|(seq, _)| seq).find(|seq| *seq <= durable);
@@ -438,8 +438,8 @@ impl World {
                     false => vec![Fact::Told { notify, of, tries }],
                 }
             }
-            Input::Jumped { by_ms } => vec![Fact::ClockJumped { by_ms: *by_ms }],
-            Input::Tick => vec![Fact::Tick],
+            Stimulus::Jumped { by_ms } => vec![Fact::ClockJumped { by_ms: *by_ms }],
+            Stimulus::Tick => vec![Fact::Tick],
         }
     }
 

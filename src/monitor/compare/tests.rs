@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::monitor::{Monitor, Sample};
-use crate::plan::{Answer, Formula as Parsed, Params, Run, Template, WatchKind};
+use crate::plan::{Formula as Parsed, OutputRules, Params, Run, Template, WatchKind};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::sync::mpsc;
@@ -18,7 +18,7 @@ fn compare(name: &str, text: &str, every: Duration) -> Watch {
 }
 fn command(name: &str, script: &str, timeout: Duration) -> Watch {
     let kind =
-        WatchKind::Command { run: Run::Shell(Template::new(script).unwrap()), timeout, answer: Answer::default() };
+        WatchKind::Command { run: Run::Shell(Template::new(script).unwrap()), timeout, answer: OutputRules::default() };
     let every = Duration::from_secs(3600);
     Watch { id: id(name), kind, every, stale_after: every * 3 }
 }

@@ -4,7 +4,7 @@
 //! can end the whole process when a broker drops. So every topic there is gets asked about, as a consumer may. Where
 //! there are many partitions that is done once a minute, and in between the topics that were found are read.
 
-use super::{Committed, Fact, KafkaSource, Partitions, Place, chunked, verdict};
+use super::{Committed, Fact, KafkaSource, Partitions, Place, chunked, group};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,7 +75,7 @@ impl Group {
             answer.push(match listed.remove(topic) {
                 Some(partitions) => (topic.clone(), partitions),
                 None => {
-                    let (topic, why) = verdict::gone(topic);
+                    let (topic, why) = group::gone(topic);
                     (topic, Err(why))
                 }
             });

@@ -85,16 +85,16 @@ fn a_thousand_findings_are_counted_and_not_listed() {
     assert!(reading.why.ends_with("and 997 more partitions like that"), "{}", reading.why);
 }
 
-fn eta(soonest: u64, latest: u64) -> Verdict {
+fn eta(soonest: u64, latest: u64) -> Trend {
     let [soonest, likely, latest] = [soonest, soonest.midpoint(latest), latest].map(Duration::from_secs);
-    Verdict::Draining(trend::Eta { soonest, likely, latest })
+    Trend::Draining(trend::Eta { soonest, likely, latest })
 }
 
 /// The sentence and the status of partitions that came to these verdicts.
-fn said(parts: &[(u64, Verdict)], limits: Limits) -> (Status, String) {
+fn said(parts: &[(u64, Trend)], limits: Limits) -> (Status, String) {
     let partitions = (0..).zip(parts).map(|(p, (lag, _))| known(p, 0, at(100), 100 + lag)).collect();
-    let verdicts: Vec<Verdict> = parts.iter().map(|(_, verdict)| verdict.clone()).collect();
-    let reading = verdict::reading(&Snapshot { partitions, missing: vec![] }, &verdicts, &limits);
+    let verdicts: Vec<Trend> = parts.iter().map(|(_, verdict)| verdict.clone()).collect();
+    let reading = group::reading(&Snapshot { partitions, missing: vec![] }, &verdicts, &limits);
     assert_eq!(reading.value, Some(parts.iter().map(|(lag, _)| *lag as f64).sum()), "{}", reading.why);
     (reading.status, reading.why)
 }
@@ -102,7 +102,7 @@ fn said(parts: &[(u64, Verdict)], limits: Limits) -> (Status, String) {
 #[test]
 fn the_worst_partition_decides_and_the_slowest_one_says_when() {
     let seconds = Duration::from_secs;
-    let drained = || (0, Verdict::Drained(seconds(40)));
+    let drained = || (0, Trend::Drained(seconds(40)));
     let gate = Limits { drained: true, ..Limits::default() };
     let spare = Limits { residual: 1, ..gate };
     for (parts, limits, status, why) in [
@@ -114,47 +114,47 @@ fn the_worst_partition_decides_and_the_slowest_one_says_when() {
         ),
         (vec![(5, eta(0, 20))], WIDE, Status::Ok, "lag 5 on 1 partition, draining, up to 20 s left"),
         (
-            vec![(5, eta(20, 30)), (9, Verdict::Stalled(seconds(94)))],
+            vec![(5, eta(20, 30)), (9, Trend::Stalled(seconds(94)))],
             WIDE,
             Status::Fail,
             "lag 14 on 2 partitions, draining, no time to tell (p1 stalled), most on p1: 9; p1 stalled 94 s",
         ),
         (
-            vec![(5, eta(20, 30)), (9, Verdict::Growing(12.34))],
+            vec![(5, eta(20, 30)), (9, Trend::Growing(12.34))],
             gate,
             Status::Warn,
             "lag 14 on 2 partitions, draining, no time to tell (p1 growing), most on p1: 9; p1 grows by 12/s; not drained",
         ),
         (
-            vec![(5, Verdict::Steady), (9, Verdict::Rewound(30))],
+            vec![(5, Trend::Steady), (9, Trend::Rewound(30))],
             WIDE,
             Status::Warn,
             "lag 14 on 2 partitions, most on p1: 9; p1 went back by 30 messages",
         ),
-        (vec![(5, Verdict::Steady)], WIDE, Status::Ok, "lag 5 on 1 partition, steady"),
-        (vec![(5, Verdict::Steady)], gate, Status::Warn, "lag 5 on 1 partition, steady; not drained"),
+        (vec![(5, Trend::Steady)], WIDE, Status::Ok, "lag 5 on 1 partition, steady"),
+        (vec![(5, Trend::Steady)], gate, Status::Warn, "lag 5 on 1 partition, steady; not drained"),
         (
-            vec![(5, Verdict::Warming)],
+            vec![(5, Trend::Warming)],
             Limits::default(),
             Status::Unknown,
             "lag 5 on 1 partition, trend not known yet; no limit is set, and the trend is not known yet",
         ),
-        (vec![drained(), (0, Verdict::Drained(seconds(15)))], gate, Status::Ok, "lag 0 on 2 partitions, drained 15 s"),
+        (vec![drained(), (0, Trend::Drained(seconds(15)))], gate, Status::Ok, "lag 0 on 2 partitions, drained 15 s"),
         // One that has nothing left, not yet for long, does not hide when the others will be done.
         (
-            vec![(60, eta(60, 60)), (0, Verdict::Steady)],
+            vec![(60, eta(60, 60)), (0, Trend::Steady)],
             WIDE,
             Status::Ok,
             "lag 60 on 2 partitions, draining, 60 s left (slowest p0)",
         ),
         (
-            vec![(1, Verdict::Drained(seconds(15))), drained()],
+            vec![(1, Trend::Drained(seconds(15))), drained()],
             spare,
             Status::Ok,
             "lag 1 on 2 partitions, drained 15 s, most on p0: 1 (1 of it may stay: residual 1)",
         ),
         (
-            vec![(1, Verdict::Stalled(seconds(150)))],
+            vec![(1, Trend::Stalled(seconds(150)))],
             gate,
             Status::Fail,
             "lag 1 on 1 partition; p0 stalled 2 min at 1 (a transaction's marker? `residual = 1` allows it); not drained",

@@ -36,7 +36,7 @@ const ETA_MAX: Duration = Duration::from_secs(99 * 3600);
 
 /// What a partition comes to, the worst first.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Verdict {
+pub enum Trend {
     /// So many messages were deleted before the group read them.
     Lost(u64),
     /// Offsets contradict each other, or what was seen before; the words say how.
@@ -72,21 +72,21 @@ pub struct Eta {
     pub latest: Duration,
 }
 
-impl Verdict {
+impl Trend {
     /// The place in the order above: 0 is the worst.
     pub fn rank(&self) -> u8 {
         match self {
-            Verdict::Lost(_) => 0,
-            Verdict::Ahead(_) => 1,
-            Verdict::Unknown(_) => 2,
-            Verdict::NoCommit(_) => 3,
-            Verdict::Stalled(_) => 4,
-            Verdict::Growing(_) => 5,
-            Verdict::Rewound(_) => 6,
-            Verdict::Warming => 7,
-            Verdict::Steady => 8,
-            Verdict::Draining(_) => 9,
-            Verdict::Drained(_) => 10,
+            Trend::Lost(_) => 0,
+            Trend::Ahead(_) => 1,
+            Trend::Unknown(_) => 2,
+            Trend::NoCommit(_) => 3,
+            Trend::Stalled(_) => 4,
+            Trend::Growing(_) => 5,
+            Trend::Rewound(_) => 6,
+            Trend::Warming => 7,
+            Trend::Steady => 8,
+            Trend::Draining(_) => 9,
+            Trend::Drained(_) => 10,
         }
     }
 }
@@ -179,23 +179,23 @@ impl Track {
     }
 
     /// Takes what one cycle saw at that time, and says what the partition comes to.
-    pub fn see(&mut self, at: Duration, low: &Fact<u64>, committed: &Fact<Committed>, end: &Fact<u64>) -> Verdict {
+    pub fn see(&mut self, at: Duration, low: &Fact<u64>, committed: &Fact<Committed>, end: &Fact<u64>) -> Trend {
         use Fact::{Known, Unknown};
         let fallen = self.fallen(low, committed, end);
         // Two numbers are enough for a loss or a contradiction; everything else takes all three.
         let verdict = match (low, committed, end) {
-            (Known(low), Known(Committed::At(at)), _) if at < low => Err(Verdict::Lost(low - at)),
+            (Known(low), Known(Committed::At(at)), _) if at < low => Err(Trend::Lost(low - at)),
             (_, Known(Committed::At(at)), Known(end)) if at > end => {
-                Err(Verdict::Ahead(format!("ahead (committed {at}, end {end})")))
+                Err(Trend::Ahead(format!("ahead (committed {at}, end {end})")))
             }
             (Known(low), _, Known(end)) if end < low => {
-                Err(Verdict::Ahead(format!("contradictory (first {low}, end {end})")))
+                Err(Trend::Ahead(format!("contradictory (first {low}, end {end})")))
             }
-            _ if fallen.is_some() => Err(fallen.unwrap_or(Verdict::Warming)),
+            _ if fallen.is_some() => Err(fallen.unwrap_or(Trend::Warming)),
             (Known(_), Known(Committed::At(at)), Known(end)) => Ok((Some(*at), *end, end - at)),
             (Known(low), Known(Committed::Never), Known(end)) if low == end => Ok((None, *end, 0)),
-            (Known(low), Known(Committed::Never), Known(end)) => Err(Verdict::NoCommit(end - low)),
-            (Unknown(why), _, _) | (_, Unknown(why), _) | (_, _, Unknown(why)) => Err(Verdict::Unknown(why.clone())),
+            (Known(low), Known(Committed::Never), Known(end)) => Err(Trend::NoCommit(end - low)),
+            (Unknown(why), _, _) | (_, Unknown(why), _) | (_, _, Unknown(why)) => Err(Trend::Unknown(why.clone())),
         };
         match verdict {
             Ok((committed, end, lag)) => {
@@ -212,7 +212,7 @@ impl Track {
 
     /// Whether a mark is lower than it was. Seen once it is asked again: for a moment after a change of leaders the new one
     /// may know less than the old one. It stands until the mark is reached again, or the group commits anew.
-    fn fallen(&mut self, low: &Fact<u64>, committed: &Fact<Committed>, end: &Fact<u64>) -> Option<Verdict> {
+    fn fallen(&mut self, low: &Fact<u64>, committed: &Fact<Committed>, end: &Fact<u64>) -> Option<Trend> {
         let (low_fell, end_fell) = (self.low.see(low), self.end.see(end));
         let fallen = match (end_fell, low_fell) {
             (Some((was, now, seen)), _) => Some(("end", was, now, seen)),
@@ -232,7 +232,7 @@ impl Track {
         }
         let (what, was, now, seen) = match fallen {
             Some(fallen) => fallen,
-            None if still => return Some(Verdict::Unknown("not known since its offsets went back".into())),
+            None if still => return Some(Trend::Unknown("not known since its offsets went back".into())),
             None => return None,
         };
         if let (Fact::Known(commit @ Committed::At(at)), Fact::Known(end)) = (committed, end)
@@ -248,8 +248,8 @@ impl Track {
             return None;
         }
         match seen {
-            1 => Some(Verdict::Unknown(format!("{what} went back from {was} to {now}, looking again").into())),
-            _ => Some(Verdict::Ahead(format!("not what it was ({what} went back from {was} to {now})"))),
+            1 => Some(Trend::Unknown(format!("{what} went back from {was} to {now}, looking again").into())),
+            _ => Some(Trend::Ahead(format!("not what it was ({what} went back from {was} to {now})"))),
         }
     }
 
@@ -345,22 +345,22 @@ impl Track {
         STALL_MIN.max(self.cadence().unwrap_or_default() * 3).max(long + long / 2)
     }
 
-    fn judge(&mut self, at: Duration, lag: u64) -> Verdict {
+    fn judge(&mut self, at: Duration, lag: u64) -> Trend {
         if let Some((looks, time)) = self.quiet
             && looks >= DRAINED_CYCLES
             && time >= self.cadence().unwrap_or_default() * 2
         {
-            return Verdict::Drained(time);
+            return Trend::Drained(time);
         }
         if lag > self.residual && self.waiting >= self.patience() {
-            return Verdict::Stalled(self.waiting);
+            return Trend::Stalled(self.waiting);
         }
         let Some(rates) = self.rates() else {
             return match self.rewound {
-                Some(by) => Verdict::Rewound(by),
+                Some(by) => Trend::Rewound(by),
                 // It had nothing left a while ago, and what came since has not waited for long.
-                None if self.kept_up => Verdict::Steady,
-                None => Verdict::Warming,
+                None if self.kept_up => Trend::Steady,
+                None => Trend::Warming,
             };
         };
         self.rewound = None;
@@ -443,12 +443,12 @@ struct Rates {
 }
 
 impl Rates {
-    fn verdict(&self, now: Duration) -> Verdict {
+    fn verdict(&self, now: Duration) -> Trend {
         if !self.behind {
-            return Verdict::Steady;
+            return Trend::Steady;
         }
         if self.net < -self.band && self.halves.iter().all(|half| *half < 0.0) {
-            return Verdict::Growing(-self.net);
+            return Trend::Growing(-self.net);
         }
         if self.net > self.band && self.halves.iter().all(|half| *half > 0.0) {
             let since = now.saturating_sub(self.at);
@@ -457,13 +457,13 @@ impl Rates {
                 Duration::from_secs_f64(seconds).saturating_sub(since)
             };
             let [one, other] = self.halves;
-            return Verdict::Draining(Eta {
+            return Trend::Draining(Eta {
                 soonest: left(self.net.max(one).max(other)),
                 likely: left(self.net),
                 latest: left(self.net.min(one).min(other)),
             });
         }
-        Verdict::Steady
+        Trend::Steady
     }
 }
 

@@ -28,7 +28,7 @@ fn watch(expect: impl Fn(&mut plan::Nessie)) -> Nessie {
 }
 fn at(head: &str, ahead: u64, behind: u64) -> At {
     match decoded(200, branch(head, ahead, behind).as_bytes()) {
-        Ok(Answer::At(at)) => at,
+        Ok(Reference::At(at)) => at,
         other => panic!("{other:?}"),
     }
 }
@@ -66,18 +66,18 @@ fn a_move_is_told_and_is_what_the_plan_says() {
 #[test]
 fn another_head_is_the_same_one_or_it_fails() {
     let mut nessie = watch(|nessie| nessie.same_head_as = Some(template("blue")));
-    let with = |head| Some(("blue".to_owned(), Answer::At(at(head, 0, 0))));
+    let with = |head| Some(("blue".to_owned(), Reference::At(at(head, 0, 0))));
     assert_eq!(nessie.judge(&at(HEAD, 0, 0), with(HEAD)).status, Status::Ok);
     let reading = nessie.judge(&at(HEAD, 0, 0), with(OTHER));
     assert!(reading.status == Status::Fail && reading.why.contains("blue is at 2e1cfa82b035"), "{}", reading.why);
-    let reading = nessie.judge(&at(HEAD, 0, 0), Some(("blue".to_owned(), Answer::Missing)));
+    let reading = nessie.judge(&at(HEAD, 0, 0), Some(("blue".to_owned(), Reference::Missing)));
     assert!(reading.status == Status::Fail && reading.why.contains("no branch or tag \"blue\""), "{}", reading.why);
 }
 
 #[test]
 fn what_is_not_said_is_unknown_where_it_counts() {
     let bare = format!(r#"{{"reference":{{"type":"TAG","name":"t","hash":"{HEAD}"}}}}"#);
-    let Ok(Answer::At(bare)) = decoded(200, bare.as_bytes()) else { panic!() };
+    let Ok(Reference::At(bare)) = decoded(200, bare.as_bytes()) else { panic!() };
     assert_eq!(watch(|_| {}).judge(&bare, None).status, Status::Ok);
     let reading = watch(|nessie| nessie.max_ahead = Some(0)).judge(&bare, None);
     assert_eq!((reading.status, reading.value), (Status::Unknown, None), "{}", reading.why);
@@ -86,7 +86,7 @@ fn what_is_not_said_is_unknown_where_it_counts() {
 #[test]
 fn only_nessie_can_say_that_a_branch_is_missing() {
     let missing = r#"{"status":404,"errorCode":"REFERENCE_NOT_FOUND","message":"Named reference 'x' not found"}"#;
-    assert_eq!(decoded(404, missing.as_bytes()), Ok(Answer::Missing));
+    assert_eq!(decoded(404, missing.as_bytes()), Ok(Reference::Missing));
     let bad = r#"{"status":400,"errorCode":"BAD_REQUEST","message":"must \u001b[31m not"}"#;
     for (status, body, told) in [
         (404, "Not Found", "no answer of Nessie: Not Found"),

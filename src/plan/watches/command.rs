@@ -24,7 +24,7 @@ pub(super) const KEYS: &[&str] = &[
 
 /// What a command's output has to say. Pointers are RFC 6901's; `-` stands for the last item of a list.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Answer {
+pub struct OutputRules {
     /// Where the number lies; the first word of the output where none is given.
     pub value: Option<String>,
     /// Where the time lies that the answer's age is counted from.
@@ -39,7 +39,7 @@ pub struct Answer {
     pub expect: Vec<(String, Expected)>,
 }
 
-impl Answer {
+impl OutputRules {
     /// Whether the output has to be JSON.
     pub fn is_json(&self) -> bool {
         self.value.is_some() || self.age.is_some() || !self.expect.is_empty()
@@ -71,7 +71,7 @@ pub enum Expected {
 
 pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
     let run: Option<Run> = table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run());
-    let answer = Answer {
+    let answer = OutputRules {
         value: table.get("value").and_then(|value| pointer(&value)),
         age: table.get("age").and_then(|age| pointer(&age)),
         max_age: table.duration("max_age"),

@@ -4,7 +4,7 @@ use super::*;
 use crate::event::RehearsalSeen;
 use crate::identity::Key;
 use crate::session::OpenError;
-use crate::session::signing::{self, Act, Verdict};
+use crate::session::signing::{self, Act, CrossCheck};
 use crate::trust::statement::Signed;
 
 const DATA: &str = "masked copy, 10 % sample of 2026-11-01";
@@ -127,7 +127,7 @@ fn a_check_that_was_signed_in_a_rehearsal_is_worthless_live() {
         let digest = desk.session.open_step().unwrap().2.digest();
         Request::Check { step: step.clone(), attempt: 1, digest }
     };
-    let approve = Act::Verdict(&step, Verdict::Approve);
+    let approve = Act::Check(&step, CrossCheck::Approve);
     let practised = signed(&rehearsed, approve);
     assert!(practised.as_ref().unwrap().statement.contains("\nrehearsal: masked%20copy,"), "{practised:?}");
     assert_eq!(ask(&rehearsed, practised.clone(), &check(&rehearsed)), Ok(1), "where it was meant it counts");

@@ -1,7 +1,7 @@
 //! What the hub says to a request of this screen: who asked reads it, whole.
 
 use super::super::app::{Field, Overlay, Page, Panel, Purpose};
-use super::super::before;
+use super::super::preflight;
 use super::super::update::Answered;
 use super::*;
 use crate::event::Attention;
@@ -74,11 +74,11 @@ fn why_something_was_refused_stands_there_whole() {
     let flight = Flight::armed();
     let view = flight.view("ivo");
     let (request, panel) = check(&flight);
-    let page = Page::new(before::about(flight.session()), flight.now().mono);
+    let page = Page::new(preflight::about(flight.session()), flight.now().mono);
     let overlays = [
         Overlay::None,
         Overlay::Panel(Box::new(panel.clone())),
-        Overlay::Before(Box::new(page)),
+        Overlay::Preflight(Box::new(page)),
         Overlay::Field(Field::new(Purpose::Say)),
         Overlay::Panel(Box::new(Panel { field: Some(Field::new(Purpose::Say)), ..panel })),
     ];

@@ -60,7 +60,7 @@ fn it_opens_on_every_screen_and_letters_are_words_then() {
             update(&mut app, code(KeyCode::Esc), &flight.view("ivo"), flight.now());
             let back = match place {
                 Place::Panel => app.panel().is_some(),
-                Place::Before => matches!(app.overlay, Overlay::Before(_)),
+                Place::Before => matches!(app.overlay, Overlay::Preflight(_)),
                 _ => matches!(app.overlay, Overlay::None),
             };
             assert!(back, "{place:?}: {:?}", app.overlay);

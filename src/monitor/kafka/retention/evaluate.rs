@@ -1,7 +1,7 @@
 //! The verdict on one look at a topic. Pure: the time is one of the facts.
 
 use super::super::super::{Findings, bytes, excerpt};
-use super::super::verdict::add;
+use super::super::group::add;
 use super::super::{Committed, Fact, NAMED};
 use crate::clock::human;
 use crate::event::{Anchor, Reading, Status};

@@ -24,9 +24,9 @@ const FIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// What was said before the first critical step.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Before {
+pub struct Preflight {
     /// The latest answer to each checklist item.
-    pub answers: BTreeMap<ItemId, Answered>,
+    pub answers: BTreeMap<ItemId, ItemAnswer>,
     /// Number of the line with the latest of them; 0 before the first. A go counts only for what was known when it was said.
     pub board: u64,
     /// Who holds each seat.
@@ -47,7 +47,7 @@ pub struct Before {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
-pub struct Answered {
+pub struct ItemAnswer {
     pub by: Principal,
     pub at: At,
     pub answer: String,
@@ -97,7 +97,7 @@ pub struct Availability {
     pub why: String,
 }
 
-impl Before {
+impl Preflight {
     /// Folds an event in; those that are about something else change nothing.
     pub(super) fn take(&mut self, seq: u64, at: At, by: &Principal, event: &Event, critical: bool) {
         match event {
@@ -105,7 +105,7 @@ impl Before {
                 self.seats.insert(seat.clone(), Taken { by: by.clone(), at });
             }
             Event::ChecklistAnswered { item, answer } => {
-                self.answers.insert(item.clone(), Answered { by: by.clone(), at, answer: answer.clone() });
+                self.answers.insert(item.clone(), ItemAnswer { by: by.clone(), at, answer: answer.clone() });
                 self.board = seq;
             }
             Event::PollCalled { poll } => self.poll = Some(Poll { number: *poll, at, answers: BTreeMap::new() }),
@@ -245,18 +245,18 @@ pub fn counts(item: &Item, answer: &str, at: At) -> Result<Counts, &'static str>
 impl Session {
     /// Whether the first critical step still waits for a poll.
     pub fn is_polled(&self) -> bool {
-        self.plan.poll && self.before.over.is_none() && self.closed.is_none()
+        self.plan.poll && self.preflight.over.is_none() && self.closed.is_none()
     }
 
     /// Everything that keeps the first critical step locked, the worst first; empty where the poll is go, is over, or was
     /// never asked for.
     pub fn poll_locks(&self) -> Vec<String> {
-        locks(self, &self.before)
+        locks(self, &self.preflight)
     }
 
     /// Whose word the poll waits for: the lead, every shadow who is here, and whoever holds a seat; each once.
     pub fn asked(&self) -> Vec<&Principal> {
-        asked(self, &self.before)
+        asked(self, &self.preflight)
     }
 
     /// The seats that person may take.
@@ -266,26 +266,26 @@ impl Session {
 
     /// Whether that person holds a seat.
     pub fn holds_seat(&self, who: &Principal) -> bool {
-        self.before.seats.values().any(|taken| taken.by == *who)
+        self.preflight.seats.values().any(|taken| taken.by == *who)
     }
 
     /// Whether that person may answer the item: whoever holds the seat that owns it, or anyone of the crew where none does.
     pub fn owns(&self, who: &Principal, item: &Item) -> bool {
         match &item.seat {
-            Some(seat) => self.before.seats.get(seat).is_some_and(|taken| taken.by == *who),
+            Some(seat) => self.preflight.seats.get(seat).is_some_and(|taken| taken.by == *who),
             None => self.role(who) != Role::Observer,
         }
     }
 
     /// Until when it goes on, by the plan's expected time: from its first step on, or from now where none has begun.
     pub fn expected_end(&self, at: At) -> Option<At> {
-        let end = self.before.started.unwrap_or(at).after(self.plan.expected?);
+        let end = self.preflight.started.unwrap_or(at).after(self.plan.expected?);
         Some(end.max(at))
     }
 
     /// Whose time is too short for the plan's, in sentences; those who said no time are not among them.
     pub fn time_warnings(&self, at: At) -> Vec<String> {
-        time_warnings(self, &self.before, at)
+        time_warnings(self, &self.preflight, at)
     }
 
     /// Whether somebody is connected, and heard of.
@@ -294,16 +294,18 @@ impl Session {
     }
 }
 
-fn asked<'a>(session: &'a Session, before: &'a Before) -> Vec<&'a Principal> {
+fn asked<'a>(session: &'a Session, preflight: &'a Preflight) -> Vec<&'a Principal> {
     let mut seen = BTreeSet::new();
-    let seats = session.plan.crew.seats.iter().filter_map(|seat| before.seats.get(&seat.name)).map(|taken| &taken.by);
+    let seats =
+        session.plan.crew.seats.iter().filter_map(|seat| preflight.seats.get(&seat.name)).map(|taken| &taken.by);
     let all = std::iter::once(&session.lead).chain(session.shadows_here()).chain(seats);
     all.filter(|who| seen.insert(*who)).collect()
 }
 
-fn time_warnings(session: &Session, before: &Before, at: At) -> Vec<String> {
+fn time_warnings(session: &Session, preflight: &Preflight, at: At) -> Vec<String> {
     let (Some(end), None) = (session.expected_end(at), session.closed) else { return vec![] };
-    let of = asked(session, before).into_iter().filter_map(|who| Some((who, before.availability.get(who)?.until?)));
+    let of =
+        asked(session, preflight).into_iter().filter_map(|who| Some((who, preflight.availability.get(who)?.until?)));
     of.filter(|(_, until)| *until < end)
         .map(|(who, until)| {
             format!("{who} is available until {} only, and the plan expects until {}", until.clock(), end.clock())
@@ -311,23 +313,23 @@ fn time_warnings(session: &Session, before: &Before, at: At) -> Vec<String> {
         .collect()
 }
 
-fn locks(session: &Session, before: &Before) -> Vec<String> {
-    if !session.plan.poll || before.over.is_some() || twin::broken(13) {
+fn locks(session: &Session, preflight: &Preflight) -> Vec<String> {
+    if !session.plan.poll || preflight.over.is_some() || twin::broken(13) {
         return vec![];
     }
     let mut locks = vec![];
-    let asked = asked(session, before);
+    let asked = asked(session, preflight);
     // A no-go stands when its giver leaves: it is taken back by a go of theirs, or by another poll.
-    for (who, word) in before.poll.iter().flat_map(|poll| &poll.answers).filter(|(_, word)| !word.go) {
+    for (who, word) in preflight.poll.iter().flat_map(|poll| &poll.answers).filter(|(_, word)| !word.go) {
         locks.push(format!("NO-GO by {who}: {}", word.why));
     }
     for who in &asked {
-        if let Some(said) = before.availability.get(*who).filter(|said| !said.fit) {
+        if let Some(said) = preflight.availability.get(*who).filter(|said| !said.fit) {
             locks.push(format!("{who} is not fit to fly: {}", said.why));
         }
     }
     for seat in &session.plan.crew.seats {
-        match before.seats.get(&seat.name) {
+        match preflight.seats.get(&seat.name) {
             None => locks.push(format!("the seat {} is empty", seat.name)),
             Some(taken) if !session.is_here(&taken.by) => {
                 locks.push(format!("the seat {} is empty: {} is gone", seat.name, taken.by));
@@ -337,7 +339,7 @@ fn locks(session: &Session, before: &Before) -> Vec<String> {
     }
     for item in &session.plan.checklist {
         let owner = item.seat.as_ref().map_or(String::new(), |seat| format!(" ({seat})"));
-        match before.answers.get(&item.id) {
+        match preflight.answers.get(&item.id) {
             None => locks.push(format!("{} is not answered{owner}", item.id)),
             Some(answer) if counts(item, &answer.answer, answer.at) != Ok(Counts::Yes) => {
                 locks.push(format!("{} was answered by {}: {}", item.id, answer.by, answer.answer));
@@ -351,12 +353,12 @@ fn locks(session: &Session, before: &Before) -> Vec<String> {
     if shadows < needed {
         locks.push(format!("{} more shadow(s) have to be here", needed - shadows));
     }
-    if before.poll.is_none() {
+    if preflight.poll.is_none() {
         locks.push("the poll was not called".to_owned());
         return locks;
     }
-    let open = |who: &&&Principal| before.word(who).is_none_or(|word| word.go) && !before.says_go(who);
-    let (late, silent): (Vec<_>, Vec<_>) = asked.iter().filter(open).partition(|who| before.word(who).is_some());
+    let open = |who: &&&Principal| preflight.word(who).is_none_or(|word| word.go) && !preflight.says_go(who);
+    let (late, silent): (Vec<_>, Vec<_>) = asked.iter().filter(open).partition(|who| preflight.word(who).is_some());
     let names = |who: Vec<&&Principal>| who.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if !silent.is_empty() {
         locks.push(format!("no answer from {}", names(silent)));
@@ -394,7 +396,7 @@ pub(super) fn lock(session: &Session, checks: u32) -> Option<String> {
 /// The event, and the end of what is armed where the poll is go no more with it.
 fn with_void(ask: &Ask, event: Event) -> Vec<Event> {
     let session = ask.session;
-    let mut next = session.before.clone();
+    let mut next = session.preflight.clone();
     next.take(session.seq + 1, ask.at, ask.who(), &event, false);
     let locked = why(&locks(session, &next));
     let open = session.open_step().filter(|(_, _, armed)| armed.covers.covers().checks > 0);
@@ -411,7 +413,7 @@ pub(super) fn poll_is_planned(ask: &Ask, no: &mut Reasons) {
 
 /// The first critical step was not begun.
 pub(super) fn poll_is_not_over(ask: &Ask, no: &mut Reasons) {
-    if ask.session.before.over.is_some() {
+    if ask.session.preflight.over.is_some() {
         no.because(Refusal::PollOver);
     }
 }
@@ -419,7 +421,7 @@ pub(super) fn poll_is_not_over(ask: &Ask, no: &mut Reasons) {
 /// There is a poll, and it is the one that was meant.
 pub(super) fn poll_is_that_one(ask: &Ask, no: &mut Reasons) {
     let (Request::Go { poll, .. } | Request::NoGo { poll, .. }) = ask.request else { return };
-    match ask.session.before.number() {
+    match ask.session.preflight.number() {
         0 => no.because(Refusal::NotCalledYet { lead: ask.session.lead.clone() }),
         now if now != *poll => no.because(Refusal::OtherPoll { asked: *poll, now }),
         _ => {}
@@ -429,7 +431,7 @@ pub(super) fn poll_is_that_one(ask: &Ask, no: &mut Reasons) {
 /// A go names what its author had read, so that it never counts for more.
 pub(super) fn board_was_read(ask: &Ask, no: &mut Reasons) {
     if let Request::Go { board, .. } = ask.request
-        && *board != ask.session.before.board
+        && *board != ask.session.preflight.board
     {
         no.because(Refusal::BoardChanged);
     }
@@ -506,24 +508,24 @@ pub(super) fn time_is_to_come(ask: &Ask, no: &mut Reasons) {
 
 /// The lead calls the poll; the one before it is forgotten.
 pub(super) fn call(ask: &Ask) -> Result<Vec<Event>, Refusal> {
-    Ok(with_void(ask, Event::PollCalled { poll: ask.session.before.number() + 1 }))
+    Ok(with_void(ask, Event::PollCalled { poll: ask.session.preflight.number() + 1 }))
 }
 
 /// Somebody's word in the poll: go, or no-go and why.
 pub(super) fn answer_poll(ask: &Ask, no_go: Option<&str>) -> Result<Vec<Event>, Refusal> {
-    let (before, who) = (&ask.session.before, ask.who());
+    let (preflight, who) = (&ask.session.preflight, ask.who());
     let (go, why) = (no_go.is_none(), no_go.unwrap_or_default().to_owned());
     // Said twice it is no news.
     let same = |word: &Word| word.go == go && word.why == why;
-    if before.word(who).is_some_and(same) && (!go || before.says_go(who)) {
+    if preflight.word(who).is_some_and(same) && (!go || preflight.says_go(who)) {
         return Ok(vec![]);
     }
-    Ok(with_void(ask, Event::PollAnswered { poll: before.number(), go, why }))
+    Ok(with_void(ask, Event::PollAnswered { poll: preflight.number(), go, why }))
 }
 
 /// Somebody takes a seat, of somebody else too: it has one holder at a time.
 pub(super) fn seat(ask: &Ask, name: &str) -> Result<Vec<Event>, Refusal> {
-    if ask.session.before.seats.get(name).is_some_and(|taken| taken.by == *ask.who()) {
+    if ask.session.preflight.seats.get(name).is_some_and(|taken| taken.by == *ask.who()) {
         return Ok(vec![]);
     }
     Ok(with_void(ask, Event::SeatTaken { seat: name.to_owned() }))
@@ -533,7 +535,7 @@ pub(super) fn seat(ask: &Ask, name: &str) -> Result<Vec<Event>, Refusal> {
 pub(super) fn answer(ask: &Ask) -> Result<Vec<Event>, Refusal> {
     let Some((item, answer)) = answered(ask) else { return Ok(vec![]) };
     let (id, answer) = (item.id.clone(), answer.trim().to_owned());
-    let said = ask.session.before.answers.get(&id);
+    let said = ask.session.preflight.answers.get(&id);
     if said.is_some_and(|said| said.by == *ask.who() && said.answer == answer) {
         return Ok(vec![]);
     }
@@ -561,7 +563,7 @@ pub fn until(rest: &str, now: At) -> Result<Option<At>, String> {
 
 /// The story of these events, told with what the session was just before.
 pub(super) fn story(session: &Session, seq: u64, at: At, by: &Principal, event: &Event) -> Option<String> {
-    let mut next = session.before.clone();
+    let mut next = session.preflight.clone();
     next.take(seq, at, by, event, false);
     let stands = || match why(&locks(session, &next)) {
         Some(why) => format!("not go yet: {why}"),
@@ -572,12 +574,12 @@ pub(super) fn story(session: &Session, seq: u64, at: At, by: &Principal, event: 
         warning => format!("{text}; WARNING: {warning}"),
     };
     Some(match event {
-        Event::SeatTaken { seat } => match session.before.seats.get(seat) {
+        Event::SeatTaken { seat } => match session.preflight.seats.get(seat) {
             Some(taken) => format!("{by} takes the seat {seat} over from {}", taken.by),
             None => format!("{by} takes the seat {seat}"),
         },
         Event::ChecklistAnswered { item, answer } => {
-            let again = session.before.poll.iter().flat_map(|poll| poll.answers.values()).any(|word| word.go);
+            let again = session.preflight.poll.iter().flat_map(|poll| poll.answers.values()).any(|word| word.go);
             let again = if again { "; whoever said go has to say it again" } else { "" };
             format!("{by} answers {item}: {answer}{again}")
         }

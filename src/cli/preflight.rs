@@ -9,7 +9,7 @@ use std::io::Write;
 /// Seats, checklist and poll, a line each; nothing where the plan has none.
 pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     let session = &*view.session;
-    let before = &session.before;
+    let preflight = &session.preflight;
     if let Some(earlier) = &session.earlier {
         writeln!(out, "earlier: {}", shown(&earlier.words()))?;
         for open in &earlier.open {
@@ -17,7 +17,7 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
         }
     }
     for seat in &session.plan.crew.seats {
-        let holder = match before.seats.get(&seat.name) {
+        let holder = match preflight.seats.get(&seat.name) {
             Some(taken) if session.is_here(&taken.by) => taken.by.to_string(),
             Some(taken) => format!("EMPTY, {} is gone", taken.by),
             None => {
@@ -29,7 +29,7 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     }
     for item in &session.plan.checklist {
         let owner = item.seat.as_ref().map_or("anyone of the crew".to_owned(), |seat| shown(seat));
-        let answer = match before.answers.get(&item.id) {
+        let answer = match preflight.answers.get(&item.id) {
             Some(said) => format!("{}: {} (at {})", said.by, shown(&said.answer), said.at.clock()),
             None => format!("NOT ANSWERED ({})", item.answer.word()),
         };
@@ -38,8 +38,8 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
     if session.is_polled() {
         let locks = session.poll_locks();
         match locks.is_empty() {
-            true => writeln!(out, "poll {}: GO", before.number())?,
-            false => writeln!(out, "poll {}: NOT GO, critical steps are locked", before.number())?,
+            true => writeln!(out, "poll {}: GO", preflight.number())?,
+            false => writeln!(out, "poll {}: NOT GO, critical steps are locked", preflight.number())?,
         }
         for lock in &locks {
             writeln!(out, "  locked: {}", shown(lock))?;
@@ -53,8 +53,8 @@ pub fn status(view: &View, out: &mut impl Write) -> std::io::Result<()> {
 
 /// What is known of that person, for the end of their line.
 pub fn person(session: &Session, who: &Principal) -> String {
-    let before = &session.before;
-    let fit = match before.availability.get(who) {
+    let preflight = &session.preflight;
+    let fit = match preflight.availability.get(who) {
         Some(said) if !said.fit => format!(", NOT FIT: {}", shown(&said.why)),
         Some(said) => match said.until {
             Some(until) => format!(", fit until {}", until.clock()),
@@ -63,10 +63,10 @@ pub fn person(session: &Session, who: &Principal) -> String {
         None if session.plan.poll && session.asked().contains(&who) => ", has not said whether fit".to_owned(),
         None => String::new(),
     };
-    let tried = if before.tried.contains_key(who) { ", has tried the andon" } else { "" };
-    let word = match before.word(who).filter(|_| session.is_polled()) {
+    let tried = if preflight.tried.contains_key(who) { ", has tried the andon" } else { "" };
+    let word = match preflight.word(who).filter(|_| session.is_polled()) {
         Some(word) if !word.go => ", NO-GO",
-        Some(_) if before.says_go(who) => ", go",
+        Some(_) if preflight.says_go(who) => ", go",
         Some(_) => ", go (said before the checklist changed)",
         None => "",
     };

@@ -47,7 +47,7 @@ after = []
 const CREW: [&str; 6] = ["ana", "cy", "dan", "sue", "tom", "olga"];
 
 fn go(desk: &Desk) -> Request {
-    Request::Go { poll: desk.session.before.number(), board: desk.session.before.board }
+    Request::Go { poll: desk.session.preflight.number(), board: desk.session.preflight.board }
 }
 
 impl Desk {
@@ -65,7 +65,7 @@ impl Desk {
         self.ask(name, go)
     }
     fn says_no(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {
-        let poll = self.session.before.number();
+        let poll = self.session.preflight.number();
         self.ask(name, Request::NoGo { poll, why: "the bank is closed".into() })
     }
     fn sits(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {
@@ -100,7 +100,7 @@ impl Desk {
     }
     fn why_locked(&mut self) -> String {
         match self.arm("ana") {
-            Err(Refusal::NotGo { locks, .. }) => crate::session::before::in_words(&locks),
+            Err(Refusal::NotGo { locks, .. }) => crate::session::preflight::in_words(&locks),
             other => panic!("it is not locked: {other:?}"),
         }
     }
@@ -229,7 +229,7 @@ fn a_go_means_what_its_author_had_read() {
     let old = go(&desk);
     desk.ask("ana", Request::Poll).unwrap();
     assert!(matches!(desk.ask("dan", old), Err(Refusal::OtherPoll { asked: 1, now: 2 })));
-    let other = Request::NoGo { poll: desk.session.before.number() + 1, why: "no".into() };
+    let other = Request::NoGo { poll: desk.session.preflight.number() + 1, why: "no".into() };
     assert!(matches!(desk.ask("cy", other), Err(Refusal::OtherPoll { .. })));
 }
 
@@ -248,7 +248,7 @@ fn who_takes_over_the_lead_must_have_answered() {
 fn the_poll_is_over_once_the_first_critical_step_was_begun() {
     let mut desk = Desk::all_go();
     desk.start();
-    assert!(desk.session.before.over.is_some() && !desk.session.is_polled());
+    assert!(desk.session.preflight.over.is_some() && !desk.session.is_polled());
     assert!(matches!(desk.says_no("cy"), Err(Refusal::PollOver)));
     assert!(matches!(desk.says_go("cy"), Err(Refusal::PollOver)));
     assert!(matches!(desk.answers("cy", "told", "no"), Err(Refusal::PollOver)));
@@ -331,7 +331,7 @@ fn the_andon_is_tried_by_pulling_it() {
         desk.andon(name);
     }
     assert!(desk.session.line.is_stopped(), "a pull is a pull");
-    assert_eq!(desk.session.before.tried.keys().map(Principal::as_str).collect::<Vec<_>>(), ["ana", "sue"]);
+    assert_eq!(desk.session.preflight.tried.keys().map(Principal::as_str).collect::<Vec<_>>(), ["ana", "sue"]);
 }
 
 #[test]

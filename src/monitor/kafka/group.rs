@@ -3,7 +3,7 @@
 //! The worst partition decides. A sum exists only where all of its parts do, and a time that is left only where every
 //! partition has one: a group is done when its slowest partition is.
 
-use super::trend::{Eta, Verdict};
+use super::trend::{Eta, Trend};
 use super::{NAMED, Partition, Place, Snapshot};
 use crate::event::{Reading, Status};
 use crate::monitor::{Findings, excerpt};
@@ -23,8 +23,8 @@ pub(super) struct Limits {
 
 /// The reading of a cycle, whose partitions came to these verdicts, in the same order. Losses and contradictions fail even
 /// where other partitions are not known.
-pub(super) fn reading(snapshot: &Snapshot, verdicts: &[Verdict], limits: &Limits) -> Reading {
-    let parts: Vec<(&Partition, &Verdict)> = snapshot.partitions.iter().zip(verdicts).collect();
+pub(super) fn reading(snapshot: &Snapshot, verdicts: &[Trend], limits: &Limits) -> Reading {
+    let parts: Vec<(&Partition, &Trend)> = snapshot.partitions.iter().zip(verdicts).collect();
     let several = parts.first().is_some_and(|(first, _)| {
         !snapshot.missing.is_empty() || parts.iter().any(|(part, _)| part.place.topic != first.place.topic)
     });
@@ -37,14 +37,14 @@ pub(super) fn reading(snapshot: &Snapshot, verdicts: &[Verdict], limits: &Limits
     for (part, verdict) in &parts {
         let name = name(&part.place);
         match verdict {
-            Verdict::Lost(count) => lost.push(format!("lost {count} records on {name}")),
-            Verdict::Ahead(how) => ahead.push(format!("{name} is {how}: topic recreated or truncated?")),
-            Verdict::Unknown(why) => unknown.push(format!("{name}: {}", excerpt(why, 100))),
-            Verdict::NoCommit(most) => unknown.push(format!("{name}: no commit, up to {most} messages to read")),
-            Verdict::Stalled(time) => troubled.stalled.push(stalled(&name, *time, part.lag())),
-            Verdict::Growing(by) => troubled.growing.push(format!("{name} grows by {}/s", short(*by))),
-            Verdict::Rewound(by) => troubled.rewound.push(format!("{name} went back by {by} messages")),
-            Verdict::Warming | Verdict::Steady | Verdict::Draining(_) | Verdict::Drained(_) => {}
+            Trend::Lost(count) => lost.push(format!("lost {count} records on {name}")),
+            Trend::Ahead(how) => ahead.push(format!("{name} is {how}: topic recreated or truncated?")),
+            Trend::Unknown(why) => unknown.push(format!("{name}: {}", excerpt(why, 100))),
+            Trend::NoCommit(most) => unknown.push(format!("{name}: no commit, up to {most} messages to read")),
+            Trend::Stalled(time) => troubled.stalled.push(stalled(&name, *time, part.lag())),
+            Trend::Growing(by) => troubled.growing.push(format!("{name} grows by {}/s", short(*by))),
+            Trend::Rewound(by) => troubled.rewound.push(format!("{name} went back by {by} messages")),
+            Trend::Warming | Trend::Steady | Trend::Draining(_) | Trend::Drained(_) => {}
         }
     }
     let broken = lost.len() + ahead.len();
@@ -81,8 +81,8 @@ pub(super) fn reading(snapshot: &Snapshot, verdicts: &[Verdict], limits: &Limits
         (Some(limit), _) if sum > limit => findings.add(Status::Warn, format!("more than {limit}")),
         _ => {}
     }
-    let drained = verdicts.iter().all(|verdict| matches!(verdict, Verdict::Drained(_)));
-    let warming = verdicts.contains(&Verdict::Warming);
+    let drained = verdicts.iter().all(|verdict| matches!(verdict, Trend::Drained(_)));
+    let warming = verdicts.contains(&Trend::Warming);
     if limits.drained && !drained {
         findings.add(Status::Warn, "not drained");
     } else if warming && limits.warn_above.is_none() && limits.fail_above.is_none() && !limits.drained {
@@ -120,15 +120,15 @@ fn stalled(name: &str, time: Duration, lag: Option<u64>) -> String {
 }
 
 /// Where it goes, in words, and whether they say when it will be done.
-fn trend(parts: &[(&Partition, &Verdict)], residual: u64, name: &impl Fn(&Place) -> String) -> (String, bool) {
+fn trend(parts: &[(&Partition, &Trend)], residual: u64, name: &impl Fn(&Place) -> String) -> (String, bool) {
     let mut etas: Vec<(Eta, &Place)> = vec![];
     let mut drained: Option<Duration> = None;
     // The worst of those that have no time left to tell, unless there is nothing left of them.
-    let mut without: Option<(&Verdict, &Place)> = None;
+    let mut without: Option<(&Trend, &Place)> = None;
     for (part, verdict) in parts {
         match verdict {
-            Verdict::Draining(eta) => etas.push((*eta, &part.place)),
-            Verdict::Drained(time) => drained = Some(drained.map_or(*time, |least| least.min(*time))),
+            Trend::Draining(eta) => etas.push((*eta, &part.place)),
+            Trend::Drained(time) => drained = Some(drained.map_or(*time, |least| least.min(*time))),
             verdict => {
                 let done = part.lag().is_some_and(|lag| lag <= residual);
                 if !done && without.is_none_or(|(worst, _)| verdict.rank() < worst.rank()) {
@@ -137,11 +137,11 @@ fn trend(parts: &[(&Partition, &Verdict)], residual: u64, name: &impl Fn(&Place)
             }
         }
     }
-    let word = |verdict: &Verdict| match verdict {
-        Verdict::Stalled(_) => "stalled",
-        Verdict::Growing(_) => "growing",
-        Verdict::Rewound(_) => "went back",
-        Verdict::Warming => "not known yet",
+    let word = |verdict: &Trend| match verdict {
+        Trend::Stalled(_) => "stalled",
+        Trend::Growing(_) => "growing",
+        Trend::Rewound(_) => "went back",
+        Trend::Warming => "not known yet",
         _ => "steady",
     };
     match (without, etas.iter().max_by_key(|(eta, _)| eta.likely)) {
@@ -149,8 +149,8 @@ fn trend(parts: &[(&Partition, &Verdict)], residual: u64, name: &impl Fn(&Place)
             (format!("draining, no time to tell ({} {})", name(place), word(verdict)), false)
         }
         // What is wrong stands in a sentence of its own.
-        (Some((Verdict::Stalled(_) | Verdict::Growing(_) | Verdict::Rewound(_), _)), None) => (String::new(), false),
-        (Some((Verdict::Warming, _)), None) => ("trend not known yet".into(), false),
+        (Some((Trend::Stalled(_) | Trend::Growing(_) | Trend::Rewound(_), _)), None) => (String::new(), false),
+        (Some((Trend::Warming, _)), None) => ("trend not known yet".into(), false),
         (Some(_), None) => ("steady".into(), false),
         (None, Some((_, slowest))) => {
             let most = |of: fn(&Eta) -> Duration| etas.iter().map(|(eta, _)| of(eta)).max().unwrap_or_default();
@@ -158,7 +158,7 @@ fn trend(parts: &[(&Partition, &Verdict)], residual: u64, name: &impl Fn(&Place)
             let slowest = if parts.len() > 1 { format!(" (slowest {})", name(slowest)) } else { String::new() };
             (format!("draining, {left} left{slowest}"), true)
         }
-        (None, None) if parts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Drained(_))) => {
+        (None, None) if parts.iter().all(|(_, verdict)| matches!(verdict, Trend::Drained(_))) => {
             (format!("drained {}", spoken(drained.unwrap_or_default())), false)
         }
         (None, None) => ("nothing left to read, not yet for long".into(), false),

@@ -17,7 +17,7 @@ pub type Outcome = Result<u32, (u32, String)>;
 
 /// Everything the driver takes in.
 #[allow(missing_docs)]
-pub enum Input {
+pub enum Incoming {
     /// A client proved its key.
     Join(Joining),
     /// A connection ended.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// Everything that was said before the first critical step, in order.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct BeforeReport {
+pub struct PreflightReport {
     /// What the session of this plan before this one left open.
     pub earlier: Option<Earlier>,
     /// Whether the plan asks for a poll.
@@ -83,8 +83,8 @@ pub struct AvailabilityReport {
     pub warnings: Vec<String>,
 }
 
-impl BeforeReport {
-    pub(super) fn open(session: &Session) -> BeforeReport {
+impl PreflightReport {
+    pub(super) fn open(session: &Session) -> PreflightReport {
         let seats = session.plan.crew.seats.iter();
         let seats = seats.map(|seat| SeatReport { seat: seat.name.clone(), who: seat.who.clone(), taken: vec![] });
         let checklist = session.plan.checklist.iter().map(|item| ItemReport {
@@ -94,12 +94,12 @@ impl BeforeReport {
             seat: item.seat.clone(),
             answers: vec![],
         });
-        BeforeReport {
+        PreflightReport {
             earlier: session.earlier.clone(),
             polled: session.plan.poll,
             seats: seats.collect(),
             checklist: checklist.collect(),
-            ..BeforeReport::default()
+            ..PreflightReport::default()
         }
     }
 
@@ -145,7 +145,7 @@ impl BeforeReport {
 }
 
 /// The section, where there is anything to say.
-pub(super) fn markdown(out: &mut impl std::fmt::Write, report: &BeforeReport) -> std::fmt::Result {
+pub(super) fn markdown(out: &mut impl std::fmt::Write, report: &PreflightReport) -> std::fmt::Result {
     if !report.polled && report.availability.is_empty() && report.earlier.is_none() {
         return Ok(());
     }

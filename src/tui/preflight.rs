@@ -15,7 +15,7 @@ use crate::event::Role;
 use crate::name::{Principal, shown};
 use crate::plan::Item;
 use crate::session::Session;
-use crate::session::before::{Counts, counts};
+use crate::session::preflight::{Counts, counts};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::symbols::border;
@@ -26,17 +26,17 @@ const LOCKS: usize = 3;
 
 /// Opens the page.
 pub(super) fn open(app: &mut App, view: &View, now: Now) {
-    app.overlay = Overlay::Before(Box::new(Page::new(about(&view.session), now.mono)));
+    app.overlay = Overlay::Preflight(Box::new(Page::new(about(&view.session), now.mono)));
 }
 
 /// What an answer on this page is about: the poll, and the checklist as it stands.
 pub(super) fn about(session: &Session) -> (u32, u64) {
-    (session.before.number(), session.before.board)
+    (session.preflight.number(), session.preflight.board)
 }
 
 /// A key on the page.
 pub(super) fn key(app: &mut App, act: Option<Act>, view: &View, now: Now, actions: &mut Vec<Action>) {
-    let (Some(act), Overlay::Before(page)) = (act, &mut app.overlay) else { return };
+    let (Some(act), Overlay::Preflight(page)) = (act, &mut app.overlay) else { return };
     let last = view.session.plan.checklist.len().saturating_sub(1);
     match act {
         Act::Back | Act::Before => app.overlay = Overlay::None,
@@ -58,7 +58,7 @@ pub(super) fn key(app: &mut App, act: Option<Act>, view: &View, now: Now, action
 pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect, page: &Page) {
     let session = look.session();
     let title = format!(" BEFORE · {} · {} ", shown(&session.plan.name), facts::environment(session).0);
-    let right = match &session.before.poll {
+    let right = match &session.preflight.poll {
         Some(poll) => format!("poll {} called {} ago", poll.number, human(look.at().since(poll.at))),
         None if session.plan.poll => "no poll called yet".to_owned(),
         None => "no poll in this plan".to_owned(),
@@ -84,7 +84,7 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect, page: &Page) {
 /// The lists, and the row of the item that is picked.
 fn body(look: &Look<'_>, page: &Page, width: usize) -> (Vec<Line<'static>>, usize) {
     let session = look.session();
-    let before = &session.before;
+    let preflight = &session.preflight;
     let mut all = vec![rule(look, width, vec![look.span("people", Ink::Title)], vec![])];
     let mut people = session.asked();
     people.extend(session.people.keys().filter(|who| session.role(who) != Role::Observer && session.is_here(who)));
@@ -94,7 +94,7 @@ fn body(look: &Look<'_>, page: &Page, width: usize) -> (Vec<Line<'static>>, usiz
         all.push(person(look, who, width));
     }
     for seat in &session.plan.crew.seats {
-        let holder = before.seats.get(&seat.name).filter(|taken| session.is_here(&taken.by));
+        let holder = preflight.seats.get(&seat.name).filter(|taken| session.is_here(&taken.by));
         if holder.is_none() {
             let who: Vec<_> = seat.who.iter().map(Principal::short).collect();
             let spans = vec![
@@ -130,18 +130,18 @@ fn body(look: &Look<'_>, page: &Page, width: usize) -> (Vec<Line<'static>>, usiz
 
 fn person(look: &Look<'_>, who: &Principal, width: usize) -> Line<'static> {
     let session = look.session();
-    let before = &session.before;
+    let preflight = &session.preflight;
     let asked = session.asked().contains(&who);
-    let (sign, word, ink) = match before.word(who) {
+    let (sign, word, ink) = match preflight.word(who) {
         _ if !session.is_polled() => ("·", "", Ink::Dim),
         Some(word) if !word.go => ("✗", "NO-GO", Ink::Fail),
-        Some(_) if before.says_go(who) => ("✓", "GO", Ink::Pass),
+        Some(_) if preflight.says_go(who) => ("✓", "GO", Ink::Pass),
         Some(_) => ("?", "go, before", Ink::Stale),
         None if asked => ("◦", "silent", Ink::Hold),
         None => ("·", "", Ink::Dim),
     };
     let late = session.expected_end(look.at());
-    let (fit, fit_ink) = match before.availability.get(who) {
+    let (fit, fit_ink) = match preflight.availability.get(who) {
         None => ("fit? not said".to_owned(), Ink::Hold),
         Some(said) if !said.fit => ("NOT FIT".to_owned(), Ink::Fail),
         Some(said) => match said.until {
@@ -153,16 +153,16 @@ fn person(look: &Look<'_>, who: &Principal, width: usize) -> Line<'static> {
             None => ("fit".to_owned(), Ink::Pass),
         },
     };
-    let andon = match before.tried.contains_key(who) {
+    let andon = match preflight.tried.contains_key(who) {
         true => look.span("andon ✓", Ink::Pass),
         false => look.span("andon not tried", Ink::Dim),
     };
     let (role, role_ink) = facts::role_word(session, who);
     let seats: Vec<_> = session.plan.crew.seats.iter().map(|seat| seat.name.as_str()).collect();
-    let held = seats.into_iter().filter(|seat| before.seats.get(*seat).is_some_and(|taken| taken.by == *who));
+    let held = seats.into_iter().filter(|seat| preflight.seats.get(*seat).is_some_and(|taken| taken.by == *who));
     let held = held.collect::<Vec<_>>().join(", ");
-    let why = before.word(who).filter(|word| !word.go && session.is_polled()).map(|word| word.why.as_str());
-    let why = why.or_else(|| before.availability.get(who).filter(|said| !said.fit).map(|said| said.why.as_str()));
+    let why = preflight.word(who).filter(|word| !word.go && session.is_polled()).map(|word| word.why.as_str());
+    let why = why.or_else(|| preflight.availability.get(who).filter(|said| !said.fit).map(|said| said.why.as_str()));
     let me = *who == look.view.me;
     let mut spans = vec![
         look.span(format!("{sign} "), ink),
@@ -183,7 +183,7 @@ fn person(look: &Look<'_>, who: &Principal, width: usize) -> Line<'static> {
 /// An item: who owns it and how it stands; the whole question and answer where it is picked.
 fn question(look: &Look<'_>, item: &Item, picked: bool, width: usize) -> Vec<Line<'static>> {
     let session = look.session();
-    let said = session.before.answers.get(&item.id);
+    let said = session.preflight.answers.get(&item.id);
     let (sign, ink) = match said.map(|said| counts(item, &said.answer, said.at)) {
         Some(Ok(Counts::Yes)) => ("✓", Ink::Pass),
         Some(_) => ("✗", Ink::Fail),
@@ -223,7 +223,7 @@ fn state(look: &Look<'_>, page: &Page, width: usize) -> Vec<Line<'static>> {
     let session = look.session();
     let mut all = vec![rule(look, width, vec![], vec![])];
     let locks = session.poll_locks();
-    match (session.plan.poll, session.before.over, locks.is_empty()) {
+    match (session.plan.poll, session.preflight.over, locks.is_empty()) {
         (false, ..) => {}
         (true, Some(at), _) => {
             let text = format!("the first critical step was begun at {}", at.clock());
@@ -276,8 +276,9 @@ fn state(look: &Look<'_>, page: &Page, width: usize) -> Vec<Line<'static>> {
 pub fn wanted(look: &Look<'_>) -> Option<Line<'static>> {
     let session = look.session();
     let live = matches!(look.view.link, Link::Live { .. });
-    let poll = session.before.poll.as_ref().filter(|_| live && session.is_polled())?;
-    let open = session.before.word(&look.view.me).is_none_or(|word| word.go) && !session.before.says_go(&look.view.me);
+    let poll = session.preflight.poll.as_ref().filter(|_| live && session.is_polled())?;
+    let open =
+        session.preflight.word(&look.view.me).is_none_or(|word| word.go) && !session.preflight.says_go(&look.view.me);
     let asked = open && session.asked().contains(&&look.view.me);
     asked.then(|| {
         Line::from(vec![

@@ -82,5 +82,5 @@ fn an_answer_counts_only_for_what_was_on_screen_for_a_moment() {
     let enter = Happened::Key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
     let actions = update(&mut app, enter, &flight.view("ivo"), now);
     assert!(actions.contains(&Action::Ask(Request::NoGo { poll: 1, why: "bank".into() })), "{actions:?}");
-    assert!(matches!(app.overlay, Overlay::Before(_)), "the page stays");
+    assert!(matches!(app.overlay, Overlay::Preflight(_)), "the page stays");
 }
