@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout_at};
 /// A header is one line; a longer file is another file.
 const BYTES_MAX: u64 = 16 << 10;
 
-/// Where the value of a header comes from, with parameters filled in.
-enum From {
+/// Where the value of a header, or a password, comes from, with parameters filled in.
+pub(super) enum From {
     Text(String),
     Env(String),
     File(PathBuf),
@@ -24,12 +24,7 @@ impl Headers {
     pub(super) fn new(headers: &[Header], params: &Params, folder: &Path) -> Result<Self, String> {
         let one = |header: &Header| {
             let name = HeaderName::try_from(&header.name).map_err(text)?;
-            let from = match &header.value {
-                HeaderValue::Text(value) => From::Text(value.render(params).map_err(text)?),
-                HeaderValue::Env(variable) => From::Env(variable.clone()),
-                HeaderValue::File(path) => From::File(folder.join(path.render(params).map_err(text)?)),
-            };
-            Ok((name, from))
+            Ok((name, From::new(&header.value, params, folder)?))
         };
         Ok(Headers(headers.iter().map(one).collect::<Result<_, String>>()?))
     }
@@ -38,16 +33,7 @@ impl Headers {
     pub(super) async fn read(&self, until: Instant) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
         for (name, from) in &self.0 {
-            let value = match from {
-                From::Text(value) => Ok(value.clone()),
-                From::Env(variable) => std::env::var(variable)
-                    .map_err(|_| format!("the hub's environment has no text in {}", excerpt(variable, 60))),
-                From::File(path) => match timeout_at(until, file(path)).await {
-                    Ok(value) => value.map_err(|why| format!("{}: {why}", excerpt(&path.to_string_lossy(), 80))),
-                    Err(_) => Err("its file cannot be read in time".to_owned()),
-                },
-            };
-            let value = value.and_then(|value| match Sent::try_from(value.trim_end_matches(['\r', '\n'])) {
+            let value = from.line(until).await.and_then(|value| match Sent::try_from(value) {
                 Ok(value) if !value.is_empty() => Ok(value),
                 _ => Err("expected one line of visible text".to_owned()),
             });
@@ -56,6 +42,30 @@ impl Headers {
             headers.append(name, value);
         }
         Ok(headers)
+    }
+}
+
+impl From {
+    pub(super) fn new(value: &HeaderValue, params: &Params, folder: &Path) -> Result<Self, String> {
+        Ok(match value {
+            HeaderValue::Text(value) => From::Text(value.render(params).map_err(text)?),
+            HeaderValue::Env(variable) => From::Env(variable.clone()),
+            HeaderValue::File(path) => From::File(folder.join(path.render(params).map_err(text)?)),
+        })
+    }
+
+    /// The value as it is now, by then, without the line end at its end. An error never names it.
+    pub(super) async fn line(&self, until: Instant) -> Result<String, String> {
+        let value = match self {
+            From::Text(value) => Ok(value.clone()),
+            From::Env(variable) => std::env::var(variable)
+                .map_err(|_| format!("the hub's environment has no text in {}", excerpt(variable, 60))),
+            From::File(path) => match timeout_at(until, file(path)).await {
+                Ok(value) => value.map_err(|why| format!("{}: {why}", excerpt(&path.to_string_lossy(), 80))),
+                Err(_) => Err("its file cannot be read in time".to_owned()),
+            },
+        };
+        value.map(|value| value.trim_end_matches(['\r', '\n']).to_owned())
     }
 }
 

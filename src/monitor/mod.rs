@@ -28,6 +28,8 @@ mod restic;
 mod results;
 mod seen;
 mod slope;
+#[cfg(feature = "sql")]
+mod sql;
 mod tcp;
 pub mod tell;
 mod web;
@@ -222,6 +224,7 @@ pub fn limit(watch: &Watch) -> Duration {
         WatchKind::Restic(restic) => restic.timeout.saturating_add(GRACE),
         WatchKind::PgDump(dump) => dump.timeout.saturating_add(GRACE),
         WatchKind::Credential(credential) => credential.timeout.saturating_add(GRACE),
+        WatchKind::Sql(sql) => sql.timeout.saturating_add(GRACE),
         _ => watch.every.clamp(Duration::from_secs(1), Duration::from_secs(10)),
     }
 }
@@ -256,6 +259,8 @@ enum Collector {
     Compare(compare::Compare),
     Prometheus(prometheus::Prometheus),
     Nessie(Box<nessie::Nessie>),
+    #[cfg(feature = "sql")]
+    Sql(sql::Sql),
     Restic(restic::Restic),
     PgDump(pg_dump::PgDump),
     Credential(credential::Credential),
@@ -308,6 +313,10 @@ impl Collector {
             }
             WatchKind::Prometheus(query) => Collector::Prometheus(prometheus::Prometheus::new(query, params, folder)?),
             WatchKind::Nessie(nessie) => Collector::Nessie(Box::new(nessie::Nessie::new(nessie, params, folder)?)),
+            #[cfg(feature = "sql")]
+            WatchKind::Sql(sql) => Collector::Sql(sql::Sql::new(&watch.id, sql, params, folder)?),
+            #[cfg(not(feature = "sql"))]
+            WatchKind::Sql(_) => return Err("this build has no databases".into()),
             WatchKind::Compare(_) => return Err("not a watch that can be read alone".into()),
             #[cfg(feature = "kafka")]
             WatchKind::KafkaLag { .. } => {
@@ -339,6 +348,8 @@ impl Collector {
             }
             Collector::Prometheus(prometheus) => prometheus.read(limit).await,
             Collector::Nessie(nessie) => nessie.read(limit).await,
+            #[cfg(feature = "sql")]
+            Collector::Sql(sql) => sql.read().await,
             Collector::Restic(restic) => restic.read().await,
             Collector::PgDump(dump) => dump.read(limit).await,
             Collector::Credential(credential) => credential.read(limit).await,

@@ -72,6 +72,24 @@ pub(super) fn client() -> Result<(reqwest::Client, Option<String>), String> {
         .clone()
 }
 
+/// How another protocol speaks TLS: whom a page is believed is believed there, or whoever these roots vouch for and nobody else.
+#[cfg(feature = "sql")]
+pub(super) fn tls(roots: Option<rustls::RootCertStore>) -> Result<Arc<rustls::ClientConfig>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider.clone());
+    let tls = tls.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+    let tls = match roots {
+        Some(roots) => tls.with_root_certificates(roots),
+        None => {
+            let verifier = rustls_platform_verifier::Verifier::new(provider);
+            let verifier =
+                verifier.map_err(|error| format!("nobody to trust: {}", excerpt(&error.to_string(), REASON)))?;
+            tls.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
+    };
+    Ok(Arc::new(tls.with_no_client_auth()))
+}
+
 fn builder() -> reqwest::ClientBuilder {
     // Fails only where the program installed one before, and then that one serves.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -151,6 +151,15 @@ fn watches(plan: &Plan, warnings: &mut Warnings<'_>) {
                 let (at, message) = (at(&["id"]), format!("watch {} has no limit for its value", watch.id));
                 warnings.add(at, message, "any value reads ok", "give it `fail_above` or `fail_below`, or compare it");
             }
+            WatchKind::Sql(sql) if !sql.bounds.any() && sql.expect.is_empty() && !compared(plan, &watch.id) => {
+                let (at, message) = (at(&["id"]), format!("watch {} has no limit for its answer", watch.id));
+                warnings.add(
+                    at,
+                    message,
+                    "any row reads ok",
+                    "give it `fail_above`, `fail_below` or `expect`, or compare it",
+                );
+            }
             WatchKind::Command { run, .. } if secret(run) => secret_warning(at(&["run"]), warnings),
             _ => {}
         }

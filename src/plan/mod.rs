@@ -67,6 +67,7 @@ pub use watches::prometheus::Prometheus;
 pub use watches::restic::{Restic, ResticPassword};
 pub use watches::results::{Results, ResultsFormat};
 pub use watches::session::Flown;
+pub use watches::sql::{Database, Postgres, Sql};
 pub use watches::{KafkaRetention, NeededFrom};
 
 use crate::hash::Hash;
@@ -287,6 +288,8 @@ pub enum WatchKind {
     Credential(Credential),
     /// A branch or tag of Project Nessie.
     Nessie(Box<Nessie>),
+    /// A query to a database.
+    Sql(Box<Sql>),
 }
 
 /// Where the SHA-256 of a file stands.
@@ -345,6 +348,7 @@ impl WatchKind {
             WatchKind::Session(_) => "session",
             WatchKind::Credential(_) => "credential",
             WatchKind::Nessie(_) => "nessie",
+            WatchKind::Sql(_) => "sql",
         }
     }
 

@@ -18,6 +18,7 @@ pub(super) mod restic;
 pub(super) mod results;
 pub(super) mod session;
 mod source;
+pub(super) mod sql;
 
 pub use kafka_retention::{KafkaRetention, NeededFrom};
 
@@ -59,6 +60,7 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("session", session::KEYS, &[]),
     ("credential", credential::KEYS, &[]),
     ("nessie", nessie::KEYS, &[]),
+    ("sql", sql::KEYS, &[]),
 ];
 const KINDS_REFUSED: &[&str] = &["lakefs"];
 
@@ -111,6 +113,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
         "compare" => compare::read(&table),
         "prometheus" => prometheus::read(&table),
         "nessie" => nessie::read(&table),
+        "sql" => sql::read(&table),
         "process" => process::read(&table),
         _ => host(&table),
     };

@@ -47,6 +47,8 @@ mod scenarios;
 mod secrets;
 mod settings;
 mod signers;
+#[cfg(feature = "sql")]
+mod sql;
 mod statements;
 #[allow(dead_code)] // what a helper offers does not change with the tests that happen to use it
 mod support;

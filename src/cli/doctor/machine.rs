@@ -19,9 +19,10 @@ pub(super) async fn look(transcripts: Option<&Path>) -> Vec<Finding> {
     let mut findings = vec![Finding::fine(
         "crosscheck",
         format!(
-            "version {}{}",
+            "version {}{}{}",
             env!("CARGO_PKG_VERSION"),
-            if cfg!(feature = "kafka") { "" } else { ", without Kafka: a plan that watches it cannot be flown here" }
+            if cfg!(feature = "kafka") { "" } else { ", without Kafka: a plan that watches it cannot be flown here" },
+            if cfg!(feature = "sql") { "" } else { ", without databases (`kind = \"sql\"`)" }
         ),
     )];
     findings.push(disk(transcripts));

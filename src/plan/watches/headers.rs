@@ -56,29 +56,39 @@ fn header(at: std::ops::Range<usize>, name: &str, value: &Value<'_>) -> Option<H
     }
     let named = |value| Some(Header { name: name.to_owned(), value });
     if value.is_table() {
-        let table = value.table("a header from elsewhere", &["env", "file"], &[])?;
-        return match (table.get("env"), table.get("file")) {
-            (Some(env), None) => {
-                let variable = env.text()?;
-                if variable.is_empty() || variable.contains('=') || variable.chars().any(is_hidden) {
-                    return env.wrong("`env` is not the name of a variable", "expected env = \"NAME\"");
-                }
-                named(HeaderValue::Env(variable.to_owned()))
-            }
-            (None, Some(file)) => named(HeaderValue::File(super::non_empty(&file)?)),
-            _ => value.wrong(
-                format!("{name:?} has to come from one place"),
-                "expected { env = \"NAME\" } or { file = \"path\" }",
-            ),
-        };
+        return named(elsewhere(value, "a header from elsewhere", name)?);
     }
     if SECRET.iter().any(|word| lower.contains(word)) {
-        let help = "a plan stands in the transcript, for everybody to read";
-        let label = "expected { env = \"NAME\" } or { file = \"path\" }";
-        value.cx.problem_with_help(value.span(), format!("{name:?} is a secret"), label, help);
+        secret(value, name);
         return None;
     }
     named(HeaderValue::Text(super::non_empty(value)?))
+}
+
+/// A value that comes from a variable or a file.
+pub(super) fn elsewhere(value: &Value<'_>, what: &'static str, name: &str) -> Option<HeaderValue> {
+    let table = value.table(what, &["env", "file"], &[])?;
+    match (table.get("env"), table.get("file")) {
+        (Some(env), None) => {
+            let variable = env.text()?;
+            if variable.is_empty() || variable.contains('=') || variable.chars().any(is_hidden) {
+                return env.wrong("`env` is not the name of a variable", "expected env = \"NAME\"");
+            }
+            Some(HeaderValue::Env(variable.to_owned()))
+        }
+        (None, Some(file)) => Some(HeaderValue::File(super::non_empty(&file)?)),
+        _ => value.wrong(
+            format!("{name:?} has to come from one place"),
+            "expected { env = \"NAME\" } or { file = \"path\" }",
+        ),
+    }
+}
+
+/// Says that a secret stands in the plan.
+pub(super) fn secret(value: &Value<'_>, name: &str) {
+    let help = "a plan stands in the transcript, for everybody to read";
+    let label = "expected { env = \"NAME\" } or { file = \"path\" }";
+    value.cx.problem_with_help(value.span(), format!("{name:?} is a secret"), label, help);
 }
 
 #[cfg(test)]

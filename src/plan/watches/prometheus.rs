@@ -51,12 +51,7 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
     let query = filled(table, "query", "expected query = \"a PromQL expression\"");
     let bounds = bounds::read(table);
     let headers = headers::read(table);
-    let unit = table.get("unit").and_then(|unit| match unit.words()? {
-        word if word.chars().count() > UNIT_CHARS_MAX => {
-            unit.wrong("`unit` is too long", format!("expected at most {UNIT_CHARS_MAX} characters"))
-        }
-        word => Some(word),
-    });
+    let unit = unit(table);
     let token_file = table.get("token_file").and_then(|file: Value<'_>| non_empty(&file));
     let age_of = table.get("age_of").and_then(|series| match non_empty(&series)? {
         series_named if is_selector(series_named.text()) => Some(series_named),
@@ -85,11 +80,22 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
         url: url?,
         query: query?,
         bounds,
-        unit: unit.unwrap_or_default(),
+        unit,
         token_file,
         headers: headers?,
         fresh,
     }))
+}
+
+/// The unit of a value, in the plan's words; empty where it says none.
+pub(super) fn unit(table: &Table<'_>) -> String {
+    let unit = table.get("unit").and_then(|unit| match unit.words()? {
+        word if word.chars().count() > UNIT_CHARS_MAX => {
+            unit.wrong("`unit` is too long", format!("expected at most {UNIT_CHARS_MAX} characters"))
+        }
+        word => Some(word),
+    });
+    unit.unwrap_or_default()
 }
 
 const SELECTOR: &str = "expected series such as up{job=\"shop\"}";

@@ -1,7 +1,7 @@
 //! Where a watch's readings come from, in the plan's own words with parameters filled in: what stands beside a value, so that
 //! nobody has to guess what was asked.
 
-use super::super::{CredentialSource, Params, Run, Template, WatchKind};
+use super::super::{CredentialSource, Database, Params, Run, Template, WatchKind};
 
 impl WatchKind {
     /// What is asked, or looked at. A parameter without a value stands as it is written; a password in an address is left out.
@@ -30,6 +30,13 @@ impl WatchKind {
                 format!("{} on the hub's machine", by.join(", "))
             }
             WatchKind::Nessie(nessie) => format!("{} at {}", of(&nessie.reference), of(&nessie.uri)),
+            WatchKind::Sql(sql) => {
+                let place = match &sql.database {
+                    Database::Postgres(server) => format!("{} on {}", of(&server.dbname), of(&server.host)),
+                    Database::Sqlite(path) => of(path),
+                };
+                format!("{} at {place}", of(&sql.query).split_whitespace().collect::<Vec<_>>().join(" "))
+            }
             WatchKind::Restic(restic) => of(&restic.repository),
             WatchKind::PgDump(dump) => of(&dump.path),
             WatchKind::Results(results) => of(&results.path),
