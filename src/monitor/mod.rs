@@ -15,11 +15,13 @@ mod credential;
 mod file;
 mod flown;
 mod headers;
+mod heads;
 mod host;
 mod http;
 mod json;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+mod lakefs;
 mod nessie;
 mod pg_dump;
 mod process;
@@ -259,6 +261,7 @@ enum Collector {
     Compare(compare::Compare),
     Prometheus(prometheus::Prometheus),
     Nessie(Box<nessie::Nessie>),
+    Lakefs(Box<lakefs::Lakefs>),
     #[cfg(feature = "sql")]
     Sql(sql::Sql),
     Restic(restic::Restic),
@@ -313,6 +316,7 @@ impl Collector {
             }
             WatchKind::Prometheus(query) => Collector::Prometheus(prometheus::Prometheus::new(query, params, folder)?),
             WatchKind::Nessie(nessie) => Collector::Nessie(Box::new(nessie::Nessie::new(nessie, params, folder)?)),
+            WatchKind::Lakefs(lakefs) => Collector::Lakefs(Box::new(lakefs::Lakefs::new(lakefs, params, folder)?)),
             #[cfg(feature = "sql")]
             WatchKind::Sql(sql) => Collector::Sql(sql::Sql::new(&watch.id, sql, params, folder)?),
             #[cfg(not(feature = "sql"))]
@@ -348,6 +352,7 @@ impl Collector {
             }
             Collector::Prometheus(prometheus) => prometheus.read(limit).await,
             Collector::Nessie(nessie) => nessie.read(limit).await,
+            Collector::Lakefs(lakefs) => lakefs.read(limit).await,
             #[cfg(feature = "sql")]
             Collector::Sql(sql) => sql.read().await,
             Collector::Restic(restic) => restic.read().await,

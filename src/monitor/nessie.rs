@@ -4,17 +4,15 @@
 //! time or an answer that is not Nessie's reads unknown. Nessie has no uncommitted changes: every change is a commit, so what
 //! is not yet merged is `ahead`. Its access rules cannot be read through the API, so nothing is said of protection.
 
+use super::heads::{Heads, short};
 use super::web::{self, NoAnswer};
 use super::{Findings, bytes, excerpt, prometheus, text};
 use crate::event::{Reading, Status};
-use crate::plan::{self, OnMove, Params};
+use crate::plan::{self, Params};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-
-/// Digits of a commit that are shown.
-const SHORT: usize = 12;
 
 /// See the module.
 pub(super) struct Nessie {
@@ -23,11 +21,9 @@ pub(super) struct Nessie {
     page: reqwest::Url,
     other: Option<(String, reqwest::Url)>,
     name: String,
-    expect_head: Option<String>,
     token_file: Option<PathBuf>,
     expect: plan::Nessie,
-    /// The head at the first reading of this hub.
-    first: Option<String>,
+    heads: Heads,
 }
 
 /// What Nessie says of a branch or tag.
@@ -65,10 +61,9 @@ impl Nessie {
             page: page(&uri, &name)?,
             other,
             name,
-            expect_head: maybe(&expect.expect_head)?,
             token_file: maybe(&expect.token_file)?.map(|file| folder.join(file)),
             expect: expect.clone(),
-            first: None,
+            heads: Heads::new(maybe(&expect.expect_head)?, expect.on_move),
         })
     }
 
@@ -121,18 +116,7 @@ impl Nessie {
 
     fn judge(&mut self, found: &At, other: Option<(String, Reference)>) -> Reading {
         let mut findings = Findings::default();
-        let first = self.first.get_or_insert_with(|| found.head.clone());
-        if *first != found.head {
-            let status = match self.expect.on_move {
-                OnMove::Ok => Status::Ok,
-                OnMove::Warn => Status::Warn,
-                OnMove::Fail => Status::Fail,
-            };
-            findings.add(status, format!("moved from {} since the hub first looked", short(first)));
-        }
-        if let Some(wanted) = self.expect_head.as_ref().filter(|wanted| **wanted != found.head) {
-            findings.add(Status::Fail, format!("{} was expected", short(wanted)));
-        }
+        self.heads.judge(&found.head, &mut findings);
         match other {
             Some((name, Reference::Missing)) => {
                 let why = format!("Nessie has no branch or tag {:?} to hold it against", excerpt(&name, 60));
@@ -216,10 +200,6 @@ fn decoded(status: u16, body: &[u8]) -> Result<Reference, String> {
         ahead: metadata["numCommitsAhead"].as_u64(),
         behind: metadata["numCommitsBehind"].as_u64(),
     }))
-}
-
-fn short(head: &str) -> String {
-    excerpt(&head.chars().take(SHORT).collect::<String>(), SHORT)
 }
 
 #[cfg(test)]

@@ -122,14 +122,30 @@ error: secret `ES_KEI` is not declared
    |
    = help: declare it in [secrets]: ES_KEI = { command = ["…"] }, { env = "NAME" } or { file = "path" }
 "#
-    shows_what_is_refused: format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"lakefs\"\n{STEP}"), r#"
-error: watch kind "lakefs" is not in this version of crosscheck
- --> plan.toml:9:8
-  |
-9 | kind = "lakefs"
-  |        ^^^^^^^^ refused
-  |
-  = help: leave it out; it is refused rather than ignored, because a plan that relies on it must not fly without it
+    shows_what_is_refused: format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"kafka-lag\"\nbrokers = \"k:9092\"\ngroup = \"g\"\nclient = {{ \"sasl.mechanism\" = \"GSSAPI\" }}\n{STEP}"), r#"
+error: sasl.mechanism GSSAPI is not in this version of crosscheck
+  --> plan.toml:12:31
+   |
+12 | client = { "sasl.mechanism" = "GSSAPI" }
+   |                               ^^^^^^^^ refused
+   |
+   = help: leave it out; it is refused rather than ignored, because a plan that relies on it must not fly without it
+"#
+    shows_a_database_that_does_not_check_who_answers: format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"sql\"\nquery = \"select 1\"\npostgres = {{ host = \"db1\", dbname = \"shop\", user = \"watch\", sslmode = \"require\" }}\n{STEP}"), r#"
+error: sslmode "require" does not check who answers
+  --> plan.toml:11:71
+   |
+11 | postgres = { host = "db1", dbname = "shop", user = "watch", sslmode = "require" }
+   |                                                                       ^^^^^^^^^ expected "verify-full" or "disable"
+   |
+   = help: "verify-full" is the default; "disable" sends everything in clear
+"#
+    shows_a_distance_from_nothing: format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"lakefs\"\nuri = \"http://lakefs:8000/api/v1\"\nrepository = \"shop\"\nref = \"ingest\"\nmax_behind = 0\n{STEP}"), r#"
+error: `max_behind` does not say of what: there is no `base`
+  --> plan.toml:13:14
+   |
+13 | max_behind = 0
+   |              ^ expected a `base` beside it
 "#
     shows_too_few_shadows: "crosscheck = 1\nname = \"n\"\nenvironment = \"e\"\ncrew = { lead = [\"a\"], shadow = [\"a\", \"b\"] }\n[[step]]\nid = \"s\"\nclass = \"irreversible\"\nrun = \"x\"\n", r#"
 error: the step needs 2 cross-checks, but the plan names only 1 shadow beside the lead

@@ -60,6 +60,7 @@ pub use watches::headers::{Header, HeaderValue};
 pub use watches::http::Http;
 pub use watches::kafka_client::{KafkaSetting, KafkaValue};
 pub use watches::kafka_lag::KafkaLag;
+pub use watches::lakefs::Lakefs;
 pub use watches::nessie::{Nessie, OnMove};
 pub use watches::pg_dump::PgDump;
 pub use watches::process::Process;
@@ -288,6 +289,8 @@ pub enum WatchKind {
     Credential(Credential),
     /// A branch or tag of Project Nessie.
     Nessie(Box<Nessie>),
+    /// A branch or tag of lakeFS.
+    Lakefs(Box<Lakefs>),
     /// A query to a database.
     Sql(Box<Sql>),
 }
@@ -348,6 +351,7 @@ impl WatchKind {
             WatchKind::Session(_) => "session",
             WatchKind::Credential(_) => "credential",
             WatchKind::Nessie(_) => "nessie",
+            WatchKind::Lakefs(_) => "lakefs",
             WatchKind::Sql(_) => "sql",
         }
     }

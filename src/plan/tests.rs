@@ -291,13 +291,14 @@ fn a_step_waits_for_a_watch_or_is_done_by_a_person() {
 
 #[test]
 fn what_this_version_does_not_carry_out_is_refused_by_its_name() {
-    let text = format!("{HEAD}[[watch]]\nid = \"w\"\nkind = \"lakefs\"\nwhatever = 1\n");
+    let watch = "id = \"w\"\nkind = \"kafka-lag\"\nbrokers = \"k:9092\"\ngroup = \"g\"";
+    let text = format!("{HEAD}[[watch]]\n{watch}\nclient = {{ \"sasl.mechanism\" = \"GSSAPI\" }}\n");
     let problems = errors(&text).problems;
     assert_eq!(problems.len(), 1, "{problems:?}");
     let problem = &problems[0];
-    assert!(problem.message.contains("lakefs"), "{problem:?}");
+    assert!(problem.message.contains("GSSAPI"), "{problem:?}");
     assert!(problem.message.ends_with("is not in this version of crosscheck"), "{problem:?}");
-    assert!(text[problem.span.clone()].contains("lakefs"), "{problem:?}");
+    assert!(text[problem.span.clone()].contains("GSSAPI"), "{problem:?}");
     parsed(&format!("{HEAD}{STEP}input = \"none\"\n"));
 }
 

@@ -10,6 +10,7 @@ pub(super) mod http;
 pub(super) mod kafka_client;
 pub(super) mod kafka_lag;
 mod kafka_retention;
+pub(super) mod lakefs;
 pub(super) mod nessie;
 pub(super) mod pg_dump;
 pub(super) mod process;
@@ -60,9 +61,9 @@ const KINDS: &[(&str, &[&str], &[&str])] = &[
     ("session", session::KEYS, &[]),
     ("credential", credential::KEYS, &[]),
     ("nessie", nessie::KEYS, &[]),
+    ("lakefs", lakefs::KEYS, &[]),
     ("sql", sql::KEYS, &[]),
 ];
-const KINDS_REFUSED: &[&str] = &["lakefs"];
 
 pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
     let kind = match value.field("kind") {
@@ -73,11 +74,6 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
             return None;
         }
     };
-    let word = kind.text()?;
-    if KINDS_REFUSED.contains(&word) {
-        kind.cx.refuse(kind.span(), &format!("watch kind \"{word}\""));
-        return None;
-    }
     let known: Vec<_> = KINDS.iter().map(|(name, ..)| (*name, *name)).collect();
     let word = kind.choice(&known)?;
     let (_, keys, refused) = KINDS.iter().find(|(name, ..)| *name == word)?;
@@ -113,6 +109,7 @@ pub(super) fn read(value: &Value<'_>) -> Option<Watch> {
         "compare" => compare::read(&table),
         "prometheus" => prometheus::read(&table),
         "nessie" => nessie::read(&table),
+        "lakefs" => lakefs::read(&table),
         "sql" => sql::read(&table),
         "process" => process::read(&table),
         _ => host(&table),

@@ -159,6 +159,10 @@ fn known_to_the_code() -> BTreeMap<String, BTreeSet<String>> {
             let elsewhere = told(&watch("headers = { X-A = { zzz = 1 } }\n"));
             known.extend(elsewhere.into_iter().filter(|(table, _)| table == "a header from elsewhere"));
         }
+        if keys.contains("secret_access_key") {
+            let elsewhere = told(&watch("secret_access_key = { zzz = 1 }\n"));
+            known.extend(elsewhere.into_iter().filter(|(table, _)| table == "a secret key from elsewhere"));
+        }
         if keys.contains("postgres") {
             known.extend(told(&watch("postgres = { zzz = 1 }\n")).remove_entry("postgres"));
             let elsewhere = told(&watch("postgres = { password = { zzz = 1 } }\n"));

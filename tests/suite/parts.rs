@@ -1,6 +1,6 @@
-//! The watch `nessie` on a real Project Nessie, and what the sample plans need of OpenSearch and Redis.
+//! The watch `nessie` on a real Project Nessie, `lakefs` on a server that speaks its API, and what the sample plans need of OpenSearch and Redis.
 
-use crate::support::parts::{Page, Server, redis};
+use crate::support::parts::{LAKEFS, Page, Server, redis};
 use crate::support::wait::{PATIENCE, poll};
 use crate::support::watch::{Watch, says};
 use crosscheck::event::Status;
@@ -49,6 +49,91 @@ fn a_branch_of_a_real_nessie_is_seen_to_stand_to_move_and_to_be_gone() {
     nessie.signal(Signal::SIGCONT);
     assert!(poll(PATIENCE, || (main.read().status == Status::Ok).then_some(())).is_some(), "it comes back");
     drop(nessie);
+    says(&main.read(), Status::Unknown, "connection refused");
+}
+
+/// Not lakeFS itself: a server of the tests' own, whose requests and answers are those of lakeFS's SDK.
+#[test]
+fn a_branch_of_lakefs_is_seen_to_stand_to_move_and_to_be_gone() {
+    let Some(lakefs) = Server::lakefs() else { return };
+    let seed = lakefs.holds("main", "sales", "1");
+    lakefs.shop("POST", "/branches", r#"{"name":"ingest","source":"main"}"#);
+    lakefs.shop("POST", "/tags", r#"{"id":"before","ref":"main"}"#);
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("secret"), format!("{}\n", LAKEFS.1)).expect("written");
+    std::fs::write(folder.path().join("wrong"), "hunter3").expect("written");
+    let lines = |more: &str| {
+        format!(
+            "kind = \"lakefs\"\nuri = \"{}\"\nrepository = \"shop\"\nevery = \"1s\"\naccess_key_id = \"{}\"\n\
+             secret_access_key = {{ file = \"secret\" }}\n{more}",
+            lakefs.url("/api/v1"),
+            LAKEFS.0
+        )
+    };
+    let watch = |more: &str| Watch::start(folder.path(), &lines(more));
+    let read = |more: &str| watch(more).read();
+
+    let mut ingest =
+        watch("ref = \"ingest\"\nbase = \"main\"\nmax_behind = 0\nmax_uncommitted = 0\non_move = \"warn\"");
+    let still = ingest.read();
+    says(&still, Status::Ok, "0 ahead of main, 0 behind main, 0 uncommitted");
+    assert_eq!((still.value, still.unit.as_str()), (Some(0.0), "commits"));
+    lakefs.shop("POST", "/branches/ingest/objects?path=sales", "2");
+    says(&ingest.read(), Status::Fail, "1 uncommitted, at most 0 allowed");
+    let head = lakefs.holds("ingest", "sales", "2");
+    let moved = ingest.read();
+    says(&moved, Status::Warn, "1 ahead of main, 0 behind main, 0 uncommitted; moved from");
+    assert!(moved.value == Some(1.0) && moved.why.contains(&format!("branch ingest at {}", &head[..12])), "{moved:?}");
+    says(&read("ref = \"ingest\"\nbase = \"main\"\nmax_ahead = 0"), Status::Fail, "1 ahead of main, at most 0");
+    says(&read(&format!("ref = \"ingest\"\nexpect_head = \"{head}\"")), Status::Ok, "at");
+    says(&read(&format!("ref = \"main\"\nexpect_head = \"{head}\"")), Status::Fail, "was expected");
+    let mut tag = watch("ref = \"before\"\nsame_head_as = \"main\"\nmax_uncommitted = 0");
+    says(&tag.read(), Status::Ok, &format!("tag before at {}", &seed[..12]));
+
+    // A merge on main: the branch lacks the merge alone, and nothing of it is ahead.
+    lakefs.shop("POST", "/refs/ingest/merge/main", "{}");
+    says(&ingest.read(), Status::Fail, "0 ahead of main, 1 behind main");
+    says(&tag.read(), Status::Fail, "main is at");
+    // More commits than one page: asked for until the logs meet.
+    for n in 0..60 {
+        lakefs.holds("main", "more", &n.to_string());
+    }
+    says(&ingest.read(), Status::Fail, "0 ahead of main, 61 behind main");
+    says(&read("ref = \"main\"\nbase = \"ingest\""), Status::Ok, "61 ahead of ingest, 0 behind ingest");
+    says(&read("ref = \"main\"\nbase = \"before\""), Status::Ok, "62 ahead of before, 0 behind before");
+
+    // Rules.
+    says(&read("ref = \"main\"\nprotected = true"), Status::Fail, "not protected; protected was expected");
+    lakefs.shop("PUT", "/settings/branch_protection", r#"[{"pattern":"release-*"},{"pattern":"ma?n"}]"#);
+    says(&read("ref = \"main\"\nprotected = true"), Status::Ok, ", protected");
+    says(&read("ref = \"ingest\"\nprotected = true"), Status::Fail, "not protected");
+    says(&read("ref = \"before\"\nprotected = true"), Status::Unknown, "a tag is protected by no rule");
+
+    // What is gone is bad; who is not let in, and a page that is no API of lakeFS, know nothing.
+    lakefs.shop("DELETE", "/branches/ingest", "");
+    says(&ingest.read(), Status::Fail, "no branch or tag \"ingest\"");
+    says(&read("ref = \"main\"\nbase = \"ingest\""), Status::Fail, "no \"ingest\" to measure it against");
+    says(&read("ref = \"main\"\nsame_head_as = \"ingest\""), Status::Fail, "no \"ingest\" to hold it against");
+    let main = lines("ref = \"main\"");
+    for (was, is, words) in [
+        ("file = \"secret\"", "file = \"wrong\"", "(status 401): error authenticating request"),
+        ("file = \"secret\"", "file = \"gone\"", "no secret_access_key to ask with"),
+        ("\"shop\"", "\"shap\"", "lakeFS says: repository not found"),
+        ("/api/v1", "/ui/api/v1", "no answer of lakeFS"),
+    ] {
+        let reading = Watch::start(folder.path(), &main.replace(was, is)).read();
+        says(&reading, Status::Unknown, words);
+        assert!(reading.value.is_none() && !reading.why.contains("hunter"), "{reading:?}");
+    }
+
+    // Silent, then gone: never ok.
+    let mut main = watch("ref = \"main\"");
+    says(&main.read(), Status::Ok, "branch main at");
+    lakefs.signal(Signal::SIGSTOP);
+    says(&main.read(), Status::Unknown, "within");
+    lakefs.signal(Signal::SIGCONT);
+    assert!(poll(PATIENCE, || (main.read().status == Status::Ok).then_some(())).is_some(), "it comes back");
+    drop(lakefs);
     says(&main.read(), Status::Unknown, "connection refused");
 }
 

@@ -2,7 +2,7 @@
 //! the session says is held against what the parts themselves say.
 
 use crate::support::crew::{Crew, sample};
-use crate::support::parts::{Page, Server, redis};
+use crate::support::parts::{LAKEFS, Page, Server, redis};
 use crate::support::program::Stage;
 use crate::support::real::{Database, part, psql};
 use serde_json::{Value, json};
@@ -518,4 +518,75 @@ mod purge {
         assert_eq!(events.is_closed(), [false, false]);
         events.crew.close("the long-lived topic has to be purged by tombstones");
     }
+}
+
+// --- lakeFS: a data branch -------------------------------------------------------------------------------------------
+
+/// A protected main that readers read, and what was ingested beside it.
+fn protected_lake(ingested: &str) -> Option<(Server, Page, Crew)> {
+    let lakefs = Server::lakefs()?;
+    lakefs.holds("main", "sales", r#"{"good":true,"day":1}"#);
+    lakefs.shop("PUT", "/settings/branch_protection", r#"[{"pattern":"main"}]"#);
+    lakefs.shop("POST", "/branches", r#"{"name":"ingest","source":"main"}"#);
+    lakefs.holds("ingest", "sales", ingested);
+    let page = Page::of_lakefs(lakefs.port, "sales");
+    let (uri, smoke) = (lakefs.url("/api/v1"), page.url("/smoke"));
+    let params =
+        [("uri", uri.as_str()), ("smoke", &smoke), ("repository", "shop"), ("tag", "before-2"), ("key", LAKEFS.0)];
+    let crew = Crew::board(sample("promote-lakefs"), &params, &[("LAKEFS_SECRET_ACCESS_KEY", LAKEFS.1)]);
+    crew.go();
+    crew.fly("look");
+    crew.fly("tag");
+    Some((lakefs, page, crew))
+}
+
+fn sales(lakefs: &Server, of: &str) -> Value {
+    lakefs.shop("GET", &format!("/refs/{of}/objects?path=sales"), "")
+}
+
+#[test]
+fn what_was_ingested_in_lakefs_is_merged_whole() {
+    let Some((lakefs, _page, crew)) = protected_lake(r#"{"good":true,"day":2}"#) else { return };
+    let before = lakefs.stands("main");
+    assert_eq!(lakefs.shop("GET", "/tags/before-2", "")["commit_id"], before.as_str());
+    // What somebody left uncommitted would not be merged, and nobody would be told: the gate is closed until it is gone.
+    lakefs.shop("POST", "/branches/ingest/objects?path=more", "left behind");
+    crew.reads("ingested", "fail", "1 uncommitted, at most 0 allowed");
+    assert!(crew.lead.refused("arm merge").contains("ingested"));
+    lakefs.holds("ingest", "more", "not left behind");
+    // The branch moved since the hub looked first, which is what `on_move` is for; the crew opens the session anew.
+    crew.reads("ingested", "fail", "moved from");
+    drop(crew);
+    let (uri, page) = (lakefs.url("/api/v1"), Page::of_lakefs(lakefs.port, "sales"));
+    let smoke = page.url("/smoke");
+    let params =
+        [("uri", uri.as_str()), ("smoke", &smoke), ("repository", "shop"), ("tag", "before-2"), ("key", LAKEFS.0)];
+    let crew = Crew::board(sample("promote-lakefs"), &params, &[("LAKEFS_SECRET_ACCESS_KEY", LAKEFS.1)]);
+    crew.go();
+    for step in ["look", "tag", "merge"] {
+        crew.fly(step);
+    }
+    assert_eq!(sales(&lakefs, "main")["day"], 2);
+    assert_eq!(sales(&lakefs, "before-2")["day"], 1);
+    let merge = lakefs.shop("GET", "/refs/main/commits?amount=1", "")["results"][0].clone();
+    assert_eq!(merge["parents"], serde_json::json!([before, lakefs.stands("ingest")]));
+    crew.close("");
+}
+
+#[test]
+fn what_readers_of_lakefs_cannot_read_is_reverted() {
+    let Some((lakefs, _page, crew)) = protected_lake(r#"{"good":false,"day":2}"#) else { return };
+    let before = lakefs.stands("main");
+    crew.reads("branch-page", "ok", "");
+    crew.start("merge");
+    crew.is_undone("merge", "live-page");
+    assert_eq!((&sales(&lakefs, "main")["day"], &sales(&lakefs, "ingest")["day"]), (&1.into(), &2.into()));
+    // Nothing is forgotten: the merge and what reverts it are commits.
+    let log = lakefs.shop("GET", "/refs/main/commits?amount=10", "");
+    let message = log["results"][0]["message"].as_str().expect("a message");
+    assert!(message.starts_with("Revert ") && lakefs.stands("main") != before, "{log}");
+    crew.owes_a_word("merge", "merge", "rolled back");
+    crew.dba.expect("is rolled back");
+    crew.dba.ok("ack readers may not read the new format; main is as it was");
+    crew.close("what was ingested has to be written anew");
 }

@@ -2,6 +2,7 @@
 
 use super::super::tests::template;
 use super::*;
+use crate::plan::OnMove;
 
 const HEAD: &str = "1cc4a5a1aa8356f65128199658295e173108c9202bd8504aa6c7577c09ed6441";
 const OTHER: &str = "2e1cfa82b035c26cbbbdae632cea070514eb8b773f616aaeaf668e2f0be8f10d";

@@ -53,19 +53,23 @@ pub(super) fn read(table: &Table<'_>) -> Option<WatchKind> {
     });
     let reference = filled(table, "ref", "expected ref = \"main\"");
     let optional = |key| table.get(key).and_then(|value| non_empty(&value));
-    let statuses = [("ok", OnMove::Ok), ("warn", OnMove::Warn), ("fail", OnMove::Fail)];
-    let on_move = table.get("on_move").and_then(|status| status.choice(&statuses)).unwrap_or_default();
     let commits = |key| table.get(key).and_then(|count| count.integer(0..=u64::MAX));
     Some(WatchKind::Nessie(Box::new(Nessie {
         expect_head: optional("expect_head"),
         same_head_as: optional("same_head_as"),
-        on_move,
+        on_move: on_move(table),
         max_ahead: commits("max_ahead"),
         max_behind: commits("max_behind"),
         token_file: optional("token_file"),
         uri: uri?,
         reference: reference?,
     })))
+}
+
+/// What it is when a head has moved.
+pub(super) fn on_move(table: &Table<'_>) -> OnMove {
+    let statuses = [("ok", OnMove::Ok), ("warn", OnMove::Warn), ("fail", OnMove::Fail)];
+    table.get("on_move").and_then(|status| status.choice(&statuses)).unwrap_or_default()
 }
 
 #[cfg(test)]

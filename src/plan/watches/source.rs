@@ -30,6 +30,9 @@ impl WatchKind {
                 format!("{} on the hub's machine", by.join(", "))
             }
             WatchKind::Nessie(nessie) => format!("{} at {}", of(&nessie.reference), of(&nessie.uri)),
+            WatchKind::Lakefs(lakefs) => {
+                format!("{} of {} at {}", of(&lakefs.reference), of(&lakefs.repository), of(&lakefs.uri))
+            }
             WatchKind::Sql(sql) => {
                 let place = match &sql.database {
                     Database::Postgres(server) => format!("{} on {}", of(&server.dbname), of(&server.host)),

@@ -126,8 +126,7 @@ fn postgres(value: &Value<'_>) -> Option<Postgres> {
     let socket = host.as_ref().is_some_and(|host| host.text().starts_with('/'));
     let tls = table.get("sslmode").map(|mode| {
         if let Some(word) = mode.peek().filter(|word| MODES_REFUSED.contains(word)) {
-            let help =
-                "\"verify-full\" is what this reads with where nothing is said; \"disable\" sends everything in clear";
+            let help = "\"verify-full\" is the default; \"disable\" sends everything in clear";
             let message = format!("sslmode \"{word}\" does not check who answers");
             mode.cx.problem_with_help(mode.span(), message, "expected \"verify-full\" or \"disable\"", help);
             return None;

@@ -60,6 +60,46 @@ impl Server {
         ))
     }
 
+    /// A server that answers as lakeFS does, with the models of its official SDK: see `tests/parts/lakefs.py`.
+    pub fn lakefs() -> Option<Server> {
+        let tools = part("CROSSCHECK_TEST_PYTHON")?;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parts/lakefs.py");
+        let server = Self::start(
+            |_, ports| {
+                let mut python = Command::new(Path::new(&tools).join("python"));
+                python.arg(&script).arg(ports[0].to_string()).args([LAKEFS.0, LAKEFS.1]);
+                python
+            },
+            |server| lakefs(server.port, "GET", "/repositories/none", "").is_some_and(|(status, _)| status == 404),
+        );
+        let body = r#"{"name":"shop","storage_namespace":"mem://shop"}"#;
+        assert_eq!(lakefs(server.port, "POST", "/repositories", body).map(|(status, _)| status), Some(201));
+        Some(server)
+    }
+
+    /// lakeFS: sends a request about the repository `shop`, by who may do everything. It has to succeed.
+    #[track_caller]
+    pub fn shop(&self, method: &str, path: &str, body: &str) -> Value {
+        let (status, answer) =
+            lakefs(self.port, method, &format!("/repositories/shop{path}"), body).expect("an answer");
+        assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
+        answer
+    }
+
+    /// lakeFS: where a branch stands.
+    #[track_caller]
+    pub fn stands(&self, branch: &str) -> String {
+        self.shop("GET", &format!("/branches/{branch}"), "")["commit_id"].as_str().expect("a commit").to_owned()
+    }
+
+    /// lakeFS: commits what an object holds; the new head.
+    #[track_caller]
+    pub fn holds(&self, branch: &str, object: &str, text: &str) -> String {
+        self.shop("POST", &format!("/branches/{branch}/objects?path={object}"), text);
+        self.shop("POST", &format!("/branches/{branch}/commits"), r#"{"message":"a {\"id\": 1} of tests"}"#);
+        self.stands(branch)
+    }
+
     /// Redis, which keeps nothing on disk.
     pub fn redis() -> Option<Server> {
         installed("redis-server", "--version")?;
@@ -199,7 +239,12 @@ pub fn redis(port: u16, words: &[&str]) -> std::io::Result<Option<String>> {
 
 /// Sends a request to a server on that port.
 fn ask(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
+    asked(port, method, path, body, &[])
+}
+
+fn asked(port: u16, method: &str, path: &str, body: &str, more: &[&str]) -> Option<(u16, Value)> {
     let mut curl = Command::new("curl");
+    curl.args(more);
     curl.args(["-sS", "--noproxy", "*", "-m", REQUEST, "-w", "\n%{http_code}", "-X", method]);
     if !body.is_empty() {
         let kind = if body.ends_with('\n') { "application/x-ndjson" } else { "application/json" };
@@ -209,6 +254,14 @@ fn ask(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, Value)> 
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let (body, status) = text.rsplit_once('\n').filter(|_| output.status.success())?;
     Some((status.parse().expect("a status"), serde_json::from_str(body).unwrap_or_default()))
+}
+
+/// The access key of the tests' lakeFS, and its secret.
+pub const LAKEFS: (&str, &str) = ("AKIATESTS", "hunter2");
+
+/// Asks the tests' lakeFS by who may do everything.
+pub fn lakefs(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
+    asked(port, method, &format!("/api/v1{path}"), body, &["-u", &format!("{}:{}", LAKEFS.0, LAKEFS.1)])
 }
 
 /// A web page in front of a real part. One request a connection, one after another.
@@ -243,6 +296,23 @@ impl Page {
                     (500, format!("{place}: access denied"))
                 }
                 Some(place) => (200, place.to_owned()),
+            }
+        })
+    }
+
+    /// Reads an object as readers of the tests' lakeFS on that port do, on the branch after `?ref=`: what is on `main` has to
+    /// say that it is good, while those who ingest read anything.
+    pub fn of_lakefs(port: u16, object: &str) -> Page {
+        let object = object.to_owned();
+        Page::showing(move |path| {
+            let branch = path.split_once("?ref=").map_or("main", |(_, branch)| branch);
+            let found = lakefs(port, "GET", &format!("/repositories/shop/refs/{branch}/objects?path={object}"), "");
+            match found {
+                Some((200, text)) if branch == "main" && text["good"] != true => {
+                    (500, format!("{text} cannot be read"))
+                }
+                Some((200, text)) => (200, text.to_string()),
+                other => (502, format!("no {object} on {branch}: {other:?}")),
             }
         })
     }
