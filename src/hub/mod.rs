@@ -170,7 +170,8 @@ impl Hub {
         let config = rehearsal::placed(config)?;
         let folder = std::fs::canonicalize(&config.folder)
             .map_err(|source| HubError::Folder { path: config.folder.clone(), source })?;
-        let params = config.plan.params(&config.params).map_err(HubError::Params)?;
+        let rehearsed = config.rehearsal.as_ref().map(|data| config.plan.rehearsed_on(data));
+        let params = rehearsed.as_ref().unwrap_or(&config.plan).params(&config.params).map_err(HubError::Params)?;
         if !config.plan.secrets.is_empty() {
             leave_no_core();
         }

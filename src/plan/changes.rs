@@ -97,6 +97,9 @@ impl Plan {
     pub fn changed(&self, changes: Changes) -> Plan {
         // It was parsed before, from the same text.
         let mut plan = Plan::parse("plan", &self.text).unwrap_or_else(|_| self.clone());
+        if changes.rehearsal.is_some() {
+            rehearsal::values(&mut plan);
+        }
         for (id, typed) in &changes.added {
             let step = plan.adhoc(id.clone(), typed);
             plan.steps.push(step);

@@ -163,6 +163,8 @@ pub struct Param {
     pub default: Option<String>,
     /// An anchored pattern every value must match.
     pub pattern: Option<Pattern>,
+    /// The value where it is rehearsed; flown live it cannot have that one.
+    pub rehearsal: Option<String>,
 }
 
 /// Where a secret's value comes from. The value itself is never in a plan.
@@ -504,6 +506,10 @@ impl Plan {
             }
             if let Some(why) = self.value_in_shell(name, value) {
                 return Err(why);
+            }
+            // What watches look at in a rehearsal says nothing of what is touched live.
+            if self.rehearsal().is_none() && param.rehearsal.as_ref() == Some(value) {
+                return Err(format!("{name} = {value:?} is its value in a rehearsal, and this is none"));
             }
             values.insert(name.clone(), value.clone());
         }

@@ -209,7 +209,7 @@ fn read_params(value: &Value<'_>) -> Option<BTreeMap<String, Param>> {
             let label = "expected letters, digits and _, and no reserved word";
             value.cx.problem(span, format!("a parameter cannot be called `{name}`"), label);
         }
-        let Some(table) = value.table("a parameter", &["default", "pattern"], &[]) else { continue };
+        let Some(table) = value.table("a parameter", &["default", "pattern", "rehearsal"], &[]) else { continue };
         let pattern = table.get("pattern").and_then(|pattern| {
             Pattern::new(pattern.text()?)
                 .map_err(|why| {
@@ -217,17 +217,25 @@ fn read_params(value: &Value<'_>) -> Option<BTreeMap<String, Param>> {
                 })
                 .ok()
         });
-        let default = table.get("default").and_then(|default| {
-            let text = default.text()?;
+        let own = |key: &'static str, words: &str| {
+            let value = table.get(key)?;
+            let text = value.text()?;
             match pattern.as_ref().filter(|pattern| !pattern.matches(text)) {
-                Some(pattern) => default.wrong(
-                    format!("the default of `{name}` does not match its own pattern"),
+                Some(pattern) => value.wrong(
+                    format!("the {words} of `{name}` does not match its own pattern"),
                     format!("expected the whole of it to match {:?}", pattern.text),
                 ),
                 None => Some(text.to_owned()),
             }
-        });
-        params.insert(name.to_owned(), Param { default, pattern });
+        };
+        let (default, rehearsal) = (own("default", "default"), own("rehearsal", "value in a rehearsal"));
+        if let Some(same) = table.get("rehearsal").filter(|_| rehearsal.is_some() && rehearsal == default) {
+            same.wrong::<()>(
+                format!("`{name}` is the same in a rehearsal"),
+                "expected what watches look at then, and never live",
+            );
+        }
+        params.insert(name.to_owned(), Param { default, pattern, rehearsal });
     }
     Some(params)
 }

@@ -6,7 +6,8 @@
 use super::command;
 use super::table::Table;
 use super::{
-    Command, Does, Gate, Goes, Input, NotifyBy, Params, Plan, RenderError, Run, Runs, Step, Template, WatchKind,
+    Changes, Command, Does, Gate, Goes, Input, NotifyBy, Params, Plan, RenderError, Run, Runs, Step, Template,
+    WatchKind,
 };
 use crate::event::RehearsalSeen;
 use crate::name::is_hidden;
@@ -91,6 +92,13 @@ fn printed(live: &Command) -> Command {
     let printing = printing.into_iter().chain(live.run.templates().iter().cloned()).collect();
     let (cwd, timeout, io) = (here(live), live.timeout, live.io);
     Command { cwd, timeout, io, ..Command::of(Run::Argv(printing)) }
+}
+
+/// What parameters are of themselves in a rehearsal: no deviation, since the plan says so.
+pub(super) fn values(plan: &mut Plan) {
+    for param in plan.params.values_mut() {
+        param.default = param.rehearsal.take().or(param.default.take());
+    }
 }
 
 /// What a rehearsal flies of that plan.
@@ -182,6 +190,11 @@ impl Step {
 }
 
 impl Plan {
+    /// The same plan, rehearsed on those data.
+    pub fn rehearsed_on(&self, data: &str) -> Plan {
+        self.changed(Changes { rehearsal: Some(data.to_owned()), ..Changes::default() })
+    }
+
     /// On which data it is rehearsed; nothing where it is flown live.
     pub fn rehearsal(&self) -> Option<&str> {
         self.changes.rehearsal.as_deref()
@@ -202,7 +215,7 @@ impl Plan {
 mod tests {
     use super::*;
     use crate::name::Principal;
-    use crate::plan::{Changes, Expect, Io, Typed, lint};
+    use crate::plan::{Expect, Io, Typed, lint};
 
     const PLAN: &str = r#"
 crosscheck = 1

@@ -78,6 +78,12 @@ fn every_plan_that_comes_with_the_program_is_clean() {
         let warnings: Vec<_> = warnings.map(|warning| warning.render(&name, &plan, false)).collect();
         assert!(warnings.is_empty(), "{}", warnings.join("\n"));
         assert_eq!(Plan::parse("elsewhere", &text).unwrap(), plan, "equal texts give equal plans");
+        // A plan that is flown was rehearsed before: nothing in it is only printed then.
+        if name.ends_with(".toml") {
+            assert_eq!(plan.without_rehearsal(), [""; 0], "{name}");
+            let mut previews = plan.steps.iter().flat_map(|step| &step.preview);
+            assert!(previews.all(|preview| preview.rehearse.is_some()), "{name}");
+        }
     }
 }
 
@@ -483,6 +489,32 @@ fn given_values_are_checked_like_defaults() {
     assert_eq!(given("i", "abc").unwrap().len(), 1);
     for (name, value) in [("i", "a1"), ("i", "a\n"), ("j", "a\u{202e}"), ("k", "x")] {
         assert!(given(name, value).is_err(), "{name} {value:?}");
+    }
+}
+
+#[test]
+fn a_rehearsal_has_values_of_its_own_and_a_live_session_never_has_them() {
+    let table = "default = \"\"\npattern = \"(rehearsal_)?\"\nrehearsal = \"rehearsal_\"\n";
+    let live = parsed(&format!("{HEAD}[params.prefix]\n{table}[params.other]\nrehearsal = \"x\"\n"));
+    let given = |plan: &Plan, values: &[(&str, &str)]| {
+        plan.params(&values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    };
+    assert_eq!(given(&live, &[]).unwrap(), Params::from([("prefix".into(), String::new())]));
+    for (name, value) in [("prefix", "rehearsal_"), ("other", "x")] {
+        let why = given(&live, &[(name, value)]).unwrap_err();
+        assert!(why.contains("is its value in a rehearsal"), "{why}");
+    }
+    let rehearsed = live.rehearsed_on("masked copy");
+    let values = given(&rehearsed, &[]).unwrap();
+    assert_eq!(values, Params::from([("other".into(), "x".into()), ("prefix".into(), "rehearsal_".into())]));
+    assert_eq!(given(&rehearsed, &[("prefix", "")]).unwrap()["prefix"], "");
+    for (table, says) in [
+        (table.replace("l_\"\n", "l\"\n"), "the value in a rehearsal of `prefix` does not match its own pattern"),
+        (table.replace("default = \"\"", "default = \"rehearsal_\""), "is the same in a rehearsal"),
+        (table.replace("rehearsal = \"rehearsal_\"", "rehearsal = 1"), "wrong type"),
+    ] {
+        let error = Plan::parse("plan.toml", &format!("{HEAD}[params.prefix]\n{table}")).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
     }
 }
 

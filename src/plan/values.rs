@@ -151,16 +151,20 @@ impl Plan {
     pub fn refused(&self, origin: &str) -> Result<(), PlanError> {
         let root = DeTable::parse(&self.text).ok();
         let named = self.names_in_shell();
-        let problems = self.params.iter().filter(|(name, _)| named.contains(*name)).filter_map(|(name, param)| {
-            let default = param.default.as_ref()?;
-            let why = refused(default, Some(param))?;
+        let own = self.params.iter().filter(|(name, _)| named.contains(*name)).flat_map(|(name, param)| {
+            let rehearsal = param.rehearsal.as_ref().map(|value| ("rehearsal", "value in a rehearsal", value));
+            let default = param.default.as_ref().map(|value| ("default", "default", value));
+            default.into_iter().chain(rehearsal).map(move |own| (name, param, own))
+        });
+        let problems = own.filter_map(|(name, param, (key, words, value))| {
+            let why = refused(value, Some(param))?;
             let at = || {
                 let params = root.as_ref()?.get_ref().get("params")?.get_ref().as_table()?;
-                Some(params.get(name.as_str())?.get_ref().as_table()?.get("default")?.span())
+                Some(params.get(name.as_str())?.get_ref().as_table()?.get(key)?.span())
             };
             Some(Problem {
                 span: at().unwrap_or(0..0),
-                message: format!("the default of `{name}` stands in a text for a shell"),
+                message: format!("the {words} of `{name}` stands in a text for a shell"),
                 label: why,
                 help: Some(HELP.to_owned()),
             })
@@ -202,7 +206,7 @@ mod tests {
     use super::*;
 
     fn param(pattern: Option<&str>) -> Param {
-        Param { default: None, pattern: pattern.map(|text| Pattern::new(text).unwrap()) }
+        Param { default: None, rehearsal: None, pattern: pattern.map(|text| Pattern::new(text).unwrap()) }
     }
 
     #[test]

@@ -252,6 +252,10 @@ pub(super) fn opened(plan: Plan, params: &Params, rehearsal: Option<&str>) -> Pl
     let rehearsal = rehearsal.filter(|_| !twin::broken(14));
     // Other values are what a rehearsal is about, and this is the reason for them.
     let why = rehearsal.map_or_else(String::new, |data| format!("rehearsal on {data}"));
+    let plan = match rehearsal {
+        Some(data) => plan.rehearsed_on(data),
+        None => plan,
+    };
     let given = params.iter().filter_map(|(name, value)| {
         let default = plan.params.get(name)?.default.as_ref()?;
         let set = Set { value: value.clone(), why: why.clone(), by: None };

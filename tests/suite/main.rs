@@ -38,6 +38,7 @@ mod recipes;
 mod reconnect;
 mod refusals;
 mod rehearsal;
+mod rehearsed;
 mod remote;
 #[cfg(feature = "kafka")]
 mod retention;

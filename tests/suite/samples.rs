@@ -11,42 +11,44 @@ use std::path::{Path, PathBuf};
 // --- search: a new index behind an alias -------------------------------------------------------------------------------
 
 /// 500 customers behind an alias, half of which are called Smith.
-fn customers(search: &Server) {
+pub fn customers(search: &Server, before: &str) {
     let index = json!({ "settings": { "number_of_shards": 1, "number_of_replicas": 0 },
         "mappings": { "properties": { "name": { "type": "text" } } } });
-    search.ok("PUT", "/customers_v41", &index.to_string());
-    let line = |n: usize| {
-        let name = if n.is_multiple_of(2) { "Smith" } else { "Jones" };
-        format!("{{\"index\":{{\"_id\":\"{n}\"}}}}\n{{\"name\":\"{name} {n}\"}}\n")
-    };
-    search.ok("POST", "/customers_v41/_bulk?refresh=true", &(0..500).map(line).collect::<String>());
-    let add = json!({ "actions": [{ "add": { "index": "customers_v41", "alias": "customers" } }] });
-    search.ok("POST", "/_aliases", &add.to_string());
+    search.ok("PUT", &format!("/{before}customers_v41"), &index.to_string());
+    named(search, &format!("{before}customers_v41"), ["Smith", "Jones"]);
+    let add = json!({ "index": format!("{before}customers_v41"), "alias": format!("{before}customers") });
+    search.ok("POST", "/_aliases", &json!({ "actions": [{ "add": add }] }).to_string());
 }
 
-fn count(search: &Server, of: &str) -> Value {
+/// Those 500 are called that by turns.
+pub fn named(search: &Server, index: &str, names: [&str; 2]) {
+    let line = |n: usize| format!("{{\"index\":{{\"_id\":\"{n}\"}}}}\n{{\"name\":\"{} {n}\"}}\n", names[n % 2]);
+    search.ok("POST", &format!("/{index}/_bulk?refresh=true"), &(0..500).map(line).collect::<String>());
+}
+
+pub fn count(search: &Server, of: &str) -> Value {
     search.ok("GET", &format!("/{of}"), "")["count"].clone()
 }
 
 /// Which index readers get.
-fn behind_alias(search: &Server) -> Vec<String> {
-    let holders = search.ok("GET", "/_alias/customers", "");
+pub fn behind_alias(search: &Server, before: &str) -> Vec<String> {
+    let holders = search.ok("GET", &format!("/_alias/{before}customers"), "");
     holders.as_object().expect("indices by name").keys().cloned().collect()
 }
 
 #[test]
 fn an_index_is_built_anew_and_the_old_one_dropped() {
     let Some(search) = Server::search() else { return };
-    customers(&search);
+    customers(&search, "");
     let crew = Crew::board(sample("reindex"), &[("url", &search.url(""))], &[]);
     crew.go();
     crew.fly("create");
     crew.fly("copy");
-    assert_eq!(behind_alias(&search), ["customers_v41"]);
+    assert_eq!(behind_alias(&search, ""), ["customers_v41"]);
     // Nobody drops what readers get.
     assert!(crew.lead.refused("arm drop").contains("swap"));
     crew.fly("swap");
-    assert_eq!(behind_alias(&search), ["customers_v42"]);
+    assert_eq!(behind_alias(&search, ""), ["customers_v42"]);
     assert_eq!((count(&search, "customers/_count"), count(&search, "customers_v41/_count")), (500.into(), 500.into()));
     crew.reads("old-unused", "ok", "");
     crew.fly("drop");
@@ -58,7 +60,7 @@ fn an_index_is_built_anew_and_the_old_one_dropped() {
 #[test]
 fn an_index_in_which_nobody_finds_anything_is_taken_back() {
     let Some(search) = Server::search() else { return };
-    customers(&search);
+    customers(&search, "");
     let stage = sample("reindex");
     // As many documents, and no reader's search finds one: the field holds whole names now.
     let index = std::fs::read_to_string(stage.path("reindex/index.json")).expect("it is there");
@@ -70,7 +72,7 @@ fn an_index_in_which_nobody_finds_anything_is_taken_back() {
     crew.fly("copy");
     crew.start("swap");
     crew.is_undone("swap", "readers");
-    assert_eq!(behind_alias(&search), ["customers_v41"]);
+    assert_eq!(behind_alias(&search, ""), ["customers_v41"]);
     assert_eq!(count(&search, "customers/_count?q=name:smith"), 250);
     assert_eq!(
         (count(&search, "customers_v42/_count"), count(&search, "customers_v42/_count?q=name:smith")),
@@ -207,7 +209,7 @@ fn a_column_that_a_page_still_reads_gets_its_name_back() {
 // --- Redis: values behind pages ----------------------------------------------------------------------------------------
 
 /// Key, old and new value of every line of a list.
-fn list(text: &str) -> Vec<[String; 3]> {
+pub fn list(text: &str) -> Vec<[String; 3]> {
     text.lines()
         .map(|line| line.split('\t').map(str::to_owned).collect::<Vec<_>>().try_into().expect("three"))
         .collect()
@@ -224,7 +226,7 @@ fn update(store: &Server, stage: Stage, lines: &[[String; 3]]) -> (Crew, Page) {
     (crew, page)
 }
 
-fn has(store: &Server, key: &str) -> Option<String> {
+pub fn has(store: &Server, key: &str) -> Option<String> {
     redis(store.port, &["GET", key]).expect("it answers")
 }
 
@@ -324,7 +326,7 @@ fn promote(nessie: &Server, page: &Page) -> Crew {
     crew
 }
 
-fn lies(nessie: &Server, branch: &str) -> Value {
+pub fn lies(nessie: &Server, branch: &str) -> Value {
     nessie.ok("GET", &format!("/api/v2/trees/{branch}/contents/sales"), "")["content"]["metadataLocation"].clone()
 }
 
@@ -365,7 +367,7 @@ fn data_that_readers_cannot_read_goes_back() {
 // --- Kafka: personal data in topics ------------------------------------------------------------------------------------
 
 #[cfg(feature = "kafka")]
-mod purge {
+pub mod purge {
     use super::*;
     use crate::support::log::Log;
     use crate::support::real::unique;
@@ -388,11 +390,10 @@ mod purge {
         crew: Crew,
     }
 
-    /// Two topics that hold records for longer than they may, and a service that writes to the first.
-    fn events(policy: &str) -> Option<Events> {
-        let (brokers, jars) = (part("CROSSCHECK_TEST_KAFKA")?, part("CROSSCHECK_TEST_KAFKA_JARS")?);
-        let made = |limit, policy, ago| {
-            let log = Log::new(&brokers, 2, &[("retention.ms", "-1"), ONE_SEGMENT]);
+    /// Two topics that hold records for longer than they may.
+    pub fn topics(brokers: &str, names: [&str; 2], policy: &str) -> [Log; 2] {
+        let made = |name: &str, limit, policy, ago| {
+            let log = Log::named(brokers, name, 2, &[("retention.ms", "-1"), ONE_SEGMENT]);
             for partition in 0..2 {
                 log.write(partition, 30, ago);
                 log.write(partition, 1, Duration::ZERO);
@@ -402,8 +403,11 @@ mod purge {
             log.configure(&[limit, ONE_SEGMENT, ("cleanup.policy", policy)]);
             log
         };
-        let (raw, long) = (made(DAYS_1, "delete", 2 * DAY), made(DAYS_14, policy, 20 * DAY));
-        let writer = Writer::to(&brokers, &raw.name);
+        [made(names[0], DAYS_1, "delete", 2 * DAY), made(names[1], DAYS_14, policy, 20 * DAY)]
+    }
+
+    /// The plan with what it needs, and the `PATH` for its hub.
+    pub fn with_tools(jars: &str) -> (Stage, String) {
         let stage = sample("purge");
         // Kafka's own tools, which a distribution starts by scripts of these names.
         std::fs::create_dir(stage.path("bin")).expect("a folder");
@@ -421,9 +425,23 @@ mod purge {
         }
         std::fs::create_dir(stage.path("archive")).expect("a folder");
         std::fs::write(stage.path("archive/today.jsonl"), "{\"orders\": 62}\n").expect("written");
+        let path = format!("{}:{}", stage.path("bin").display(), std::env::var("PATH").expect("a PATH"));
+        (stage, path)
+    }
+
+    /// Records of both partitions that can still be read.
+    pub fn left(log: &Log) -> i64 {
+        (0..2).map(|partition| log.marks(partition)).map(|(first, next)| next - first).sum()
+    }
+
+    /// The same two, and a service that writes to the first.
+    fn events(policy: &str) -> Option<Events> {
+        let (brokers, jars) = (part("CROSSCHECK_TEST_KAFKA")?, part("CROSSCHECK_TEST_KAFKA_JARS")?);
+        let [raw, long] = topics(&brokers, [&unique("log"), &unique("log")], policy);
+        let writer = Writer::to(&brokers, &raw.name);
+        let (stage, path) = with_tools(&jars);
         let group = unique("readers");
         let (archive, page) = (stage.path("archive").display().to_string(), writer.page.url("/"));
-        let path = format!("{}:{}", stage.path("bin").display(), std::env::var("PATH").expect("a PATH"));
         let params = [
             ("brokers", brokers.as_str()),
             ("raw", &raw.name),
@@ -439,10 +457,6 @@ mod purge {
     impl Events {
         fn is_closed(&self) -> [bool; 2] {
             [&self.raw, &self.long].map(|log| log.setting("max.message.bytes").as_deref() == Some("1"))
-        }
-        /// Records that can still be read.
-        fn left(log: &Log) -> i64 {
-            (0..2).map(|partition| log.marks(partition)).map(|(first, next)| next - first).sum()
         }
         fn everything_is_read(&self) {
             self.raw.commit_all(&self.group, 2);
@@ -466,19 +480,19 @@ mod purge {
         assert!(refused.contains("drain is waiting"), "{refused}");
         events.everything_is_read();
         crew.has_waited("drain");
-        let (raw, long) = (Events::left(&events.raw), Events::left(&events.long));
+        let (raw, long) = (left(&events.raw), left(&events.long));
         assert!(raw >= 62 && long == 62, "{raw} {long}");
         crew.fly("purge-raw");
-        assert_eq!((Events::left(&events.raw), Events::left(&events.long)), (0, 62), "one is really empty");
+        assert_eq!((left(&events.raw), left(&events.long)), (0, 62), "one is really empty");
         crew.reads("raw-window", "ok", "");
         crew.fly("purge-long");
-        assert_eq!(Events::left(&events.long), 0, "the other one too");
+        assert_eq!(left(&events.long), 0, "the other one too");
         crew.fly("empty");
         assert!(events.writer.kept() > 0, "what could not be written meanwhile was kept");
         crew.fly("open");
         assert_eq!(events.is_closed(), [false, false]);
         poll(PATIENCE, || (events.writer.kept() == 0).then_some(())).expect("what was kept is written");
-        assert!(Events::left(&events.raw) > 0);
+        assert!(left(&events.raw) > 0);
         // Losing them was the aim, so it is no alarm.
         crew.reads("raw-window", "ok", "");
         let report = events.crew.close("");
@@ -494,8 +508,8 @@ mod purge {
         crew.start("close");
         crew.is_undone("close", "writers");
         assert_eq!(events.is_closed(), [false, false]);
-        let before = Events::left(&events.raw);
-        poll(PATIENCE, || (Events::left(&events.raw) > before).then_some(())).expect("records are taken again");
+        let before = left(&events.raw);
+        poll(PATIENCE, || (left(&events.raw) > before).then_some(())).expect("records are taken again");
         crew.owes_a_word("close", "open", "rolled back");
         crew.dba.expect("is rolled back");
         crew.dba.ok("ack the writers keep nothing; the topics are open");
@@ -507,7 +521,7 @@ mod purge {
         crew.fly("purge-raw");
         crew.start("purge-long");
         assert_ne!(crew.ended("purge-long")["code"], 0);
-        assert_eq!((Events::left(&events.raw), Events::left(&events.long)), (0, 62), "half of it is done");
+        assert_eq!((left(&events.raw), left(&events.long)), (0, 62), "half of it is done");
         crew.owes_a_word("purge-long", "open", "failed");
         crew.dba.expect("purge-long failed");
         assert_eq!(crew.probe("purge-long"), "62", "what a person decides on");

@@ -1,10 +1,10 @@
 //! A sample plan of `sessions/` and the four people who fly it, each a process of their own: the lead, two shadows, and somebody
 //! from support who sits in a seat.
 
-use super::program::{Hub, Plain, Stage, run};
+use super::program::{Hub, Plain, Stage, bare, run};
 use super::wait::{PATIENCE, poll};
 use crosscheck::name::StepId;
-use crosscheck::plan::{Asked, Plan};
+use crosscheck::plan::{Asked, Changes, Plan, Set};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ use std::time::Duration;
 const PROMPT: SignedDuration = SignedDuration::from_secs(2);
 /// A step that starts several Java programs, and is looked at for a while afterwards.
 const STEP: Duration = Duration::from_secs(240);
+/// What a rehearsal is on.
+const DATA: &str = "what is called a rehearsal's";
 
 /// See the module.
 pub struct Crew {
@@ -29,7 +31,7 @@ pub struct Crew {
     pub dba: Plain,
     /// Another one.
     pub search: Plain,
-    /// Nobody but who sits in a seat.
+    /// Nobody but who sits in a seat; where the plan does not know them, who only watches.
     pub support: Plain,
 }
 
@@ -37,8 +39,9 @@ pub struct Crew {
 pub fn sample(name: &str) -> Stage {
     let sessions = Path::new(env!("CARGO_MANIFEST_DIR")).join("sessions");
     let stage = Stage::new(&std::fs::read_to_string(sessions.join(name).with_extension("toml")).expect("a plan"));
-    std::fs::create_dir(stage.path(name)).expect("a folder");
-    for entry in std::fs::read_dir(sessions.join(name)).expect("its folder").flatten() {
+    let beside = std::fs::read_dir(sessions.join(name));
+    for entry in beside.into_iter().flatten().flatten() {
+        std::fs::create_dir_all(stage.path(name)).expect("a folder");
         std::fs::copy(entry.path(), stage.path(name).join(entry.file_name())).expect("copied, with its mode");
     }
     stage
@@ -49,15 +52,40 @@ impl Crew {
     pub fn board(stage: Stage, params: &[(&str, &str)], env: &[(&str, &str)]) -> Crew {
         let text = std::fs::read_to_string(stage.plan()).expect("the plan");
         let plan = Plan::parse("plan.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+        Crew::of(plan, stage, params, env)
+    }
+
+    /// The same for a rehearsal.
+    pub fn rehearse(stage: Stage, params: &[(&str, &str)], env: &[(&str, &str)]) -> Crew {
+        let text = std::fs::read_to_string(stage.plan()).expect("the plan");
+        let plan = Plan::parse("plan.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+        let rehearsed = plan.rehearsed_on(DATA);
+        // What has another value than the plan says is checked, routine or not.
+        let differs = |(name, value): &(&str, &str)| {
+            let default = rehearsed.params.get(*name).and_then(|param| param.default.as_ref())?;
+            let set = Set { value: (*value).to_owned(), why: "a rehearsal".to_owned(), by: None };
+            (default != value).then(|| ((*name).to_owned(), set))
+        };
+        let params_set = params.iter().filter_map(differs).collect();
+        let changes = Changes { rehearsal: Some(DATA.to_owned()), params: params_set, ..Changes::default() };
+        Crew::of(plan.changed(changes), stage, params, env)
+    }
+
+    fn of(plan: Plan, stage: Stage, params: &[(&str, &str)], env: &[(&str, &str)]) -> Crew {
         let mut values: BTreeMap<String, String> = BTreeMap::new();
         values.extend(plan.params.iter().filter_map(|(name, param)| Some((name.clone(), param.default.clone()?))));
         values.extend(params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let given: Vec<_> =
+        let mut given: Vec<_> =
             params.iter().flat_map(|(name, value)| ["--param".into(), format!("{name}={value}")]).collect();
+        if let Some(data) = plan.rehearsal() {
+            given.extend(["--rehearse", "--data", data].map(str::to_owned));
+        }
         let hub = stage.serve_with(env, &given.iter().map(String::as_str).collect::<Vec<_>>());
         let up = poll(PATIENCE, || stage.path("links.json").exists().then_some(()));
         assert!(up.is_some(), "the hub comes up: {}", hub.printed());
-        let [lead, dba, search, support] = ["lead", "dba", "search", "support"].map(|who| stage.join(&principal(who)));
+        let support = Some(principal("support")).filter(|who| stage.links().contains_key(who));
+        let support = stage.join(&support.unwrap_or_else(|| "observer".to_owned()));
+        let [lead, dba, search] = ["lead", "dba", "search"].map(|who| stage.join(&principal(who)));
         Crew { stage, hub, plan, params: values, lead, dba, search, support }
     }
 
@@ -107,7 +135,7 @@ impl Crew {
         let mut last = String::new();
         let armed = poll(PATIENCE, || {
             last = self.lead.ask(&format!("arm {step}"));
-            last.starts_with("ok ").then_some(())
+            bare(&last).starts_with("ok ").then_some(())
         });
         assert!(armed.is_some(), "{step} is not armed: {last}");
     }
@@ -159,6 +187,13 @@ impl Crew {
         self.clear(step);
         self.lead.ok(&format!("run {note}"));
         assert_eq!(self.event("DoneByHand", step)["note"], note);
+    }
+
+    /// The lead and a shadow leave a step out.
+    pub fn leave_out(&self, step: &str, why: &str) {
+        self.lead.ok(&format!("skip {step} {why}"));
+        self.search.ok(&format!("skip {step} {why}"));
+        self.lead.expect(&format!("{step} is SKIPPED"));
     }
 
     /// What a step waits for came.

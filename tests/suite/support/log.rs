@@ -23,11 +23,16 @@ pub struct Log {
 impl Log {
     /// Makes it with these settings, and waits until every partition has a leader.
     pub fn new(brokers: &str, partitions: i32, settings: &[(&str, &str)]) -> Self {
+        Log::named(brokers, &unique("log"), partitions, settings)
+    }
+
+    /// The same, with that name.
+    pub fn named(brokers: &str, name: &str, partitions: i32, settings: &[(&str, &str)]) -> Self {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers);
         let log = Log {
             brokers: brokers.to_owned(),
-            name: unique("log"),
+            name: name.to_owned(),
             consumer: config.clone().set("group.id", "watermarks").create().expect("a consumer"),
             admin: config.create().expect("an admin client"),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),

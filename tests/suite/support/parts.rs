@@ -238,7 +238,7 @@ pub fn redis(port: u16, words: &[&str]) -> std::io::Result<Option<String>> {
 }
 
 /// Sends a request to a server on that port.
-fn ask(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
+pub fn ask(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
     asked(port, method, path, body, &[])
 }
 

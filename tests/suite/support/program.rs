@@ -437,7 +437,7 @@ fn is_answer(line: &str) -> bool {
 }
 
 /// A line without what marks each of a rehearsal.
-fn bare(line: &str) -> &str {
+pub fn bare(line: &str) -> &str {
     line.strip_prefix("REHEARSAL ").unwrap_or(line)
 }
 
