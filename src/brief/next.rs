@@ -164,7 +164,12 @@ impl Sight<'_> {
         if let Some(held) = self.held(step) {
             return held;
         }
+        let not_done = session.steps.get(&step.id).is_some_and(|state| state.phase == Phase::SettledFailed);
         match session.params_missing(step).first() {
+            None if not_done => {
+                let what = format!("{number} is NOT done: arm {number} again, or skip it with a shadow, or close");
+                self.by_the_lead(what, Act::Arm)
+            }
             Some(name) => self.by_the_lead(format!("set {name}, then arm {number}"), Act::Set),
             None => self.by_the_lead(format!("arm {number}"), Act::Arm),
         }

@@ -14,6 +14,9 @@ pub struct SettledSeen {
     /// It was undone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undone: bool,
+    /// It was left out afterwards, so that what comes after it may begin.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
     /// Who say so.
     pub by: Vec<Principal>,
     /// Their words.
@@ -27,6 +30,7 @@ impl std::fmt::Display for SettledSeen {
             (false, true) => "was undone, and is NOT done",
             (false, false) => "ended badly, and is NOT done",
         };
+        let how = if self.skipped { format!("{how} (the lead and a shadow skipped it)") } else { how.to_owned() };
         let by = self.by.iter().map(Principal::as_str).collect::<Vec<_>>().join(" and ");
         write!(f, "{} {how}, say{} {by}: {}", self.step, if self.by.len() == 1 { "s" } else { "" }, shown(&self.why))
     }

@@ -38,11 +38,12 @@ pub(super) fn nothing_else_is_armed(ask: &Ask, no: &mut Reasons) {
 /// What comes before it is over.
 pub(super) fn those_before_are_over(ask: &Ask, no: &mut Reasons) {
     let Some((step, _)) = ask.step() else { return };
-    for after in &step.after {
-        let phase = ask.session.steps.get(after).map_or(Phase::Planned, |state| state.phase);
-        if !phase.is_over() {
-            no.because(Refusal::After { step: step.id.clone(), after: after.clone(), phase });
-        }
+    for (after, phase) in ask.session.stands_behind(step) {
+        let (step, after) = (step.id.clone(), after.clone());
+        no.because(match phase {
+            Phase::SettledFailed => Refusal::NotDone { step, after },
+            phase => Refusal::After { step, after, phase },
+        });
     }
 }
 

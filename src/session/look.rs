@@ -44,10 +44,14 @@ impl Session {
             .or_else(|| self.next_step())
     }
 
-    /// The first step that is not over and is wanted as things stand.
+    /// The first step that is not over and is wanted as things stand; where it may not begin because one before it is settled
+    /// as not done, that one.
     pub fn next_step(&self) -> Option<(&Step, &StepState)> {
         let mut steps = self.plan.steps.iter().filter_map(|step| Some((step, self.steps.get(&step.id)?)));
-        steps.find(|(step, state)| !state.phase.is_over() && self.is_wanted(&step.id) && !self.is_idle_adhoc(&step.id))
+        let next = steps
+            .find(|(step, state)| !state.phase.is_over() && self.is_wanted(&step.id) && !self.is_idle_adhoc(&step.id));
+        let in_the_way = next.and_then(|(step, _)| self.not_done_before(step));
+        in_the_way.and_then(|id| Some((self.plan.step(id)?, self.steps.get(id)?))).or(next)
     }
 
     /// A step by the number people know it by: `07`; by its id where the plan has none of that name.

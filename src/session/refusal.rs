@@ -66,6 +66,8 @@ pub enum Refusal {
     NotArmedAnyMore { step: StepId, why: String },
     #[error("step {step} waits for step {after}, which is {}", phase.word())]
     After { step: StepId, after: StepId, phase: Phase },
+    #[error("step {step} comes after step {after}, which is settled as NOT done")]
+    NotDone { step: StepId, after: StepId },
     #[error("step {other} is {}; one step at a time", phase.word())]
     Busy { other: StepId, phase: Phase },
     #[error("step {step} is {}: somebody other than the lead has to take note first", phase.word())]
@@ -246,6 +248,9 @@ impl Refusal {
             Refusal::Owed { .. } => Some(
                 "a shadow or a seat says `ack WHY` or `settle ID failed WHY`; that it is done takes the lead as well",
             ),
+            Refusal::NotDone { .. } => Some(
+                "the lead arms that one again; or the lead and one shadow leave it out, each with a reason: `skip ID WHY`",
+            ),
             Refusal::Undone { .. } => Some("a shadow or a seat says `ack WHY`; then it can be armed again, or left so"),
             _ => None,
         }
@@ -304,6 +309,7 @@ impl Refusal {
             Refusal::Phase { step, phase, .. } => format!("{} is {}", number(step), phase.word()),
             Refusal::NotArmedAnyMore { step, .. } => format!("{} is not armed any more", number(step)),
             Refusal::After { after, .. } => format!("{} comes first", number(after)),
+            Refusal::NotDone { after, .. } => format!("{} is NOT done: arm it again, or skip it", number(after)),
             Refusal::Busy { other, phase } => format!("{} is {}", number(other), phase.word()),
             Refusal::Owed { step, phase } => {
                 format!("{} is {}: a shadow has to settle it", number(step), phase.word())

@@ -38,11 +38,13 @@ impl Session {
         let settled = others.filter_map(|other| {
             let state = self.steps.get(&other.id)?;
             let note = state.settled.as_ref()?;
-            let is_settled = matches!(state.phase, Phase::SettledDone | Phase::SettledFailed);
+            // One that was left out had been settled as not done, if it ever was: else it would be over already.
+            let is_settled = matches!(state.phase, Phase::SettledDone | Phase::SettledFailed | Phase::Skipped);
             is_settled.then(|| SettledSeen {
                 step: other.id.clone(),
                 done: state.phase.is_done(),
                 undone: state.is_undone(),
+                skipped: state.phase == Phase::Skipped,
                 by: note.agreed.iter().chain([&note.by]).cloned().collect(),
                 why: note.text.clone(),
             })

@@ -1,13 +1,18 @@
 //! Leaving a step out: the lead and one more person say so, and why. It never counts as done.
+//!
+//! One that is settled as not done is left out in the same way, and not otherwise does anything begin behind it.
 
 use super::Session;
 use super::guard::{Ask, Reasons};
 use super::refusal::Refusal;
 use super::steps::Phase;
+use super::twin;
 use crate::clock::At;
 use crate::event::Event;
 use crate::name::{Principal, StepId};
+use crate::plan::Step;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// One of the two said so. It waits for the other for as long as a step stays armed, and ends when the step is armed or the
 /// lead handed over.
@@ -28,13 +33,44 @@ impl Session {
         let (planned, state) = (self.plan.step(step)?, self.steps.get(step)?);
         state.skip.as_ref().filter(|half| at.since(half.at) < self.plan.lapse_of(planned))
     }
+
+    /// The steps before that one behind which it may not begin. In the place of one that was left out stand those before it: who
+    /// leaves out a step says nothing of them.
+    pub fn stands_behind(&self, step: &Step) -> Vec<(&StepId, Phase)> {
+        let (mut ahead, mut seen) = (step.after.iter().collect::<Vec<_>>(), BTreeSet::new());
+        let mut found = vec![];
+        while let Some(id) = ahead.pop() {
+            let state = self.steps.get(id);
+            let phase = state.map_or(Phase::Planned, |state| state.phase);
+            let Some(before) = self.plan.step(id).filter(|_| seen.insert(id)) else { continue };
+            // What the plan wants done once that one was undone begins because it is not done.
+            let contains = before.rollback.as_ref().is_some_and(|rollback| rollback.contain.contains(&step.id));
+            if contains && phase.is_over() && state.is_some_and(|state| state.was_rolled_back) {
+                continue;
+            }
+            if phase == Phase::Skipped {
+                ahead.extend(&before.after);
+            } else if !phase.lets_others_begin() && !(twin::broken(16) && phase.is_over()) {
+                found.push((&before.id, phase));
+            }
+        }
+        found.sort_by_key(|(id, _)| self.plan.steps.iter().position(|step| step.id == **id));
+        found
+    }
+
+    /// The step that is settled as not done, where that one may not begin for it.
+    pub fn not_done_before(&self, step: &Step) -> Option<&StepId> {
+        let behind = self.stands_behind(step);
+        behind.into_iter().find(|(_, phase)| *phase == Phase::SettledFailed).map(|(id, _)| id)
+    }
 }
 
-/// It was not begun.
-pub(super) fn is_planned(ask: &Ask, no: &mut Reasons) {
+/// It was not begun, or is settled as not done.
+pub(super) fn is_not_done(ask: &Ask, no: &mut Reasons) {
     let Some((step, state)) = ask.step() else { return };
-    if state.phase != Phase::Planned {
-        no.because(Refusal::Phase { step: step.id.clone(), phase: state.phase, wanted: "planned" });
+    if !matches!(state.phase, Phase::Planned | Phase::SettledFailed) {
+        let wanted = "planned, or settled: not done";
+        no.because(Refusal::Phase { step: step.id.clone(), phase: state.phase, wanted });
     }
 }
 
@@ -58,7 +94,7 @@ pub fn holds(session: &Session, by: &Principal, step: &StepId, agreed: &Principa
     let lead = &session.lead;
     let two = (by == lead && session.is_shadow(agreed)) || (agreed == lead && session.is_shadow(by));
     match session.steps.get(step).map(|state| state.phase) {
-        Some(Phase::Planned) if half.is_some() && two => Ok(()),
+        Some(Phase::Planned | Phase::SettledFailed) if half.is_some() && two => Ok(()),
         _ => Err(format!("step {step} is skipped without the lead and one more person having said so")),
     }
 }

@@ -58,7 +58,7 @@ pub enum Phase {
     RollbackFailed,
     /// Somebody says its effect is there.
     SettledDone,
-    /// Somebody says its effect is not there; it may be armed again.
+    /// Somebody says its effect is not there; it may be armed again, or left out.
     SettledFailed,
     /// Left out; never done.
     Skipped,
@@ -133,6 +133,7 @@ pub const TABLE: &[(Phase, Move, Phase)] = &[
     (Planned, Arm, Armed),
     (SettledFailed, Arm, Armed),
     (Planned, Skip, Skipped),
+    (SettledFailed, Skip, Skipped),
     (Armed, Clear, Cleared),
     (Armed, Void, Planned),
     (Cleared, Void, Planned),
@@ -225,9 +226,13 @@ impl Phase {
     pub fn is_settling(self) -> bool {
         matches!(self, Waiting | BetweenBatches) || self.is_verifying()
     }
-    /// What comes after it may begin.
+    /// Nobody has to do anything about it any more.
     pub fn is_over(self) -> bool {
         matches!(self, Done | SettledDone | SettledFailed | Skipped)
+    }
+    /// What comes after it may begin. Behind what is settled as not done it may not: somebody has to say so.
+    pub fn lets_others_begin(self) -> bool {
+        self.is_over() && self != SettledFailed
     }
     /// Its effect is there.
     pub fn is_done(self) -> bool {

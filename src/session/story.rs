@@ -95,8 +95,13 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
                 quoted(why)
             )
         }
-        Event::SkipAgreed { why, .. } => format!("{by} agrees to skip {step}{}", quoted(why)),
-        Event::StepSkipped { agreed, why, .. } => format!("{step} is SKIPPED, by {agreed} and {by}{}", quoted(why)),
+        Event::SkipAgreed { why, .. } => {
+            format!("{by} agrees to skip {step}{}{}", arming::not_done(session, &line.event), quoted(why))
+        }
+        Event::StepSkipped { agreed, why, .. } => {
+            let not_done = arming::not_done(session, &line.event);
+            format!("{step} is SKIPPED{not_done}, by {agreed} and {by}{}", quoted(why))
+        }
         Event::BreakGlass { missing, why, .. } => arming::glass(by, &step, *missing, why),
         Event::StepCleared { .. } => format!("{step} is cleared"),
         Event::RunRequested { note, .. } => runs::requested(planned(session, &line.event), by, &step, note),

@@ -1,5 +1,5 @@
 //! Deliberately broken twins, in tests only: `broken(n)` takes away the guard that keeps invariant `n`, so that a test can
-//! show that the invariant's check would notice (13: the poll, which the first invariant speaks of too; 14: rehearsals, which the second does; 15: a screen that foretells answers without looking at gates). In every other build it is the constant `false`.
+//! show that the invariant's check would notice (13: the poll, which the first invariant speaks of too; 14: rehearsals, which the second does; 15: a screen that foretells answers without looking at gates; 16: what begins behind a step that is not done, which the sixth speaks of). In every other build it is the constant `false`.
 
 #[cfg(test)]
 thread_local!(static BROKEN: std::cell::Cell<u8> = const { std::cell::Cell::new(0) });

@@ -53,6 +53,7 @@ fn who_judges_an_unknown_outcome_is_told_how_things_stand() {
     lead.expect("dba@example.org has the probe of 01 drop run");
     let told = lead.expect("the probe of 01 drop is over: exit 1: begun / cat: missing");
     assert!(told.contains("No such file"), "{told}");
+    dba.expect("the probe of 01 drop is over"); // each reads at a pace of their own
     dba.say("status");
     dba.expect("its probe: exit 1 at ");
     let written = stage.events("OutputWritten");

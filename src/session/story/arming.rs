@@ -2,11 +2,12 @@
 
 use super::{quoted, shown};
 use crate::clock::human;
-use crate::event::Frozen;
+use crate::event::{Event, Frozen};
 use crate::hash::Hash;
 use crate::name::Principal;
 use crate::session::Session;
 use crate::session::readback::TRIES;
+use crate::session::steps::Phase;
 use crate::transcript::record::Line;
 use std::time::Duration;
 
@@ -17,6 +18,12 @@ pub(super) fn set(session: &Session, by: &Principal, name: &str, value: &str, wh
         _ => String::new(),
     };
     format!("{by} set {} to {}{}", shown(name), shown(&format!("{value:?}{word}")), quoted(why))
+}
+
+/// What to add where a step is left out that was flown and is not done: what comes after it begins all the same.
+pub(super) fn not_done(session: &Session, event: &Event) -> &'static str {
+    let phase = event.step().and_then(|step| session.steps.get(step)).map(|state| state.phase);
+    if phase == Some(Phase::SettledFailed) { ", though it is NOT done; what comes after it may begin" } else { "" }
 }
 
 pub(super) fn edited(by: &Principal, step: &str, run: &str, why: &str) -> String {

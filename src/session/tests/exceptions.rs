@@ -115,6 +115,108 @@ fn a_step_is_left_out_by_two_and_never_done() {
     assert_eq!(desk.session.closed, Some(crate::event::Outcome::Partial));
 }
 
+fn arm_of(step: &str) -> Request {
+    Request::Arm { step: StepId::new(step).unwrap(), covers: None }
+}
+
+#[test]
+fn nothing_begins_behind_what_is_not_done_until_two_leave_it_out() {
+    let mut desk = Desk::new();
+    desk.start();
+    desk.end(1);
+    assert!(matches!(desk.ask("ana", skip()), Err(Refusal::Phase { .. })), "it is settled first");
+    desk.settle("cy").unwrap();
+    let refused = desk.ask("ana", arm_of("clean")).unwrap_err();
+    assert_eq!(refused.to_string(), "step clean comes after step drop, which is settled as NOT done");
+    assert!(refused.hint().is_some_and(|hint| hint.contains("`skip ID WHY`")), "{refused:?}");
+    assert_eq!(refused.short(&desk.session), "01 is NOT done: arm it again, or skip it");
+    assert_eq!(desk.session.current_step().unwrap().0.id.as_str(), "drop", "that is what people look at");
+    // Nobody does so alone, nor two who do not lead, nor the lead twice.
+    for (who, kinds) in [("cy", &["SkipAgreed"][..]), ("dan", &["SkipAgreed"]), ("dan", &[])] {
+        assert_eq!(desk.ask(who, skip()).unwrap(), kinds, "{who}");
+        assert!(matches!(desk.ask("ana", arm_of("clean")), Err(Refusal::NotDone { .. })));
+    }
+    let agreed = who("dan");
+    let holds =
+        |desk: &Desk, by: &str| crate::session::skip::holds(&desk.session, &who(by), &drop_step(), &agreed, desk.now);
+    assert!(holds(&desk, "ana").is_ok() && holds(&desk, "cy").is_err() && holds(&desk, "dan").is_err());
+    assert_eq!(desk.ask("ana", skip()).unwrap(), ["StepSkipped"]);
+    let told = &desk.session.recent.back().unwrap().text;
+    assert!(
+        told.contains("01 drop is SKIPPED, though it is NOT done; what comes after it may begin, by dan and ana"),
+        "{told}"
+    );
+    assert!(desk.ask("ana", arm_of("clean")).unwrap().is_empty());
+    // Whoever checks what comes after it has to know.
+    let seen = desk.session.settled_beside(&StepId::new("clean").unwrap());
+    assert_eq!(
+        seen[0].to_string(),
+        "drop ended badly, and is NOT done (the lead and a shadow skipped it), says cy: looked"
+    );
+    assert!(matches!(desk.arm("ana"), Err(Refusal::Phase { .. })), "it is not flown any more");
+    desk.ask("ana", Request::Close { note: String::new() }).unwrap();
+    assert_eq!(desk.session.closed, Some(crate::event::Outcome::Partial));
+}
+
+#[test]
+fn what_has_to_follow_a_rollback_begins_behind_what_was_undone() {
+    let undo = "gates = [\"api\"]\nrollback = { run = [\"./undrop\"], contain = [\"clean\"] }\n";
+    // Even where the plan says in words that it comes after it.
+    let plan =
+        PLAN.replace("gates = [\"api\"]\n", undo).replace("id = \"clean\"", "id = \"clean\"\nafter = [\"drop\"]");
+    let mut desk = Desk::open(&plan, None);
+    for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
+        desk.join(name, name, connection);
+    }
+    desk.read(Status::Ok);
+    desk.start();
+    desk.end(1);
+    desk.settle("cy").unwrap();
+    assert!(matches!(desk.ask("ana", arm_of("clean")), Err(Refusal::NotDone { .. })), "nothing was undone");
+    desk.session.steps.get_mut("drop").unwrap().was_rolled_back = true;
+    assert!(desk.ask("ana", arm_of("clean")).unwrap().is_empty());
+}
+
+#[test]
+fn what_is_not_done_can_be_done_after_all() {
+    let mut desk = Desk::new();
+    desk.start();
+    desk.end(1);
+    desk.settle("cy").unwrap();
+    desk.ask("cy", skip()).unwrap();
+    desk.start();
+    desk.end(0);
+    assert_eq!(desk.state(), (Phase::Done, 2));
+    assert!(desk.ask("ana", arm_of("clean")).unwrap().is_empty());
+    assert!(matches!(desk.ask("ana", skip()), Err(Refusal::Phase { .. })), "what is done is not left out");
+}
+
+#[test]
+fn a_skip_says_nothing_of_the_steps_before() {
+    let plan = format!("{PLAN}[[step]]\nid = \"last\"\nrun = [\"./last\"]\n");
+    let mut desk = Desk::open(&plan, None);
+    for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
+        desk.join(name, name, connection);
+    }
+    desk.read(Status::Ok);
+    let clean = Request::Skip { step: StepId::new("clean").unwrap(), why: "not needed".into() };
+    desk.ask("cy", clean.clone()).unwrap();
+    assert_eq!(desk.ask("ana", clean).unwrap(), ["StepSkipped"]);
+    let refused = desk.ask("ana", arm_of("last")).unwrap_err();
+    assert!(
+        matches!(&refused, Refusal::After { after, phase: Phase::Planned, .. } if *after == drop_step()),
+        "{refused}"
+    );
+    desk.start();
+    desk.end(1);
+    desk.settle("cy").unwrap();
+    let refused = desk.ask("ana", arm_of("last")).unwrap_err();
+    assert!(matches!(&refused, Refusal::NotDone { after, .. } if *after == drop_step()), "{refused}");
+    desk.ask("cy", skip()).unwrap();
+    desk.ask("ana", skip()).unwrap();
+    assert!(desk.ask("ana", arm_of("last")).unwrap().is_empty());
+}
+
 #[test]
 fn half_of_a_skip_ends_when_the_step_is_armed_and_lapses() {
     let mut desk = Desk::new();
