@@ -93,10 +93,10 @@ impl Session {
         if self.is_stopped_for(armed) {
             return Some("the line is stopped".to_owned());
         }
-        // Its waivers are part of what was armed, and hold for all of it.
+        // Its waivers are part of what was armed, and hold for all of it, until another one leads.
         let waived = |gate: &Gate| {
             let seen = armed.covers.covers().gates.iter().find(|seen| seen.watch == gate.watch);
-            let waived = seen.and_then(|seen| seen.waived.as_ref());
+            let waived = seen.and_then(|seen| seen.waived.as_ref()).filter(|_| !armed.handed);
             waived.is_some_and(|waived| waived.excuses(self.status(&gate.watch, at)))
         };
         if let Some(gate) = step.gates.iter().find(|gate| !self.gate_holds(gate, at) && !waived(gate)) {

@@ -396,6 +396,9 @@ pub struct Armed {
     /// Who has to type what before their yes counts, and how far they are; nobody where nothing is read back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub readers: BTreeMap<Principal, Reader>,
+    /// The lead was handed over since: what a gate of it was waived for counts no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub handed: bool,
     /// Cleared by breaking the glass.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub glass: bool,

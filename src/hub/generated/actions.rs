@@ -83,6 +83,21 @@ pub enum Stimulus {
     Jumped {
         by_ms: i64,
     },
+    /// Nothing is heard over somebody's link since then; without a time it is heard again.
+    Silent {
+        who: Principal,
+        since_ms: Option<u64>,
+    },
+    /// Somebody comes with a key that is not theirs.
+    Knock {
+        who: Principal,
+    },
+    /// The plan's file says something else than the session flies.
+    PlanFile,
+    /// What runs last waits for keys.
+    Awaits,
+    /// The hub is asked to stop. It goes once nothing runs, and another one takes the session up.
+    Stop,
     /// The oldest durable line that is due to be told to that place of the plan: it was told, or could not be.
     Told {
         notify: u32,

@@ -327,7 +327,17 @@ fn noise(world: &World, rng: &mut Rng) -> Stimulus {
             }
             None => Request::Release,
         },
-        8 => return Stimulus::Jumped { by_ms: rng.next() as i64 % 100_000 },
+        8 => match rng.below(8) {
+            0 => return Stimulus::Stop,
+            1 => return Stimulus::PlanFile,
+            2 => return Stimulus::Awaits,
+            3 => return Stimulus::Knock { who: who.clone() },
+            4 | 5 => {
+                let since_ms = rng.percent(60).then(|| rng.below(60_000) as u64);
+                return Stimulus::Silent { who: who.clone(), since_ms };
+            }
+            _ => return Stimulus::Jumped { by_ms: rng.next() as i64 % 100_000 },
+        },
         9 => return Stimulus::Output { bytes: rng.below(16_384) as u32 },
         10 => return Stimulus::Gone { step, attempt },
         11 => return Stimulus::Started,
@@ -354,7 +364,21 @@ fn noise(world: &World, rng: &mut Rng) -> Stimulus {
             let other = if half.as_ref() == Some(&to) { session.lead.clone() } else { to.clone() };
             return ask(&other, Request::Handover { to });
         }
-        29 => Request::Say { text: text(rng) },
+        29 => {
+            // Whoever stands before the door, mostly; two of the others have to say so.
+            let knocked = session.people.iter().find_map(|(who, person)| Some((who.clone(), person.knocked.clone()?)));
+            match knocked {
+                Some((who, key)) => {
+                    let half = session.readmitting.as_ref().map(|half| half.by.clone());
+                    let mut by = any_shadow(world, rng);
+                    if half.as_ref() == Some(&by) {
+                        by = session.lead.clone();
+                    }
+                    return ask(&by, Request::Readmit { who, key });
+                }
+                None => Request::Say { text: text(rng) },
+            }
+        }
         30 => Request::Mark { text: text(rng) },
         31 => Request::Attend { attention: attention(rng.next(), &step) },
         32 => Request::Resize { cols: rng.below(700) as u16, rows: rng.below(400) as u16 },

@@ -172,10 +172,34 @@ impl Evidence {
     }
     /// The key a principal is bound to.
     pub fn key(&self, before: usize, who: &Principal) -> Option<&str> {
-        self.lines[..before].iter().find_map(|line| match &line.event {
-            Event::Joined { principal, key, .. } if principal == who => Some(key.as_str()),
+        let readmitted = self.lines[..before].iter().rev().find_map(|line| match &line.event {
+            Event::Readmitted { principal, key, .. } if principal == who => Some(key.as_str()),
             _ => None,
-        })
+        });
+        let first = || {
+            self.lines[..before].iter().find_map(|line| match &line.event {
+                Event::Joined { principal, key, .. } if principal == who => Some(key.as_str()),
+                _ => None,
+            })
+        };
+        readmitted.or_else(first)
+    }
+    /// Whom something is heard of just before that index: over at least one of their connections.
+    pub fn heard(&self, before: usize) -> BTreeSet<Principal> {
+        let (here, _) = self.presence(before);
+        let silent = |who: &Principal, connection: u64| {
+            let last = self.lines[..before].iter().rev().find_map(|line| match &line.event {
+                Event::LinkSilent { principal, connection: c, since } if principal == who && *c == connection => {
+                    Some(since.is_some())
+                }
+                // A number is given out once in a life of the hub.
+                Event::Joined { connection: c, .. } if *c == connection => Some(false),
+                _ => None,
+            });
+            last.unwrap_or(false)
+        };
+        let heard = here.into_iter().filter(|(who, over)| over.iter().any(|connection| !silent(who, *connection)));
+        heard.map(|(who, _)| who).collect()
     }
     /// Open connections just before that index, and since when everyone else who ever came has been gone.
     pub fn presence(&self, before: usize) -> (BTreeMap<Principal, BTreeSet<u64>>, BTreeMap<Principal, At>) {
@@ -192,6 +216,11 @@ impl Evidence {
                     if open.is_empty() {
                         here.remove(principal);
                         gone.entry(principal.clone()).or_insert(line.at);
+                    }
+                }
+                Event::Readmitted { principal, .. } => {
+                    if here.remove(principal).is_some() {
+                        gone.insert(principal.clone(), line.at);
                     }
                 }
                 Event::Recovered { .. } => {
@@ -309,15 +338,15 @@ impl Evidence {
             return Some("it was not called".into());
         };
         let board = self.last(before, |line| matches!(line.event, Event::ChecklistAnswered { .. })).unwrap_or(0);
-        let (here, _) = self.presence(before);
+        let here = self.heard(before);
         let mut asked = BTreeSet::from([self.lead(before)]);
-        asked.extend(here.keys().filter(|who| self.plan.crew.shadow.contains(who)).cloned());
+        asked.extend(here.iter().filter(|who| self.plan.crew.shadow.contains(who)).cloned());
         let holder = |seat: &str, before: usize| {
             let took = self.last(before, |line| matches!(&line.event, Event::SeatTaken { seat: s } if s == seat))?;
             Some(self.lines[took].by.clone())
         };
         for seat in &self.plan.crew.seats {
-            match holder(&seat.name, before).filter(|who| seat.who.contains(who) && here.contains_key(who)) {
+            match holder(&seat.name, before).filter(|who| seat.who.contains(who) && here.contains(who)) {
                 Some(who) => asked.insert(who),
                 None => return Some(format!("nobody is in the seat {}", seat.name)),
             };

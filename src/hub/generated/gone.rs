@@ -81,6 +81,40 @@ fn rescue(world: &World, gone: &Principal, rng: &mut Rng) -> (u64, Stimulus) {
     }
 }
 
+/// One person, who does not lead, ends nothing, undoes nothing, starts nothing, and counts nothing that ended badly as done.
+fn refuses_what_takes_two(world: &mut World, one: &Principal, seed: u64) {
+    let from = world.evidence.lines.len();
+    let session = world.session();
+    let steps: Vec<_> = session.steps.iter().map(|(step, state)| (step.clone(), state.attempt)).collect();
+    let why = || "I am alone".to_owned();
+    let mut wishes = vec![Request::Close { note: why() }];
+    for (step, attempt) in steps {
+        wishes.push(Request::Rollback { step: step.clone(), attempt });
+        wishes.push(Request::Arm { step: step.clone(), covers: None });
+        wishes.push(Request::Run { step: step.clone(), attempt });
+        wishes.push(Request::Skip { step: step.clone(), why: why() });
+        wishes.push(Request::Settle { step, outcome: Settled::Done, why: why() });
+    }
+    wishes.into_iter().for_each(|wish| ask(world, one, wish));
+    let taken = world.evidence.lines[from..].iter().filter(|line| line.by == *one).map(|line| line.event.kind());
+    // Their half of what takes two.
+    let alone: Vec<_> = taken.filter(|kind| !matches!(*kind, "SkipAgreed" | "SettleAgreed")).collect();
+    assert!(alone.is_empty(), "seed {seed}: {one} alone came to {alone:?}");
+}
+
+/// Whoever leads instead can undo what the plan says how to undo, as soon as nothing of it is at work.
+fn leader_may_undo(world: &World, gone: &Principal, seed: u64) -> bool {
+    let session = world.session();
+    let Some((step, state)) = session.owing_step().filter(|_| session.lead != *gone) else { return false };
+    let may = step.rollback.is_some() && state.phase.may_roll_back() && !state.still_running();
+    if may && session.stopping.is_none() {
+        let wish = Request::Rollback { step: step.id.clone(), attempt: state.attempt };
+        let answer = decide(session, world.now, &Author::new(session.lead.clone(), "key"), &wish);
+        assert!(answer.is_ok(), "seed {seed}: {} cannot undo {}: {answer:?}", session.lead, step.id);
+    }
+    may
+}
+
 /// Brings a run to a point of its own, where the lead vanishes. None where it was over by then.
 fn orphaned(seed: u64, rng: &mut Rng) -> Option<(World, Principal)> {
     // Everyone has a key of their own: who shares one is one person, and refused as such.
@@ -99,7 +133,7 @@ fn orphaned(seed: u64, rng: &mut Rng) -> Option<(World, Principal)> {
 
 #[test]
 fn where_the_lead_is_gone_two_who_are_left_bring_it_to_its_end_and_one_alone_does_not() {
-    let (mut ends, mut flown) = (BTreeMap::<Phase, u32>::new(), 0);
+    let (mut ends, mut flown, mut undone) = (BTreeMap::<Phase, u32>::new(), 0, 0);
     for seed in 0..RUNS {
         let mut rng = Rng(0x90_0e + seed);
         let Some((mut world, gone)) = orphaned(seed, &mut rng) else { continue };
@@ -110,6 +144,9 @@ fn where_the_lead_is_gone_two_who_are_left_bring_it_to_its_end_and_one_alone_doe
         let one = rng.of(&crew).cloned().expect("somebody is left");
         let all: Vec<_> = world.connections.values().cloned().collect();
         all.iter().for_each(|who| leave(&mut world, who));
+        // What one of them said before they went counts for a while: then two would have said it.
+        let lapse = u64::try_from(world.session().plan.lapse.as_millis()).unwrap_or(u64::MAX);
+        act(&mut world, lapse, Stimulus::Tick);
         // One alone, before the time is over and after it.
         let grace = u64::try_from(world.session().plan.lead_grace.as_millis()).unwrap_or(u64::MAX);
         for after in [grace / 2, grace] {
@@ -118,11 +155,13 @@ fn where_the_lead_is_gone_two_who_are_left_bring_it_to_its_end_and_one_alone_doe
                 ask(&mut world, &one, Request::Handover { to: to.clone() });
             }
             assert_eq!(world.session().lead, gone, "seed {seed}: {one} took the lead alone");
+            refuses_what_takes_two(&mut world, &one, seed);
         }
         assert!(world.session().lead_gone.is_some(), "seed {seed}: nobody was told that {gone} is gone");
-        let mut tries = 0;
+        let (mut tries, mut undoable) = (0, false);
         while world.session().closed.is_none() && tries < TRIES {
             tries += 1;
+            undoable |= leader_may_undo(&world, &gone, seed);
             let (after, input) = rescue(&world, &gone, &mut rng);
             act(&mut world, after, input);
             if world.dead {
@@ -137,7 +176,9 @@ fn where_the_lead_is_gone_two_who_are_left_bring_it_to_its_end_and_one_alone_doe
         assert!(world.dead || session.closed.is_some() || waits, "seed {seed}: {:?}: {left:?}", session.current_step());
         assert!(session.lead != gone, "seed {seed}: {gone} leads still");
         flown += 1;
+        undone += u32::from(undoable);
     }
+    assert!(undone > 5, "in {undone} runs something could be undone");
     assert!(flown > RUNS / 2, "{flown} runs were left");
     assert!(ends.len() >= 5, "the lead vanished at too few points: {ends:?}");
 }

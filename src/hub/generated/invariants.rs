@@ -306,6 +306,8 @@ pub fn invariant_06_runs_once(e: &Evidence, new: &New) -> Result<(), String> {
         invariant_06_skipped_by_two(e, index, line)?;
         people::invariant_06_done_by_two(e, index, line)?;
         people::lead_by_two(e, index, line)?;
+        people::let_in_by_two(e, index, line)?;
+        people::invariant_06_behind_what_is_done(e, index, line)?;
         if let Event::RollbackIntended { step, attempt, automatic, .. } = &line.event {
             rolls_back_rightly(e, index, step, *attempt, *automatic)?;
         }
@@ -600,7 +602,7 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
     let waits = |step: &crate::name::StepId| e.plan.step(step).is_some_and(|step| step.until().is_some());
     let verified = |step: &crate::name::StepId| e.plan.step(step).is_some_and(|step| step.verify().is_some());
     for index in 1..=before {
-        let (here, _) = e.presence(index);
+        let here = e.heard(index);
         let lead = e.lead(index);
         let done = |step: &crate::name::StepId| {
             let last = e.last(index, |line| {
@@ -631,7 +633,7 @@ fn short_since(e: &Evidence, before: usize) -> Option<crate::clock::At> {
             })
         };
         let needed = e.plan.steps.iter().find(|step| step.checks > 0 && !done(&step.id)).map_or(0, |step| step.checks);
-        let able = here.keys().filter(|who| **who != lead && e.plan.crew.shadow.contains(who)).count();
+        let able = here.iter().filter(|who| **who != lead && e.plan.crew.shadow.contains(who)).count();
         match able < needed as usize {
             true => since = since.or(Some(e.lines[index - 1].at)),
             false => since = None,

@@ -235,7 +235,9 @@ impl World {
             self.effect(*seq, event);
         }
         self.check(broken);
-        if stop.is_some() {
+        // One that was asked to stop goes as soon as nothing of it is at work.
+        let goes = self.session().stopping.is_some() && self.session().busy_step().is_none();
+        if stop.is_some() || goes {
             return self.recover(0, broken);
         }
         self.want_recheck();
@@ -269,7 +271,14 @@ impl World {
             decided.push((kind, lines, None));
         }
         if let Stimulus::Ask { who, request } = input {
-            decided.push((kind, self.ask(who, request, None), None));
+            let lines = self.ask(who, request, None);
+            // Whoever was let in with another key is heard over no connection of the old one.
+            for numbered in &lines {
+                if let Event::Readmitted { principal, .. } = &numbered.line.event {
+                    self.connections.retain(|_, who| who != principal);
+                }
+            }
+            decided.push((kind, lines, None));
         }
         if matches!(input, Stimulus::Froze) && !self.jobs.freezes.is_empty() {
             let (who, request, step) = self.jobs.freezes.remove(0);
@@ -439,6 +448,25 @@ impl World {
                 }
             }
             Stimulus::Jumped { by_ms } => vec![Fact::ClockJumped { by_ms: *by_ms }],
+            Stimulus::Silent { who, since_ms } => {
+                let Some((&connection, _)) = self.connections.iter().find(|(_, p)| *p == who) else { return vec![] };
+                let since = since_ms.map(|ms| At::from_micros(self.now.micros() - (ms as i64) * 1000));
+                vec![Fact::Silent { principal: who.clone(), connection, since }]
+            }
+            Stimulus::Knock { who } => {
+                self.next += 1;
+                vec![Fact::KeyRefused { principal: who.clone(), key: format!("SHA256:another-{}", self.next) }]
+            }
+            Stimulus::PlanFile => {
+                let what = HOSTILE[self.evidence.lines.len() % HOSTILE.len()].into();
+                vec![Fact::PlanChanged { digest: Hash::of(b"another plan"), what }]
+            }
+            Stimulus::Awaits => {
+                let Some(proc) = self.procs.iter().rev().find(|proc| proc.end.is_none()) else { return vec![] };
+                let (step, attempt, part) = (proc.step.clone(), proc.attempt, proc.part);
+                vec![Fact::AnswerAwaited { step, attempt, part, line: HOSTILE[1].into() }]
+            }
+            Stimulus::Stop => vec![Fact::StopAsked],
             Stimulus::Tick => vec![Fact::Tick],
         }
     }
@@ -639,7 +667,11 @@ impl World {
         self.checked = new;
     }
 
+    /// The one that their link stays with: their own, until they are let in with another.
     fn key(&self, who: &Principal) -> String {
+        if let Some(person) = self.session().people.get(who) {
+            return person.key.clone();
+        }
         self.keys.get(who).cloned().unwrap_or_else(|| "SHA256:nobody".into())
     }
 }

@@ -33,6 +33,7 @@ impl StepState {
             opened: BTreeMap::new(),
             checks: BTreeMap::new(),
             readers: BTreeMap::new(),
+            handed: false,
             glass: false,
             starting: None,
         });

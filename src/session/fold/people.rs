@@ -106,6 +106,9 @@ impl Session {
             state.waivers.clear();
             state.skip = None;
             state.half_done = None;
+            if let Some(armed) = &mut state.armed {
+                armed.handed = true;
+            }
         }
     }
 

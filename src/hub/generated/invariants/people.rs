@@ -34,6 +34,51 @@ pub(super) fn invariant_06_done_by_two(e: &Evidence, index: usize, line: &Line) 
     ensure(held.is_none(), || format!("{step} was undone, and settled as done"))
 }
 
+/// Somebody is let in with another key, one that had knocked, by two of the crew with two keys, neither of whom they are. What
+/// the lost key said yes to is not armed any more.
+pub(super) fn let_in_by_two(e: &Evidence, index: usize, line: &Line) -> Result<(), String> {
+    let Event::Readmitted { principal, was, key, agreed, .. } = &line.event else { return Ok(()) };
+    let two = [agreed, &line.by];
+    let crew = |who: &&Principal| e.plan.crew().contains(who);
+    ensure(two.iter().all(crew) && agreed != &line.by && !two.contains(&principal), || {
+        format!("{principal} was let in by {agreed} and {}", line.by)
+    })?;
+    ensure(e.key(index, agreed) != e.key(index, &line.by), || format!("{principal} was let in with one key"))?;
+    ensure(e.key(index, principal) == Some(was), || format!("{was} is not the key of {principal}"))?;
+    let said = |line: &Line| matches!(&line.event, Event::ReadmitAgreed { principal: p, key: k, .. } if p == principal && k == key && line.by == *agreed);
+    ensure(e.last(index, said).is_some(), || format!("{agreed} never said that {principal} is let in"))?;
+    let knocked =
+        |line: &Line| matches!(&line.event, Event::KeyRefused { principal: p, key: k } if p == principal && k == key);
+    ensure(e.last(index, knocked).is_some(), || format!("{key} never knocked"))
+}
+
+/// Nothing is armed behind a step that is settled as not done. In the place of one that was skipped stand those before it.
+pub(super) fn invariant_06_behind_what_is_done(e: &Evidence, index: usize, line: &Line) -> Result<(), String> {
+    let Event::StepArmed { step, .. } = &line.event else { return Ok(()) };
+    let mut ahead: Vec<_> = e.plan.step(step).map_or_else(Vec::new, |step| step.after.clone());
+    while let Some(before) = ahead.pop() {
+        let undo = e.plan.step(&before).and_then(|before| before.rollback.as_ref());
+        if undo.is_some_and(|undo| undo.contain.contains(step)) {
+            continue; // it is what is wanted once that one was undone
+        }
+        let last = e.last(index, |line| {
+            let says =
+                matches!(line.event, Event::Acknowledged { .. } | Event::StepSkipped { .. } | Event::StepArmed { .. });
+            says && line.event.step() == Some(&before)
+        });
+        match last.map(|last| &e.lines[last].event) {
+            Some(Event::Acknowledged { outcome: Settled::Failed, .. }) => {
+                return Err(format!("{step} was armed behind {before}, which is settled as not done"));
+            }
+            Some(Event::StepSkipped { .. }) => {
+                ahead.extend(e.plan.step(&before).into_iter().flat_map(|step| step.after.clone()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The lead changes hands by two people with two names: the old lead and the next one; or, where the old one was gone for the
 /// plan's time, the next one and one more of the crew, with two keys, neither of which is that of the one who was gone.
 pub(super) fn lead_by_two(e: &Evidence, index: usize, line: &Line) -> Result<(), String> {
@@ -49,12 +94,7 @@ pub(super) fn lead_by_two(e: &Evidence, index: usize, line: &Line) -> Result<(),
     };
     ensure(agreed == one && *one != line.by, || format!("{agreed} said nothing of {to}"))?;
     ensure(two.contains(&to) && !two.contains(&from), || format!("{one} and {} took the lead for {to}", line.by))?;
-    let key = |who: &Principal| {
-        e.lines[..index].iter().find_map(|line| match &line.event {
-            Event::Joined { principal, key, .. } if principal == who => Some(key.clone()),
-            _ => None,
-        })
-    };
+    let key = |who: &Principal| e.key(index, who).map(str::to_owned);
     let keys = [key(one), key(&line.by), key(from)];
     let same = |a: usize, b: usize| keys[a].is_some() && keys[a] == keys[b];
     ensure(!same(0, 1) && !same(0, 2) && !same(1, 2), || format!("{to} took the lead with one key: {keys:?}"))?;
