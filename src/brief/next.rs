@@ -39,7 +39,13 @@ impl Next {
     /// The sentence for who looks: `you: arm 03`, `sam or ivo: check 03`.
     pub fn told_to(&self, me: &Principal, session: &Session) -> String {
         let join = if self.each { " and " } else { " or " };
-        let names = |who: &[&Principal]| who.iter().map(|who| who.short()).collect::<Vec<_>>().join(join);
+        // Whom one waits for in vain: they went, or their link is frozen.
+        let name = |who: &&Principal| match session.people.get(*who) {
+            Some(person) if person.connections.is_empty() => format!("{} (gone)", who.short()),
+            Some(person) if !person.is_heard() => format!("{} (silent)", who.short()),
+            _ => who.short().to_owned(),
+        };
+        let names = |who: &[&Principal]| who.iter().map(name).collect::<Vec<_>>().join(join);
         let others: Vec<&Principal> = self.who.iter().filter(|who| *who != me).collect();
         let who = match (self.who.contains(me), others.is_empty()) {
             (false, true) => return session.shortened(&shown(&self.what)),
@@ -65,6 +71,11 @@ impl Sight<'_> {
             return self.release();
         }
         if let Some(why) = session.line.held.as_ref().filter(|_| !session.is_glass_broken()) {
+            if let Some((who, _)) = stands::knocked(session, at) {
+                let crew = session.people.keys().filter(|by| session.is_here(by) && session.is_crew(by));
+                let what = format!("somebody came as {who} with another key: if it is really them, two let them in");
+                return Next::by(crew.cloned(), what).of_each(true).does(Act::Readmit);
+            }
             return Next::nobody(format!("the line is held: {why}; it goes on by itself once that is over"));
         }
         if session.stopping.is_some() {

@@ -193,6 +193,10 @@ pub fn alarm(sight: &Sight) -> Alarm {
         let (_, word, tone) = watch(session, &bad.id, now);
         return say(tone, word, format!("{}: {}", bad.id, shown(&session.why(&bad.id, now))), false);
     }
+    if let Some((who, since)) = silent(session) {
+        let text = format!("{who} for {}: the link is open, and nothing comes", human(now.since(since)));
+        return say(Tone::Warn, "SILENT", text, false);
+    }
     if let Some(warning) = session.time_warnings(now).first() {
         return say(Tone::Warn, "TIME", format!("{}{}", session.shortened(warning), sight.how(Act::Before)), false);
     }
@@ -209,6 +213,17 @@ pub fn alarm(sight: &Sight) -> Alarm {
     if let Some((place, why)) = untold.first() {
         let more = if untold.len() > 1 { format!(" (and {} more)", untold.len() - 1) } else { String::new() };
         return say(Tone::Warn, "NOT TOLD", format!("{}: {}{more}", shown(place), shown(why)), false);
+    }
+    if let Some((who, half)) = knocked(session, now) {
+        let how = match half {
+            Some(by) => format!("{by} says it is them; one more lets them in{}", sight.how(Act::Readmit)),
+            None => format!("is it really them? two of the crew let them in{}", sight.how(Act::Readmit)),
+        };
+        return say(Tone::Warn, "ANOTHER KEY", format!("somebody came as {who} with another key; {how}"), false);
+    }
+    if session.plan_changed {
+        let text = format!("changed on disk; flown as it was opened ({})", shown(&session.plan_differs));
+        return say(Tone::Warn, "PLAN FILE", text, false);
     }
     if let Some(taken) = session.taken.last() {
         let text = taken.to_string();
@@ -356,9 +371,32 @@ fn lead_gone(sight: &Sight) -> Option<String> {
     let half = session.handover.as_ref().and_then(|half| session.half_handover(&half.to, now));
     let way = match half.filter(|half| session.may_take_lead(&half.to, now)) {
         Some(half) => format!("{} says that {} shall lead; one more has to{how}", half.agreed.short(), half.to.short()),
-        None => format!("one who may lead and one more take the lead over{how}"),
+        None => {
+            let heirs = session.people.keys().filter(|who| session.is_here(who) && session.may_take_lead(who, now));
+            let heirs: Vec<_> = heirs.map(|who| who.short()).collect();
+            match heirs.is_empty() {
+                true => format!("one who may lead and one more take the lead over{how}"),
+                false => format!("{} can take the lead over, with one more{how}", heirs.join(" or ")),
+            }
+        }
     };
     Some(format!("{} for {}; {way}", session.lead.short(), human(now.since(since))))
+}
+
+/// Who came with a key that their link does not stay with and is not here otherwise; and who said already that it is them.
+pub(super) fn knocked(session: &Session, now: At) -> Option<(&str, Option<&str>)> {
+    let (who, key) = session.people.iter().find_map(|(who, person)| {
+        let key = person.knocked.as_ref().filter(|_| person.connections.is_empty())?;
+        Some((who, key))
+    })?;
+    Some((who.short(), session.half_readmit(who, key, now).map(|half| half.by.short())))
+}
+
+/// Of whom nothing is heard though their link is open, and on whom something hangs: the lead first.
+fn silent(session: &Session) -> Option<(&str, At)> {
+    let silent = session.people.iter().filter_map(|(who, person)| Some((who, person.silent_since()?)));
+    let theirs = silent.filter(|(who, _)| session.is_crew(who));
+    theirs.min_by_key(|(who, _)| **who != session.lead).map(|(who, since)| (who.short(), since))
 }
 
 /// What fills the second row while a step that was cleared by breaking the glass is not over.

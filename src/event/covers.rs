@@ -514,7 +514,7 @@ impl FileSeen {
     /// that it is cut, is no text, or has no end of line at its end.
     pub fn shown_lines(&self) -> (Vec<String>, Option<String>) {
         let Some(text) = &self.text else {
-            return (vec![], Some("not text, or longer than is kept: only the hash is checked".to_owned()));
+            return (vec![], Some("its text is not kept (no text, too long, or not listed in `files` of the plan): its hash is checked".to_owned()));
         };
         let whole = text.len() as u64 >= self.size;
         let mut lines: Vec<_> = text.split('\n').map(escaped).collect();

@@ -68,7 +68,10 @@ impl Session {
             | Event::AnswerAwaited { .. } => {}
 
             Event::Recovered { .. } => self.recovered(at),
-            Event::PlanChanged { .. } => self.plan_changed = true,
+            Event::PlanChanged { what, .. } => {
+                self.plan_changed = true;
+                self.plan_differs.clone_from(what);
+            }
             Event::StopAsked {} => self.stopping = Some(at),
             Event::CloseCalled { outcome, note } => self.close_called(now, *outcome, note),
             Event::CloseSigned { .. } => self.close_signed(by),

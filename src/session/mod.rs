@@ -156,6 +156,9 @@ pub struct Session {
     /// Whether everyone was told that the plan's file is another one now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub plan_changed: bool,
+    /// In what it differs from the one that is flown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub plan_differs: String,
     /// Since when the hub is to stop, as it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<At>,
@@ -368,6 +371,7 @@ impl Session {
             vouched: None,
             checkpoint: Checkpoint { wanted: true, ..Checkpoint::default() },
             plan_changed: false,
+            plan_differs: String::new(),
             stopping: None,
             closing: None,
             id: session.clone(),

@@ -42,14 +42,14 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
             let by = if *vouched { ", vouched for by allowed_signers" } else { "" };
             format!("{principal} joined as {} with {}{by}", role.word(), shown(key))
         }
-        Event::Left { principal, why, .. } => format!("{principal} left ({})", shown(why)),
+        Event::Left { principal, why, connection } => people::left(session, principal, *connection, why),
         Event::KeyRefused { principal, key } => people::key_refused(principal, key),
         Event::ReadmitAgreed { principal, key, .. } => {
             format!("{by} agrees that {principal} is let in again with another key ({})", shown(key))
         }
         Event::Readmitted { principal, key, agreed, .. } => people::readmitted(principal, key, agreed, by),
-        Event::LinkSilent { principal, since, .. } => {
-            people::silent(principal, since.map(|since| line.at.since(since)))
+        Event::LinkSilent { principal, connection, since } => {
+            people::silent(session, principal, *connection, since.map(|since| line.at.since(since)))
         }
         Event::AttentionChanged { principal, attention } => match attention {
             Attention::Away => format!("{principal} is away"),

@@ -354,7 +354,7 @@ fn a_hub_that_is_asked_to_end_leaves_a_running_command_in_peace() {
     hub.expect("step go is running and is let run; the hub ends by itself afterwards");
     // Everyone is told, with what will happen.
     for somebody in [&lead, &dba] {
-        somebody.expect("HUB STOPS: its machine asked for that; 01 go is running and is let run, nothing else starts");
+        somebody.expect("HUB STOPS: it ends once 01 go has ended, which is let run; nothing else starts");
     }
     hub.signal(Signal::SIGTERM);
     assert!(lead.refused("adhoc echo more # because").contains("the hub was asked to stop"));
@@ -370,7 +370,7 @@ fn a_hub_that_is_asked_to_end_leaves_a_running_command_in_peace() {
         somebody.forget_answers();
     }
     hub.signal(Signal::SIGTERM);
-    dba.expect("HUB STOPS: its machine asked for that; nothing runs, and the hub ends");
+    dba.expect("HUB STOPS: nothing runs, so it ends now; the session stays open");
     assert!(hub.wait().success());
 }
 

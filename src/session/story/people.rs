@@ -46,8 +46,25 @@ pub(super) fn readmitted(who: &Principal, key: &str, agreed: &Principal, by: &Pr
     format!("READMITTED: {who} with another key ({}), by {agreed} and {by}; the one before is out", shown(key))
 }
 
-pub(super) fn silent(who: &Principal, quiet: Option<Duration>) -> String {
+/// Whether somebody is heard over another link than that one.
+fn is_heard_else(session: &Session, who: &Principal, link: u64) -> bool {
+    session.people.get(who).is_some_and(|person| {
+        person.connections.iter().any(|other| *other != link && !person.silent.contains_key(other))
+    })
+}
+
+pub(super) fn left(session: &Session, who: &Principal, link: u64, why: &str) -> String {
+    match is_heard_else(session, who, link) {
+        true => format!("one link of {who} ended ({}); they are here over another one", shown(why)),
+        false => format!("{who} left ({})", shown(why)),
+    }
+}
+
+pub(super) fn silent(session: &Session, who: &Principal, link: u64, quiet: Option<Duration>) -> String {
     match quiet {
+        Some(quiet) if is_heard_else(session, who, link) => {
+            format!("one link of {who} is silent for {}; they are heard over another one", human(quiet))
+        }
         Some(quiet) => format!("{who} is silent for {}: the link is open, and nothing comes", human(quiet)),
         None => format!("{who} is heard again"),
     }
@@ -61,12 +78,12 @@ pub(super) fn lead_gone(lead: &Principal, gone: Duration) -> String {
 /// What happens now that the hub was asked to stop.
 pub fn stops(session: &Session) -> String {
     match session.busy_step() {
-        Some((step, state)) => format!(
-            "its machine asked for that; {} {} is {} and is let run, nothing else starts, and then the hub ends; the session stays open",
+        // What matters first: a narrow screen shows no more than that.
+        Some((step, _)) => format!(
+            "it ends once {} {} has ended, which is let run; nothing else starts; the session stays open; its machine asked for it",
             session.numbered(&step.id),
-            step.id,
-            state.phase.word()
+            step.id
         ),
-        None => "its machine asked for that; nothing runs, and the hub ends; the session stays open".to_owned(),
+        None => "nothing runs, so it ends now; the session stays open; its machine asked for it".to_owned(),
     }
 }

@@ -344,3 +344,86 @@ fn the_watches_alone_fit_any_screen() {
         }
     }
 }
+
+/// No watch has anything to say in it.
+const SMALL: &str = r#"
+crosscheck = 1
+name = "Drop the old index"
+environment = "prod-eu1"
+[crew]
+lead = ["dana@example.org"]
+shadow = ["sam@example.org", "ivo@example.org"]
+observer = "link"
+[[step]]
+id = "freeze"
+run = ["./freeze"]
+[[step]]
+id = "drop"
+class = "critical"
+run = ["./drop"]
+"#;
+
+/// A screen without a pane for the crew and for what happened says all the same what nobody may miss.
+#[test]
+fn a_small_screen_says_who_is_silent_or_at_the_door_that_the_plan_changed_and_that_the_hub_stops() {
+    let small = |flight: &Flight, me: &str| screen(flight, me, (80, 24), Glyphs::Unicode, &App::new(80, 24));
+    let row = |flight: &Flight, me: &str| small(flight, me).lines().nth(1).unwrap().to_owned();
+    let link = |flight: &Flight, name: &str| *flight.session().people[&who(name)].connections.first().unwrap();
+    let mut flight = Flight::open(SMALL);
+    let what = "from line 20 on: step.drop.touches".to_owned();
+    flight.saw(Fact::PlanChanged { digest: Hash::of(b"other"), what });
+    assert!(
+        row(&flight, "ivo").contains("PLAN FILE  changed on disk; flown as it was opened"),
+        "{}",
+        row(&flight, "ivo")
+    );
+    let (principal, connection) = (who("ivo"), link(&flight, "ivo"));
+    flight.saw(Fact::Left { principal: principal.clone(), connection, why: "gone".into() });
+    flight.saw(Fact::KeyRefused { principal: principal.clone(), key: "SHA256:another".into() });
+    let told = row(&flight, "sam");
+    assert!(told.contains("ANOTHER KEY  somebody came as ivo with another key; is it really"), "{told}");
+    assert_eq!(flight.ask("sam", Request::Readmit { who: principal, key: "SHA256:another".into() }), None);
+    let wide = screen(&flight, "dana", (120, 40), Glyphs::Unicode, &App::new(120, 40));
+    assert!(wide.contains("sam says it is them; one more lets them in (K)"), "{wide}");
+    // Whom one waits for in vain is marked where it says what comes next.
+    let (principal, connection, since) = (who("dana"), link(&flight, "dana"), Some(flight.at));
+    flight.pass(9);
+    flight.saw(Fact::Silent { principal: principal.clone(), connection, since });
+    let told = row(&flight, "sam");
+    assert!(told.contains("SILENT  dana for 9") && told.contains("the link is open, and nothing comes"), "{told}");
+    assert!(small(&flight, "sam").contains("dana (silent): arm 01"), "{}", small(&flight, "sam"));
+    flight.saw(Fact::Silent { principal: principal.clone(), connection, since: None });
+    flight.saw(Fact::Left { principal, connection, why: "gone".into() });
+    assert!(small(&flight, "sam").contains("dana (gone): arm 01"), "{}", small(&flight, "sam"));
+    for _ in 0..13 {
+        flight.pass(10);
+    }
+    flight.saw(Fact::Tick);
+    let told = row(&flight, "sam");
+    assert!(told.contains("LEAD GONE") && told.contains("sam can take the lead over, with one more"), "{told}");
+
+    let mut flight = Flight::open(SMALL);
+    flight.arm("freeze");
+    flight.go();
+    flight.saw(Fact::StopAsked);
+    let told = row(&flight, "sam");
+    assert!(told.contains("HUB STOPS it ends once 01 freeze has ended, which is let run; nothing else"), "{told}");
+}
+
+/// Who is here over two links did not leave when one of them ended, and is not silent when one of them is.
+#[test]
+fn one_of_two_links_is_told_as_one_of_two() {
+    let mut flight = Flight::start();
+    let (first, since) = (*flight.session().people[&who("sam")].connections.first().unwrap(), Some(flight.at));
+    let principal = who("sam");
+    let key = flight.session().people[&principal].key.clone();
+    flight.saw(Fact::Joined { principal: principal.clone(), role: Role::Shadow, key, connection: 77 });
+    let told = |flight: &Flight| flight.session().recent.back().unwrap().text.clone();
+    flight.saw(Fact::Silent { principal: principal.clone(), connection: first, since });
+    assert!(told(&flight).starts_with("one link of sam@example.org is silent"), "{}", told(&flight));
+    flight.saw(Fact::Left { principal: principal.clone(), connection: first, why: "silent for 18 s".into() });
+    let one = "one link of sam@example.org ended (silent for 18 s); they are here over another one";
+    assert_eq!(told(&flight), one);
+    flight.saw(Fact::Left { principal, connection: 77, why: "gone".into() });
+    assert_eq!(told(&flight), "sam@example.org left (gone)");
+}
