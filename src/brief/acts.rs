@@ -189,7 +189,7 @@ rows! {
     AdHoc: [("o", &[Main])], "adhoc COMMAND # WHY", "ad hoc", Lead, "type and arm a command that the plan does not have";
     Release: [("A", &[Main])], "release", "release", Releasers, "agree that the line goes on";
     Waive: [("w", &[Main])], "waive GATE WHY", "waive", Shadow, "a shadow's exception to one gate, for the next attempt, with a reason";
-    Skip: [("S", &[Main])], "skip ID WHY", "skip", LeadAndShadow, "leave out a step that is planned, or settled as not done: the lead and one shadow, each with a reason";
+    Skip: [("S", &[Main])], "skip ID WHY", "skip", LeadAndShadow, "leave a step out: the lead and one shadow, each with a reason";
     BreakGlass: [("B", &[Main])], "break-glass ID WHY", "break glass", Lead, "the lead alone clears what is armed, where the plan allows it and nobody else is there";
     Interrupt: [("i", &[Main])], "interrupt ID", "interrupt", LeadOrShadow, "interrupt what runs, or give up a wait; the cockpit asks for the step's id";
     Kill: [], "kill ID", "", LeadOrShadow, "end by force what runs; in the cockpit: i, then kill and the step's id";

@@ -223,6 +223,14 @@ pub fn forward(world: &World, rng: &mut Rng) -> Stimulus {
         if let Some(name) = missing {
             return ask(lead, Request::Set { name, value: "t1".into(), why: String::new() });
         }
+        // What is not done is left out at times: whom the half of it waits for says the other one.
+        let not_done = next.filter(|step| session.steps[&step.id].phase == Phase::SettledFailed);
+        if let Some(step) = not_done.filter(|_| rng.percent(40)) {
+            let half = session.half_skip(&step.id, world.now).map(|half| half.by == *lead);
+            let lead_says = half.map_or(rng.percent(50), |by_lead| !by_lead);
+            let says = if lead_says { lead.clone() } else { shadow };
+            return ask(&says, Request::Skip { step: step.id.clone(), why: text(rng) });
+        }
         return match next {
             Some(step) => ask(lead, Request::Arm { step: step.id.clone(), covers: None }),
             None if rng.percent(10) => ask(lead, Request::Close { note: String::new() }),
