@@ -19,6 +19,7 @@ mod reader;
 mod remote;
 mod screen;
 mod script;
+mod sealed;
 mod spawn;
 mod unfrozen;
 

@@ -18,8 +18,9 @@ pub struct Command {
     pub cwd: Option<Template>,
     /// What is fed to it; nothing (`/dev/null`) where none is given and nobody may type.
     pub stdin: Option<Stdin>,
-    /// Its script runs from a sealed copy of what was hashed.
-    pub sealed: bool,
+    /// Whether its script runs from a sealed copy of what was hashed, under the name of that copy; where nothing is said, under its
+    /// own name, if it can.
+    pub sealed: Option<bool>,
     /// Files hashed when armed, relative to `cwd`.
     pub files: Vec<Template>,
     /// When it is ended by force.
@@ -44,7 +45,7 @@ impl Command {
             env: BTreeMap::new(),
             cwd: None,
             stdin: None,
-            sealed: false,
+            sealed: None,
             files: vec![],
             timeout: None,
             exits: Exits::default(),
@@ -162,7 +163,7 @@ pub(super) fn read_with(table: &Table<'_>, io: Io) -> Option<Command> {
         input: Input::None,
         cwd: table.template("cwd"),
         stdin: table.get("stdin").and_then(|stdin| read_stdin(&stdin)),
-        sealed: table.boolean("sealed").unwrap_or(false),
+        sealed: table.boolean("sealed"),
         timeout: table.duration("timeout"),
         exits: read_exits(table)?,
         io,
