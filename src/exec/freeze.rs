@@ -288,11 +288,9 @@ fn freeze_command(
     Ok(all)
 }
 
-/// Whether a part of it that fails would be missed by a shell that looks at the last one alone.
+/// Whether its text needs a shell that fails where a part of a pipeline does.
 fn needs_pipefail(command: &Command, argv: &[String]) -> bool {
-    // Rather too often than too seldom: a `|` in quotes asks for the same shell.
-    let pipes = |text: &String| text.replace("||", "").contains('|');
-    command.pipefail && matches!(command.run, Run::Shell(_)) && argv.last().is_some_and(pipes)
+    command.pipefail && command.run.has_pipeline(argv)
 }
 
 /// The same text for a shell that fails where a part of a pipeline does: `sh` where it can, else `bash`. Nothing is started to
