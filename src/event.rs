@@ -18,7 +18,7 @@ pub use anchor::{Anchor, Mark};
 pub use compared::{Compared, Side, Verdict};
 pub use covers::{
     CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen, PreviewSeen, RehearsalSeen,
-    RollbackSeen, WaivedSeen, last_line,
+    RollbackSeen, ScriptSeen, WaivedSeen, last_line,
 };
 pub use deviation::Deviation;
 pub use earlier::Earlier;

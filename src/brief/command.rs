@@ -2,7 +2,7 @@
 
 use super::item::{Item, Loud, Text};
 pub use super::item::{command_line, quoted};
-use crate::event::{CommandSeen, FileSeen, FolderSeen, InheritedSeen};
+use crate::event::{CommandSeen, FileSeen, FolderSeen, InheritedSeen, ScriptSeen};
 use crate::name::escaped;
 use std::time::Duration;
 
@@ -58,6 +58,7 @@ pub(super) fn items(of: &str, seen: &CommandSeen) -> Vec<Item> {
         stdin,
         stdin_file: _, // with the files
         sealed,
+        script,
         io,
         input,
         timeout_ms,
@@ -95,9 +96,14 @@ pub(super) fn items(of: &str, seen: &CommandSeen) -> Vec<Item> {
         }
         None => {} // armed by a version that did not look
     }
-    let from = if *sealed { "from a sealed copy of these bytes" } else { "" };
+    let from =
+        if *sealed { "its script runs from a sealed copy of its bytes, under the name of that copy" } else { "" };
     all.push(file(&label("executable"), exe, from));
     all.extend(interpreter.iter().map(|seen| file(&label("interpreter"), seen, "")));
+    if let Some(script) = script {
+        let loud = if matches!(script, ScriptSeen::AsItGoes { .. }) { Loud::Look } else { Loud::Plain };
+        all.push(Item::words(&label("script"), script.words()).loud(loud));
+    }
     if let Some(text) = stdin {
         let (lines, note) = lines(text);
         let head = String::new();

@@ -51,6 +51,7 @@ struct WrongPlan(String);
 
 /// Carries out a command line and returns the exit status.
 pub fn run(cli: Cli) -> u8 {
+    crate::exec::ignore_nothing_in_children();
     let done = match cli.command {
         Command::Demo(args) => block_on(demo::run(args)),
         Command::New(args) => lint::new(&args),

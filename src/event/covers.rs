@@ -264,6 +264,7 @@ impl CommandSeen {
             stdin: None,
             stdin_file: None,
             sealed: false,
+            script: None,
             io: "pty".into(),
             input: None,
             timeout_ms: None,
@@ -371,8 +372,9 @@ impl CommandSeen {
         }
         // An older version did not look at what it inherits.
         let inherited = self.inherited.as_ref().and(now.inherited.clone());
+        let script = self.script.as_ref().and(now.script.clone());
         let (named, files) = (self.named.clone(), self.files.clone());
-        (*self != CommandSeen { named, files, inherited, ..now.clone() }).then(|| "how it is run".into())
+        (*self != CommandSeen { named, files, inherited, script, ..now.clone() }).then(|| "how it is run".into())
     }
 }
 
@@ -446,9 +448,12 @@ pub struct CommandSeen {
     /// The file it reads as its standard input, in place of `stdin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin_file: Option<FileSeen>,
-    /// Whether its script runs from a sealed copy of what was hashed instead of from its file.
+    /// Whether its script runs from a sealed copy of what was hashed instead of from its file, under the name of that copy.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sealed: bool,
+    /// How its script gets to its interpreter otherwise; nothing where it has none, or an older version froze it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<ScriptSeen>,
     /// `pty` or `pipe`.
     pub io: String,
     /// Whether the lead may type to it: `lead`, or `hidden-only`.
@@ -476,6 +481,48 @@ pub struct CommandSeen {
     /// Whether that machine is another one, reached over ssh: the end of the link is not the end of the command.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub remote: bool,
+}
+
+/// How a script gets to the interpreter that runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ScriptSeen {
+    /// From a copy that nobody can change, as if it were the file.
+    Copied {
+        /// It may do something with its own file, by its name.
+        names_itself: bool,
+    },
+    /// Its interpreter reads the file whole before it runs any of it.
+    Whole,
+    /// Its interpreter reads the file while it runs it.
+    AsItGoes {
+        /// Why it is given no copy.
+        why: String,
+    },
+}
+
+impl ScriptSeen {
+    /// Whether a change to its file while it runs can be one to what runs.
+    pub fn is_by_name(&self) -> bool {
+        !matches!(self, ScriptSeen::Copied { names_itself: false })
+    }
+    /// In words, for who checks it.
+    pub fn words(&self) -> String {
+        const CHANGE: &str = "a change to it while it runs ends this undecided";
+        match self {
+            ScriptSeen::Copied { names_itself: false } => {
+                "run from a copy in memory that nobody can change; its name and its folder are those of the file"
+                    .to_owned()
+            }
+            ScriptSeen::Copied { names_itself: true } => format!(
+                "run from a copy in memory that nobody can change; it names itself ($0), and may so do something with its file: {CHANGE}"
+            ),
+            ScriptSeen::Whole => format!("read whole by its interpreter before any of it runs; {CHANGE}"),
+            ScriptSeen::AsItGoes { why } => format!(
+                "READ WHILE IT RUNS ({why}): {CHANGE}. `sealed = true` has it run from a copy, under the name of the copy"
+            ),
+        }
+    }
 }
 
 /// A parameter that is read back, with its value.

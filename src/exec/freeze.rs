@@ -7,7 +7,7 @@
 use super::files::{SEALED_MAX, TEXT_MAX, look, open_folder};
 use super::lookup::{self, Kind};
 use super::unfrozen::{FreezeError, INTERPRETERS_MAX, TERMINAL_LINE_MAX};
-use super::{files, inherited, remote, script};
+use super::{files, inherited, remote, script, sealed};
 use crate::clock::human;
 use crate::event::{
     CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, GateSeen, Part, PreviewSeen, RehearsalSeen,
@@ -236,13 +236,14 @@ fn freeze_command(
         add(&mut files, seen("file", &file, true)?);
     }
     let interpreters = interpreters(&file, path, &cwd)?;
-    if command.sealed {
+    let given = script::of(&argv, path, &cwd)?;
+    if command.sealed == Some(true) && given.is_none() {
         sealable(&file, &exe, interpreters.len())?;
     }
     let mut interpreters = interpreters.into_iter();
     let interpreter = interpreters.next();
     interpreters.for_each(|file| add(&mut files, file));
-    if let Some(file) = script::of(&argv, path, &cwd)? {
+    if let Some(file) = given {
         add(&mut files, seen("script", &file, false)?);
     }
     let mut named = vec![];
@@ -256,7 +257,7 @@ fn freeze_command(
         }
     }
     let secrets = command.secrets().into_iter().filter_map(|key| Some((key.clone(), *secrets.get(&key)?))).collect();
-    Ok(CommandSeen {
+    let mut all = CommandSeen {
         exe,
         interpreter,
         argv,
@@ -266,7 +267,8 @@ fn freeze_command(
         folder: Some(seen_folder),
         stdin,
         stdin_file,
-        sealed: command.sealed,
+        sealed: command.sealed == Some(true),
+        script: None,
         io: match command.io {
             Io::Pty => "pty".to_owned(),
             Io::Pipe => "pipe".to_owned(),
@@ -280,14 +282,15 @@ fn freeze_command(
         user: user(),
         inherited: Some(inherited::inherited()),
         remote: false,
-    })
+    };
+    let error = |source| FreezeError::File { what: "script", path: file.clone(), source };
+    all.script = sealed::seen(&all, &file, command.sealed).map_err(error)?;
+    Ok(all)
 }
 
-/// Whether a part of it that fails would be missed by a shell that looks at the last one alone.
+/// Whether its text needs a shell that fails where a part of a pipeline does.
 fn needs_pipefail(command: &Command, argv: &[String]) -> bool {
-    // Rather too often than too seldom: a `|` in quotes asks for the same shell.
-    let pipes = |text: &String| text.replace("||", "").contains('|');
-    command.pipefail && matches!(command.run, Run::Shell(_)) && argv.last().is_some_and(pipes)
+    command.pipefail && command.run.has_pipeline(argv)
 }
 
 /// The same text for a shell that fails where a part of a pipeline does: `sh` where it can, else `bash`. Nothing is started to

@@ -19,6 +19,7 @@ mod reader;
 mod remote;
 mod screen;
 mod script;
+mod sealed;
 mod spawn;
 mod unfrozen;
 
@@ -30,7 +31,7 @@ pub use preview::{PreviewError, look};
 pub use process::{is_alive, noted, signal_orphan};
 pub use pty::{Report, Running, Size, StartError, start};
 pub use screen::{Cell, Color, Screen, Style};
-pub use spawn::in_own_session;
+pub use spawn::{ignore_nothing_in_children, in_own_session};
 pub use unfrozen::FreezeError;
 
 #[cfg(test)]

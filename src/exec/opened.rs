@@ -11,8 +11,8 @@ use super::freeze::{argument_file, interpreters, named_files};
 use super::lookup::{self, Kind};
 use super::pty::StartError;
 use super::spawn::{Image, Program};
-use super::{inherited, script};
-use crate::event::{CommandSeen, FileSeen};
+use super::{inherited, script, sealed};
+use crate::event::{CommandSeen, FileSeen, ScriptSeen};
 use crate::name::escaped;
 use crate::plan::{Command, Params};
 use std::fs::File;
@@ -33,6 +33,8 @@ pub struct Opened<'a> {
     pub(super) stdin: Option<File>,
     /// What is opened by its name while the command runs, as it was.
     pub(super) by_name: Vec<ByName>,
+    /// What the kernel opens by its name when it starts the command, and nobody afterwards: interpreters.
+    pub(super) by_kernel: Vec<ByName>,
 }
 
 /// A file that a command, or its interpreter, opens itself.
@@ -58,13 +60,20 @@ pub fn open<'a>(covers: &'a CommandSeen, command: &Command, params: &Params) -> 
     let by_name = opened_by_name(covers, command, params, cwd)?;
     files_unchanged(covers, command, params, cwd)?;
     let stdin = covers.stdin_file.as_ref().map(copied).transpose()?;
-    let (program, argv, kept) = program(covers, cwd)?;
+    let mut by_kernel = vec![];
+    let (program, argv, kept) = program(covers, cwd, &mut by_kernel)?;
     // All that was looked up by its path, and the command will look in the folder that is open: they must be one.
     if files::open_folder(cwd).map_err(gone)?.1 != seen {
         return Err(another());
     }
     let given = covers.inherited.as_ref().map(inherited::given).unwrap_or_default();
-    Ok(Opened { covers, image: Image { program, argv, env: &covers.env, cwd: folder, kept, given }, stdin, by_name })
+    Ok(Opened {
+        covers,
+        image: Image { program, argv, env: &covers.env, cwd: folder, kept, given },
+        stdin,
+        by_name,
+        by_kernel,
+    })
 }
 
 impl Opened<'_> {
@@ -89,7 +98,7 @@ impl Opened<'_> {
 }
 
 /// What of the command is opened by its name while it runs: its script, where it does not run from a copy, and what the plan
-/// lists. Before it is hashed for the last time: whatever is written to it afterwards leaves another stamp.
+/// lists.
 fn opened_by_name(
     covers: &CommandSeen,
     command: &Command,
@@ -99,18 +108,22 @@ fn opened_by_name(
     let path = covers.env.get("PATH").map_or("", String::as_str);
     let listed = named_files(command, params, cwd).map_err(|error| changed(error.to_string()))?;
     let script = script::of(&covers.argv, path, cwd).map_err(|error| changed(error.to_string()))?;
-    let own = covers.interpreter.as_ref().filter(|_| !covers.sealed).map(|_| PathBuf::from(&covers.exe.path));
-    let names = listed.into_iter().chain(script).chain(own);
+    let by_name = !covers.sealed && covers.script.as_ref().is_none_or(ScriptSeen::is_by_name);
+    let own = covers.interpreter.as_ref().map(|_| PathBuf::from(&covers.exe.path));
+    let names = listed.into_iter().chain(script.into_iter().chain(own).filter(|_| by_name));
     let seen = names.filter_map(|name| {
         let file = name.canonicalize().ok()?; // one that is gone is told by whoever looks next
-        let seen = covers.files.iter().chain([&covers.exe]).find(|seen| Path::new(&seen.path) == file)?;
-        let was = files::open(&file).and_then(|(_, open)| Stamp::of(&open)).ok()?;
-        Some(ByName { seen: FileSeen { text: None, ..seen.clone() }, was })
+        ByName::now(covers.files.iter().chain([&covers.exe]).find(|seen| Path::new(&seen.path) == file)?)
     });
     Ok(seen.collect())
 }
 
 impl ByName {
+    /// That file as it is now. Before it is hashed for the last time: whatever is written to it afterwards leaves another stamp.
+    fn now(seen: &FileSeen) -> Option<ByName> {
+        let was = files::open(Path::new(&seen.path)).and_then(|(_, open)| Stamp::of(&open)).ok()?;
+        Some(ByName { seen: FileSeen { text: None, ..seen.clone() }, was })
+    }
     /// What became of it since; nothing where it is as it was.
     pub(super) fn changed(&self) -> Option<String> {
         let name = escaped(&self.seen.path);
@@ -213,7 +226,11 @@ pub fn named_unchanged(covers: &CommandSeen) -> Result<(), StartError> {
 }
 
 /// What is executed, with which arguments, and the descriptor that goes with it.
-fn program(covers: &CommandSeen, cwd: &Path) -> Result<(Program, Vec<String>, Option<File>), StartError> {
+fn program(
+    covers: &CommandSeen,
+    cwd: &Path,
+    by_kernel: &mut Vec<ByName>,
+) -> Result<(Program, Vec<String>, Option<File>), StartError> {
     let path = covers.env.get("PATH").map_or("", String::as_str);
     let word = covers.argv.first().map_or("", String::as_str);
     let found = lookup::find(word, path, cwd).map_err(|error| changed(error.to_string()))?;
@@ -222,8 +239,13 @@ fn program(covers: &CommandSeen, cwd: &Path) -> Result<(Program, Vec<String>, Op
         let real = escaped(&real.to_string_lossy());
         return Err(changed(format!("{} was {}, and is now {real}", escaped(word), escaped(&covers.exe.path))));
     }
-    if covers.sealed {
-        return sealed(covers);
+    match &covers.script {
+        Some(ScriptSeen::Copied { .. }) => return sealed::program(covers, &found, copied, unchanged),
+        _ if covers.sealed && covers.interpreter.is_none() => {
+            return sealed::under_its_copy_s_name(covers, copied, unchanged);
+        }
+        _ if covers.sealed => return from_copy(covers),
+        _ => {}
     }
     let file = unchanged(&covers.exe)?;
     let Some(interpreter) = &covers.interpreter else {
@@ -232,6 +254,7 @@ fn program(covers: &CommandSeen, cwd: &Path) -> Result<(Program, Vec<String>, Op
     // The kernel will follow the names in the #! lines: they must still lead to what was frozen.
     let error = |error: std::io::Error| changed(format!("{}: {error}", escaped(&covers.exe.path)));
     let stamp = Stamp::of(&file).map_err(error)?;
+    by_kernel.extend(std::iter::once(interpreter).chain(&covers.files).filter_map(ByName::now));
     let now = interpreters(&found, path, cwd).map_err(|error| changed(error.to_string()))?;
     let expected = std::iter::once(interpreter).chain(&covers.files);
     match now.first() {
@@ -243,6 +266,7 @@ fn program(covers: &CommandSeen, cwd: &Path) -> Result<(Program, Vec<String>, Op
             return Err(changed(format!("interpreter {} was not there when it was checked", escaped(&file.path))));
         }
     }
+    by_kernel.retain(|file| now.iter().any(|now| now.path == file.seen.path));
     // Looking at the interpreters took its time, and the script comes first in what runs.
     let (_, again) = files::open(&real).map_err(error)?;
     if Stamp::of(&again).map_err(error)? != stamp {
@@ -253,7 +277,7 @@ fn program(covers: &CommandSeen, cwd: &Path) -> Result<(Program, Vec<String>, Op
 }
 
 /// The interpreter, run from its descriptor on a copy of the script, as the kernel would have run it on the file.
-fn sealed(covers: &CommandSeen) -> Result<(Program, Vec<String>, Option<File>), StartError> {
+fn from_copy(covers: &CommandSeen) -> Result<(Program, Vec<String>, Option<File>), StartError> {
     let script = copied(&covers.exe)?;
     let kind = lookup::kind_of(&script).map_err(|error| changed(format!("{}: {error}", escaped(&covers.exe.path))))?;
     let (Kind::Script(word, rest), Some(interpreter)) = (kind, &covers.interpreter) else {

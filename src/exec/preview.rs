@@ -3,7 +3,7 @@
 //! It is opened and held against what was frozen like any other command, and runs in a process session of its own, which ends
 //! with it: nothing of a preview is left when the answer is given. Blocks. Start at [`look`].
 
-use super::opened::Opened;
+use super::opened::{ByName, Opened};
 use super::process;
 use super::pty::StartError;
 use super::spawn::{self, Image};
@@ -45,6 +45,8 @@ pub enum PreviewError {
     HeldOpen,
     #[error("what it prints is not UTF-8 text")]
     NotText,
+    #[error("nobody knows what ran: while it ran, {what}")]
+    Changed { what: String },
 }
 
 /// Its last complaint, for the end of a sentence.
@@ -91,7 +93,7 @@ enum News {
 
 /// Runs what was opened, and returns what it printed, secrets taken out.
 pub fn look(opened: Opened<'_>, given: &Given) -> Result<String, PreviewError> {
-    let covers = opened.covers;
+    let (covers, by_name) = (opened.covers, opened.by_name);
     if covers.secrets.is_empty() != given.env.is_empty() {
         return Err(StartError::Secrets.into());
     }
@@ -163,6 +165,10 @@ pub fn look(opened: Opened<'_>, given: &Given) -> Result<String, PreviewError> {
             }
         };
         return Err(PreviewError::Failed { end, complaint: clean(&complaint, given) });
+    }
+    let mut changed = by_name.iter().filter_map(ByName::changed);
+    if let Some(what) = changed.next() {
+        return Err(PreviewError::Changed { what });
     }
     let output = String::from_utf8(output.unwrap_or_default()).map_err(|_| PreviewError::NotText)?;
     Ok(without_secrets(output, given))

@@ -102,6 +102,8 @@ pub struct Running {
     pub process: Process,
     shared: Arc<Shared>,
     by_name: Vec<ByName>,
+    /// What had changed of what the kernel opened by name.
+    at_start: Vec<String>,
 }
 impl Running {
     /// Sends SIGINT to whatever is in the terminal's foreground (behind pipes: to the command's group); with `force`,
@@ -159,7 +161,8 @@ impl Running {
     }
     /// What of that which people checked, and which the command opens by its name, is not as it was when it was started.
     pub fn changed(&self) -> Option<String> {
-        let all: Vec<_> = self.by_name.iter().filter_map(ByName::changed).collect();
+        let later = self.by_name.iter().filter_map(ByName::changed);
+        let all: Vec<_> = self.at_start.iter().cloned().chain(later).collect();
         (!all.is_empty()).then(|| all.join(", "))
     }
     /// Changes the terminal's size; does nothing behind pipes or after the end.
@@ -271,6 +274,7 @@ pub fn start(
     let child = spawn::spawn(&image, stdio, terminal, note)
         .map_err(|source| StartError::Exec { path: covers.exe.path.clone().into(), source })?;
 
+    let at_start = opened.by_kernel.iter().filter_map(ByName::changed).collect();
     let pid = child.id();
     let state = State { pid: number(pid), gone: false, asked: false, timed_out: false, terminal: keep };
     let shared = Arc::new(Shared { child: Mutex::new(state), changed: Condvar::new(), waits: AtomicU64::new(0) });
@@ -291,7 +295,7 @@ pub fn start(
     };
     let waiter = Waiter { child, shared: Arc::clone(&shared), timeout_ms: covers.timeout_ms, ended, _woken: woken };
     match thread("command end", move || waiter.run()) {
-        Ok(()) => Ok(Running { process, shared, by_name: opened.by_name }),
+        Ok(()) => Ok(Running { process, shared, by_name: opened.by_name, at_start }),
         // The child went down with the closure unreaped, and is reaped when the hub ends.
         Err(source) => {
             shared.child().kill_session();

@@ -31,17 +31,23 @@ fn options(program: &str) -> Option<Options> {
     Some(options)
 }
 
-/// The word among an interpreter's arguments that names the script it runs.
-fn word(argv: &[String]) -> Option<&str> {
+/// Whether an interpreter reads a script whole before it runs any of it.
+pub(super) fn reads_whole(program: &str) -> bool {
+    let program = program.rsplit('/').next().unwrap_or_default();
+    options(program).is_some() && !shell::is_shell(program)
+}
+
+/// The place of the word among an interpreter's arguments that names the script it runs.
+pub(super) fn word_at(argv: &[String]) -> Option<usize> {
     let program = argv.first()?.rsplit('/').next()?;
     let options = options(program)?;
-    let mut words = argv[1..].iter().map(String::as_str);
-    while let Some(word) = words.next() {
+    let mut words = argv.iter().map(String::as_str).enumerate().skip(1);
+    while let Some((at, word)) = words.next() {
         if word == "--" {
-            return words.next();
+            return words.next().map(|(at, _)| at);
         }
         let Some(flags) = word.strip_prefix(['-', '+']).filter(|flags| !flags.is_empty()) else {
-            return Some(word).filter(|word| !["-", ""].contains(word));
+            return Some(at).filter(|_| !["-", ""].contains(&word));
         };
         if flags.starts_with('-') {
             continue; // a long one; none of these takes a word of its own
@@ -58,7 +64,7 @@ fn word(argv: &[String]) -> Option<&str> {
 
 /// The script that those words have an interpreter run; an error where it is not there.
 pub(super) fn of(argv: &[String], path: &str, cwd: &Path) -> Result<Option<PathBuf>, FreezeError> {
-    let Some(word) = word(argv) else { return Ok(None) };
+    let Some(word) = word_at(argv).map(|at| &argv[at]) else { return Ok(None) };
     let file = cwd.join(word);
     if file.is_file() {
         return Ok(Some(file.canonicalize().unwrap_or(file)));
@@ -145,7 +151,7 @@ mod tests {
             ("sh", None),
         ] {
             let argv: Vec<_> = line.split(' ').map(str::to_owned).collect();
-            assert_eq!(word(&argv), script, "{line}");
+            assert_eq!(word_at(&argv).map(|at| argv[at].as_str()), script, "{line}");
         }
     }
 }

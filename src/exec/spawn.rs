@@ -244,6 +244,35 @@ fn write_all(mut file: &std::fs::File, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Has every signal that whoever started this program lets it ignore (SIGHUP under nohup) do nothing here, and be at its default in
+/// whatever it starts: one that is ignored stays so across an exec, one that is taken in does not. Blocked ones and SIGPIPE the standard
+/// library sets right in each child. Called once, before anything is started.
+pub fn ignore_nothing_in_children() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // Not those of job control: a read from a terminal in the background fails while they are ignored, and would be tried for ever.
+    for signal in [
+        libc::SIGHUP,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGALRM,
+        libc::SIGCHLD,
+    ] {
+        // SAFETY: `sigaction` is plain data for which all zeros is a value; the handler does nothing, so it may run at any time.
+        unsafe {
+            let mut now: libc::sigaction = std::mem::zeroed();
+            if libc::sigaction(signal, std::ptr::null(), &raw mut now) == 0 && now.sa_sigaction == libc::SIG_IGN {
+                let mut then: libc::sigaction = std::mem::zeroed();
+                then.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
+                then.sa_flags = libc::SA_RESTART;
+                libc::sigaction(signal, &raw const then, std::ptr::null_mut());
+            }
+        }
+    }
+}
+
 /// Makes the program that `command` will start the leader of a process session of its own: the hang-up of the terminal
 /// it was started from does not reach it.
 pub fn in_own_session(command: &mut Command) -> &mut Command {

@@ -216,7 +216,8 @@ async fn once(around: &Arc<Around>, notify: &Notify, message: &Message) -> Resul
             tell::post(url.trim(), body, notify.timeout).await
         }
         NotifyBy::Command(command) => {
-            let argv = command.run.argv(&around.params).map_err(|error| never(error.to_string()))?;
+            let argv =
+                command.run.argv_beside(&around.params, command.pipefail).map_err(|error| never(error.to_string()))?;
             let around = command.surroundings(&around.params, &around.folder);
             let (folder, own) = around.map_err(|error| never(error.to_string()))?;
             let own = own.into_iter().map(|(name, value)| (name.into(), value.into()));

@@ -51,7 +51,7 @@ impl Credential {
                 Source::File(Worker::start(watch, move |_| contents(&path))?)
             }
             CredentialSource::Command(run) => Source::Command(Program {
-                argv: run.argv(params).map_err(text)?,
+                argv: run.argv_beside(params, true).map_err(text)?,
                 folder: folder.to_owned(),
                 env: vec![],
                 timeout: wanted.timeout,

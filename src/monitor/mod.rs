@@ -286,7 +286,7 @@ impl Collector {
                 Collector::Tcp(tcp::Tcp { address: address.render(params).map_err(text)?, within: *within })
             }
             WatchKind::Command { run, timeout, answer } => {
-                let argv = run.argv(params).map_err(text)?;
+                let argv = run.argv_beside(params, true).map_err(text)?;
                 Collector::Command(command::Command::new(argv, folder, *timeout, answer))
             }
             WatchKind::File { .. } => {

@@ -18,8 +18,9 @@ pub struct Command {
     pub cwd: Option<Template>,
     /// What is fed to it; nothing (`/dev/null`) where none is given and nobody may type.
     pub stdin: Option<Stdin>,
-    /// Its script runs from a sealed copy of what was hashed.
-    pub sealed: bool,
+    /// Whether its script runs from a sealed copy of what was hashed, under the name of that copy; where nothing is said, under its
+    /// own name, if it can.
+    pub sealed: Option<bool>,
     /// Files hashed when armed, relative to `cwd`.
     pub files: Vec<Template>,
     /// When it is ended by force.
@@ -44,7 +45,7 @@ impl Command {
             env: BTreeMap::new(),
             cwd: None,
             stdin: None,
-            sealed: false,
+            sealed: None,
             files: vec![],
             timeout: None,
             exits: Exits::default(),
@@ -91,6 +92,20 @@ impl Run {
             Run::Shell(_) => planned.last() == argv.last(),
         })
     }
+    /// Whether a part of it that fails would be missed by a shell that looks at the last one alone.
+    pub fn has_pipeline(&self, argv: &[String]) -> bool {
+        // Rather too often than too seldom: a `|` in quotes asks for the same shell.
+        let pipes = |text: &String| text.replace("||", "").contains('|');
+        matches!(self, Run::Shell(_)) && argv.last().is_some_and(pipes)
+    }
+    /// The argument vector that is executed of what runs beside the steps: there too a part of a pipeline that fails, fails it.
+    pub fn argv_beside(&self, params: &Params, pipefail: bool) -> Result<Vec<String>, RenderError> {
+        let argv = self.argv(params)?;
+        Ok(match pipefail && self.has_pipeline(&argv) {
+            true => ["sh", "-c", BY_PIPEFAIL].map(str::to_owned).into_iter().chain(argv.into_iter().last()).collect(),
+            false => argv,
+        })
+    }
     /// The argument vector that is executed, by `sh` where it is a text.
     pub fn argv(&self, params: &Params) -> Result<Vec<String>, RenderError> {
         match self {
@@ -101,7 +116,12 @@ impl Run {
 }
 
 /// The keys of a command that the hub runs for itself: nobody checks what it is fed, and it has limits of its own.
-const BESIDE_KEYS: &[&str] = &["run", "env", "cwd"];
+const BESIDE_KEYS: &[&str] = &["run", "env", "cwd", "pipefail"];
+
+/// Runs its `$0` by a shell in which a part of a pipeline that fails, fails it: `sh` where it can, else `bash`. A step's shell is looked
+/// up before, and stands on the panel; beside the steps nobody checks, and the shells find out by themselves.
+const BY_PIPEFAIL: &str =
+    "(set -o pipefail) 2>/dev/null && exec sh -eu -o pipefail -c \"$0\"; exec bash -eu -o pipefail -c \"$0\"";
 
 /// Such a command: its words, a text for a shell, or a table.
 pub(super) fn read_beside(value: &Value<'_>) -> Option<Command> {
@@ -111,7 +131,8 @@ pub(super) fn read_beside(value: &Value<'_>) -> Option<Command> {
     let table = value.table("a command beside the steps", BESIDE_KEYS, &[])?;
     let run = table.require("run", "expected run = [\"command\", \"word\"]").and_then(|run| run.run());
     let env = table.get("env").map_or_else(|| Some(BTreeMap::new()), |env| read_env(&env));
-    let command = Command { cwd: table.template("cwd"), env: env?, io: Io::Pipe, ..Command::of(run?) };
+    let pipefail = read_pipefail(&table, run.as_ref())?;
+    let command = Command { cwd: table.template("cwd"), env: env?, io: Io::Pipe, pipefail, ..Command::of(run?) };
     match command.secrets().is_empty() {
         true => Some(command),
         false => value.wrong("a secret in the `env` of a command beside the steps", "expected one that needs none"),
@@ -153,16 +174,13 @@ pub(super) fn read_with(table: &Table<'_>, io: Io) -> Option<Command> {
     if let Some(value) = table.get("on").filter(|_| secret) {
         value.wrong::<()>("a secret in a command on another host", "it would stand in the script that everybody reads");
     }
-    if let Some(value) = table.get("pipefail").filter(|_| matches!(run, Some(Run::Argv(_)))) {
-        return value.wrong("`pipefail` beside a list of words", "expected a text: a list is executed without a shell");
-    }
     Some(Command {
-        pipefail: table.boolean("pipefail").unwrap_or(true),
+        pipefail: read_pipefail(table, run.as_ref())?,
         on: on?,
         input: Input::None,
         cwd: table.template("cwd"),
         stdin: table.get("stdin").and_then(|stdin| read_stdin(&stdin)),
-        sealed: table.boolean("sealed").unwrap_or(false),
+        sealed: table.boolean("sealed"),
         timeout: table.duration("timeout"),
         exits: read_exits(table)?,
         io,
@@ -170,6 +188,13 @@ pub(super) fn read_with(table: &Table<'_>, io: Io) -> Option<Command> {
         env: env?,
         files: files?,
     })
+}
+
+fn read_pipefail(table: &Table<'_>, run: Option<&Run>) -> Option<bool> {
+    if let Some(value) = table.get("pipefail").filter(|_| matches!(run, Some(Run::Argv(_)))) {
+        return value.wrong("`pipefail` beside a list of words", "expected a text: a list is executed without a shell");
+    }
+    Some(table.boolean("pipefail").unwrap_or(true))
 }
 
 /// `exits = { ok = [0, 3], warn = [2] }`.

@@ -108,12 +108,24 @@ fn quoted(line: &str) -> String {
 /// The one number on that line, as it stands there and as a number. Two numbers are none: nobody could say which counts.
 fn number(line: &str) -> Result<(&str, f64), String> {
     let words = line.split_whitespace().map(|word| word.trim_matches([',', ';', ':', '(', ')', '[', ']', '"', '\'']));
-    let mut found = words.filter_map(|word| Some((word, value(word.trim_end_matches('.'))?)));
+    // Of "1 day 02:00:00" or "3 of 5%" the first number says nothing.
+    let odd = || {
+        let begins =
+            |word: &&str| word.trim_start_matches(['-', '+', '.']).starts_with(|first: char| first.is_ascii_digit());
+        words.clone().filter(begins).find(|word| value(word.trim_end_matches('.')).is_none())
+    };
+    let mut found = words.clone().filter_map(|word| Some((word, value(word.trim_end_matches('.'))?)));
     match (found.next(), found.next()) {
         (Some((_, value)), None) if value.abs() > EXACT_MAX => {
             Err(format!("the number in {:?} is too large to be compared", quoted(line)))
         }
-        (Some(found), None) => Ok(found),
+        (Some((word, found)), None) => match odd() {
+            Some(odd) => Err(format!(
+                "its last line {:?} holds {odd:?} beside the number {word}; let it end with one",
+                quoted(line)
+            )),
+            None => Ok((word, found)),
+        },
         (Some((one, _)), Some((other, _))) => Err(format!(
             "its last line {:?} holds more than one number ({one}, {other}); let it end with one",
             quoted(line)
@@ -223,6 +235,9 @@ mod tests {
             ("\"1..9\"", " \n\t\n", Err("printed nothing")),
             ("\"1..9\"", "none found", Err("no number")),
             ("\"1..9\"", "3 of 5", Err("more than one number")),
+            ("\"1..9\"", "1 day 02:00:00", Err("holds \"02:00:00\" beside the number 1")),
+            ("\"1..9\"", "took 00:00:01, rows: 5", Err("beside the number 5")),
+            ("\"1..9\"", "5 (100%)", Err("beside the number 5")),
             ("\"1..9\"", "4,1,2", Err("no number")),
             ("\"1..9\"", "0x5", Err("no number")),
             ("\"1..9\"", "NaN", Err("no number")),

@@ -52,7 +52,8 @@ fn standard_input_is_a_text_or_a_file() {
         step("stdin = { file = \"a.sql\" }").unwrap().command().unwrap().stdin,
         Some(Stdin::File(template("a.sql")))
     );
-    assert!(step("sealed = true").unwrap().command().unwrap().sealed && !step("").unwrap().command().unwrap().sealed);
+    let sealed = |keys: &str| step(keys).unwrap().command().unwrap().sealed;
+    assert_eq!((sealed("sealed = true"), sealed("sealed = false"), sealed("")), (Some(true), Some(false), None));
     for (line, says) in [
         ("stdin = {}", "has no `file`"),
         ("stdin = { path = \"a\" }", "unknown key `path`"),

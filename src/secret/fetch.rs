@@ -57,9 +57,10 @@ pub(super) fn fetch_within(
         }
         SecretSource::Command(wanted) => {
             let words = wanted.run.argv(params).map_err(|why| error(why.to_string()))?;
+            let argv = wanted.run.argv_beside(params, wanted.pipefail).map_err(|why| error(why.to_string()))?;
             let (folder, env) = wanted.surroundings(params, folder).map_err(|why| error(why.to_string()))?;
             let from = format!("command {}", crate::name::shown(&words.join(" ")));
-            let bytes = command(&words, &folder, env, limit);
+            let bytes = command(&argv, &folder, env, limit);
             (from.clone(), bytes.map_err(|why| error(format!("{from} {why}; run it yourself to see what it says")))?)
         }
     };

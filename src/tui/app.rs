@@ -113,6 +113,8 @@ pub enum Purpose {
     BreakGlass { step: StepId, attempt: u32, digest: Hash },
     /// Hand the lead over to a typed name.
     Handover { names: Vec<Principal> },
+    /// Let in again whoever came with that key, by their typed name.
+    Readmit { who: Principal, key: String },
     /// Say no-go, and why.
     NoGo { poll: u32 },
     /// Answer a checklist item.
@@ -158,6 +160,7 @@ impl Purpose {
                 Purpose::BreakGlass { step: step.clone(), attempt: *attempt, digest: *digest }
             }
             Request::Handover { .. } => Purpose::Handover { names: heirs(sight) },
+            Request::Readmit { who, key } => Purpose::Readmit { who: who.clone(), key: key.clone() },
             Request::NoGo { poll, .. } => Purpose::NoGo { poll: *poll },
             Request::Answer { item, .. } => Purpose::Answer { item: item.clone() },
             Request::Available { .. } => Purpose::Fit,

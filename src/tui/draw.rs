@@ -378,6 +378,13 @@ pub(super) fn field_lines(look: &Look<'_>, field: &Field, width: usize) -> Vec<L
             let names: Vec<_> = names.iter().map(|name| name.short()).collect();
             ("hand over to".into(), format!("type {} and Enter", names.join(" or ")))
         }
+        Purpose::Readmit { who, key } => (
+            format!("READMIT {} with {key}", who.short()),
+            format!(
+                "ask them for that fingerprint; type {} and Enter; their old key is out; Esc leaves it",
+                who.short()
+            ),
+        ),
         Purpose::NoGo { .. } => ("NO-GO, because".into(), "Enter sends to everyone, Esc says nothing".into()),
         Purpose::Answer { item } => {
             let asked = look.session().plan.item(item).map_or("an answer", |item| item.answer.word());

@@ -243,6 +243,10 @@ fn submit(field: &Field, view: &View, now: Now) -> Result<Request, String> {
                 }
             }
         }
+        Purpose::Readmit { who, key } => match *text == *who.as_str() || *text == *who.short() {
+            true => Request::Readmit { who: who.clone(), key: key.clone() },
+            false => return Err(format!("that is not {}", who.short())),
+        },
         Purpose::NoGo { poll } => Request::NoGo { poll: *poll, why: needed("say why: everyone has to know")? },
         Purpose::Answer { item } => {
             Request::Answer { item: item.clone(), answer: needed("nothing typed; Esc closes")? }

@@ -101,3 +101,52 @@ fn a_login_s_umask_and_limits_are_one_line_and_no_warning() {
     lead.expect("cross-checks needed");
     assert!(!lead.printed().contains("UNUSUAL"), "{}", lead.described());
 }
+
+/// A hub under nohup outlives its terminal; what it starts shall hear a signal all the same.
+#[test]
+fn nothing_that_a_hub_starts_goes_on_ignoring_a_signal() {
+    let note = |name: &str| format!("grep SigIgn /proc/self/status > {name}.new; mv {name}.new {name}.ignored");
+    let stage = Stage::new(&format!(
+        r#"
+crosscheck = 1
+name = "Update"
+environment = "test"
+[crew]
+lead = ["lead@example.org"]
+shadow = ["dba@example.org"]
+[secrets]
+KEY = {{ command = "{}; echo some-secret-value" }}
+[[notify]]
+name = "log"
+on = ["opened"]
+run = "cat > /dev/null; {}"
+[[watch]]
+id = "watch"
+kind = "command"
+run = "{}"
+[[step]]
+id = "update"
+run = "{}"
+env = {{ KEY = "{{{{ secret.KEY }}}}" }}
+preview = {{ run = "{}; echo 1", expect = "1" }}
+"#,
+        note("secret"),
+        note("notify"),
+        note("watch"),
+        note("step"),
+        note("preview"),
+    ));
+    let _hub = stage.serve_after("trap '' HUP INT QUIT USR1 USR2 ALRM TERM CHLD");
+    stage.wait_for_links();
+    let lead = stage.join(LEAD);
+    lead.ok("arm update");
+    lead.ok("run");
+    lead.expect("update done: exit 0");
+    for name in ["secret", "notify", "watch", "step", "preview"] {
+        let file = stage.path(format!("{name}.ignored"));
+        let said = poll(PATIENCE, || std::fs::read_to_string(&file).ok()).expect("it ran");
+        let mask = u64::from_str_radix(said.trim().rsplit('\t').next().unwrap_or_default(), 16).expect("a mask");
+        // 32 and 33 belong to the C library, which lets nobody change them.
+        assert_eq!(mask & !(0b11 << 31), 0, "{name}: {said}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Texts for a shell, as people write them, on the built program: what a value may hold there, and which part of a pipeline fails it.
 
 use crate::support::program::{Stage, run};
+use crate::support::wait::{PATIENCE, poll};
 
 const LEAD: &str = "lead@example.org";
 
@@ -168,4 +169,79 @@ fn a_command_that_asks_gets_no_answer_or_everyone_sees_that_it_waits() {
     lead.expect("clean runs, process");
     lead.ok("type yes");
     lead.expect("got yes");
+}
+
+/// One rule for every text of a plan, whoever runs it.
+#[test]
+fn a_part_of_a_pipeline_that_fails_fails_every_text() {
+    let beside = r#"
+[secrets]
+STRICT = { command = "false | echo some-secret-value" }
+LOOSE = { command = { run = "false | echo another-secret-value", pipefail = false } }
+[[notify]]
+name = "strict"
+on = ["opened"]
+run = "cat >/dev/null; echo tried >> tried; false | echo told; echo went >> strict"
+[[notify]]
+name = "loose"
+on = ["opened"]
+run = { run = "cat >/dev/null; false | echo told; echo went >> loose", pipefail = false }
+[[watch]]
+id = "strict"
+kind = "command"
+run = "false | echo 5"
+every = "100ms"
+[[watch]]
+id = "loose"
+kind = "command"
+run = "set +o pipefail; false | echo 5"
+every = "100ms"
+[[watch]]
+id = "login"
+kind = "credential"
+command = "false | echo 5"
+must_outlive = "1m"
+every = "100ms"
+[[step]]
+id = "secretive"
+run = ["true"]
+env = { KEY = "{{ secret.STRICT }}" }
+[[step]]
+id = "looked"
+run = ["true"]
+preview = { run = "false | echo 5", expect = "5" }
+after = []
+[[step]]
+id = "probed"
+run = "exit 1"
+env = { KEY = "{{ secret.LOOSE }}" }
+probe = "false | echo seen"
+after = []
+"#;
+    let stage = Stage::new(&plan(beside, "run = ['true']\nafter = []"));
+    let _hub = stage.serve(&[]);
+    let lead = stage.join(LEAD);
+    let turned = |watch: &str, to: &str| {
+        stage.events("GateTurned").iter().any(|turned| turned["watch"] == watch && turned["to"] == to)
+    };
+    poll(PATIENCE, || (turned("strict", "fail") && turned("loose", "ok")).then_some(())).expect("both are read");
+    let read = |watch: &str| {
+        stage.events("ReadingTaken").into_iter().find(|taken| taken["watch"] == watch).map(|taken| taken.to_string())
+    };
+    let login = poll(PATIENCE, || read("login")).expect("it is read");
+    assert!(login.contains("unknown") && login.contains("exit 1"), "{login}");
+    let refused = lead.refused("arm secretive");
+    assert!(refused.contains("STRICT") && refused.contains("failed (exit status: 1)"), "{refused}");
+    let refused = lead.refused("arm looked");
+    assert!(refused.contains("it failed (exit 1)"), "{refused}");
+    lead.ok("arm probed");
+    lead.ok("run");
+    lead.expect("probed failed: exit 1");
+    lead.ok("probe probed");
+    lead.expect("the probe of 03 probed is over: exit 1: seen");
+    // Who is not told is tried again: by then the first try is over.
+    let lines = |name: &str| std::fs::read_to_string(stage.path(name)).unwrap_or_default().lines().count();
+    let over = || lines("loose") == 1 && (lines("tried") > 1 || !stage.events("NotifyFailed").is_empty());
+    poll(PATIENCE, || over().then_some(())).expect("both are tried");
+    assert_eq!(lines("strict"), 0);
 }

@@ -91,7 +91,7 @@ fn refusals_name_the_thing_and_what_to_do() {
     write(dir, "script", "#!/bin/sh\n", 0o755);
     write(dir, "options", "#!/usr/bin/env -S sh -e\n", 0o755);
     write(dir, "twice", format!("#!{}/script\n", dir.display()), 0o755);
-    let sealed = |name: &str| Command { sealed: true, ..command(Io::Pipe, &[name]) };
+    let sealed = |name: &str| Command { sealed: Some(true), ..command(Io::Pipe, &[name]) };
     let true_ = || command(Io::Pipe, &["true"]);
     let cases: Vec<(Command, &[&str])> = vec![
         (command(Io::Pipe, &["no-such-tool"]), &["no-such-tool", "PATH", "install"]),

@@ -3,6 +3,7 @@
 mod freeze;
 mod opened;
 mod run;
+mod sealed;
 
 use super::freeze::freeze;
 use super::unfrozen::FreezeError;

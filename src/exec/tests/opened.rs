@@ -112,7 +112,7 @@ async fn a_sealed_script_runs_from_its_copy_and_its_interpreter_from_its_descrip
             format!("{first}\necho checked $1; cat $0 | wc -l; (echo evil >> $0) 2>/dev/null || echo sealed\n"),
             0o755,
         );
-        let mut command = Command { sealed: true, ..command(Io::Pipe, &["./script", "a b"]) };
+        let mut command = Command { sealed: Some(true), ..command(Io::Pipe, &["./script", "a b"]) };
         command.env.insert("PATH".into(), template(&format!("{}:/usr/bin:/bin", dir.display())));
         let (text, end) = between(&command, &dir, || {
             swap(&dir, "script", "#!/bin/sh\necho evil\n", 0o755);
@@ -124,7 +124,7 @@ async fn a_sealed_script_runs_from_its_copy_and_its_interpreter_from_its_descrip
     }
     // Options of the first line arrive: -e ends it at the first failure.
     write(&dir, "script", "#!/bin/sh -e\nfalse\necho went on\n", 0o755);
-    let command = Command { sealed: true, ..command(Io::Pipe, &["./script"]) };
+    let command = Command { sealed: Some(true), ..command(Io::Pipe, &["./script"]) };
     assert_eq!(between(&command, &dir, || {}).await.unwrap(), (String::new(), RunEnd::Exited { code: 1 }));
 }
 

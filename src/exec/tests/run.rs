@@ -53,7 +53,7 @@ impl Watched {
         }
         true
     }
-    async fn until(&mut self, text: &str) {
+    pub async fn until(&mut self, text: &str) {
         while !self.text().contains(text) {
             assert!(self.next().await, "{text:?} never came: {:?}", self.text());
         }

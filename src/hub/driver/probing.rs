@@ -1,5 +1,6 @@
 //! The probe of a step: a short command beside everything else, bounded in time and in what it may say.
 
+use super::running::as_it_was_checked;
 use super::{Batch, Driver, Incoming};
 use crate::clock::At;
 use crate::event::{Part, RunEnd};
@@ -39,7 +40,7 @@ impl Driver {
             Ok(running) => running,
             Err(error) => return not_started(self.vault.text(error.to_string())),
         };
-        let (inputs, id) = (self.inputs.clone(), step.clone());
+        let (inputs, id, vault) = (self.inputs.clone(), step.clone(), self.vault.clone());
         // Ends with the process, which its time limit ends at the latest.
         std::thread::spawn(move || {
             let mut output = vec![];
@@ -53,6 +54,7 @@ impl Driver {
                         }
                     }
                     Report::Ended(end) => {
+                        let end = as_it_was_checked(end, running.changed().map(|what| vault.text(what)));
                         let _ = inputs.blocking_send(Incoming::Probed { step: id, attempt, end, output });
                         return;
                     }

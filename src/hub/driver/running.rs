@@ -22,6 +22,14 @@ fn dealt(state: &StepState, part: Part) -> Option<Range<u32>> {
     }
 }
 
+/// That end, where nothing changed meanwhile of what people had checked.
+pub(super) fn as_it_was_checked(end: RunEnd, changed: Option<String>) -> RunEnd {
+    match (end, changed) {
+        (RunEnd::Exited { code }, Some(what)) => RunEnd::Changed { code, what },
+        (end, _) => end,
+    }
+}
+
 impl Driver {
     /// Starts what was intended; what became of it.
     pub(super) fn start(&mut self, step: &StepId, attempt: u32, part: Part) -> Fact {
@@ -76,10 +84,7 @@ impl Driver {
     /// The end of the running command; where what people checked of it did not stay as it was, nobody knows what that end is of.
     pub(super) fn as_it_was_checked(&self, end: RunEnd) -> RunEnd {
         let changed = self.live.as_ref().and_then(|live| live.running.changed());
-        match (end, changed) {
-            (RunEnd::Exited { code }, Some(what)) => RunEnd::Changed { code, what: self.vault.text(what) },
-            (end, _) => end,
-        }
+        as_it_was_checked(end, changed.map(|what| self.vault.text(what)))
     }
 
     /// Has everything watched with the parameters as they are now, where that one decides what is looked at.

@@ -93,3 +93,27 @@ fn why_something_was_refused_stands_there_whole() {
         }
     }
 }
+
+/// Whoever is let in again checks with that key from then on: no key in flight does it, nor a name that somebody else has.
+#[test]
+fn letting_somebody_in_with_another_key_takes_their_typed_name() {
+    let mut flight = Flight::armed();
+    flight.saw(Fact::KeyRefused { principal: who("sam"), key: "SHA256:sams-other-laptop".into() });
+    let view = flight.view("ivo");
+    let mut app = App::new(120, 40);
+    frame(&mut app, &view, flight.now(), (120, 40));
+    assert!(asked(&update(&mut app, key('K'), &view, flight.now())).is_empty(), "the key alone asks nothing");
+    let Overlay::Field(field) = &app.overlay else { panic!("a line to type: {:?}", app.overlay) };
+    assert!(matches!(field.purpose, Purpose::Readmit { .. }) && !field.purpose.takes_paste());
+    let shown = words(&app, &view, &flight, (120, 40));
+    assert!(shown.contains("READMIT sam with SHA256:sams-other-laptop"), "{shown}");
+    let typed = |name: &str, app: &mut App| {
+        name.chars().for_each(|c| _ = update(app, key(c), &view, flight.now()));
+        let actions = update(app, code(KeyCode::Enter), &view, flight.now());
+        asked(&actions).into_iter().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(typed("ivo", &mut app), []);
+    (0..3).for_each(|_| _ = update(&mut app, code(KeyCode::Backspace), &view, flight.now()));
+    let wanted = Request::Readmit { who: who("sam"), key: "SHA256:sams-other-laptop".into() };
+    assert_eq!(typed("sam", &mut app), [wanted]);
+}

@@ -4,7 +4,7 @@ use super::*;
 use crate::brief::armed::{From, Loud, SECTIONS, Section, Text, against, is_same, sections};
 use crate::event::{
     Deviation, EachSeen, Exits, FieldSeen, FolderSeen, Frozen, InheritedSeen, LimitSeen, PreviewSeen, RehearsalSeen,
-    RollbackSeen, SettledSeen, WaivedSeen,
+    RollbackSeen, ScriptSeen, SettledSeen, WaivedSeen,
 };
 use crate::report::Report;
 use crate::tui::canvas::Look;
@@ -33,6 +33,11 @@ fn whole_command(name: &str, argv: &[&str]) -> CommandSeen {
         stdin: Some(format!("fed to {name}\nand more\n")),
         stdin_file: Some(file(&format!("/srv/{name}.in"))),
         sealed: true,
+        script: Some(if name == "drop" {
+            ScriptSeen::AsItGoes { why: "zsh cannot be told".into() }
+        } else {
+            ScriptSeen::Copied { names_itself: false }
+        }),
         io: if name == "drop" { "pty" } else { "pipe" }.into(),
         input: Some(if name == "drop" { "lead" } else { "hidden-only" }.into()),
         timeout_ms: Some(60_000),
