@@ -13,7 +13,7 @@ use super::recovery;
 use super::text::{pad, pad_left, sparkline, wrap};
 use super::theme::Ink;
 use crate::brief::armed::{self as brief, Item, Loud, Name};
-use crate::brief::summary;
+use crate::brief::{since, summary};
 use crate::clock::human;
 use crate::event::Covers;
 use crate::hash::Hash;
@@ -211,12 +211,22 @@ pub(super) fn sections(
     width: usize,
 ) -> [Vec<Line<'static>>; SECTIONS] {
     let values: Vec<String> = covers.params.values().cloned().collect();
-    brief::sections(covers, Some(look.session())).map(|section| {
+    let (all, since) = since::told(covers, look.session(), &look.hidden(&step.id));
+    let summary = summary::items(covers, look.session(), look.at(), since);
+    let mut summary = Some(summary);
+    all.map(|section| {
         let mut items = section.items;
         if section.name == Name::Command {
-            items = summary::among(items, summary::items(covers, look.session(), look.at()));
+            items = summary::among(items, summary.take().unwrap_or_default());
             let digest = brief::Text::Words(armed.digest().to_string());
-            items.push(Item { label: "digest".into(), text: digest, aside: None, differs: vec![], loud: Loud::Look });
+            items.push(Item {
+                label: "digest".into(),
+                text: digest,
+                aside: None,
+                differs: vec![],
+                loud: Loud::Look,
+                live: false,
+            });
         }
         if let (Name::Crew, Some(needed)) = (section.name, items.first_mut()) {
             needed.aside = Some(format!("{}. {} armed it and cannot check it.", checkers(look), armed.by.short()));
