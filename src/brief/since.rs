@@ -8,6 +8,7 @@ use crate::name::short_id;
 use crate::plan::Step;
 use crate::session::Session;
 use crate::session::readback::masked_covers;
+use crate::session::tried::afterwards;
 use std::collections::BTreeMap;
 
 /// So many differences are named before it is said how many more there are, and where.
@@ -135,9 +136,9 @@ fn of_plan(flown: &Flown, step: &Step, session: &Session) -> Vec<(String, Change
             all.push((format!("limit of gate {}", gate.watch), change(now, was.clone())));
         }
     }
-    let verify = step.verify().map(|verify| verify.words()).unwrap_or_default();
-    if verify != flown.verify {
-        all.push(("afterwards".to_owned(), change(verify, flown.verify.clone())));
+    let verified = step.verify().map(afterwards).unwrap_or_default();
+    if verified != flown.verify {
+        all.push(("afterwards".to_owned(), change(verified, flown.verify.clone())));
     }
     all
 }

@@ -9,6 +9,7 @@ use crate::event::{Covers, RollbackSeen, Status};
 use crate::name::WatchId;
 use crate::plan::WatchKind;
 use crate::session::Session;
+use crate::session::tried::afterwards;
 use std::time::Duration;
 
 /// A text of so many lines stands below the summary, so that the summary is on the first page.
@@ -33,8 +34,8 @@ pub fn items(covers: &Covers, session: &Session, at: At, since: Vec<Item>) -> Ve
     all.extend(since);
     all.push(gates(covers, session, at));
     all.extend(backups(covers, session, at));
-    let verify = session.plan.step(&covers.step).and_then(|step| step.verify());
-    let after = verify.map_or_else(|| "nothing is compared with before".to_owned(), |verify| verify.words());
+    let verified = session.plan.step(&covers.step).and_then(|step| step.verify());
+    let after = verified.map_or_else(|| "nothing is compared with before".to_owned(), afterwards);
     all.push(Item::words("afterwards", after));
     all.push(undo(covers));
     // How long a way back stands changes by the second; the clock says that.

@@ -1,7 +1,6 @@
 //! What a watch is held to, in the plan's own words: for who checks a step, and for who compares it with an earlier flight.
 
-use super::{Plan, Verify};
-use crate::clock::human;
+use super::Plan;
 use crate::name::WatchId;
 use toml::{Table, Value};
 
@@ -60,14 +59,6 @@ fn plain(value: &Value) -> String {
             table.iter().map(|(key, value)| format!("{key} {}", plain(value))).collect::<Vec<_>>().join(" ")
         }
         other => other.to_string(),
-    }
-}
-
-impl Verify {
-    /// What is compared, and for how long.
-    pub fn words(&self) -> String {
-        let watches: Vec<_> = self.watches.iter().map(|verified| verified.watch.to_string()).collect();
-        format!("{} compared with before, for {}", watches.join(", "), human(self.time))
     }
 }
 

@@ -2,9 +2,10 @@
 //! differs.
 
 use super::steps::{Note, Phase, StepState};
-use crate::clock::At;
+use crate::clock::{At, human};
 use crate::event::{Flown, Frozen, Part, RunEnd};
 use crate::name::StepId;
+use crate::plan::Verify;
 use crate::session::Session;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,12 @@ impl Tried {
     }
 }
 
+/// What is compared after a step, and for how long.
+pub fn afterwards(verify: &Verify) -> String {
+    let watches: Vec<_> = verify.watches.iter().map(|verified| verified.watch.to_string()).collect();
+    format!("{} compared with before, for {}", watches.join(", "), human(verify.time))
+}
+
 impl StepState {
     /// Keeps what is armed as an attempt that is over: the last one, and the last one that ran.
     pub(super) fn put_by(&mut self, voided: Option<String>) {
@@ -97,7 +104,7 @@ impl Session {
                 digest: covers.digest(),
                 covers: Some(Box::new(covers.covers().clone())),
                 limits: gates.map(|watch| (watch.clone(), self.plan.limits(watch))).collect(),
-                verify: verify.map(|verify| verify.words()).unwrap_or_default(),
+                verify: verify.map(afterwards).unwrap_or_default(),
             })
         };
         self.plan.steps.iter().filter(|step| !step.adhoc).filter_map(|step| of(&step.id)).collect()
