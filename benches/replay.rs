@@ -194,6 +194,7 @@ fn opened(plan: &Plan, params: &Params) -> Event {
         version: env!("CARGO_PKG_VERSION").into(),
         rehearsal: None,
         earlier: None,
+        flown: vec![],
         hub_key: None,
         allowed_signers: None,
         allowed_signers_digest: None,

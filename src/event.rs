@@ -10,6 +10,7 @@ mod deviation;
 mod earlier;
 mod ended;
 mod exits;
+mod flown;
 mod inherited;
 mod settled;
 mod step;
@@ -24,6 +25,7 @@ pub use deviation::Deviation;
 pub use earlier::Earlier;
 pub use ended::{Process, RunEnd, Settled, WaitEnd};
 pub use exits::{Ending, Exits};
+pub use flown::Flown;
 pub use inherited::{InheritedSeen, LimitSeen};
 pub use settled::SettledSeen;
 
@@ -64,6 +66,9 @@ pub enum Event {
         /// What the session of this plan before this one left open, where there was one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         earlier: Option<Box<Earlier>>,
+        /// What ran of each step the last time that this plan was flown here, or else rehearsed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        flown: Vec<Flown>,
         /// The session's own key, `ssh-ed25519 AAAA…`, which signs checkpoints. In a session that has one, every act listed
         /// at [`crate::session::signing`] carries its author's signature.
         #[serde(default, skip_serializing_if = "Option::is_none")]

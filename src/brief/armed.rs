@@ -4,6 +4,8 @@
 //! is armed does not compile until it is decided how it is shown; a test changes every leaf and looks for it on every screen.
 
 use super::command::{self, time};
+pub use super::differs::Change;
+use super::differs::changes;
 use super::item::quoted;
 pub use super::item::{Difference, From, Item, Loud, Name, SECTIONS, Section, Text, variables};
 use crate::event::{
@@ -111,7 +113,7 @@ fn what_runs(command: &CommandSeen, manual: Option<&str>, deviations: &[Deviatio
         Deviation::Param { .. } => None,
     });
     if let (Some(what), Some(first)) = (planned, items.first_mut()) {
-        first.differs.push(Difference { from: From::Plan, what });
+        first.differs.push(Difference::whole(From::Plan, what));
         first.loud = Loud::Warning;
     }
     all.extend(items);
@@ -143,7 +145,7 @@ fn of_plan(plan: Hash, session: Option<&Session>) -> Item {
     let mut item = Item::words("plan", format!("SHA-256 {plan}"));
     if let Some(session) = session.filter(|session| session.plan.digest != plan) {
         let what = format!("the session flies another: SHA-256 {}", session.plan.digest.short());
-        item.differs.push(Difference { from: From::Plan, what });
+        item.differs.push(Difference::whole(From::Plan, what));
         item.loud = Loud::Danger;
     }
     item
@@ -155,7 +157,7 @@ fn parameter(name: &str, value: &str, deviations: &[Deviation], session: Option<
         .iter()
         .filter_map(|deviation| match deviation {
             Deviation::Param { name: of, planned, .. } if of == name => {
-                Some(Difference { from: From::Plan, what: quoted(planned) })
+                Some(Difference::whole(From::Plan, quoted(planned)))
             }
             _ => None,
         })
@@ -247,32 +249,46 @@ fn read_back(field: &FieldSeen) -> Item {
 }
 
 /// The same sections with every item marked that says something else than it did in another time of the step. Gates are read
-/// anew each time: they are left out.
+/// anew each time: of those only which there are is compared.
 pub fn against(mut now: [Section; SECTIONS], before: &[Section; SECTIONS], from: From) -> [Section; SECTIONS] {
-    for (section, before) in now.iter_mut().zip(before).filter(|(section, _)| section.name != Name::Gates) {
+    for (section, before) in now.iter_mut().zip(before) {
+        let gates = section.name == Name::Gates;
         let mut left: Vec<&Item> = before.items.iter().collect();
         // What is there as it was takes its own first: of two files one may be new.
         let mut changed: Vec<&mut Item> = vec![];
         for item in &mut section.items {
-            match left.iter().position(|old| old.label == item.label && old.text == item.text) {
+            match left.iter().position(|old| old.label == item.label && (gates || old.text == item.text)) {
                 Some(index) => _ = left.remove(index),
                 None => changed.push(item),
             }
         }
         for item in changed {
-            let what = match left.iter().position(|old| old.label == item.label) {
-                Some(index) => left.remove(index).text.short(),
-                None => "nothing of that".to_owned(),
-            };
-            item.differs.push(Difference { from, what });
+            // Of several files the one that lies there.
+            let same_path = |old: &&Item| path(old).is_some() && path(old) == path(item);
+            let like = |old: &&Item| old.label == item.label;
+            let index = left.iter().position(|old| like(old) && same_path(old)).or_else(|| left.iter().position(like));
+            match index {
+                Some(index) => {
+                    let changes = changes(&item.text, &left.remove(index).text);
+                    item.differs.extend(changes.into_iter().map(|change| Difference { from, change }));
+                }
+                None => item.differs.push(Difference::whole(from, "nothing of that".to_owned())),
+            }
             item.loud = item.loud.max(Loud::Look);
         }
         section.items.extend(left.into_iter().map(|old| Item {
-            differs: vec![Difference { from, what: old.text.short() }],
+            differs: vec![Difference::whole(from, old.text.short())],
             ..Item::words(&old.label, "not there any more".to_owned()).loud(Loud::Look)
         }));
     }
     now
+}
+
+fn path(item: &Item) -> Option<&str> {
+    match &item.text {
+        Text::File { path, .. } => Some(path),
+        _ => None,
+    }
 }
 
 /// Whether nothing differs from there.

@@ -1,6 +1,7 @@
 //! What is said of what is armed, as data: sections of items, each with its text, in what it differs, and how loud it is. And
 //! the one way in which words and variables are written as a shell takes them.
 
+use super::differs::Change;
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
 
@@ -58,6 +59,8 @@ pub struct Item {
     pub differs: Vec<Difference>,
     /// How loud it is.
     pub loud: Loud,
+    /// Whether it changes by itself while it is read: then it has one row wherever it stands.
+    pub live: bool,
 }
 
 /// What an item says. Nothing in it is harmless yet but lines.
@@ -109,14 +112,46 @@ pub enum Text {
 pub struct Difference {
     /// From what.
     pub from: From,
-    /// What stands there.
-    pub what: String,
+    /// Where in the item, what stands there, and what stood there.
+    pub change: Change,
+}
+
+impl Difference {
+    /// The whole of it is another one.
+    pub(super) fn whole(from: From, was: String) -> Difference {
+        Difference { from, change: Change { part: String::new(), is: None, was: Some(was) } }
+    }
+    /// Where it is, and what stands there now; empty where it is the whole.
+    fn here(&self) -> String {
+        match (self.change.part.as_str(), &self.change.is) {
+            ("", None) => String::new(),
+            ("", Some(is)) => is.clone(),
+            (part, None) => part.to_owned(),
+            (part, Some(is)) => format!("{part}: {is}"),
+        }
+    }
+    /// In a row of its own, under a heading that says from what: `argument 2: db-2, was db-1`.
+    pub fn told(&self) -> String {
+        let (here, Change { is, was, .. }) = (self.here(), &self.change);
+        match (is, was) {
+            (None, None) => here,
+            (Some(_), None) => format!("{here}, is new"),
+            (None, Some(was)) if here.is_empty() => format!("was {was}"),
+            (None, Some(was)) => format!("{here} is gone, was {was}"),
+            (Some(_), Some(was)) => format!("{here}, was {was}"),
+        }
+    }
 }
 
 /// In words; not harmless yet.
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DIFFERS: {} has {}", self.from.word(), self.what)
+        let (here, from) = (self.here(), self.from.word());
+        let was = self.change.was.as_deref().unwrap_or("nothing there");
+        match here.is_empty() {
+            true => write!(f, "DIFFERS: {from} has {was}"),
+            false => write!(f, "DIFFERS in {here}; {from} has {was}"),
+        }
     }
 }
 
@@ -129,6 +164,8 @@ pub enum From {
     LastAttempt,
     /// The last session that flew it.
     LastFlight,
+    /// The last session that rehearsed it.
+    LastRehearsal,
 }
 impl From {
     /// In words.
@@ -137,6 +174,7 @@ impl From {
             From::Plan => "the plan",
             From::LastAttempt => "the attempt before",
             From::LastFlight => "the last flight",
+            From::LastRehearsal => "the last rehearsal",
         }
     }
 }
@@ -156,13 +194,16 @@ pub enum Loud {
 
 impl Item {
     pub(super) fn new(label: &str, text: Text) -> Item {
-        Item { label: label.to_owned(), text, aside: None, differs: vec![], loud: Loud::Plain }
+        Item { label: label.to_owned(), text, aside: None, differs: vec![], loud: Loud::Plain, live: false }
     }
     pub(super) fn words(label: &str, words: String) -> Item {
         Item::new(label, Text::Words(words))
     }
     pub(super) fn loud(self, loud: Loud) -> Item {
         Item { loud, ..self }
+    }
+    pub(super) fn live(self) -> Item {
+        Item { live: true, ..self }
     }
 }
 

@@ -240,7 +240,12 @@ pub fn no_return(session: &Session) -> Alarm {
     let begun =
         |step: &&&Step| session.steps.get(&step.id).is_some_and(|state| state.run.is_some() || state.phase.is_done());
     if let Some(step) = marked.iter().rev().find(begun) {
-        let text = format!("passed with step {}; nothing from there on can be undone", session.numbered(&step.id));
+        let left = if session.plan.recovery.is_empty() {
+            "nothing from there on can be undone"
+        } else {
+            "only the way back is left"
+        };
+        let text = format!("passed with step {}; {left}", session.numbered(&step.id));
         return say(Tone::Destructive, text);
     }
     let Some(step) = marked.first() else {
@@ -250,7 +255,10 @@ pub fn no_return(session: &Session) -> Alarm {
     let there = session.plan.number(&step.id).unwrap_or(0);
     let number = session.numbered(&step.id);
     match there.saturating_sub(here) {
-        0 => say(Tone::Destructive, format!("this step, {number}: after it nothing can be undone")),
+        0 if session.plan.recovery.is_empty() => {
+            say(Tone::Destructive, format!("this step, {number}: after it nothing can be undone"))
+        }
+        0 => say(Tone::Destructive, format!("this step, {number}: after it only the way back is left")),
         1 => say(Tone::Hold, format!("next: before step {number}")),
         ahead => say(Tone::Text, format!("{ahead} steps ahead, before step {number}")),
     }

@@ -5,8 +5,8 @@ use super::deviations;
 use super::preflight;
 use super::rehearsal::{self, Marked};
 use super::verbs::{self, Verb};
-use crate::brief::armed::{self as brief, Name};
-use crate::brief::{acts, stands, summary};
+use crate::brief::armed::Name;
+use crate::brief::{acts, since, stands, summary};
 use crate::client::view::{Link, View};
 use crate::client::{Client, Notice};
 use crate::clock::{self, human};
@@ -348,12 +348,14 @@ pub fn panel(armed: &Armed, view: &View, out: &mut impl Write) -> std::io::Resul
         shown(&covers.class)
     )?;
     let now = view.now(clock::wall());
-    for section in brief::sections(covers, Some(&view.session)) {
+    let (sections, since) = since::told(covers, &view.session, &hidden);
+    let mut summary = Some(summary::items(covers, &view.session, now, since));
+    for section in sections {
         if !section.items.is_empty() {
             writeln!(out, "-- {}", section.name.word())?;
         }
         let items = match section.name {
-            Name::Command => summary::among(section.items, summary::items(covers, &view.session, now)),
+            Name::Command => summary::among(section.items, summary.take().unwrap_or_default()),
             _ => section.items,
         };
         super::armed::lines(&items, out)?;

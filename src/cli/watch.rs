@@ -153,6 +153,7 @@ impl Board {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             rehearsal: None,
             earlier: None,
+            flown: vec![],
             hub_key: None,
             allowed_signers: None,
             allowed_signers_digest: None,

@@ -186,6 +186,7 @@ run = ["./go"]
             version: "0".into(),
             rehearsal: None,
             earlier: None,
+            flown: vec![],
             hub_key: None,
             allowed_signers: None,
             allowed_signers_digest: None,

@@ -392,24 +392,29 @@ fn open(config: &Config, folder: &Path, params: Params) -> Result<Opened, HubErr
     let name = format!("{}-{mark}{}-{}", at.compact(), slug(&config.plan.name), short_id(&session));
     // Before the first line, which names it: a line without its key could never be followed by a signed one.
     let key = Key::load_or_make(&config.transcripts.join(&name).with_extension(KEY))?;
-    let event = Event::SessionOpened {
+    let before = earlier::find(&config.transcripts, &config.plan);
+    let opened = |flown| Event::SessionOpened {
         session: session.clone(),
         plan_name: config.plan.name.clone(),
         environment: config.plan.environment.clone(),
         plan: config.plan.text.to_string(),
         plan_digest: config.plan.digest,
-        params,
+        params: params.clone(),
         host: exec::host(),
         user: exec::user(),
         folder: folder.display().to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         rehearsal: config.rehearsal.clone(),
-        earlier: earlier::find(&config.transcripts, &config.plan).map(Box::new),
+        earlier: before.earlier.clone().map(Box::new),
+        flown,
         hub_key: Some(key.public().clone()),
         allowed_signers: allowed.as_ref().map(|allowed| allowed.text().to_owned()),
         allowed_signers_digest: allowed.as_ref().map(Allowed::digest),
     };
-    let (sequencer, first) = Sequencer::open(at, event)?;
+    // What ran before takes only the room that the line has beside what a session needs.
+    let needed = Sequencer::open(at, opened(vec![]))?.1.bytes().len();
+    let flown = earlier::kept(before.flown.clone(), LINE_BYTES_MAX.saturating_sub(needed + 1024));
+    let (sequencer, first) = Sequencer::open(at, opened(flown))?;
     if first.bytes().len() > LINE_BYTES_MAX {
         return Err(HubError::FirstLine(first.bytes().len()));
     }

@@ -11,6 +11,7 @@ mod each;
 #[cfg(test)]
 mod golden;
 mod hosts;
+mod limits;
 mod lint;
 mod notify;
 mod parse;

@@ -3,7 +3,7 @@
 use super::preflight::{Counts, counts};
 use super::steps::Phase;
 use super::{Session, story};
-use crate::event::{Earlier, Event};
+use crate::event::{Earlier, Event, Flown};
 use crate::hash::Hash;
 use crate::transcript::record::Line;
 
@@ -31,6 +31,11 @@ impl Leftover {
             self.exceptions.extend(story(&self.session, line));
         }
         self.session.apply(line, hash);
+    }
+
+    /// What ran of each of its steps.
+    pub fn flown(&self) -> Vec<Flown> {
+        self.session.has_flown()
     }
 
     /// What it left open; `unread`: why the rest of it could not be read.

@@ -37,6 +37,7 @@ pub mod steps;
 mod story;
 #[cfg(test)]
 mod tests;
+pub mod tried;
 pub(crate) mod twin;
 pub mod typing;
 pub mod verify;
@@ -58,7 +59,7 @@ pub use request::{Author, Request};
 pub use story::{stops, story};
 
 use crate::clock::At;
-use crate::event::{Anchor, Attention, Earlier, Event, Outcome, Reading, Role, Status};
+use crate::event::{Anchor, Attention, Earlier, Event, Flown, Outcome, Reading, Role, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Params, Plan};
@@ -116,6 +117,9 @@ pub struct Session {
     /// What the session of this plan before this one left open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Earlier>,
+    /// What ran of each step the last time that the plan was flown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flown: Vec<Flown>,
     /// What was said before the first critical step.
     #[serde(default)]
     #[serde(rename = "before")]
@@ -340,6 +344,7 @@ impl Session {
             folder,
             rehearsal,
             earlier,
+            flown,
             hub_key,
             allowed_signers,
             allowed_signers_digest,
@@ -384,6 +389,7 @@ impl Session {
             user: user.clone(),
             folder: folder.clone(),
             earlier: earlier.as_deref().cloned(),
+            flown: flown.clone(),
             preflight: Preflight::default(),
             lead_gone: None,
             readmitting: None,

@@ -225,6 +225,7 @@ expects_loss = ["events"]
                 version: "0".into(),
                 rehearsal: None,
                 earlier: None,
+                flown: vec![],
                 hub_key: None,
                 allowed_signers: None,
                 allowed_signers_digest: None,

@@ -5,6 +5,7 @@ use super::probe::Probe;
 use super::readback::Reader;
 use super::settling::HalfDone;
 use super::skip::HalfSkip;
+use super::tried::Tried;
 use super::verify::{Sampled, Verifying};
 use super::waiting::{ByHand, Waited, Waiting};
 use super::waive::Waiver;
@@ -294,6 +295,9 @@ pub struct StepState {
     pub settled: Option<Note>,
     /// Why the last attempt was voided.
     pub voided: Option<String>,
+    /// The attempt before this one, and the last one that ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Tried>,
     /// Exceptions to its gates, for its next attempt or the one that is open.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waivers: BTreeMap<crate::name::WatchId, Waiver>,
@@ -320,6 +324,7 @@ impl Default for StepState {
             was_rolled_back: false,
             settled: None,
             voided: None,
+            tried: vec![],
             waivers: BTreeMap::new(),
             done: None,
             skip: None,

@@ -105,6 +105,7 @@ fn opened(plan: &str, allowed_signers: Option<&str>, allowed_signers_digest: Opt
         version: "0".into(),
         rehearsal: None,
         earlier: None,
+        flown: vec![],
         hub_key: None,
         allowed_signers: allowed_signers.map(str::to_owned),
         allowed_signers_digest,

@@ -184,6 +184,7 @@ pub(crate) fn fly(hash: &dyn Fn(&[u8]) -> Hash) -> Flight {
         version: "0.1.0".into(),
         rehearsal: None,
         earlier: None,
+        flown: vec![],
         hub_key: None,
         allowed_signers: None,
         allowed_signers_digest: None,

@@ -7,8 +7,10 @@ use crate::clock::At;
 use crate::event::{Attention, Settled, Status};
 use crate::hash::Hash;
 use crate::name::{ItemId, Principal, StepId, WatchId};
+use crate::protocol::Screen;
 use crate::session::Request;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use tui_input::Input;
 
@@ -501,6 +503,8 @@ pub struct App {
     pub rung_poll: u32,
     /// Number of the newest thing said that was on screen.
     pub chat_read: usize,
+    /// What a step itself printed last: kept while its rollback prints.
+    pub of_step: Option<Arc<Screen>>,
     /// Whether a replay plays.
     pub playing: bool,
     /// What each key does.

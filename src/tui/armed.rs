@@ -1,6 +1,6 @@
 //! What is armed, laid out for the panel: every item whole, wrapped and never cut, so that "seen" means seen.
 
-use super::canvas::Look;
+use super::canvas::{Look, cut};
 use super::text::{marked, pad, pad_left, wrap};
 use super::theme::Ink;
 use crate::brief::armed::{Item, Loud, Text, variables};
@@ -49,6 +49,9 @@ fn one(look: &Look<'_>, item: &Item, values: &[String], column: usize, width: us
     let differs = item.differs.iter().map(|difference| escaped(&difference.to_string()));
     if beside {
         head.extend(differs.clone().map(|said| look.span(format!("  {said}"), Ink::Changed)));
+    }
+    if item.live {
+        return vec![Line::from(cut(head, width))]; // another text must not be another number of lines
     }
     let mut all = wrap(&head, width, column);
     match &item.text {

@@ -7,6 +7,9 @@
 //! wide         plan | command              narrow    plan (around the current step)
 //!                   | lag | health                   one pane, picked by number
 //!              crew | chat | events
+//! running      plan | output               narrow    as much of the plan as half of the rows leave
+//!            health |                                output
+//!              crew | chat | events
 //! last but one banner, message, or the line being typed
 //! last         keys                                                    ! ANDON stops the line
 //! ```
@@ -97,6 +100,9 @@ fn main(look: &Look<'_>, buf: &mut Buffer, area: Rect, drawn: &mut Drawn) {
     status(look, buf, area);
     alarm(look, buf, Rect { y: area.y + 1, height: 1, ..area });
     let wide = area.width >= 100 && area.height >= 30;
+    // A command that runs, or is undone, has half of all rows for what it prints.
+    let live = look.session().live_step().is_some();
+    let half = area.height.div_ceil(2);
     let message = message(look, usize::from(area.width).saturating_sub(2));
     // What the hub says to somebody stands there whole, however long it is.
     let rows = u16::try_from(message.len()).unwrap_or(u16::MAX).clamp(1, (area.height / 3).max(4));
@@ -111,17 +117,47 @@ fn main(look: &Look<'_>, buf: &mut Buffer, area: Rect, drawn: &mut Drawn) {
         pane(look, buf, body, look.app.focus, drawn);
     } else if wide {
         let low = if body.height >= 34 { 9 } else { 7 };
+        // What is printed needs the room beside the frame, the command, and the row that tells of the run.
+        let low = if live { low.min(body.height.saturating_sub(half + command::AROUND)) } else { low };
+        let low = if low < 4 { 0 } else { low };
         let left = (u32::from(area.width) * 46 / 120).clamp(40, 70) as u16; // of a u16, so it fits one
         let upper = Rect { height: body.height - low, ..body };
         let right = Rect { x: body.x + left, width: body.width - left, ..upper };
-        let command = Rect { height: upper.height.div_ceil(2), ..right };
-        let lower = Rect { y: command.bottom(), height: upper.height - command.height, ..right };
+        let has = watches::panes(look.session());
+        // While a command runs the watches stand below the plan, of which few rows are needed then.
+        let below = Rect { width: left, ..upper };
+        let rows = match (live, has.is_empty()) {
+            (_, true) => 0,
+            (true, false) => watches::rows(look.session()).clamp(4, upper.height / 3),
+            (false, false) => upper.height / 2,
+        };
+        let (plan, command, lower) = match live {
+            true => {
+                let plan = Rect { height: below.height - rows, ..below };
+                (plan, right, Rect { y: plan.bottom(), height: rows, ..below })
+            }
+            false => {
+                let command = Rect { height: right.height - rows, ..right };
+                (below, command, Rect { y: command.bottom(), height: rows, ..right })
+            }
+        };
         let half = right.width / 2;
         let strip = Rect { y: upper.bottom(), height: low, ..body };
-        pane(look, buf, Rect { width: left, ..upper }, Pane::Plan, drawn);
+        pane(look, buf, plan, Pane::Plan, drawn);
         pane(look, buf, command, Pane::Command, drawn);
-        pane(look, buf, Rect { width: half, ..lower }, Pane::Lag, drawn);
-        pane(look, buf, Rect { x: lower.x + half, width: lower.width - half, ..lower }, Pane::Health, drawn);
+        match has[..] {
+            [one] => pane(look, buf, lower, one, drawn),
+            // Next to the plan there is not the width for two: what people look at, else what is not well.
+            [one, other] if live => {
+                let shown = if look.app.focus == one { one } else { other };
+                pane(look, buf, lower, shown, drawn);
+            }
+            [one, other] => {
+                pane(look, buf, Rect { width: half, ..lower }, one, drawn);
+                pane(look, buf, Rect { x: lower.x + half, width: lower.width - half, ..lower }, other, drawn);
+            }
+            _ => {}
+        }
         pane(look, buf, Rect { width: left, ..strip }, Pane::Crew, drawn);
         pane(look, buf, Rect { x: strip.x + left, width: half, ..strip }, Pane::Chat, drawn);
         let events = Rect { x: strip.x + left + half, width: strip.width - left - half, ..strip };
@@ -131,7 +167,13 @@ fn main(look: &Look<'_>, buf: &mut Buffer, area: Rect, drawn: &mut Drawn) {
             Pane::Plan => Pane::Command,
             focus => focus,
         };
-        let upper = Rect { height: (body.height / 2).min(11), ..body };
+        let upper = match live && other == Pane::Command {
+            true => body.height.saturating_sub(half + command::AROUND),
+            // What somebody has to settle needs its last words on screen.
+            false if look.session().owing_step().is_some() => (body.height / 3).min(11),
+            false => (body.height / 2).min(11),
+        };
+        let upper = Rect { height: if upper < 3 { 0 } else { upper }, ..body };
         pane(look, buf, upper, Pane::Plan, drawn);
         let lower = Rect { y: upper.bottom(), height: body.height - upper.height, ..body };
         pane(look, buf, lower, other, drawn);
@@ -139,6 +181,9 @@ fn main(look: &Look<'_>, buf: &mut Buffer, area: Rect, drawn: &mut Drawn) {
 }
 
 fn pane(look: &Look<'_>, buf: &mut Buffer, area: Rect, pane: Pane, drawn: &mut Drawn) {
+    if area.height == 0 {
+        return;
+    }
     match pane {
         Pane::Plan => plan::draw(look, buf, area),
         Pane::Command => drawn.output = command::draw(look, buf, area),

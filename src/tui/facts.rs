@@ -60,10 +60,7 @@ pub fn is_kafka(kind: &WatchKind) -> bool {
     matches!(kind, WatchKind::KafkaLag { .. } | WatchKind::KafkaRetention(_))
 }
 
-/// Whether a watch is about a backup.
-pub fn is_backup(kind: &WatchKind) -> bool {
-    matches!(kind, WatchKind::File { .. } | WatchKind::Restic(_) | WatchKind::PgDump(_))
-}
+pub use crate::brief::summary::is_backup;
 
 /// The argument vector that a step would run or did run, and whether it is frozen. Where a parameter is missing the
 /// template is shown as it stands, marked as not frozen.

@@ -12,8 +12,9 @@ use super::panes::command;
 use super::recovery;
 use super::text::{pad, pad_left, sparkline, wrap};
 use super::theme::Ink;
+use crate::brief::acts::{Act, Place};
 use crate::brief::armed::{self as brief, Item, Loud, Name};
-use crate::brief::summary;
+use crate::brief::{since, summary};
 use crate::clock::human;
 use crate::event::Covers;
 use crate::hash::Hash;
@@ -152,11 +153,12 @@ fn places(look: &Look<'_>, panel: &Panel, showing: &Showing, whole: usize, width
         tabs.push(look.span(name, ink));
     }
     let below = whole.saturating_sub(showing.bottom);
+    let on = look.app.keys.first(Act::NextUnseen, Place::Panel);
     let told = match below {
         0 if width < 90 => "the end".to_owned(),
         0 => format!("lines {}-{} of {whole}, the end", showing.top + 1, showing.bottom),
-        below if width < 90 => format!("{below} below: Space"),
-        below => format!("{below} lines below: Space"),
+        below if width < 90 => format!("{below} below: {on}"),
+        below => format!("{below} lines below: {on}"),
     };
     rule(look, width, tabs, vec![look.span(told, if below > 0 { Ink::Hold } else { Ink::Dim })])
 }
@@ -211,12 +213,22 @@ pub(super) fn sections(
     width: usize,
 ) -> [Vec<Line<'static>>; SECTIONS] {
     let values: Vec<String> = covers.params.values().cloned().collect();
-    brief::sections(covers, Some(look.session())).map(|section| {
+    let (all, since) = since::told(covers, look.session(), &look.hidden(&step.id));
+    let summary = summary::items(covers, look.session(), look.at(), since);
+    let mut summary = Some(summary);
+    all.map(|section| {
         let mut items = section.items;
         if section.name == Name::Command {
-            items = summary::among(items, summary::items(covers, look.session(), look.at()));
+            items = summary::among(items, summary.take().unwrap_or_default());
             let digest = brief::Text::Words(armed.digest().to_string());
-            items.push(Item { label: "digest".into(), text: digest, aside: None, differs: vec![], loud: Loud::Look });
+            items.push(Item {
+                label: "digest".into(),
+                text: digest,
+                aside: None,
+                differs: vec![],
+                loud: Loud::Look,
+                live: false,
+            });
         }
         if let (Name::Crew, Some(needed)) = (section.name, items.first_mut()) {
             needed.aside = Some(format!("{}. {} armed it and cannot check it.", checkers(look), armed.by.short()));
@@ -323,33 +335,35 @@ fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
         return all;
     }
     let locked = !locks.is_empty();
+    let key = |act: Act| look.app.keys.first(act, Place::Panel);
     match locked {
         true => {
             all.extend(wrap(&[look.span("NOT YET  ", Ink::Hold), look.span(locks.join(" · "), Ink::Text)], width, 9))
         }
         false => all.push(Line::from(vec![
             look.span("READY  ", Ink::Pass),
-            look.span("y says yes to exactly this digest", Ink::Text),
+            look.span(format!("{} says yes to exactly this digest", key(Act::Check)), Ink::Text),
         ])),
     }
     let mut keys = vec![];
     let reads = look.session().open_step().is_some_and(|(step, ..)| !look.hidden(&step.id).is_empty());
+    let yes = key(Act::Check);
     for (key, word) in [
-        ("y", if locked { "check (locked)" } else { "check" }),
-        (if reads { "r" } else { "" }, "read back"),
-        ("n", if width < 90 { "object" } else { "object + why" }),
-        ("c", "ask"),
-        ("1-5", if width < 90 { "go to" } else { "section" }),
-        ("Space", if width < 90 { "on" } else { "on to what is unseen" }),
-        ("Esc", "later"),
+        (yes, if locked { "check (locked)" } else { "check" }),
+        (if reads { key(Act::ReadBack) } else { "" }, "read back"),
+        (key(Act::Object), if width < 90 { "object" } else { "object + why" }),
+        (key(Act::Say), "ask"),
+        (key(Act::Pane(1)), if width < 90 { "go to" } else { "section" }),
+        (key(Act::NextUnseen), if width < 90 { "on" } else { "on to what is unseen" }),
+        (key(Act::Back), "later"),
     ]
     .into_iter()
     .filter(|(key, _)| !key.is_empty())
     {
-        let ink = if key == "y" && locked { Ink::Dim } else { Ink::Key };
+        let ink = if key == yes && locked { Ink::Dim } else { Ink::Key };
         keys.push(look.span(format!("{key} "), ink));
         let gap = if width < 90 { "  " } else { "   " };
-        keys.push(look.span(format!("{word}{gap}"), if key == "y" && locked { Ink::Dim } else { Ink::Text }));
+        keys.push(look.span(format!("{word}{gap}"), if key == yes && locked { Ink::Dim } else { Ink::Text }));
     }
     all.push(Line::from(cut(keys, width)));
     let andon = "! ANDON stops the line ";

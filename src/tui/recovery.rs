@@ -5,6 +5,7 @@ use super::canvas::{Look, row};
 use super::theme::Ink;
 use crate::clock::{At, human};
 use crate::name::shown;
+use crate::plan::{Class, Step};
 use crate::session::{Session, Stands, WayBack, price};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,7 +17,12 @@ pub fn short(session: &Session, at: At) -> Option<(String, Ink)> {
     if !is_shown(session) {
         return None;
     }
-    let Some(way) = session.ways_back(at).next() else { return Some(("NO WAY BACK".into(), Ink::Fail)) };
+    let Some(way) = session.ways_back(at).next() else {
+        return Some(match is_due(session) {
+            true => ("NO WAY BACK".into(), Ink::Fail),
+            false => ("no way back yet".into(), Ink::Dim),
+        });
+    };
     let text = match way.stands {
         Stands::For(left) => {
             let most = if way.sure { "" } else { "at most " };
@@ -33,11 +39,23 @@ pub fn is_shown(session: &Session) -> bool {
     !session.plan.recovery.is_empty() && session.closed.is_none()
 }
 
+/// Whether one is missed: the next step is one that people check, or such a step was begun. Before that a backup that the
+/// release itself makes is not there yet, and nothing is wrong.
+pub fn is_due(session: &Session) -> bool {
+    let next = session.current_step().is_some_and(|(step, _)| step.class > Class::Routine);
+    let begun = |step: &&Step| session.steps.get(&step.id).is_some_and(|state| state.run.is_some());
+    next || session.plan.steps.iter().filter(begun).any(|step| step.class > Class::Routine)
+}
+
 /// Draws the clock over a row of its own.
 pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     let (session, at) = (look.session(), look.at());
     let mut ways = session.ways_back(at);
     let Some(best) = ways.next() else {
+        if !is_due(session) {
+            let text = format!("none yet, and no step needs one yet: {}", fallen(session, at));
+            return row(buf, area, 0, vec![look.span(" WAY BACK  ", Ink::Title), look.span(text, Ink::Dim)], vec![]);
+        }
         buf.set_style(area, look.ink(Ink::Andon));
         let text = format!("{} ", fallen(session, at));
         return row(buf, area, 0, vec![look.span(" NO WAY BACK ", Ink::Andon), look.span(text, Ink::Andon)], vec![]);

@@ -6,7 +6,9 @@ use super::theme::{Theme, dusk};
 use super::update::{Action, Drawn, Event as Happened, update};
 use crate::client::view::{Link, View};
 use crate::clock::At;
-use crate::event::{CommandSeen, Covers, Event, FileSeen, GateSeen, Part, Process, Reading, Role, RunEnd, Status};
+use crate::event::{
+    CommandSeen, Covers, Event, FileSeen, Flown, GateSeen, Part, Process, Reading, Role, RunEnd, Status,
+};
 use crate::hash::Hash;
 use crate::hub::sequencer::Sequencer;
 use crate::name::{Principal, StepId, WatchId};
@@ -26,6 +28,7 @@ mod preflight;
 mod properties;
 mod rehearsal;
 mod screens;
+mod seeded;
 
 const PLAN: &str = r#"
 crosscheck = 1
@@ -138,6 +141,16 @@ impl Flight {
     }
     /// The same as a rehearsal on those data.
     pub fn open_as(plan: &str, rehearsal: Option<&str>, signers: Option<&str>, key: impl Fn(&str) -> String) -> Flight {
+        Flight::open_after(plan, vec![], rehearsal, signers, key)
+    }
+    /// The same after flights in which that ran.
+    pub fn open_after(
+        plan: &str,
+        flown: Vec<Flown>,
+        rehearsal: Option<&str>,
+        signers: Option<&str>,
+        key: impl Fn(&str) -> String,
+    ) -> Flight {
         let at = At::try_from("2026-07-12T15:21:00.000000Z".to_owned()).unwrap();
         let opened = Event::SessionOpened {
             session: if rehearsal.is_some() { "rehearsal-s1" } else { "s1" }.into(),
@@ -155,6 +168,7 @@ impl Flight {
             version: "0.1.0".into(),
             rehearsal: rehearsal.map(str::to_owned),
             earlier: None,
+            flown,
             hub_key: None,
             allowed_signers: signers.map(str::to_owned),
             allowed_signers_digest: signers.map(|text| Hash::of(text.as_bytes())),

@@ -148,6 +148,9 @@ fn answered(app: &mut App, Answered { request, refusal }: Answered, now: Now) {
 /// Brings the overlay in line with the session: what it was about may be gone.
 fn follow_view(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) {
     let session = &*view.session;
+    if let Some(screen) = view.screen.as_ref().filter(|screen| screen.part.is_step()) {
+        app.of_step = Some(screen.clone());
+    }
     let open = session.open_step();
     let live = matches!(view.link, Link::Live { .. });
     if let Some((step, state, armed)) = open

@@ -90,6 +90,7 @@ impl World {
             version: "0".into(),
             rehearsal: text.contains("rehearse =").then(|| "masked copy".to_owned()),
             earlier: None,
+            flown: vec![],
             hub_key: None,
             allowed_signers: None,
             allowed_signers_digest: None,

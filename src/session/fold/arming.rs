@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 impl StepState {
     pub(super) fn arm(&mut self, now: Now, attempt: u32, lapses: At, covers: &Frozen) {
+        self.put_by(None);
         self.attempt = attempt;
         self.voided = None;
         self.skip = None;
@@ -41,9 +42,9 @@ impl StepState {
     }
 
     pub(super) fn void(&mut self, at: At, cause: &Cause) {
+        self.put_by(Some(cause.to_string()));
         self.voided = Some(cause.to_string());
         self.waivers.clear();
-        self.armed = None;
         self.go(Move::Void, at);
     }
 

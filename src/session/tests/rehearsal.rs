@@ -40,6 +40,7 @@ fn first(session: &str, data: Option<&str>) -> Event {
         version,
         hub_key,
         earlier: None,
+        flown: vec![],
         allowed_signers: None,
         allowed_signers_digest: None,
     }

@@ -4,6 +4,7 @@ use crate::brief::acts::Act;
 use crate::brief::command::{command_line, lines as written, script};
 use crate::client::view::Link;
 use crate::clock::human;
+use crate::event::Part;
 use crate::exec::{Color as EmulatedColor, Screen as Emulated, Size};
 use crate::name::{escaped, shown};
 use crate::plan::{Does, Step};
@@ -20,6 +21,9 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
+/// Rows around what a running command prints: the frame, the command, and what is told of the run.
+pub const AROUND: u16 = 4;
+
 /// Draws it; gives the size that a command's terminal would have here.
 pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)> {
     let session = look.session();
@@ -32,17 +36,26 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)>
     let (step, state) = step.filter(|_| inner.height > 0)?;
     let width = usize::from(inner.width);
     let mut command = command_lines(look, step, width);
-    let most = usize::from(inner.height / 2).max(1);
+    let live = state.phase.is_live();
+    let most = match (live, look.app.zoom) {
+        (true, false) => 1,
+        _ => usize::from(inner.height / 2).max(1),
+    };
     if command.len() > most {
         command.truncate(most);
         if let Some(last) = command.last_mut() {
+            let key = if state.phase.is_open() { Act::Open } else { Act::Zoom };
+            let key = format!(" … {} shows all", look.key(key));
             let text = crate::tui::text::fit(&format!("{last}"), width.saturating_sub(14));
-            *last =
-                Line::from(vec![Span::raw(text), look.span(format!(" … {} shows all", look.key(Act::Open)), Ink::Dim)]);
+            *last = Line::from(vec![Span::raw(text), look.span(key, Ink::Dim)]);
         }
     }
     lines(buf, inner, &command);
     let mut y = u16::try_from(command.len()).unwrap_or(u16::MAX).min(inner.height);
+    if live && !look.app.zoom {
+        let room = Rect { y: inner.y + y, height: inner.height - y, ..inner };
+        return output(look, buf, room, running(look, state));
+    }
     let facts_line = digest_line(look, step, state);
     if !facts_line.is_empty() && y < inner.height {
         row(buf, inner, y, vec![], facts_line);
@@ -53,7 +66,7 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)>
     let bottom = Rect { y: inner.bottom() - locked_rows, height: locked_rows, ..inner };
     lines(buf, bottom, &locked);
     let room = Rect { y: inner.y + y, height: inner.height - y - locked_rows, ..inner };
-    output(look, buf, room)
+    output(look, buf, room, vec![])
 }
 
 fn title(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'static>> {
@@ -124,6 +137,20 @@ fn digest_line(look: &Look<'_>, step: &Step, state: &StepState) -> Vec<Span<'sta
     }
 }
 
+/// What is told of a command while it runs.
+fn running(look: &Look<'_>, state: &StepState) -> Vec<Span<'static>> {
+    let run = state.run_of(state.phase.part());
+    let process = run.and_then(|run| run.process.as_ref());
+    let pid = process.map_or_else(String::new, |process| format!("process {}, ", process.pid));
+    let asked = run.and_then(|run| run.interrupted.as_ref());
+    let asked = asked.map_or_else(String::new, |who| format!(", interrupted by {}", who.short()));
+    let printed = crate::tui::text::value(run.map_or(0, |run| run.output_bytes) as f64, "B"); // a rounded number is all that is shown
+    let what = if state.phase.part().is_step() { "RUNS" } else { "ROLLING BACK" };
+    let batch = if state.phase.part().is_step() { facts::batch(state) } else { String::new() };
+    let text = format!("{batch}{pid}{printed} printed{asked}");
+    vec![look.span(format!("{what}   "), Ink::Running), look.span(text, Ink::Text)]
+}
+
 fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec<Line<'static>> {
     let session = look.session();
     let at = look.at();
@@ -138,16 +165,7 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
         return say("LINK LOST", Ink::Hold, format!("{number} was {} when the hub was last heard", state.phase.word()));
     }
     if state.phase.is_live() {
-        let run = state.run_of(state.phase.part());
-        let process = run.and_then(|run| run.process.as_ref());
-        let pid = process.map_or_else(String::new, |process| format!("process {}, ", process.pid));
-        let bytes = run.map_or(0, |run| run.output_bytes);
-        let asked = run.and_then(|run| run.interrupted.as_ref());
-        let asked = asked.map_or_else(String::new, |who| format!(", interrupted by {}", who.short()));
-        let printed = crate::tui::text::value(bytes as f64, "B"); // a rounded number of bytes is all that is shown
-        let what = if state.phase.part().is_step() { "RUNS" } else { "ROLLING BACK" };
-        let batch = if state.phase.part().is_step() { facts::batch(state) } else { String::new() };
-        return say(what, Ink::Running, format!("{batch}{pid}{printed} printed{asked}"));
+        return wrap(&running(look, state), width, 3);
     }
     if let Some(waits) = session.waits_for(step, at) {
         return say("WAITING", Ink::Running, shown(&waits));
@@ -187,11 +205,17 @@ fn lock_lines(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> 
             };
             say("READY", Ink::Pass, format!("{number} is cleared: {who}"))
         }
-        false => say("RUN LOCKED", Ink::Hold, locks.join(" · ")),
+        false => {
+            // That nothing is armed yet is how every step rests.
+            let ink = if state.phase == Phase::Planned { Ink::Dim } else { Ink::Hold };
+            say("RUN LOCKED", ink, locks.join(" · "))
+        }
     }
 }
 
-fn output(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)> {
+/// What the newest command prints, below what is told of it. While its step is undone, and after that, what the step itself
+/// printed last stays above: that is what it is undone for.
+fn output(look: &Look<'_>, buf: &mut Buffer, area: Rect, told: Vec<Span<'static>>) -> Option<(u16, u16)> {
     if area.height < 2 || area.width < 2 {
         return None;
     }
@@ -217,6 +241,18 @@ fn output(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)> {
         (0, false) => look.span("ended", Ink::Dim),
         _ => look.span("PAUSED", Ink::Hold),
     };
+    let mut area = area;
+    if let (Some(before), Some(end)) = (
+        failed(look, screen).filter(|_| area.height >= 4),
+        state.and_then(|state| Some(state.end_words(Part::Step, state.run.as_ref()?.end.as_ref()?))),
+    ) {
+        let text = format!("output of {}  {}, before it was undone", session.numbered(id), shown(&end));
+        let rows = area.height.div_ceil(2);
+        lines(buf, area, &[rule(look, usize::from(area.width), vec![look.span(text, Ink::Fail)], vec![])]);
+        cells(buf, Rect { y: area.y + 1, height: rows - 1, ..area }, before, 0, look);
+        area = Rect { y: area.y + rows, height: area.height - rows, ..area };
+    }
+    let left = if told.is_empty() { left } else { told };
     let head = rule(look, usize::from(area.width), left, vec![right]);
     lines(buf, area, &[head]);
     let room = Rect { y: area.y + 1, height: area.height - 1, ..area };
@@ -224,6 +260,13 @@ fn output(look: &Look<'_>, buf: &mut Buffer, area: Rect) -> Option<(u16, u16)> {
         cells(buf, room, screen, back, look);
     }
     size
+}
+
+/// What the step itself printed, where the newest screen is of its rollback.
+fn failed<'a>(look: &Look<'a>, screen: Option<&crate::protocol::Screen>) -> Option<&'a crate::protocol::Screen> {
+    let undone = screen.filter(|screen| screen.part == Part::Rollback)?;
+    let before = look.app.of_step.as_deref()?;
+    ((&before.step, before.attempt) == (&undone.step, undone.attempt)).then_some(before)
 }
 
 /// The newest screen of the command, its last rows where it is taller than the room.

@@ -3,6 +3,7 @@
 use crate::event::Status;
 use crate::name::shown;
 use crate::plan::Watch;
+use crate::session::Session;
 use crate::tui::app::Pane;
 use crate::tui::canvas::{Look, row};
 use crate::tui::facts;
@@ -11,6 +12,21 @@ use crate::tui::theme::Ink;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
+
+/// Which panes of watches the plan has something for.
+pub fn panes(session: &Session) -> Vec<Pane> {
+    let kafka = |lag: bool| session.plan.watches.iter().any(|watch| facts::is_kafka(&watch.kind) == lag);
+    [(Pane::Lag, kafka(true)), (Pane::Health, kafka(false))]
+        .into_iter()
+        .filter(|(_, has)| *has)
+        .map(|(pane, _)| pane)
+        .collect()
+}
+
+/// Rows that a pane of watches needs, its frame among them.
+pub fn rows(session: &Session) -> u16 {
+    u16::try_from(session.plan.watches.len() + 2).unwrap_or(u16::MAX)
+}
 
 /// From this width on, a row says what was asked too: a pane that is zoomed.
 const SOURCE_FROM: u16 = 70;

@@ -364,7 +364,7 @@ fn what_differs_is_said_of_the_thing_that_does() {
     let differing = |all: &[Section; SECTIONS]| {
         let items = all.iter().flat_map(|section| &section.items);
         let differs = items.flat_map(|item| item.differs.iter().map(move |what| (item.label.clone(), what.clone())));
-        differs.filter(|(_, what)| what.from == From::LastAttempt).map(|(label, what)| (label, what.what)).collect()
+        differs.filter(|(_, what)| what.from == From::LastAttempt).map(|(label, what)| (label, what.told())).collect()
     };
     let mut again = before.clone();
     again.attempt = 3;
@@ -375,9 +375,9 @@ fn what_differs_is_said_of_the_thing_that_does() {
     again.command.files.insert(0, file("/srv/more.json"));
     again.preview = None;
     let all: BTreeMap<String, String> = differing(&told(&again));
-    assert_eq!(all["command"], "drop it");
-    assert_eq!(all["file"], "nothing of that");
-    assert_eq!(all["preview says"], "41 (expected: 1 to 100)");
+    assert_eq!(all["command"], "argument 2: --now, is new");
+    assert_eq!(all["file"], "was nothing of that");
+    assert_eq!(all["preview says"], "was 41 (expected: 1 to 100)");
     let gone = told(&again).into_iter().flat_map(|section| section.items).find(|item| item.label == "preview says");
     let gone = gone.expect("what is gone is told");
     assert_eq!((gone.text, gone.loud), (Text::Words("not there any more".into()), Loud::Look));

@@ -128,6 +128,15 @@ fn the_way_back_is_a_clock_on_every_screen() {
     // And nothing that is unknown stands.
     flight.pass(60);
     flight.saw(Fact::Tick);
+    // No step that is next needs one: nothing is wrong yet, and nothing is red.
+    assert!(clock(&flight, (80, 24)).contains("no way back yet"), "{}", clock(&flight, (80, 24)));
+    assert!(clock(&flight, (120, 40)).contains("none yet, and no step needs one yet"), "{}", clock(&flight, (120, 40)));
+    flight.fresh();
+    flight.arm("freeze");
+    flight.go();
+    flight.end(0);
+    flight.pass(60);
+    flight.saw(Fact::Tick);
     assert!(clock(&flight, (80, 24)).contains("NO WAY BACK"));
     insta::assert_snapshot!(
         "no-way-back-120x40",
@@ -145,6 +154,64 @@ fn what_failed_is_owed_a_word() {
     let mut app = App::new(80, 24);
     update(&mut app, key('k'), &flight.view("sam"), flight.now());
     insta::assert_snapshot!("failed-80x24", screen(&flight, "sam", (80, 24), Glyphs::Unicode, &app));
+}
+
+/// While it runs what a command prints has half of the rows at every size, and what there is to know of it stands there too.
+#[test]
+fn a_running_command_has_half_of_the_rows() {
+    let mut flight = Flight::start();
+    flight.arm("freeze");
+    flight.go();
+    let bare = Flight::open(
+        "crosscheck = 1\nname = \"n\"\nenvironment = \"e\"\n[crew]\nlead = [\"dana@example.org\"]\n\
+        shadow = [\"sam@example.org\"]\n[[step]]\nid = \"go\"\nrun = [\"./go\"]\n",
+    );
+    let mut bare = bare;
+    bare.arm("go");
+    bare.go();
+    for flight in [&flight, &bare] {
+        for size in [(60, 16), (80, 24), (99, 29), (100, 30), (108, 28), (120, 40), (200, 60)] {
+            let app = App::new(size.0, size.1);
+            let (buf, drawn) = rendered(&app, &flight.view("dana"), &dusk(), Glyphs::Unicode, flight.now(), size);
+            let (_, rows) = drawn.output.expect("the output is on screen");
+            let text = text_of(&buf);
+            assert!(rows >= size.1 / 2, "{rows} rows of {size:?}\n{text}");
+            assert!(text.contains("process 4711") && text.contains("NEXT") && text.contains("ANDON"), "{text}");
+        }
+    }
+    insta::assert_snapshot!("running-120x40", screen(&flight, "dana", (120, 40), Glyphs::Unicode, &App::new(120, 40)));
+    insta::assert_snapshot!("running-60x16", screen(&flight, "dana", (60, 16), Glyphs::Unicode, &App::new(60, 16)));
+    assert!(
+        !screen(&bare, "dana", (120, 40), Glyphs::Unicode, &App::new(120, 40)).contains("Kafka"),
+        "no pane of nothing"
+    );
+}
+
+/// The error that a step was undone for stays on screen while its rollback prints.
+#[test]
+fn what_failed_stays_above_what_undoes_it() {
+    let mut flight = Flight::start();
+    flight.arm("freeze");
+    flight.go();
+    flight.end(3);
+    let mut view = flight.view("sam");
+    let printed = |part: Part, bytes: &str| {
+        let bytes = bytes.as_bytes().to_vec().into();
+        crate::protocol::Screen { step: step("freeze"), attempt: 1, part, number: 1, cols: 80, rows: 24, bytes }
+    };
+    for size in [(120, 40), (80, 24)] {
+        let mut app = App::new(size.0, size.1);
+        view.screen = Some(Arc::new(printed(Part::Step, "one\r\nERROR: lock held by 4711")));
+        update(&mut app, Happened::View, &view, flight.now());
+        view.screen = Some(Arc::new(printed(Part::Rollback, "thawed 1 gateway")));
+        update(&mut app, Happened::View, &view, flight.now());
+        let text = text_of(&rendered(&app, &view, &dusk(), Glyphs::Unicode, flight.now(), size).0);
+        let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("no {what:?} on\n{text}"));
+        assert!(at("exit 3, before it was undone") < at("ERROR: lock held by 4711"));
+        assert!(
+            at("ERROR: lock held by 4711") < at("output of the rollback of 01") && text.contains("thawed 1 gateway")
+        );
+    }
 }
 
 #[test]

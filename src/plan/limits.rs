@@ -1,0 +1,85 @@
+//! What a watch is held to, in the plan's own words: for who checks a step, and for who compares it with an earlier flight.
+
+use super::Plan;
+use crate::name::WatchId;
+use toml::{Table, Value};
+
+/// The keys of a watch that say what its reading is judged by, as they are told.
+const LIMITS: &[&str] = &[
+    "max_age",
+    "verified_within",
+    "restored_within",
+    "min_size",
+    "min_size_ratio",
+    "min_tests",
+    "tables",
+    "must_cover",
+    "must_not_exceed",
+    "must_outlive",
+    "warn_above",
+    "fail_above",
+    "warn_below",
+    "fail_below",
+    "drained",
+    "residual",
+    "expect",
+    "assert",
+    "within",
+    "tls_valid_for",
+    "load_per_core_above",
+    "memory_free_below",
+    "disk_free_below",
+    "disk_full_within",
+    "max_restarts",
+    "expect_head",
+    "same_head_as",
+    "max_ahead",
+    "max_behind",
+];
+
+impl Plan {
+    /// The limits of a watch as the plan writes them: `max_age 26h, min_size_ratio 0.8`. Empty where it has none but those of
+    /// its kind.
+    pub fn limits(&self, watch: &WatchId) -> String {
+        let Ok(plan) = self.text.parse::<Table>() else { return String::new() };
+        let watches = plan.get("watch").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let of_this = watches.iter().find(|table| table.get("id").and_then(Value::as_str) == Some(watch.as_str()));
+        let Some(table) = of_this.and_then(Value::as_table) else { return String::new() };
+        let said = LIMITS.iter().filter_map(|key| Some(format!("{key} {}", plain(table.get(*key)?))));
+        said.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A value without the marks that a plan's text needs around it.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
+        Value::Table(table) => {
+            table.iter().map(|(key, value)| format!("{key} {}", plain(value))).collect::<Vec<_>>().join(" ")
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::HEAD;
+    use super::*;
+
+    #[test]
+    fn limits_are_told_as_the_plan_writes_them() {
+        let text = format!(
+            "{HEAD}[[watch]]\nid = \"dump\"\nkind = \"file\"\npath = \"a\"\nmin_size_ratio = 0.8\nmax_age = \"26h\"\n\
+             [[watch]]\nid = \"api\"\nkind = \"http\"\nurl = \"http://a/\"\nexpect = {{ status = 200 }}\n\
+             [[watch]]\nid = \"port\"\nkind = \"tcp\"\naddress = \"a:1\"\n"
+        );
+        let plan = Plan::parse("plan.toml", &text).unwrap();
+        let limits = |id: &str| plan.limits(&WatchId::new(id).unwrap());
+        assert_eq!(limits("dump"), "max_age 26h, min_size_ratio 0.8");
+        assert_eq!(
+            (limits("api").as_str(), limits("port").as_str(), limits("none").as_str()),
+            ("expect status 200", "", "")
+        );
+    }
+}
