@@ -4,6 +4,7 @@
 //! time, author and hash link stand around the event (`transcript::record`), never in it.
 
 mod anchor;
+mod cause;
 mod compared;
 mod covers;
 mod deviation;
@@ -12,10 +13,12 @@ mod ended;
 mod exits;
 mod flown;
 mod inherited;
+mod left;
 mod settled;
 mod step;
 
 pub use anchor::{Anchor, Mark};
+pub use cause::Cause;
 pub use compared::{Compared, Side, Verdict};
 pub use covers::{
     CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, FolderSeen, Frozen, GateSeen, PreviewSeen, RehearsalSeen,
@@ -27,6 +30,7 @@ pub use ended::{Process, RunEnd, Settled, WaitEnd};
 pub use exits::{Ending, Exits};
 pub use flown::Flown;
 pub use inherited::{InheritedSeen, LimitSeen};
+pub use left::{LeftBeside, LeftSeen, ProcessSeen};
 pub use settled::SettledSeen;
 
 use crate::clock::At;
@@ -314,6 +318,9 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Part::is_step")]
         part: Part,
         process: Process,
+        /// Its keeper, below which everything is found that it starts; none where the system has no such thing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keeper: Option<Process>,
         cols: u16,
         rows: u16,
     },
@@ -331,6 +338,31 @@ pub enum Event {
     InputLost { step: StepId, attempt: u32, why: String },
     /// The command waits for keys that nobody may press; the last line that it printed.
     AnswerAwaited { step: StepId, attempt: u32, part: Part, line: String },
+    /// The command itself has ended so, and its step has not: these of its process session run on.
+    OthersAwaited {
+        step: StepId,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "Part::is_step")]
+        part: Part,
+        end: RunEnd,
+        of: LeftSeen,
+    },
+    /// The run is over, or is in this very moment, and these run on: they left its process session, or the plan has them left.
+    LeftBehind {
+        step: StepId,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "Part::is_step")]
+        part: Part,
+        of: LeftSeen,
+    },
+    /// Of what a run left behind these have ended.
+    LeftGone {
+        step: StepId,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "Part::is_step")]
+        part: Part,
+        processes: Vec<ProcessSeen>,
+    },
     /// The command's terminal changed its size.
     Resized { cols: u16, rows: u16 },
     /// Somebody had the running command interrupted (`force`: killed).
@@ -345,6 +377,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Part::is_step")]
         part: Part,
         process: Option<Process>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        keeper: Option<Process>,
         still_running: bool,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         end: Option<RunEnd>,
@@ -516,6 +550,9 @@ kinds!(
     InputWritten,
     InputLost,
     AnswerAwaited,
+    OthersAwaited,
+    LeftBehind,
+    LeftGone,
     Resized,
     RunInterrupted,
     RunEnded,
@@ -634,68 +671,5 @@ impl Reading {
     /// Nothing is known, for this reason.
     pub fn unknown(why: impl Into<String>) -> Self {
         Reading { status: Status::Unknown, value: None, unit: String::new(), why: why.into() }
-    }
-}
-
-/// Why a step is armed no longer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Cause {
-    /// It was armed too long ago.
-    Lapsed,
-    /// A gate is not as it must be.
-    Gate { watch: WatchId, status: Status, why: String },
-    /// A shadow said no.
-    Objected { by: Principal },
-    /// A shadow took their yes back.
-    Withdrawn { by: Principal },
-    /// The lead let go.
-    Disarmed,
-    /// What would run is not what was checked.
-    BytesChanged { what: String },
-    /// A parameter or a command was changed since.
-    Changed { what: String },
-    /// The preview says something else than people checked.
-    PreviewChanged { was: String, now: String },
-    /// The preview, run again, did not say what was expected, or nothing.
-    PreviewFailed { why: String },
-    /// The line was stopped.
-    Andon,
-    /// The poll is go no more.
-    NotGo { why: String },
-    /// Another lead.
-    HandedOver,
-    /// The clock stepped.
-    ClockJumped,
-    /// Somebody who had checked it was let in again with another key.
-    Readmitted { who: Principal },
-    /// The hub was asked to stop.
-    HubStops,
-    /// The hub restarted before the run was intended.
-    Restarted,
-}
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Cause::Lapsed => write!(f, "it lapsed"),
-            Cause::Gate { watch, status, why } => {
-                write!(f, "gate {watch} is {}: {why}", status.word())
-            }
-            Cause::Objected { by } => write!(f, "{by} objected"),
-            Cause::Withdrawn { by } => write!(f, "{by} withdrew the check"),
-            Cause::Disarmed => write!(f, "the lead disarmed it"),
-            Cause::BytesChanged { what } => write!(f, "what would run changed: {what}"),
-            Cause::Changed { what } => write!(f, "{what}"),
-            Cause::PreviewChanged { was, now } => write!(f, "preview said {was}, now says {now}"),
-            Cause::PreviewFailed { why } => write!(f, "preview: {why}"),
-            Cause::Andon => write!(f, "the line was stopped"),
-            Cause::NotGo { why } => write!(f, "the poll is not go: {why}"),
-            Cause::HandedOver => write!(f, "the lead was handed over"),
-            Cause::ClockJumped => write!(f, "the clock jumped"),
-            Cause::Readmitted { who } => write!(f, "{who} had checked it with a key that is lost"),
-            Cause::HubStops => write!(f, "the hub was asked to stop"),
-            Cause::Restarted => write!(f, "the hub restarted"),
-        }
     }
 }

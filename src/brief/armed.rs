@@ -35,6 +35,7 @@ pub fn sections(covers: &Covers, session: Option<&Session>) -> [Section; SECTION
         rehearsal,
         deviations,
         settled,
+        left,
         params,
         probe,
         each,
@@ -51,6 +52,10 @@ pub fn sections(covers: &Covers, session: Option<&Session>) -> [Section; SECTION
     let mut first: Vec<Item> = rehearsal.iter().flat_map(rehearsed).collect();
     first.extend(deviations.iter().map(deviation));
     first.extend(settled.iter().map(|seen| Item::words("SETTLED", seen.to_string()).loud(Loud::Warning)));
+    first.extend(left.iter().map(|left| {
+        let loud = if left.planned { Loud::Look } else { Loud::Warning };
+        Item::words("STILL RUNS", left.to_string()).loud(loud)
+    }));
     let again = session.into_iter().flat_map(Session::readmissions);
     first.extend(again.map(|told| Item::words("READMITTED", told).loud(Loud::Warning)));
     first.extend(runs);

@@ -3,7 +3,7 @@
 use super::item::{Item, Loud, Text};
 pub use super::item::{command_line, quoted};
 use crate::event::{CommandSeen, FileSeen, FolderSeen, InheritedSeen, ScriptSeen};
-use crate::name::escaped;
+use crate::name::{escaped, shown};
 use std::time::Duration;
 
 /// What every command gets.
@@ -63,6 +63,8 @@ pub(super) fn items(of: &str, seen: &CommandSeen) -> Vec<Item> {
         input,
         timeout_ms,
         exits,
+        leaves,
+        session_only,
         files: _, // below
         named,
         host,
@@ -122,6 +124,10 @@ pub(super) fn items(of: &str, seen: &CommandSeen) -> Vec<Item> {
     if !exits.is_usual() {
         all.push(Item::words(&label("exit codes"), exits.to_string()).loud(Loud::Look));
     }
+    all.extend(
+        left(leaves.as_deref(), *remote, *session_only)
+            .map(|(words, loud)| Item::words(&label("leaves"), words).loud(loud)),
+    );
     let limit =
         timeout_ms.map_or_else(|| "without a time limit".to_owned(), |ms| format!("ended by force after {}", time(ms)));
     all.push(Item::words(&label("runs"), format!("in a {io}, {limit}")));
@@ -135,6 +141,16 @@ fn inherits(of: &str, seen: &InheritedSeen) -> impl Iterator<Item = Item> {
     let loud =
         (!unusual.is_empty()).then(|| Item::words(&labelled(of, "UNUSUAL"), unusual.join("; ")).loud(Loud::Warning));
     std::iter::once(all).chain(loud)
+}
+
+/// What it leaves running, by the plan's word, and what of that cannot be seen from here.
+fn left(leaves: Option<&str>, remote: bool, session_only: bool) -> impl Iterator<Item = (String, Loud)> {
+    let words = |words| format!("{}; it ends with its command, and what stays is named then", shown(words));
+    let over_there = "what it leaves running over there cannot be seen from here";
+    let elsewhere = "the hub's system does not tell what leaves its process session: nobody would know of it";
+    let said = leaves.map(|leaves| (words(leaves), Loud::Look));
+    let over_there = remote.then(|| (over_there.to_owned(), Loud::Plain));
+    said.into_iter().chain(over_there).chain(session_only.then(|| (elsewhere.to_owned(), Loud::Look)))
 }
 
 /// The same beside the step's own command, `own` being its items: what is as it is there is named and not said again.

@@ -105,7 +105,10 @@ impl Sight<'_> {
                 let held = held.map_or_else(String::new, |why| format!(", held: {why}"));
                 Next::nobody(format!("the next batch of {number} begins by itself{held}"))
             }
-            phase if phase.is_live() => Next::nobody(format!("{number} is {}: wait for its end", phase.word())),
+            phase if phase.is_live() => Next::nobody(match state.awaits() {
+                Some(awaits) => format!("{number}: {awaits}"),
+                None => format!("{number} is {}: wait for its end", phase.word()),
+            }),
             Phase::Starting => Next::nobody(format!("{number} starts once gates and bytes are read again")),
             Phase::Cleared => {
                 let what = if step.by_hand().is_some() { "do it, then say so:" } else { "run" };

@@ -209,6 +209,12 @@ pub fn alarm(sight: &Sight) -> Alarm {
             false,
         );
     }
+    if let Some(left) = session.left.first() {
+        let more = session.left.len() - 1;
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        let text = format!("{} left running: {}{more}", session.numbered(&left.step), shown(&left.seen.to_string()));
+        return say(Tone::Warn, "STILL RUNS", text, false);
+    }
     let untold: Vec<_> = session.untold().collect();
     if let Some((place, why)) = untold.first() {
         let more = if untold.len() > 1 { format!(" (and {} more)", untold.len() - 1) } else { String::new() };
@@ -295,14 +301,15 @@ pub fn run_result(state: &StepState) -> Option<String> {
         let run = state.run_of(part)?;
         let took = run.ended.map(|ended| ended.since(run.started.unwrap_or(run.intended)));
         let after = took.map_or_else(String::new, |took| format!(" after {}", human(took)));
+        let left = state.left_words(part).map_or_else(String::new, |left| format!("; still runs: {}", shown(&left)));
         Some(match &run.end {
             Some(end) if state.phase == Phase::Unknown && part == last => {
                 format!("outcome unknown: link lost, {}{after}", shown(&end.to_string()))
             }
-            Some(end) => format!("{}{after}", shown(&state.end_words(part, end))),
+            Some(end) => format!("{}{after}{left}", shown(&state.end_words(part, end))),
             None if lost(part) => "outcome unknown: the hub died while it ran".into(),
             None if state.phase == Phase::Waiting => "waits".into(),
-            None => "runs".into(),
+            None => state.awaits().map_or_else(|| "runs".into(), |awaits| shown(&awaits)),
         })
     };
     let run = match state.run.as_ref().and_then(without_process) {

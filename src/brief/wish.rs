@@ -169,7 +169,7 @@ fn open(session: &Session) -> Option<(StepId, u32, Hash)> {
     session.open_step().map(|(step, state, armed)| (step.id.clone(), state.attempt, armed.digest()))
 }
 
-/// What could be interrupted: what runs or waits, or still runs after the hub died.
+/// What could be interrupted: what runs or waits, or still runs after the hub died, or was left.
 pub fn going_on(session: &Session) -> Option<(&Step, &StepState)> {
     session
         .live_step()
@@ -177,6 +177,11 @@ pub fn going_on(session: &Session) -> Option<(&Step, &StepState)> {
         .or_else(|| session.between_batches())
         .or_else(|| session.verifying_step().filter(|(_, state)| state.goes_on()))
         .or_else(|| session.owing_step().filter(|(_, state)| state.phase == Phase::Unknown && state.still_running()))
+        .or_else(|| {
+            // Nothing goes on but what was left: that of the latest.
+            let step = &session.left.last()?.step;
+            session.plan.step(step).zip(session.steps.get(step))
+        })
 }
 
 /// Whom this person can name as the next lead: the lead everyone else of the crew, everyone else themselves;

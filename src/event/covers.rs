@@ -1,6 +1,6 @@
 //! What exactly a step would run, frozen: the object that people check.
 
-use super::{Deviation, Exits, InheritedSeen, Part, Reading, SettledSeen, Status};
+use super::{Deviation, Exits, InheritedSeen, LeftBeside, Part, Reading, SettledSeen, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId, escaped};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What exactly a step would run. People check the digest of this object's JSON text, and the hub compares every field
-/// but `gates` again before it runs.
+/// but `gates` and `left` again before it runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Covers {
@@ -57,6 +57,9 @@ pub struct Covers {
     /// Other steps that ended badly, and how people say that they count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settled: Vec<SettledSeen>,
+    /// What other steps left running, and still ran then. What ends or comes until this one runs is told, and voids nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<LeftBeside>,
     /// The plan's words on what it touches, how it is undone, what stays half-way, where the data remains.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub words: BTreeMap<String, String>,
@@ -101,7 +104,7 @@ impl Covers {
         {
             return Some(format!("its probe: {what}"));
         }
-        let mut same = Covers { gates: self.gates.clone(), ..now.clone() };
+        let mut same = Covers { gates: self.gates.clone(), left: self.left.clone(), ..now.clone() };
         // What is only recorded of them may have changed.
         if let (Some(was), Some(is)) = (&self.rollback, &mut same.rollback) {
             (is.command.named, is.absent) = (was.command.named.clone(), was.absent.clone());
@@ -269,6 +272,8 @@ impl CommandSeen {
             input: None,
             timeout_ms: None,
             exits: Exits::default(),
+            leaves: None,
+            session_only: false,
             files: vec![],
             named: None,
             host: "host".into(),
@@ -465,6 +470,12 @@ pub struct CommandSeen {
     /// Which of its exit codes count as done.
     #[serde(default, skip_serializing_if = "Exits::is_usual")]
     pub exits: Exits,
+    /// What it leaves running on purpose, in the plan's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaves: Option<String>,
+    /// The hub's system does not tell what leaves a process session.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub session_only: bool,
     /// The files the plan names, and arguments that are files where those are held too.
     pub files: Vec<FileSeen>,
     /// Arguments that are files, as they were: told to people, and free to change, because a step before may be there to change

@@ -30,6 +30,9 @@ impl Event {
             | Event::InputWritten { step, .. }
             | Event::InputLost { step, .. }
             | Event::AnswerAwaited { step, .. }
+            | Event::OthersAwaited { step, .. }
+            | Event::LeftBehind { step, .. }
+            | Event::LeftGone { step, .. }
             | Event::RunInterrupted { step, .. }
             | Event::RunEnded { step, .. }
             | Event::OutcomeUnknown { step, .. }

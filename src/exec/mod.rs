@@ -7,9 +7,11 @@
 //! [`open`] and [`start`].
 
 mod emulator;
+mod ending;
 mod files;
 mod freeze;
 mod inherited;
+mod keeper;
 mod lookup;
 mod opened;
 mod preview;
@@ -26,9 +28,10 @@ mod unfrozen;
 pub use emulator::{Emulator, Frame};
 pub use freeze::{freeze, freeze_part, freeze_rollback, host, user};
 pub use inherited::inherited;
+pub use keeper::{left, signal_left, still_runs};
 pub use opened::{Opened, named_unchanged, open};
 pub use preview::{PreviewError, look};
-pub use process::{is_alive, noted, signal_orphan};
+pub use process::{is_alive, noted};
 pub use pty::{Report, Running, Size, StartError, start};
 pub use screen::{Cell, Color, Screen, Style};
 pub use spawn::{ignore_nothing_in_children, in_own_session};

@@ -1,21 +1,20 @@
 //! Runs a preview: a frozen command of which the hub itself reads what it prints, for so long, so much, and no more.
 //!
-//! It is opened and held against what was frozen like any other command, and runs in a process session of its own, which ends
-//! with it: nothing of a preview is left when the answer is given. Blocks. Start at [`look`].
+//! It is opened and held against what was frozen like any other command, and all that it starts ends with it, wherever that
+//! went: nothing of a preview is left when the answer is given. Blocks. Start at [`look`].
 
+use super::keeper::Family;
 use super::opened::{ByName, Opened};
-use super::process;
 use super::pty::StartError;
 use super::spawn::{self, Image};
 use crate::clock::human;
 use crate::name::shown;
 use crate::secret::Given;
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use std::io::{self, Read, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::process::{ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 /// What is shown has to be read by everyone who checks the step.
@@ -24,6 +23,8 @@ pub const OUTPUT_MAX: usize = 64 * 1024;
 const COMPLAINT_MAX: usize = 4096;
 /// How long output may still come after the command ended. Something it left behind may hold the pipe open for ever.
 const DRAIN: Duration = Duration::from_millis(500);
+/// How long what was killed may take to be gone.
+const DYING: Duration = Duration::from_secs(3);
 /// Where nothing says how long it may take.
 const TIME: Duration = Duration::from_secs(60);
 
@@ -57,30 +58,20 @@ fn said(complaint: &str) -> String {
     }
 }
 
-/// A child that does not outlive this value, nor does anything of its session.
+/// A command of which nothing outlives this value, but what this user may not kill.
 struct Group {
-    child: Child,
-    reaped: bool,
-}
-
-impl Group {
-    fn end(&mut self) -> io::Result<ExitStatus> {
-        let pid = i32::try_from(self.child.id()).ok().filter(|_| !self.reaped);
-        if let Some(pid) = pid {
-            // Not reaped yet, so the number is still its own. Errors mean that all of it is gone.
-            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
-            for member in process::members(pid) {
-                let _ = kill(Pid::from_raw(member), Signal::SIGKILL);
-            }
-        }
-        self.reaped = true;
-        self.child.wait()
-    }
+    family: Family,
+    /// Dropped, it has the thread that waits for the command end all of it.
+    finish: Option<Sender<()>>,
+    /// That thread is over.
+    finished: Receiver<()>,
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let _ = self.end(); // nobody asks how any more
+        self.family.kill();
+        self.finish = None;
+        let _ = self.finished.recv_timeout(DYING); // it never says anything: it ends
     }
 }
 
@@ -88,7 +79,7 @@ enum News {
     /// All of its output, or one byte more than is wanted.
     Said(Vec<u8>),
     Complained(Vec<u8>),
-    Ended,
+    Ended(io::Result<ExitStatus>),
 }
 
 /// Runs what was opened, and returns what it printed, secrets taken out.
@@ -109,13 +100,17 @@ pub fn look(opened: Opened<'_>, given: &Given) -> Result<String, PreviewError> {
         (None, None) => (Stdio::null(), None),
     };
     let failed = |source| StartError::Exec { path: covers.exe.path.clone().into(), source };
-    let child = spawn::spawn(&image, [stdin, their_out.into(), their_err.into()], false, None).map_err(failed)?;
-    let mut group = Group { child, reaped: false };
+    let mut child = spawn::spawn(&image, [stdin, their_out.into(), their_err.into()], false, None).map_err(failed)?;
+    if let Err(error) = child.identify() {
+        child.end();
+        return Err(error.into());
+    }
+    let ((finish, goes_on), (over, finished)) = (mpsc::channel(), mpsc::channel());
+    let group = Group { family: child.family(), finish: Some(finish), finished };
     let after = covers.timeout_ms.map_or(TIME, Duration::from_millis);
     let end = Instant::now() + after;
 
     let (news, heard) = mpsc::channel();
-    let pid = group.child.id();
     let (out_news, err_news) = (news.clone(), news.clone());
     // Each ends once the pipes are closed, which they are at the latest when the whole session is killed.
     thread(move || tell(&out_news, News::Said(read(out, OUTPUT_MAX + 1))))?;
@@ -125,21 +120,23 @@ pub fn look(opened: Opened<'_>, given: &Given) -> Result<String, PreviewError> {
         let _ = io::copy(&mut &err, &mut io::sink()); // so that it never blocks on a full pipe
     })?;
     thread(move || {
-        let _ = spawn::wait_for_end(pid); // where it fails there is no such child any more
-        tell(&news, News::Ended);
+        tell(&news, News::Ended(child.wait()));
+        let _ = goes_on.recv(); // an error: that is how it is told
+        child.end();
+        drop::<Sender<()>>(over);
     })?;
     if let Some((mut to, text)) = fed {
         thread(move || drop(to.write_all(text.as_bytes())))?; // nobody has to read it
     }
 
-    let (mut output, mut complaint, mut ended) = (None, vec![], None::<Instant>);
+    let (mut output, mut complaint, mut ended, mut status) = (None, vec![], None::<Instant>, None);
     while output.is_none() || ended.is_none() {
         let until = ended.map_or(end, |ended| ended + DRAIN);
         match heard.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(News::Said(bytes)) if bytes.len() > OUTPUT_MAX => return Err(PreviewError::TooLong),
             Ok(News::Said(bytes)) => output = Some(bytes),
             Ok(News::Complained(bytes)) => complaint = bytes,
-            Ok(News::Ended) => ended = Some(Instant::now()),
+            Ok(News::Ended(how)) => (ended, status) = (Some(Instant::now()), Some(how)),
             Err(RecvTimeoutError::Timeout) if ended.is_some() => return Err(PreviewError::HeldOpen),
             Err(_) => {
                 drop(group);
@@ -150,7 +147,8 @@ pub fn look(opened: Opened<'_>, given: &Given) -> Result<String, PreviewError> {
             }
         }
     }
-    let status = group.end()?;
+    drop(group);
+    let status = status.unwrap_or_else(|| Err(io::Error::other("nobody knows how it ended")))?;
     if !status.success() {
         if complaint.is_empty()
             && let Ok(News::Complained(bytes)) = heard.recv_timeout(DRAIN)

@@ -1,13 +1,25 @@
 //! Telling one process from a later one with the same number: number, start time and boot together.
 
+use crate::clock::At;
 use crate::event::Process;
 use std::io;
 
 /// What `/proc/PID/stat` says of a process, as far as it matters here.
-struct Stat {
+#[derive(Debug, Clone)]
+pub(super) struct Stat {
     state: char,
-    session: i32,
-    start_time: u64,
+    /// Its parent.
+    pub parent: i32,
+    /// Its process session.
+    pub session: i32,
+    /// When it started.
+    pub start_time: u64,
+}
+impl Stat {
+    /// It can do nothing any more.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
 }
 
 /// Reads the fields after the command's name. That name stands in brackets and may itself hold brackets and blanks, so
@@ -17,27 +29,29 @@ fn stat(text: &str) -> Option<Stat> {
     let field = |number: usize| fields.get(number - 3).copied(); // as proc(5) numbers them; 3 is the first one after the name
     Some(Stat {
         state: field(3)?.chars().next()?,
+        parent: field(4)?.parse().ok()?,
         session: field(6)?.parse().ok()?,
         start_time: field(22)?.parse().ok()?,
     })
 }
 
 #[cfg(target_os = "linux")]
-fn stat_of(pid: u32) -> io::Result<Stat> {
+pub(super) fn stat_of(pid: u32) -> io::Result<Stat> {
     let text = std::fs::read(format!("/proc/{pid}/stat"))?;
     stat(&String::from_utf8_lossy(&text))
         .ok_or_else(|| io::Error::other(format!("/proc/{pid}/stat is not as expected")))
 }
 
-/// Elsewhere only its existence is known.
+/// Elsewhere only its existence and its session are known.
 #[cfg(not(target_os = "linux"))]
-fn stat_of(pid: u32) -> io::Result<Stat> {
-    let pid = i32::try_from(pid).map_err(io::Error::other)?;
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None)?;
-    Ok(Stat { state: 'R', session: 0, start_time: 0 })
+pub(super) fn stat_of(pid: u32) -> io::Result<Stat> {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).map_err(io::Error::other)?);
+    nix::sys::signal::kill(pid, None)?;
+    let session = nix::unistd::getsid(Some(pid)).map_or(0, nix::unistd::Pid::as_raw);
+    Ok(Stat { state: 'R', parent: 0, session, start_time: 0 })
 }
 
-fn boot_id() -> io::Result<String> {
+pub(super) fn boot_id() -> io::Result<String> {
     match cfg!(target_os = "linux") {
         true => Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned()),
         false => sysinfo::System::boot_time().map(|time| time.to_string()).map_err(|e| io::Error::other(e.to_string())),
@@ -52,22 +66,43 @@ pub(super) fn identity(pid: u32) -> io::Result<Process> {
 /// Whether exactly this process still runs: not a later one with its number, not one of another boot, and not a zombie,
 /// which can do nothing any more.
 pub fn is_alive(process: &Process) -> bool {
-    let same = |stat: &Stat| stat.start_time == process.start_time && !matches!(stat.state, 'Z' | 'X' | 'x');
+    let same = |stat: &Stat| stat.start_time == process.start_time && !stat.is_over();
     boot_id().is_ok_and(|id| id == process.boot_id) && stat_of(process.pid).is_ok_and(|stat| same(&stat))
 }
 
-/// The process that wrote its number into that note just before it became its command, if it still lives: its session's
-/// leader, and as old as the note. The note tells of a command whose start no line records, because the hub died first.
-pub fn noted(note: &std::path::Path) -> Option<Process> {
+/// The process that wrote its number and its session's into that note just before it became its command, and its keeper, if
+/// one of the two still lives: as old as the note, and of one session. The note tells of a command whose start no line
+/// records, because the hub died first.
+pub fn noted(note: &std::path::Path) -> Option<(Process, Option<Process>)> {
     /// The two ages are read one after the other, and one counts in ticks.
     const APART: std::time::Duration = std::time::Duration::from_secs(3);
-    let pid: u32 = std::fs::read_to_string(note).ok()?.trim().parse().ok()?;
-    let stat = stat_of(pid).ok()?;
-    let process = identity(pid).ok()?;
+    let text = std::fs::read_to_string(note).ok()?;
+    let mut numbers = text.split_whitespace().map(str::parse::<u32>);
+    let pid = numbers.next()?.ok()?;
+    let session = numbers.next().map_or(Ok(pid), |number| number).ok()?;
     let note_age = std::fs::metadata(note).ok()?.modified().ok()?.elapsed().ok()?;
-    let own_age = age(&stat)?;
-    let same = stat.session == i32::try_from(pid).ok()? && own_age.abs_diff(note_age) <= APART;
-    (same && is_alive(&process)).then_some(process)
+    let of_the_note = |pid: u32| {
+        let stat = stat_of(pid).ok()?;
+        let own = stat.session == i32::try_from(session).ok()?;
+        let process = identity(pid).ok()?;
+        (own && age(&stat)?.abs_diff(note_age) <= APART && is_alive(&process)).then_some(process)
+    };
+    let keeper = (session != pid).then(|| of_the_note(session)).flatten();
+    match of_the_note(pid) {
+        Some(process) => Some((process, keeper)),
+        // What it started lives on below its keeper. Its own start is not known any more, and no other process is taken for it.
+        None => {
+            let keeper = keeper?;
+            Some((Process { pid, start_time: 0, boot_id: keeper.boot_id.clone() }, Some(keeper)))
+        }
+    }
+}
+
+/// When that process started, to the second.
+pub(super) fn since(stat: &Stat) -> Option<At> {
+    let ago = i64::try_from(age(stat)?.as_micros()).ok()?;
+    let micros = crate::clock::wall().micros().checked_sub(ago)?;
+    Some(At::from_micros(micros - micros.rem_euclid(1_000_000)))
 }
 
 /// How long ago that process started.
@@ -80,26 +115,6 @@ fn age(stat: &Stat) -> Option<std::time::Duration> {
     let clock = nix::time::ClockId::CLOCK_MONOTONIC;
     let now: std::time::Duration = nix::time::clock_gettime(clock).ok()?.into();
     now.checked_sub(started)
-}
-
-/// Interrupts (`force`: kills) a command that an earlier hub started: its whole process group, as its own hub would
-/// have. Does nothing once exactly that process is gone.
-pub fn signal_orphan(process: &Process, force: bool) -> io::Result<()> {
-    use nix::sys::signal::{Signal, killpg};
-    if !is_alive(process) {
-        return Ok(());
-    }
-    let group = nix::unistd::Pid::from_raw(i32::try_from(process.pid).map_err(io::Error::other)?);
-    killpg(group, if force { Signal::SIGKILL } else { Signal::SIGINT }).map_err(io::Error::from)
-}
-
-/// Every process of a session, where the system can tell.
-pub(super) fn members(session: i32) -> Vec<i32> {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return vec![] };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| stat_of(*pid).is_ok_and(|stat| stat.session == session))
-        .filter_map(|pid| pid.try_into().ok())
-        .collect()
 }
 
 /// Whether that process waits in a read of a terminal right now; nothing where it will not say (another user's).

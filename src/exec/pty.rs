@@ -1,37 +1,36 @@
 //! Runs what was frozen, in a terminal or behind pipes, in a session of its own.
 //!
-//! Three threads serve a run: one reads output (`reader`), one waits for the child, and one ends it where the plan sets
-//! a timeout. Only the reader talks to the journal. A child is signalled and reaped under one lock, so a signal
-//! can never reach a stranger that was given its number. Start at [`start`].
+//! Three threads serve a run: one reads output (`reader`), one waits for the end (`ending`), and one ends it by force where
+//! the plan sets a timeout. A run is over when everything in the command's session is, and what left that session is named
+//! (`keeper`). Each process is signalled by a handle to itself, so a signal can never reach a stranger that was given its
+//! number. Start at [`start`].
 //!
 //! The child outlives a hub that crashes, but not always for long: when the hub's end of a terminal closes, the kernel
-//! sends SIGHUP to the terminal's foreground, and later reads and writes fail; a command behind pipes notices only
+//! sends SIGHUP to the session's leader, whose keeper hands it on to the command's group, and later reads and writes fail; a command behind pipes notices only
 //! when it writes (SIGPIPE). So after a crash the recorded process may or may not be there: ask
 //! [`is_alive`](super::is_alive).
 
+use super::ending::{Ending, end_by_force};
+use super::keeper::Family;
 use super::opened::{ByName, Opened};
 use super::process;
 use super::reader::{Feeder, Reader};
 use super::spawn::{self, Image};
-use crate::event::{CommandSeen, Process, RunEnd};
+use crate::event::{CommandSeen, LeftSeen, Process, RunEnd};
 use crate::name::escaped;
 use crate::secret::Given;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::Signal;
 use nix::sys::termios::LocalFlags;
-use nix::unistd::Pid;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
-
-/// How long a command may take to leave after SIGTERM before it is killed.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Size of a terminal in character cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +53,10 @@ impl Size {
 pub enum Report {
     /// Bytes it printed: at most 16 KiB, cut on a character border unless they are not UTF-8.
     Output(Vec<u8>),
+    /// The command itself has ended so, and others of its session run on: these, from now on.
+    Waits(RunEnd, LeftSeen),
+    /// These run on although the run is over: they left its session, or the plan has them left.
+    Left(LeftSeen),
     /// It is over. The last report, and only after all output.
     Ended(RunEnd),
 }
@@ -100,45 +103,49 @@ fn hint(error: &io::Error) -> &'static str {
 pub struct Running {
     /// Who it is.
     pub process: Process,
+    /// Its keeper, below which everything is found that it starts; none where the system has no such thing.
+    pub keeper: Option<Process>,
     shared: Arc<Shared>,
     by_name: Vec<ByName>,
     /// What had changed of what the kernel opened by name.
     at_start: Vec<String>,
 }
 impl Running {
-    /// Sends SIGINT to whatever is in the terminal's foreground (behind pipes: to the command's group); with `force`,
-    /// SIGKILL to every process of its session. An error where the command has ended already.
+    /// Sends SIGINT to everything that it started, or once the command itself has ended SIGTERM to who does not hear that;
+    /// with `force`, SIGKILL. An error where all of it has ended already.
     pub fn interrupt(&self, force: bool) -> io::Result<()> {
-        let mut child = self.shared.child();
-        if child.gone {
+        let mut state = self.shared.state();
+        if state.over {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the command has ended"));
         }
-        child.asked = true;
-        match force {
-            true => child.kill_session(),
-            false => killpg(child.foreground(), Signal::SIGINT)?,
+        (state.asked, state.forced) = (true, state.forced || force);
+        match (force, state.gone) {
+            (true, _) => state.family.kill(),
+            (false, false) => state.family.signal(Signal::SIGINT),
+            (false, true) => state.family.ask(),
         }
         Ok(())
     }
     /// Whether its terminal hides what is typed; nothing where it has none, or has ended.
     pub fn hides_typing(&self) -> Option<bool> {
-        let child = self.shared.child();
-        let terminal = child.terminal.as_ref().filter(|_| !child.gone)?;
+        let state = self.shared.state();
+        let terminal = state.terminal.as_ref().filter(|_| !state.over)?;
         // The terminal's two ends share one set of modes.
         let modes = nix::sys::termios::tcgetattr(terminal).ok()?;
         Some(!modes.local_flags.contains(LocalFlags::ECHO))
     }
     /// Whether something of its session waits for keys at its terminal: it reads there, or hides what is typed and will not say.
     pub fn waits_for_keys(&self) -> bool {
-        let (pid, hidden) = {
-            let child = self.shared.child();
-            let Some(terminal) = child.terminal.as_ref().filter(|_| !child.gone) else { return false };
+        let (family, hidden) = {
+            let state = self.shared.state();
+            let Some(terminal) = state.terminal.as_ref().filter(|_| !state.over) else { return false };
             let Ok(modes) = nix::sys::termios::tcgetattr(terminal) else { return false };
             // Whole programs on a screen take single keys; a password is a line.
             let line = modes.local_flags.contains(LocalFlags::ICANON);
-            (child.pid, line && !modes.local_flags.contains(LocalFlags::ECHO))
+            (state.family, line && !modes.local_flags.contains(LocalFlags::ECHO))
         };
-        process::members(pid.as_raw()).into_iter().any(|pid| process::reads_terminal(pid).unwrap_or(hidden))
+        let mut inside = family.members().into_iter().filter(|member| member.inside);
+        inside.any(|member| process::reads_terminal(member.pid.cast_signed()).unwrap_or(hidden))
     }
     /// Types a line and Enter. Never waits: a command that reads nothing has room for one line and no more. `hidden` is what
     /// people were told of it: where the terminal shows by now what was to be hidden, nothing is typed.
@@ -146,8 +153,8 @@ impl Running {
         if hidden && self.hides_typing() != Some(true) {
             return Err(io::Error::other("its terminal would have shown it by then; type it again"));
         }
-        let child = self.shared.child();
-        let Some(terminal) = child.terminal.as_ref().filter(|_| !child.gone) else {
+        let state = self.shared.state();
+        let Some(terminal) = state.terminal.as_ref().filter(|_| !state.over) else {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the command has ended"));
         };
         fcntl(terminal, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
@@ -167,7 +174,7 @@ impl Running {
     }
     /// Changes the terminal's size; does nothing behind pipes or after the end.
     pub fn resize(&self, size: Size) -> io::Result<()> {
-        match &self.shared.child().terminal {
+        match &self.shared.state().terminal {
             Some(terminal) => spawn::set_size(terminal.as_fd(), size.clamped()),
             None => Ok(()),
         }
@@ -181,59 +188,43 @@ impl Running {
 /// What the threads of a run have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
-    child: Mutex<State>,
-    changed: Condvar,
+    state: Mutex<State>,
+    pub(super) changed: Condvar,
     /// See [`Running::waits`].
     pub(super) waits: AtomicU64,
 }
 impl Shared {
     /// Nothing that holds this lock can panic, so a poisoned one would still hold a valid value.
-    fn child(&self) -> MutexGuard<'_, State> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
     /// Closes the last of the hub's descriptors: what is left in the terminal learns that nobody reads any more.
     pub(super) fn close(&self) {
-        self.child().terminal = None;
+        self.state().terminal = None;
     }
 }
 
 #[derive(Debug)]
-struct State {
-    /// Its number, and that of its session and first process group.
-    pid: Pid,
-    /// It was reaped: the number may be somebody else's.
-    gone: bool,
-    asked: bool,
-    timed_out: bool,
+pub(super) struct State {
+    pub family: Family,
+    /// The command itself has ended.
+    pub gone: bool,
+    /// So has everything that its end waits for.
+    pub over: bool,
+    /// Some of it runs on all the same.
+    pub left: bool,
+    pub asked: bool,
+    pub forced: bool,
+    pub timed_out: bool,
     terminal: Option<OwnedFd>,
 }
 impl State {
-    /// The terminal's foreground group (a shell's current job), else the command's own.
-    fn foreground(&self) -> Pid {
-        let group = self.terminal.as_ref().and_then(|terminal| nix::unistd::tcgetpgrp(terminal).ok());
-        group.filter(|group| group.as_raw() > 1).unwrap_or(self.pid)
-    }
-    /// Asks politely, and wakes it where it was stopped, or it could not hear.
-    fn terminate(&self) {
-        for group in [self.foreground(), self.pid] {
-            // A group that has just emptied is no error: that is what is wanted.
-            let _ = killpg(group, Signal::SIGTERM);
-            let _ = killpg(group, Signal::SIGCONT);
-        }
-    }
-    fn kill_session(&self) {
-        let _ = killpg(self.pid, Signal::SIGKILL);
-        for pid in process::members(self.pid.as_raw()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-    }
-    fn end(&self, status: io::Result<ExitStatus>, timeout_ms: Option<u64>) -> RunEnd {
+    pub(super) fn end(&self, status: &io::Result<ExitStatus>, timeout_ms: Option<u64>) -> RunEnd {
         match (status.as_ref().map(|status| (status.code(), status.signal())), timeout_ms) {
             (_, Some(after_ms)) if self.timed_out => RunEnd::TimedOut { after_ms },
             (Ok((Some(code), _)), _) => RunEnd::Exited { code },
             (Ok((None, Some(signal))), _) => RunEnd::Signalled { signal, asked: self.asked },
-            // Somebody else in this process reaped it (SIGCHLD ignored by whoever started the hub). It has ended, and
-            // nobody can be asked how: anything but success.
+            // Whoever could be asked how it ended was killed. It has ended: anything but success.
             _ => RunEnd::Exited { code: -1 },
         }
     }
@@ -271,49 +262,59 @@ pub fn start(
         .map(std::fs::File::create)
         .transpose()
         .map_err(|source| StartError::Resource { what: "note of the process", source })?;
-    let child = spawn::spawn(&image, stdio, terminal, note)
+    let mut child = spawn::spawn(&image, stdio, terminal, note)
         .map_err(|source| StartError::Exec { path: covers.exe.path.clone().into(), source })?;
 
     let at_start = opened.by_kernel.iter().filter_map(ByName::changed).collect();
-    let pid = child.id();
-    let state = State { pid: number(pid), gone: false, asked: false, timed_out: false, terminal: keep };
-    let shared = Arc::new(Shared { child: Mutex::new(state), changed: Condvar::new(), waits: AtomicU64::new(0) });
+    let identified = child.identify();
+    let family = child.family();
+    let state = State {
+        family,
+        gone: false,
+        over: false,
+        left: false,
+        asked: false,
+        forced: false,
+        timed_out: false,
+        terminal: keep,
+    };
+    let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), waits: AtomicU64::new(0) });
     let (ended, end) = mpsc::channel();
-    let reader = Reader::new(output, input, wake, end, reports, Arc::clone(&shared), terminal);
+    let reader = Reader::new(output, input, wake, end, reports.clone(), Arc::clone(&shared), terminal);
     let reader = reader.without(given.needles.clone());
-    let started = process::identity(pid).and_then(|process| {
+    let started = identified.and_then(|who| {
         thread("command output", move || reader.run())?;
         if let Some(ms) = covers.timeout_ms {
             let shared = Arc::clone(&shared);
             thread("command timeout", move || end_by_force(&shared, Duration::from_millis(ms)))?;
         }
-        Ok(process)
+        Ok(who)
     });
-    let process = match started {
-        Ok(process) => process,
-        Err(source) => return Err(give_up(child, &shared, source)),
+    let (process, keeper) = match started {
+        Ok(who) => who,
+        Err(source) => {
+            child.end();
+            shared.state().over = true;
+            return Err(StartError::Unwatched { source });
+        }
     };
-    let waiter = Waiter { child, shared: Arc::clone(&shared), timeout_ms: covers.timeout_ms, ended, _woken: woken };
-    match thread("command end", move || waiter.run()) {
-        Ok(()) => Ok(Running { process, shared, by_name: opened.by_name, at_start }),
+    let ending = Ending {
+        child,
+        shared: Arc::clone(&shared),
+        timeout_ms: covers.timeout_ms,
+        leaves: covers.leaves.is_some(),
+        reports,
+        ended,
+        woken,
+    };
+    match thread("command end", move || ending.run()) {
+        Ok(()) => Ok(Running { process, keeper, shared, by_name: opened.by_name, at_start }),
         // The child went down with the closure unreaped, and is reaped when the hub ends.
         Err(source) => {
-            shared.child().kill_session();
+            family.kill();
             Err(StartError::Unwatched { source })
         }
     }
-}
-
-fn number(pid: u32) -> Pid {
-    Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX)) // the kernel's numbers end at 2^22
-}
-
-fn give_up(mut child: Child, shared: &Shared, source: io::Error) -> StartError {
-    let mut state = shared.child();
-    state.kill_session();
-    let _ = child.wait(); // it was killed, and how it ended tells nobody anything
-    state.gone = true;
-    StartError::Unwatched { source }
 }
 
 fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -361,46 +362,4 @@ fn behind_pipes(covers: &CommandSeen, stdin: Option<File>) -> io::Result<Ends> {
         (None, None) => (Stdio::null(), None),
     };
     Ok(Ends { stdio: [stdin, theirs.try_clone()?.into(), theirs.into()], output: output.into(), input, keep: None })
-}
-
-/// Waits for the child's end, reaps it and says so.
-struct Waiter {
-    child: Child,
-    shared: Arc<Shared>,
-    timeout_ms: Option<u64>,
-    ended: mpsc::Sender<RunEnd>,
-    /// Closed with this value, which wakes the reader: after `ended` has been sent.
-    _woken: io::PipeWriter,
-}
-impl Waiter {
-    fn run(mut self) {
-        // Where it fails there is no such child any more, and `wait` says the same.
-        let _ = spawn::wait_for_end(self.child.id());
-        let mut state = self.shared.child();
-        let status = self.child.wait();
-        state.gone = true;
-        let end = state.end(status, self.timeout_ms);
-        drop(state);
-        self.shared.changed.notify_all();
-        let _ = self.ended.send(end); // the reader takes it, or has died of a bug; nobody else could be told
-    }
-}
-
-/// SIGTERM after the timeout, SIGKILL to the whole session after the grace.
-fn end_by_force(shared: &Shared, timeout: Duration) {
-    let running = |state: &mut State| !state.gone;
-    let wait = |state, time| {
-        let result = shared.changed.wait_timeout_while(state, time, running);
-        result.unwrap_or_else(PoisonError::into_inner).0
-    };
-    let mut state = wait(shared.child(), timeout);
-    if state.gone {
-        return;
-    }
-    state.timed_out = true;
-    state.terminate();
-    let state = wait(state, GRACE);
-    if !state.gone {
-        state.kill_session();
-    }
 }

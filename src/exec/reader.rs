@@ -54,7 +54,7 @@ impl Feeder {
 pub(super) struct Reader {
     output: OwnedFd,
     input: Option<Feeder>,
-    /// Closed by the other side when the command has been reaped.
+    /// Closed by the other side when the run is over.
     wake: io::PipeReader,
     end: mpsc::Receiver<RunEnd>,
     reports: Sender<Report>,
@@ -68,7 +68,7 @@ pub(super) struct Reader {
     since: Option<Instant>,
     /// Whether there can be more output, and if not, when to look again.
     open: Open,
-    /// Set once the command has been reaped.
+    /// Set once the run is over.
     over: Option<Over>,
 }
 
@@ -171,10 +171,26 @@ impl Reader {
             self.shared.waits.fetch_add(1, Ordering::Relaxed); // the end is sent before the wake, so this does not happen
             self.end.recv()
         });
-        self.shared.close();
-        drop(self.output);
+        let Reader { output, reports, shared, .. } = self;
+        let left = shared.state().left;
+        if !left {
+            shared.close();
+        }
         // Without a sender the waiting thread died of a bug; the command counts as failed rather than as running for ever.
-        let _ = self.reports.blocking_send(Report::Ended(end.unwrap_or(RunEnd::Exited { code: -1 })));
+        let _ = reports.blocking_send(Report::Ended(end.unwrap_or(RunEnd::Exited { code: -1 })));
+        drop(reports);
+        // What runs on may still print. It is not to die of that, nor to stop in a full pipe: it is read on, to nowhere.
+        if left {
+            let mut sink = [0; 4096];
+            loop {
+                let mut ready = [PollFd::new(output.as_fd(), PollFlags::POLLIN)];
+                match poll(&mut ready, PollTimeout::NONE).and_then(|_| nix::unistd::read(&output, &mut sink)) {
+                    Ok(1..) | Err(Errno::EAGAIN | Errno::EINTR) => {}
+                    Ok(0) | Err(_) => break,
+                }
+            }
+            shared.close();
+        }
     }
 
     fn is_over(&mut self) -> bool {

@@ -1,8 +1,9 @@
 //! The few calls that the type system cannot vouch for: opening a terminal, what happens between fork and exec, and
-//! asking whether a child has ended without reaping it. The only unsafe code of the crate; each use gives its reason.
-#![allow(unsafe_code)] // std has no safe call for a session, a controlling terminal, or waiting without reaping
+//! signalling one process and no later one of its number. The only unsafe code of the crate; each use gives its reason.
+#![allow(unsafe_code)] // std has no safe call for a session, a controlling terminal, a second fork, or a pidfd
 
 use super::inherited::Given;
+use super::keeper::{Child, News};
 use super::pty::Size;
 use nix::libc;
 use std::collections::BTreeMap;
@@ -12,7 +13,9 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+#[cfg(target_os = "linux")]
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// Both ends of a new terminal: the hub's, then the command's. Neither is inherited by anything else the hub starts.
 #[cfg(target_os = "linux")]
@@ -52,24 +55,6 @@ pub(super) fn set_size(terminal: BorrowedFd<'_>, size: Size) -> io::Result<()> {
     match unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Waits until the child has ended, and leaves it a zombie: its number cannot be given to another process before it is
-/// reaped, so whoever signals it under the same lock that reaps it can hit nobody else.
-pub(super) fn wait_for_end(pid: u32) -> io::Result<()> {
-    loop {
-        // SAFETY: `siginfo_t` is plain data for which all zeros is a value, and waitid writes to nothing else.
-        let result = unsafe {
-            let mut info: libc::siginfo_t = std::mem::zeroed();
-            libc::waitid(libc::P_PID, pid, &raw mut info, libc::WEXITED | libc::WNOWAIT)
-        };
-        let error = io::Error::last_os_error();
-        match result {
-            0 => return Ok(()),
-            _ if error.kind() == io::ErrorKind::Interrupted => {}
-            _ => return Err(error),
-        }
     }
 }
 
@@ -116,10 +101,13 @@ pub(super) struct Image<'a> {
     pub kept: Option<File>,
 }
 
-/// Starts a child in its own session, with all signals at their defaults and no descriptor but its three and `kept`. With
-/// `terminal`, its standard output is a terminal that becomes the controlling one. A failed exec is an error here, not an
-/// exit code later. Before the child becomes the program it writes its number into `note`: from then on it can be found,
-/// even if this process dies before it could tell anyone.
+/// Starts a command in a session of its own, with all signals at their defaults and no descriptor but its three and `kept`.
+/// With `terminal`, its standard output is a terminal that becomes the controlling one. A failed exec is an error here, not
+/// an exit code later. Before the child becomes the program it writes its number and its session's into `note`: from then on
+/// it can be found, even if this process dies before it could tell anyone.
+///
+/// On Linux two processes are made. The first leads the session and executes nothing: it is the command's *keeper* (see
+/// `keeper`), which adopts whatever the command's processes leave orphaned. The second becomes the command.
 pub(super) fn spawn(
     image: &Image<'_>,
     stdio: [Stdio; 3],
@@ -136,6 +124,9 @@ pub(super) fn spawn(
     let envp = Strings::new(image.env.iter().map(|(name, value)| format!("{name}={value}")))?;
     let (umask, limits) = (image.given.umask, image.given.limits.clone());
     let (cwd, kept) = (image.cwd.as_raw_fd(), image.kept.as_ref().map(AsRawFd::as_raw_fd));
+    let (news, told) = std::os::unix::net::UnixStream::pair()?;
+    let (failing, failed) = io::pipe()?;
+    let (told_fd, failing_fd, failed_fd) = (told.as_raw_fd(), failing.as_raw_fd(), failed.as_raw_fd());
     let [stdin, stdout, stderr] = stdio;
     // Only a name for std; the closure never returns to let it execute anything.
     let mut command = Command::new("crosscheck-step");
@@ -143,10 +134,6 @@ pub(super) fn spawn(
     let before_exec = move || {
         // As a field of a closure only what is named is captured; the strings must come along with their pointers.
         let (argv, envp): (&Strings, &Strings) = (&argv, &envp);
-        if let Some(note) = &note {
-            let mut digits = [0; 10];
-            write_all(note, decimal(std::process::id(), &mut digits))?;
-        }
         // SAFETY: between fork and exec of a process with threads only async-signal-safe calls are allowed. These are;
         // everything they point to was allocated before the fork, and the descriptors are those of `image`, which is
         // borrowed until the child has become the program or has failed to.
@@ -154,8 +141,40 @@ pub(super) fn spawn(
             if libc::setsid() == -1 || (terminal && libc::ioctl(1, libc::TIOCSCTTY as _, 0) == -1) {
                 return Err(io::Error::last_os_error());
             }
+            #[cfg(target_os = "linux")]
+            fork_from_keeper(told_fd, failing_fd)?;
+            #[cfg(not(target_os = "linux"))]
+            let _ = (told_fd, failing_fd);
+        }
+        // From here on this is the process that becomes the command; its keeper has to be told where it does not.
+        let failed = |error: io::Error| {
+            // SAFETY: the descriptor is open, and write reads the one byte that it is given.
+            unsafe { libc::write(failed_fd, [0_u8].as_ptr().cast(), 1) };
+            Err(error)
+        };
+        if let Some(note) = &note {
+            // SAFETY: getsid(0) cannot fail and touches no memory.
+            let session = unsafe { libc::getsid(0) };
+            let mut digits = [0; 10];
+            let mut text = [b' '; 21];
+            let own = decimal(std::process::id(), &mut digits);
+            text[..own.len()].copy_from_slice(own);
+            let mut digits = [0; 10];
+            let session = decimal(session.unsigned_abs(), &mut digits);
+            text[11..11 + session.len()].copy_from_slice(session);
+            if let Err(error) = write_all(note, &text) {
+                return failed(error);
+            }
+        }
+        // SAFETY: as above.
+        unsafe {
+            // Its own group, and the foreground: of a background process SIGTTOU would stop that, were it not blocked.
+            #[cfg(target_os = "linux")]
+            if libc::setpgid(0, 0) == -1 || (terminal && libc::tcsetpgrp(1, libc::getpid()) == -1) {
+                return failed(io::Error::last_os_error());
+            }
             if libc::fchdir(cwd) == -1 {
-                return Err(io::Error::last_os_error());
+                return failed(io::Error::last_os_error());
             }
             // What the hub ignores (SIGHUP under nohup, SIGPIPE as every Rust program) a child would go on ignoring.
             // Numbers that name no signal, or one that cannot be changed, are refused without harm.
@@ -171,7 +190,7 @@ pub(super) fn spawn(
             }
             for (resource, limit) in &limits {
                 if libc::setrlimit(*resource as _, limit) == -1 {
-                    return Err(io::Error::last_os_error());
+                    return failed(io::Error::last_os_error());
                 }
             }
             // Ours close by themselves. Those the hub was started with may not, and one of them may be somebody's lock.
@@ -181,7 +200,7 @@ pub(super) fn spawn(
             if let Some(kept) = kept
                 && libc::fcntl(kept, libc::F_SETFD, 0) == -1
             {
-                return Err(io::Error::last_os_error());
+                return failed(io::Error::last_os_error());
             }
             // Not left to std: it calls execvp, and that hands a file the kernel refuses (ENOEXEC) to /bin/sh, which
             // nobody cross-checked.
@@ -190,11 +209,152 @@ pub(super) fn spawn(
                 None => libc::execve(path.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr()),
             };
         }
-        Err(io::Error::last_os_error())
+        failed(io::Error::last_os_error())
     };
     // SAFETY: the closure allocates nothing and takes no lock; `last_os_error` only reads errno.
     unsafe { command.pre_exec(before_exec) };
-    command.spawn()
+    let leader = command.spawn()?;
+    drop((told, failing, failed));
+    Ok(Child::new(leader, News::new(news)))
+}
+
+/// In the session's leader: forks, and returns in the new process only, which is to become the command. The leader stays as
+/// the keeper of it and never returns. Every signal is blocked in the new process.
+///
+/// # Safety
+/// Only between fork and exec, where this process has one thread.
+#[cfg(target_os = "linux")]
+unsafe fn fork_from_keeper(told: RawFd, failing: RawFd) -> io::Result<()> {
+    // SAFETY: all of these are async-signal-safe, and point to nothing but what lies on this stack.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
+        if libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        match libc::fork() {
+            -1 => Err(io::Error::last_os_error()),
+            0 => Ok(()),
+            main => keep(main, told, failing),
+        }
+    }
+}
+
+/// The keeper: reaps what becomes its child, tells how the command ended, and ends once nothing is left that the command
+/// started. Nothing but SIGKILL ends it before. It holds no descriptor but the one it tells on.
+///
+/// # Safety
+/// As [`fork_from_keeper`].
+#[cfg(target_os = "linux")]
+unsafe fn keep(main: libc::pid_t, told: RawFd, failing: RawFd) -> ! {
+    // SAFETY: all of these are async-signal-safe, and point to nothing but what lies on this stack.
+    unsafe {
+        for signal in (1..=64).filter(|signal| *signal != libc::SIGCHLD) {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+        MAIN.store(main, Ordering::Relaxed);
+        libc::signal(libc::SIGHUP, pass_on as *const () as libc::sighandler_t);
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL); // ignored, children would be reaped without a word
+        libc::prctl(libc::PR_SET_NAME, c"crosscheck-keep".as_ptr(), 0, 0, 0);
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0); // what the hub had in memory stays out of reach
+        libc::chdir(c"/".as_ptr());
+        close_all_but(told.min(failing), told.max(failing));
+        let mut byte = [0_u8];
+        let exec_failed = libc::read(failing, byte.as_mut_ptr().cast(), 1) == 1;
+        libc::close(failing);
+        if exec_failed {
+            libc::waitpid(main, std::ptr::null_mut(), 0);
+            libc::_exit(0);
+        }
+        // The hub takes down who the command is before its number can be somebody else's. A hub that died has no say.
+        libc::send(told, (&raw const main).cast(), size_of::<libc::pid_t>(), libc::MSG_NOSIGNAL);
+        libc::read(told, byte.as_mut_ptr().cast(), 1);
+        loop {
+            let mut status: libc::c_int = 0;
+            match libc::waitpid(-1, &raw mut status, 0) {
+                -1 if *libc::__errno_location() == libc::ECHILD => libc::_exit(0),
+                pid if pid == main => {
+                    MAIN.store(0, Ordering::Relaxed);
+                    libc::send(told, (&raw const status).cast(), size_of::<libc::c_int>(), libc::MSG_NOSIGNAL);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// In a keeper: the command that is not reaped yet; else 0.
+#[cfg(target_os = "linux")]
+static MAIN: AtomicI32 = AtomicI32::new(0);
+
+/// The hub's end of the terminal closed: the system tells the session's leader, and the command is to know.
+#[cfg(target_os = "linux")]
+extern "C" fn pass_on(signal: libc::c_int) {
+    let main = MAIN.load(Ordering::Relaxed);
+    if main > 1 {
+        // SAFETY: kill is async-signal-safe, and takes numbers.
+        unsafe {
+            libc::kill(-main, signal);
+            libc::kill(-main, libc::SIGCONT);
+        }
+    }
+}
+
+/// Closes every descriptor but those two, the lower one first.
+///
+/// # Safety
+/// As [`fork_from_keeper`].
+#[cfg(target_os = "linux")]
+unsafe fn close_all_but(low: RawFd, high: RawFd) {
+    for (first, last) in [(0, low - 1), (low + 1, high - 1), (high + 1, RawFd::MAX)] {
+        if first > last {
+            continue;
+        }
+        // SAFETY: closing takes numbers, and nothing here uses those descriptors again.
+        unsafe {
+            if libc::syscall(libc::SYS_close_range, first, last, 0) == -1 {
+                for fd in first..=last.min(65_535) {
+                    libc::close(fd); // a kernel before 5.9
+                }
+            }
+        }
+    }
+}
+
+/// Signals exactly that process and no later one with its number: `is_it` is asked once nobody else can get the number.
+#[cfg(target_os = "linux")]
+pub(super) fn signal(pid: i32, signal: nix::sys::signal::Signal, is_it: impl FnOnce() -> bool) -> io::Result<()> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: pidfd_open takes numbers and returns a new descriptor, which nobody else owns.
+    let process = unsafe {
+        match libc::syscall(libc::SYS_pidfd_open, pid, 0) {
+            -1 => None,
+            fd => RawFd::try_from(fd).ok().map(|fd| OwnedFd::from_raw_fd(fd)),
+        }
+    };
+    if !is_it() {
+        return Err(nix::errno::Errno::ESRCH.into());
+    }
+    let Some(process) = process else {
+        // A kernel before 5.3; the number was its own a moment ago.
+        return Ok(nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal)?);
+    };
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the descriptor is open, and no information goes with the signal.
+    match unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal as libc::c_int, no_info, 0) }
+    {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+/// Elsewhere its number has to do.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn signal(pid: i32, signal: nix::sys::signal::Signal, is_it: impl FnOnce() -> bool) -> io::Result<()> {
+    match is_it() {
+        true => Ok(nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal)?),
+        false => Err(nix::errno::Errno::ESRCH.into()),
+    }
 }
 
 /// Executes the file behind a descriptor, whatever its name leads to by now. Returns only where that failed.

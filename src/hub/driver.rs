@@ -116,6 +116,8 @@ pub struct Driver {
     screens: u64,
     /// The size that the lead's pane asked for last.
     size: Size,
+    /// When it was last looked at whom those started whom runs had left.
+    looked: At,
 }
 
 /// What one batch leads to once it is durable.
@@ -177,6 +179,7 @@ impl Driver {
             inside: vec![],
             screens: 0,
             size,
+            looked: At::default(),
         }
     }
 
@@ -307,6 +310,9 @@ impl Driver {
                 for fact in self.notifier.failures(self.sequencer.session(), now) {
                     batch.lines.extend(self.sequencer.observe(now, &fact)?);
                 }
+                for fact in self.look_at_what_is_left(now) {
+                    batch.lines.extend(self.sequencer.observe(now, &fact)?);
+                }
                 if let Some((step, attempt)) = self.vanished() {
                     batch.lines.extend(self.sequencer.observe(now, &Fact::ProcessGone { step, attempt })?);
                 }
@@ -398,6 +404,14 @@ impl Driver {
                 batch.lines.extend(self.sequencer.observe(now, &fact)?);
                 batch.pieces.push(OutputPiece { step, attempt, part, offset, bytes: bytes.clone() });
                 batch.emulate.push(bytes);
+            }
+            Report::Waits(end, of) => {
+                let of = self.named(of);
+                batch.lines.extend(self.sequencer.observe(now, &Fact::Awaits { step, attempt, part, end, of })?);
+            }
+            Report::Left(of) => {
+                let of = self.named(of);
+                batch.lines.extend(self.sequencer.observe(now, &Fact::LeftBehind { step, attempt, part, of })?);
             }
             Report::Ended(end) => {
                 let end = self.as_it_was_checked(end);

@@ -443,22 +443,27 @@ fn resume(path: &Path, params: Params, folder: &Path) -> Result<Opened, HubError
         None => Key::fresh()?,
     };
     let clock = Clock::start(Some(session.at));
-    let alive = session.live_step().and_then(|(step, state)| {
+    let found = session.live_step().and_then(|(step, state)| {
         let part = state.phase.part();
-        match state.run_of(part)?.process.clone() {
-            Some(process) => Some(process).filter(exec::is_alive),
+        let run = state.run_of(part)?;
+        match run.process.clone() {
+            Some(process) => exec::still_runs(&process, run.keeper.as_ref()).then(|| (process, run.keeper.clone())),
             None => exec::noted(&output::note(path, &step.id, state.attempt, part)),
         }
     });
+    let (alive, keeper) = found.map_or((None, None), |(process, keeper)| (Some(process), keeper));
     let lost = session.live_step().is_some();
     let note = match (lost, resumed.torn_bytes) {
         (false, 0) => "nothing was under way".to_owned(),
         (true, 0) => "a command was under way".to_owned(),
         (_, torn) => format!("{torn} bytes of an unfinished last line were set aside"),
     };
+    let still: Vec<_> = session.left.iter().filter(|left| exec::is_alive(&left.seen.process)).collect();
+    let still: Vec<_> = still.iter().map(|left| format!("{} of {}", left.seen, left.step)).collect();
+    let note = if still.is_empty() { note } else { format!("{note}; what was left still runs: {}", still.join(", ")) };
     let mut sequencer = Sequencer::resume(session, resumed.head);
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let recovered = Fact::Recovered { version, torn_bytes: resumed.torn_bytes, note, alive };
+    let recovered = Fact::Recovered { version, torn_bytes: resumed.torn_bytes, note, alive, keeper };
     let lines = sequencer.observe(clock.now(), &recovered)?;
     durable(&mut transcript, &lines)?;
     let index = transcript.index();

@@ -27,6 +27,8 @@ pub struct Command {
     pub timeout: Option<Duration>,
     /// Which of its exit codes count as done.
     pub exits: Exits,
+    /// What it leaves running on purpose, and why: it ends with the command itself, and not with all of its session.
+    pub leaves: Option<String>,
     /// A terminal or a pipe.
     pub io: Io,
     /// Whether the lead may type to it while it runs.
@@ -49,6 +51,7 @@ impl Command {
             files: vec![],
             timeout: None,
             exits: Exits::default(),
+            leaves: None,
             io: Io::Pty,
             input: Input::None,
             pipefail: true,
@@ -141,16 +144,22 @@ pub(super) fn read_beside(value: &Value<'_>) -> Option<Command> {
 
 /// The keys of a command; a table that holds one may have more.
 pub(super) const KEYS: &[&str] =
-    &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "exits", "io", "input", "on", "pipefail"];
+    &["run", "env", "cwd", "stdin", "sealed", "files", "timeout", "exits", "leaves", "io", "input", "on", "pipefail"];
 
 /// The command of a step among its keys: what the lead may type to is a step's alone.
 pub(super) fn read(table: &Table<'_>) -> Option<Command> {
-    let io = table.offered("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)])).unwrap_or(Io::Pty);
+    let leaves = table.offered("leaves");
+    let given = table.offered("io").and_then(|io| io.choice(&[("pty", Io::Pty), ("pipe", Io::Pipe)]));
+    if let Some(value) = table.offered("io").filter(|_| leaves.is_some() && given == Some(Io::Pty)) {
+        value.wrong::<()>("io = \"pty\" with `leaves`", "a terminal that closes hangs up on what is left in it");
+    }
+    let io = given.unwrap_or(if leaves.is_some() { Io::Pipe } else { Io::Pty });
     let inputs = [Input::None, Input::Lead, Input::HiddenOnly].map(|input| (input.word(), input));
     let input = table.offered("input").map_or(Some(Input::None), |input| input.choice(&inputs));
     if let Some(value) = table.offered("input").filter(|_| input.is_some_and(|input| input != Input::None)) {
         if io == Io::Pipe {
-            value.wrong::<()>("`input` with io = \"pipe\"", "only at a terminal something can be typed");
+            let what = if leaves.is_some() { "`input` with `leaves`" } else { "`input` with io = \"pipe\"" };
+            value.wrong::<()>(what, "only at a terminal something can be typed");
         } else if table.get("stdin").is_some_and(|stdin| !stdin.is_table()) {
             value.wrong::<()>("`input` and `stdin` in one step", "the end of that text is the end of all input");
         }
@@ -183,6 +192,7 @@ pub(super) fn read_with(table: &Table<'_>, io: Io) -> Option<Command> {
         sealed: table.boolean("sealed"),
         timeout: table.duration("timeout"),
         exits: read_exits(table)?,
+        leaves: table.offered("leaves").and_then(|leaves| leaves.words()),
         io,
         run: run?,
         env: env?,

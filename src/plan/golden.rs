@@ -50,7 +50,7 @@ error: unknown key `gate` in a step
 14 | gate = ["w"]
    | ^^^^ did you mean `gates`?
    |
-   = help: a step may have: id, title, class, run, env, cwd, stdin, sealed, files, timeout, exits, io, input, on, pipefail, gates, after, checks, lapse, expected, verify, rollback, preview, rehearse, until, each, manual, probe, point_of_no_return, expects_loss, run_on_clear, readback, require_touch, touches, undo, half_way, remains_in
+   = help: a step may have: id, title, class, run, env, cwd, stdin, sealed, files, timeout, exits, leaves, io, input, on, pipefail, gates, after, checks, lapse, expected, verify, rollback, preview, rehearse, until, each, manual, probe, point_of_no_return, expects_loss, run_on_clear, readback, require_touch, touches, undo, half_way, remains_in
 "#
     shows_a_bad_duration: format!("{HEAD}{STEP}expected = \"45 minutes\"\n"), r#"
 error: `expected` is not a duration

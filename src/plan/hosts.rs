@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 const HOSTS_MAX: usize = 100;
 /// The keys of a command that have no meaning on another machine: they are about files and terminals here.
-const LOCAL: &[&str] = &["stdin", "sealed", "files", "io", "input"];
+const LOCAL: &[&str] = &["leaves", "stdin", "sealed", "files", "io", "input"];
 
 /// All of them, by name.
 pub(super) fn read(top: &Table<'_>) -> Option<BTreeMap<String, Host>> {

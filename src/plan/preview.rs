@@ -153,7 +153,7 @@ fn value(word: &str) -> Option<f64> {
 
 /// `preview = { run = ["./count"], expect = "1..2000000" }`.
 pub(super) fn read(value: &Value<'_>, beside: Option<&Command>) -> Option<Preview> {
-    let table = value.table("a preview", KEYS, &["io", "input", "exits"])?;
+    let table = value.table("a preview", KEYS, &["io", "input", "exits", "leaves"])?;
     let label = "expected expect = \"1..2000000\", { equals = \"…\" } or { contains = \"…\" }";
     let expect = table.require("expect", label).and_then(|expect| read_expect(&expect));
     let time = match table.get("timeout") {

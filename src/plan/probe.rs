@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// unless it says otherwise.
 pub(super) fn read(value: &Value<'_>, beside: Option<&Command>) -> Option<Command> {
     let command = match value.is_table() {
-        true => command::read_with(&value.table("a probe", KEYS, &["io", "input", "exits"])?, Io::Pipe)?,
+        true => command::read_with(&value.table("a probe", KEYS, &["io", "input", "exits", "leaves"])?, Io::Pipe)?,
         false => Command::of(value.run()?),
     };
     if !command.secrets().is_empty() {

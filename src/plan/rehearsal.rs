@@ -65,7 +65,10 @@ fn read_with(table: &Table<'_>, keys: &[&'static str], live: Option<&Command>) -
             let table = given.table("a rehearsal's command", keys, &refused)?;
             let command = command::read(&table)?;
             // Only at a terminal something can be typed, and there is none elsewhere.
-            let own = table.get("io").is_some() || command.input != Input::None || command.on.is_some();
+            let own = table.offered("io").is_some()
+                || command.leaves.is_some()
+                || command.input != Input::None
+                || command.on.is_some();
             let io = own.then_some(command.io);
             (command, io)
         }

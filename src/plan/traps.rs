@@ -229,9 +229,9 @@ const TRAPS: &[Trap] = &[
     },
     Trap {
         name: "background",
-        says: "the step is over before its work is",
-        why: "what goes on in the background is ended with the step's terminal, or runs on with nobody watching",
-        help: "run it in the foreground, or have the step wait for a watch: until = { watch = \"…\", within = \"2h\" }",
+        says: "what goes on in the background counts for nothing",
+        why: "nobody sees whether it failed; the step waits for what stays in its session, is undecided by what leaves it, and never hears of a job that somebody else starts",
+        help: "run it in the foreground (`wait $!`), have the step wait for a watch: until = { watch = \"…\", within = \"2h\" }, or say what stays: leaves = \"what, and why\"",
         is: |s| {
             let last = s.all[s.index..].iter().all(|it| it.program() != "wait");
             let left = s.it.after == Join::Background && last;
@@ -240,7 +240,7 @@ const TRAPS: &[Trap] = &[
             let unit = s.runs("systemd-run") && !s.has(&["--wait", "--pty", "--pipe", "-t", "-P"]);
             let later = s.runs_any(&["at", "batch", "nohup", "setsid", "disown"])
                 && !(s.runs("setsid") && s.has(&["-w", "--wait"]));
-            !s.waits() && (left || detached || session || unit || later)
+            !s.waits() && s.command.leaves.is_none() && (left || detached || session || unit || later)
         },
     },
     Trap {

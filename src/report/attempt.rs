@@ -2,7 +2,10 @@
 
 use super::text;
 use crate::clock::At;
-use crate::event::{Compared, Event, Exits, Frozen, Part, Process, RunEnd, Settled, Verdict, WaitEnd};
+use crate::event::{
+    Compared, Event, Exits, Frozen, LeftSeen, Part, Process, ProcessSeen, RunEnd, Settled, Verdict,
+    WaitEnd,
+};
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId};
 use crate::session::Said;
@@ -97,6 +100,18 @@ pub struct Ran {
     /// When it waited for an answer that nobody may give, and the last line it had printed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<(At, String)>,
+    /// When it had ended and others of its process session were waited for, how, and who they were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub awaited: Vec<(At, RunEnd, LeftSeen)>,
+    /// What it left running, and when that was seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<(At, LeftSeen)>,
+    /// What of that was seen to have ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_gone: Vec<(At, Vec<ProcessSeen>)>,
+    /// What the plan says that it leaves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leaves: Option<String>,
     pub output_bytes: u64,
     pub output_tail: Tail,
 }
@@ -161,6 +176,13 @@ pub enum Tail {
 }
 
 impl Ran {
+    /// Who of those that it left was not seen to end.
+    pub fn still_left(&self) -> Option<String> {
+        let gone = |seen: &&ProcessSeen| !self.left_gone.iter().any(|(_, gone)| gone.contains(seen));
+        let named = self.left.iter().flat_map(|(_, of)| &of.named).filter(gone).map(ToString::to_string);
+        let all: Vec<_> = named.collect();
+        (!all.is_empty()).then(|| all.join(", "))
+    }
     pub(super) fn take(&mut self, at: At, by: Principal, event: &Event) {
         match event {
             Event::RunStarted { process, .. } => {
@@ -171,6 +193,9 @@ impl Ran {
                 self.output_bytes = self.output_bytes.max(offset.saturating_add(u64::from(*length)));
             }
             Event::InputWritten { chars, text, .. } => self.typed.push((at, by, *chars, text.clone())),
+            Event::OthersAwaited { end, of, .. } => self.awaited.push((at, end.clone(), of.clone())),
+            Event::LeftBehind { of, .. } => self.left.push((at, of.clone())),
+            Event::LeftGone { processes, .. } => self.left_gone.push((at, processes.clone())),
             Event::AnswerAwaited { line, .. } => self.asked.push((at, line.clone())),
             Event::RunInterrupted { force, .. } => self.interrupted.push((at, by, *force)),
             Event::RunEnded { end, .. } | Event::RollbackEnded { end, .. } => {
@@ -274,6 +299,13 @@ impl Attempt {
     /// What ran last: its rollback, once there is one.
     pub(super) fn ran_mut(&mut self) -> &mut Ran {
         self.rollbacks.last_mut().map_or(&mut self.run, |rollback| &mut rollback.run)
+    }
+    /// What ran last of that command.
+    pub(super) fn ran_of_mut(&mut self, part: Part) -> &mut Ran {
+        match part {
+            Part::Rollback => self.ran_mut(),
+            Part::Step | Part::Preview | Part::Probe => &mut self.run,
+        }
     }
     pub(super) fn took(&self) -> Option<Duration> {
         let waited = self.run.waits.last().and_then(|wait| wait.ended.as_ref()).map(|(at, ..)| *at);

@@ -342,6 +342,24 @@ fn run(out: &mut String, run: &Ran) -> std::fmt::Result {
     for (at, line) in &run.asked {
         writeln!(out, "- {} **waited for an answer that nobody may give**: {}", at.clock(), code(line))?;
     }
+    for (at, end, of) in &run.awaited {
+        let (end, of) = (inline(&end.to_string()), code(&of.to_string()));
+        writeln!(out, "- {} the command itself ended ({end}); its step waited for {of}", at.clock())?;
+    }
+    for (at, of) in &run.left {
+        let how = match &run.leaves {
+            Some(words) => format!("left running, as the plan says ({})", inline(words)),
+            None => "**LEFT RUNNING, and the plan does not say so**".to_owned(),
+        };
+        writeln!(out, "- {} {how}: {}", at.clock(), code(&of.to_string()))?;
+    }
+    for (at, processes) in &run.left_gone {
+        let all: Vec<_> = processes.iter().map(ToString::to_string).collect();
+        writeln!(out, "- {} what was left has ended: {}", at.clock(), code(&all.join(", ")))?;
+    }
+    if let Some(left) = run.still_left() {
+        writeln!(out, "- **as far as this transcript says it still runs**: {}", code(&left))?;
+    }
     for (at, by, force) in &run.interrupted {
         let word = if *force { "killed" } else { "interrupted" };
         writeln!(out, "- {} {word} by {}", at.clock(), inline(by.as_str()))?;

@@ -504,6 +504,16 @@ impl Report {
             step.attempts.push(Attempt::new(line, *attempt, covers));
             return;
         }
+        if let Event::LeftBehind { attempt, part, .. } | Event::LeftGone { attempt, part, .. } = event {
+            // What was left of an earlier try is told of that one.
+            let attempt = step.attempts.iter_mut().find(|it| it.attempt == *attempt);
+            if let Some(attempt) = attempt {
+                let leaves = attempt.covers.covers().command_of(*part).and_then(|command| command.leaves.clone());
+                attempt.ran_of_mut(*part).leaves = leaves;
+                attempt.ran_of_mut(*part).take(at, by, event);
+            }
+            return;
+        }
         let Some(attempt) = step.attempts.last_mut() else { return };
         match event {
             Event::CheckOpened { .. } => {

@@ -130,17 +130,23 @@ impl Session {
             Event::RunIntended { step, .. } => self.run_intended(at, step),
             Event::BatchIntended { step, batch, .. } => self.batch_intended(at, step, *batch),
             Event::BatchesEnded { step, why, .. } => self.of(step, |state| state.batches_ended(at, why)),
-            Event::RunStarted { step, part, process, cols, rows, .. } => {
-                self.of(step, |state| state.started(at, *part, process, (*cols, *rows)));
+            Event::RunStarted { step, part, process, keeper, cols, rows, .. } => {
+                self.of(step, |state| state.started(at, *part, (process, keeper.as_ref()), (*cols, *rows)));
             }
+            Event::OthersAwaited { step, part, end, of, .. } => {
+                self.of(step, |state| state.others_awaited(*part, end, of));
+            }
+            Event::LeftBehind { step, attempt, part, of } => self.left_behind(step, *attempt, *part, of),
+            Event::LeftGone { step, part, processes, .. } => self.left_gone(step, *part, processes),
             Event::OutputWritten { step, part, offset, length, .. } => {
                 self.of(step, |state| state.printed(*part, offset + u64::from(*length)));
             }
             Event::Resized { cols, rows } => self.resized((*cols, *rows)),
             Event::RunInterrupted { step, .. } => self.of(step, |state| state.interrupted(by)),
             Event::RunEnded { step, end, .. } => self.of(step, |state| state.run_ended(now, end)),
-            Event::OutcomeUnknown { step, part, process, still_running, end, .. } => {
-                self.of(step, |state| state.lost(now, *part, process.as_ref(), *still_running, end.as_ref()));
+            Event::OutcomeUnknown { step, part, process, keeper, still_running, end, .. } => {
+                let who = (process.as_ref(), keeper.as_ref());
+                self.of(step, |state| state.lost(now, *part, who, *still_running, end.as_ref()));
             }
             Event::ProcessGone { step, .. } => self.of(step, StepState::process_gone),
             Event::ProbeIntended { step, .. } => self.of(step, |state| state.probe_intended(now)),

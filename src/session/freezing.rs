@@ -95,6 +95,7 @@ fn is_current(ask: &Ask, covers: &Covers) -> bool {
         && step.readback.iter().eq(covers.readback.iter().map(|field| &field.name))
         && covers.deviations == step.deviations
         && covers.settled == session.settled_beside(&step.id)
+        && covers.left == session.left_beside(&step.id)
         && covers.each.is_none_or(|each| each.done == session.lines_done(&step.id, &covers.command))
         && covers.params.iter().all(|(name, value)| session.params.get(name) == Some(value))
 }

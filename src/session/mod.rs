@@ -14,6 +14,7 @@ mod fold;
 mod freezing;
 pub mod glass;
 mod guard;
+pub mod left;
 mod line;
 mod look;
 mod notify;
@@ -179,6 +180,9 @@ pub struct Session {
     /// Whom outside the crew something is still to be told, and how that went so far.
     #[serde(default, skip_serializing_if = "Telling::is_empty")]
     pub telling: Telling,
+    /// What commands left running, and still runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<left::Remains>,
 }
 
 /// How far the hub has signed.
@@ -407,6 +411,7 @@ impl Session {
             refusals: BTreeMap::new(),
             closed: None,
             telling: Telling::default(),
+            left: vec![],
             plan,
         };
         state.short_since = state.shadows_short().then_some(line.at);

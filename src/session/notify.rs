@@ -258,6 +258,9 @@ impl Session {
             | Event::InputWritten { .. }
             | Event::InputLost { .. }
             | Event::AnswerAwaited { .. }
+            | Event::OthersAwaited { .. }
+            | Event::LeftBehind { .. }
+            | Event::LeftGone { .. }
             | Event::Resized { .. }
             | Event::RunInterrupted { .. }
             | Event::ProcessGone { .. }

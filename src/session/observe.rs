@@ -5,11 +5,11 @@ use super::decide::refused;
 use super::guard::{void, void_open};
 use super::steps::{Phase, RunState};
 use super::{
-    Closing, Session, Unfrozen, batches, notify, people, preflight, preview, probe, recovery, rollback, twin, verify,
-    waiting,
+    Closing, Session, Unfrozen, batches, left, notify, people, preflight, preview, probe, recovery, rollback, twin,
+    verify, waiting,
 };
 use crate::clock::At;
-use crate::event::{Anchor, Cause, Covers, Event, Part, Process, Reading, Role, RunEnd, Status};
+use crate::event::{Anchor, Cause, Covers, Event, LeftSeen, Part, Process, Reading, Role, RunEnd, Status};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{ShadowLost, Step};
@@ -40,7 +40,13 @@ pub enum Fact {
     /// Before a run, what would run was frozen once more.
     Rechecked { step: StepId, attempt: u32, now: Result<Box<Covers>, Unfrozen> },
     /// The process exists.
-    Started { step: StepId, attempt: u32, part: Part, process: Process, cols: u16, rows: u16 },
+    Started { step: StepId, attempt: u32, part: Part, process: Process, keeper: Option<Process>, cols: u16, rows: u16 },
+    /// The command itself has ended so, and these of its process session run on.
+    Awaits { step: StepId, attempt: u32, part: Part, end: RunEnd, of: LeftSeen },
+    /// A run left these behind.
+    LeftBehind { step: StepId, attempt: u32, part: Part, of: LeftSeen },
+    /// Of what runs left behind these have ended.
+    LeftGone { processes: Vec<Process> },
     /// The command printed something, which lies on disk.
     Output { step: StepId, attempt: u32, part: Part, offset: u64, length: u32, hash: Hash },
     /// A probe is over; `output`: length and hash of what it printed, which lies on disk.
@@ -57,9 +63,9 @@ pub enum Fact {
     StopAsked,
     /// The wall clock stepped.
     ClockJumped { by_ms: i64 },
-    /// A hub takes the session up again. `alive`: the process of a live step, if it still is; found by other means where
-    /// the crash cut off its `RunStarted`.
-    Recovered { version: String, torn_bytes: u64, note: String, alive: Option<Process> },
+    /// A hub takes the session up again. `alive`: the process of a live step, if it or what it started in its session still
+    /// is; found by other means, and its keeper too, where the crash cut off its `RunStarted`.
+    Recovered { version: String, torn_bytes: u64, note: String, alive: Option<Process>, keeper: Option<Process> },
     /// The process of an unknown run is gone.
     ProcessGone { step: StepId, attempt: u32 },
     /// The hub signed how far the transcript goes, as [`Session::checkpoint_due`] asked for.
@@ -143,19 +149,22 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             false => vec![],
         },
         Fact::Rechecked { step, attempt, now } => rechecked(session, at, step, *attempt, now),
-        Fact::Started { step, attempt, part, process, cols, rows } => match live(session, step, *attempt, *part) {
-            Some(run) if run.process.is_none() => {
-                vec![Event::RunStarted {
-                    step: step.clone(),
-                    attempt: *attempt,
-                    part: *part,
-                    process: process.clone(),
-                    cols: *cols,
-                    rows: *rows,
-                }]
+        Fact::Started { step, attempt, part, process, keeper, cols, rows } => {
+            match live(session, step, *attempt, *part) {
+                Some(run) if run.process.is_none() => {
+                    vec![Event::RunStarted {
+                        step: step.clone(),
+                        attempt: *attempt,
+                        part: *part,
+                        process: process.clone(),
+                        keeper: keeper.clone(),
+                        cols: *cols,
+                        rows: *rows,
+                    }]
+                }
+                _ => vec![],
             }
-            _ => vec![],
-        },
+        }
         Fact::Output { step, attempt, part, offset, length, hash } => match live(session, step, *attempt, *part) {
             Some(_) => vec![Event::OutputWritten {
                 step: step.clone(),
@@ -182,13 +191,25 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             }
             None => vec![],
         },
+        Fact::Awaits { step, attempt, part, end, of } => match live(session, step, *attempt, *part) {
+            Some(_) => {
+                let (step, end, of) = (step.clone(), end.clone(), of.clone());
+                vec![Event::OthersAwaited { step, attempt: *attempt, part: *part, end, of }]
+            }
+            None => vec![],
+        },
+        Fact::LeftBehind { step, attempt, part, of } => {
+            left::behind(session, step, *attempt, *part, of).into_iter().collect()
+        }
+        Fact::LeftGone { processes } => left::gone(session, processes),
         Fact::Ended { step, attempt, part, end } => {
             let unstarted = matches!(end, RunEnd::NotStarted { .. });
             match live(session, step, *attempt, *part) {
                 Some(run) if run.process.is_some() && link_lost(session, step, *part, end) => {
                     let (step, attempt, part) = (step.clone(), *attempt, *part);
                     let end = Some(end.clone());
-                    vec![Event::OutcomeUnknown { step, attempt, part, process: None, still_running: false, end }]
+                    let (process, keeper) = (None, None);
+                    vec![Event::OutcomeUnknown { step, attempt, part, process, keeper, still_running: false, end }]
                 }
                 Some(run) if unstarted == run.process.is_none() => {
                     let (step, attempt, end) = (step.clone(), *attempt, end.clone());
@@ -221,11 +242,11 @@ pub fn observe(session: &Session, at: At, fact: &Fact) -> Vec<Event> {
             events.extend(void_open(session, Cause::ClockJumped));
             events
         }
-        Fact::Recovered { version, torn_bytes, note, alive } => recovered(
+        Fact::Recovered { version, torn_bytes, note, alive, keeper } => recovered(
             session,
             at,
             Event::Recovered { version: version.clone(), torn_bytes: *torn_bytes, note: note.clone() },
-            alive.as_ref(),
+            (alive.as_ref(), keeper.as_ref()),
         ),
         Fact::ProcessGone { step, attempt } => match session.steps.get(step) {
             Some(state) if state.attempt == *attempt && state.still_running() => {
@@ -379,7 +400,12 @@ fn rechecked(session: &Session, at: At, id: &StepId, attempt: u32, now: &Result<
     }
 }
 
-fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process>) -> Vec<Event> {
+fn recovered(
+    session: &Session,
+    at: At,
+    recovered: Event,
+    (alive, keeper): (Option<&Process>, Option<&Process>),
+) -> Vec<Event> {
     let mut events = vec![recovered];
     // Without an intent on disk no process exists. Armed and cleared steps end too: the crash may have cut off the very
     // StepVoided that followed an objection, a withdrawal, an andon or a hand-over, and what stands in its place would run.
@@ -412,6 +438,7 @@ fn recovered(session: &Session, at: At, recovered: Event, alive: Option<&Process
             attempt: state.attempt,
             part,
             process,
+            keeper: keeper.cloned(),
             still_running: alive.is_some(),
             end: None,
         });

@@ -176,6 +176,9 @@ impl Preflight {
             | Event::InputWritten { .. }
             | Event::InputLost { .. }
             | Event::AnswerAwaited { .. }
+            | Event::OthersAwaited { .. }
+            | Event::LeftBehind { .. }
+            | Event::LeftGone { .. }
             | Event::Resized { .. }
             | Event::RunInterrupted { .. }
             | Event::RunEnded { .. }

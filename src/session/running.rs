@@ -45,7 +45,7 @@ pub(super) fn goes_on(state: &StepState) -> bool {
 /// Something of it runs, waits or goes on.
 pub(super) fn something_goes_on(ask: &Ask, no: &mut Reasons) {
     let Some((step, state)) = ask.step() else { return };
-    if !goes_on(state) {
+    if !goes_on(state) && ask.session.left_by(&step.id).next().is_none() {
         no.because(Refusal::NotRunning { step: step.id.clone() });
     }
 }

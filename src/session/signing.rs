@@ -153,6 +153,9 @@ impl<'a> Act<'a> {
             | Event::InputWritten { .. }
             | Event::InputLost { .. }
             | Event::AnswerAwaited { .. }
+            | Event::OthersAwaited { .. }
+            | Event::LeftBehind { .. }
+            | Event::LeftGone { .. }
             | Event::Resized { .. }
             | Event::RunInterrupted { .. }
             | Event::RunEnded { .. }

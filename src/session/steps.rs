@@ -10,7 +10,7 @@ use super::verify::{Sampled, Verifying};
 use super::waiting::{ByHand, Waited, Waiting};
 use super::waive::Waiver;
 use crate::clock::At;
-use crate::event::{Compared, Ending, Exits, Frozen, Part, Process, RunEnd, Settled, Verdict};
+use crate::event::{Compared, Ending, Exits, Frozen, LeftSeen, Part, Process, RunEnd, Settled, Verdict};
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId};
 use crate::transcript::record::Head;
@@ -104,7 +104,7 @@ pub enum Move {
     VerifyWorse,
     /// `VerifyEnded`: cannot tell
     VerifyUnclear,
-    /// `RunEnded` of what was changed while it ran
+    /// `RunEnded` of what was changed while it ran, or left something running of which the plan says nothing
     EndUnclear,
     /// `RunEnded` otherwise
     EndBadly,
@@ -348,13 +348,21 @@ impl StepState {
             Part::Preview | Part::Probe => None,
         }
     }
-    /// How the end of one of its commands counts, as it was frozen.
+    /// How the end of one of its commands counts, as it was frozen; never as done where it left something unsaid.
     pub fn counts(&self, part: Part, end: &RunEnd) -> Ending {
-        self.exits(part).count(end)
+        if self.left_unsaid(part) { Ending::Badly } else { self.exits(part).count(end) }
+    }
+    /// Whether it would count as done, had it left nothing.
+    pub(super) fn left_too_early(&self, part: Part, end: &RunEnd) -> bool {
+        self.left_unsaid(part) && self.exits(part).count(end).is_done()
     }
     /// The end of one of its commands in words, with how it counts where the code alone does not say it.
     pub fn end_words(&self, part: Part, end: &RunEnd) -> String {
-        self.exits(part).words(end)
+        let words = self.exits(part).words(end);
+        match self.left_too_early(part, end) {
+            true => format!("{words}, and what it LEFT RUNNING the plan does not say"),
+            false => words,
+        }
     }
     fn exits(&self, part: Part) -> Exits {
         let armed = self.armed.as_ref().map(|armed| armed.covers.covers());
@@ -448,6 +456,10 @@ impl RunState {
         RunState {
             intended: at,
             process: None,
+            keeper: None,
+            awaits: None,
+            left: LeftSeen::default(),
+            left_unsaid: false,
             started: None,
             ended: None,
             finished: None,
@@ -490,6 +502,18 @@ pub struct RunState {
     pub intended: At,
     /// The process, once it existed.
     pub process: Option<Process>,
+    /// Its keeper.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeper: Option<Process>,
+    /// How the command itself ended, where others of its process session are waited for; and who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<(RunEnd, LeftSeen)>,
+    /// What it left and still runs.
+    #[serde(default, skip_serializing_if = "LeftSeen::is_nothing")]
+    pub left: LeftSeen,
+    /// It left something of which the plan says nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_unsaid: bool,
     /// When the process started.
     pub started: Option<At>,
     /// When it ended, or was lost.

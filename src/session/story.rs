@@ -7,7 +7,7 @@ mod runs;
 
 pub use people::stops;
 
-use super::{Session, preflight, recovery, twin};
+use super::{Session, left, preflight, recovery, twin};
 use crate::event::{Attention, Event, Part, RunEnd, Settled};
 use crate::plan::Step;
 use crate::transcript::record::Line;
@@ -125,6 +125,9 @@ pub fn story(session: &Session, line: &Line) -> Option<String> {
                 shown(line)
             )
         }
+        Event::OthersAwaited { part, end, of, .. } => shown(&left::awaits_story(&step, *part, end, of)),
+        Event::LeftBehind { part, of, .. } => shown(&left::behind_story(session, &line.event, &step, *part, of)),
+        Event::LeftGone { part, processes, .. } => shown(&left::gone_story(&step, *part, processes)),
         Event::InputLost { why, .. } => format!("{step} did not take what was typed: {}", shown(why)),
         Event::RunInterrupted { force, .. } => {
             format!("{by} had {step} {}", if *force { "killed" } else { "interrupted" })

@@ -195,6 +195,7 @@ impl Desk {
             step: drop_step(),
             attempt: state.attempt + u32::from(!state.phase.is_open()),
             settled: self.session.settled_beside(&drop_step()),
+            left: self.session.left_beside(&drop_step()),
             title: "drop".into(),
             class: "irreversible".into(),
             checks: 2,
@@ -254,8 +255,15 @@ impl Desk {
     }
     fn spawned(&mut self) {
         let process = Process { pid: 1, start_time: 1, boot_id: "b".into() };
-        let started =
-            Fact::Started { step: drop_step(), attempt: self.state().1, part: Part::Step, process, cols: 80, rows: 24 };
+        let started = Fact::Started {
+            step: drop_step(),
+            attempt: self.state().1,
+            part: Part::Step,
+            process,
+            keeper: None,
+            cols: 80,
+            rows: 24,
+        };
         assert_eq!(self.see(started), ["RunStarted"]);
     }
     fn end(&mut self, code: i32) {
@@ -268,7 +276,7 @@ impl Desk {
     }
     fn recover(&mut self, alive: bool) -> Vec<&'static str> {
         let alive = alive.then(|| Process { pid: 1, start_time: 1, boot_id: "b".into() });
-        self.see(Fact::Recovered { version: "0".into(), torn_bytes: 0, note: String::new(), alive })
+        self.see(Fact::Recovered { version: "0".into(), torn_bytes: 0, note: String::new(), alive, keeper: None })
     }
     fn settle(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {
         self.ask(name, Request::Settle { step: drop_step(), outcome: Settled::Failed, why: "looked".into() })

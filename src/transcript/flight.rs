@@ -109,6 +109,7 @@ impl Pilot<'_> {
         });
         Box::new(Covers {
             settled: vec![],
+            left: vec![],
             rehearsal: None,
             step: step(id),
             attempt,
@@ -156,7 +157,15 @@ impl Pilot<'_> {
         let now = Ok(self.covers(id, attempt));
         self.fact(Fact::Rechecked { step: step(id), attempt, now });
         let process = Process { pid: 4711, start_time: 99, boot_id: "b00t".into() };
-        self.fact(Fact::Started { step: step(id), attempt, part: Part::Step, process, cols: 80, rows: 24 });
+        self.fact(Fact::Started {
+            step: step(id),
+            attempt,
+            part: Part::Step,
+            process,
+            keeper: None,
+            cols: 80,
+            rows: 24,
+        });
         self.wait(500);
     }
     fn end(&mut self, id: &str, attempt: u32, code: i32) {

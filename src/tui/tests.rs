@@ -234,6 +234,7 @@ impl Flight {
         ];
         let mut covers = Covers {
             settled: vec![],
+            left: vec![],
             rehearsal: step.rehearsal_seen(&session.plan, &session.params).unwrap(),
             step: step.id.clone(),
             attempt,
@@ -314,7 +315,7 @@ impl Flight {
         }
         self.saw(Fact::Rechecked { step: id.clone(), attempt, now: Ok(Box::new(covers)) });
         let process = Process { pid: 4711, start_time: 1, boot_id: "b".into() };
-        self.saw(Fact::Started { step: id, attempt, part: Part::Step, process, cols: 80, rows: 24 });
+        self.saw(Fact::Started { step: id, attempt, part: Part::Step, process, keeper: None, cols: 80, rows: 24 });
     }
     pub fn end(&mut self, code: i32) {
         let (id, attempt) = {

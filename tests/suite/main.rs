@@ -22,6 +22,7 @@ mod joining;
 mod keys;
 #[cfg(feature = "kafka")]
 mod lag;
+mod left;
 mod limits;
 mod notify;
 mod outage;

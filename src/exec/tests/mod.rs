@@ -1,6 +1,7 @@
 //! Freezing and running with real little programs. Nothing here sleeps: a test waits for what it is about, with a limit.
 
 mod freeze;
+mod left;
 mod opened;
 mod run;
 mod sealed;

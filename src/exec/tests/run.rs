@@ -1,7 +1,7 @@
 //! What a started command sees, and what is reported of it.
 
 use super::*;
-use crate::event::RunEnd;
+use crate::event::{LeftSeen, RunEnd};
 use crate::exec::{Opened, Report, Running, Size, StartError, is_alive, open, start};
 use crate::secret::{Given, Needles, SecretEnv, Value, Values};
 use std::sync::Arc;
@@ -13,15 +13,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A run and what it has reported so far.
 pub struct Watched {
-    running: Running,
+    pub running: Running,
     reports: Receiver<Report>,
     output: Vec<u8>,
     chunks: Vec<Vec<u8>>,
     end: Option<RunEnd>,
+    pub waits: Vec<(RunEnd, LeftSeen)>,
+    pub left: Vec<LeftSeen>,
 }
 impl Watched {
     /// Of a command that names no files.
-    fn start(covers: &CommandSeen) -> Result<Self, StartError> {
+    pub fn start(covers: &CommandSeen) -> Result<Self, StartError> {
         Self::opened(open(covers, &command(Io::Pipe, &["true"]), &params())?)
     }
     pub fn opened(opened: Opened<'_>) -> Result<Self, StartError> {
@@ -33,14 +35,14 @@ impl Watched {
     fn given(opened: Opened<'_>, given: &Given) -> Result<Self, StartError> {
         let (sender, reports) = tokio::sync::mpsc::channel(4);
         let running = start(opened, SIZE, sender, None, given)?;
-        Ok(Self { running, reports, output: vec![], chunks: vec![], end: None })
+        Ok(Self { running, reports, output: vec![], chunks: vec![], end: None, waits: vec![], left: vec![] })
     }
     fn command(command: &Command) -> Self {
         let covers = frozen(command, &std::env::temp_dir()).unwrap();
         Self::start(&covers).unwrap()
     }
     /// Whether there was another report.
-    async fn next(&mut self) -> bool {
+    pub async fn next(&mut self) -> bool {
         let report = tokio::time::timeout(LIMIT, self.reports.recv()).await;
         match report.unwrap_or_else(|_| panic!("no report, so far: {:?}", self.text())) {
             Some(Report::Output(chunk)) => {
@@ -48,6 +50,8 @@ impl Watched {
                 self.output.extend(&chunk);
                 self.chunks.push(chunk);
             }
+            Some(Report::Waits(end, of)) => self.waits.push((end, of)),
+            Some(Report::Left(of)) => self.left.push(of),
             Some(Report::Ended(end)) => assert_eq!(self.end.replace(end), None, "a second end"),
             None => return false,
         }
@@ -165,30 +169,6 @@ async fn input_is_fed_and_ends() {
 }
 
 #[tokio::test]
-async fn what_is_left_in_the_background_does_not_hold_the_end() {
-    for io in BOTH {
-        let begin = std::time::Instant::now();
-        let mut watched = Watched::command(&shell(io, "trap '' HUP; sleep 30 & echo $!"));
-        let (text, end) = watched.end().await;
-        assert_eq!(end, RunEnd::Exited { code: 0 });
-        assert!(begin.elapsed() < Duration::from_secs(15), "{io:?}: {:?}", begin.elapsed());
-        kill(&text);
-        let mut watched = Watched::command(&shell(io, "trap '' HUP; (trap '' PIPE; yes 2>/dev/null) & echo $!"));
-        let (text, end) = watched.end().await;
-        assert_eq!(end, RunEnd::Exited { code: 0 });
-        assert!(begin.elapsed() < Duration::from_secs(30), "{io:?}: {:?}", begin.elapsed());
-        kill(text.lines().find(|line| line.parse::<i32>().is_ok()).unwrap_or_default());
-    }
-}
-
-/// Ends what a test left in the background, by the number it printed.
-fn kill(pid: &str) {
-    if let Ok(pid) = pid.trim().parse() {
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-    }
-}
-
-#[tokio::test]
 async fn a_closed_output_is_not_the_end() {
     for io in BOTH {
         let (text, end) = run(shell(io, "echo a; exec >/dev/null 2>&1 </dev/null; read x </dev/null || exit 4")).await;
@@ -300,13 +280,14 @@ async fn a_new_size_reaches_the_command() {
 }
 
 #[tokio::test]
-async fn it_leads_a_session_and_nothing_is_ignored() {
+async fn it_is_in_a_session_of_its_own_and_nothing_is_ignored() {
     for io in BOTH {
         let text = "cut -d' ' -f1,5,6 /proc/$$/stat; grep -e SigIgn -e SigBlk /proc/self/status";
         let mut watched = Watched::command(&shell(io, text));
         let (text, _) = watched.end().await;
         let pid = watched.running.process.pid;
-        assert!(text.starts_with(&format!("{pid} {pid} {pid}\n")), "{text}");
+        let session = watched.running.keeper.as_ref().unwrap().pid;
+        assert!(text.starts_with(&format!("{pid} {pid} {session}\n")), "{text}");
         let masks = text.lines().filter_map(|line| u64::from_str_radix(line.split_once(":\t")?.1, 16).ok());
         // 32 and 33 belong to the C library, which lets nobody change them.
         let masks: Vec<u64> = masks.map(|mask| mask & !(0b11 << 31)).collect();
@@ -367,7 +348,7 @@ async fn a_command_can_be_found_by_its_note_while_it_lives_and_not_afterwards() 
     let (sender, mut reports) = tokio::sync::mpsc::channel(16);
     let running =
         start(open(&covers, &command, &params()).unwrap(), SIZE, sender, Some(&note), &Given::default()).unwrap();
-    assert_eq!(crate::exec::noted(&note), Some(running.process.clone()));
+    assert_eq!(crate::exec::noted(&note), Some((running.process.clone(), running.keeper.clone())));
     running.interrupt(true).unwrap();
     while reports.recv().await.is_some() {}
     assert_eq!(crate::exec::noted(&note), None);

@@ -3,7 +3,7 @@
 use super::preview;
 use super::{Driver, Incoming};
 use crate::clock::At;
-use crate::event::{self, CommandSeen, Covers, GateSeen, Part, PreviewSeen, SettledSeen};
+use crate::event::{self, CommandSeen, Covers, GateSeen, LeftBeside, Part, PreviewSeen, SettledSeen};
 use crate::exec;
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
@@ -56,6 +56,7 @@ impl Driver {
             folder: self.folder.clone(),
             attempt,
             settled: session.settled_beside(&step.id),
+            left: session.left_beside(&step.id),
             done: session.steps.get(&step.id).and_then(|state| state.done.clone()),
             step,
             gates,
@@ -92,6 +93,7 @@ pub(super) struct Freezing {
     attempt: u32,
     gates: Vec<GateSeen>,
     settled: Vec<SettledSeen>,
+    left: Vec<LeftBeside>,
     salt: String,
     /// What people checked, where it is about to run: nothing else is run to hear what it would touch.
     checked: Option<event::Frozen>,
@@ -143,7 +145,7 @@ fn freeze(work: &Freezing) -> Result<Frozen, Unfrozen> {
     let bytes = || {
         let gates = work.gates.clone();
         let frozen = exec::freeze(plan, &work.step, params, &work.folder, work.attempt, gates, &commitments);
-        let frozen = frozen.map(|covers| Covers { settled: work.settled.clone(), ..covers });
+        let frozen = frozen.map(|covers| Covers { settled: work.settled.clone(), left: work.left.clone(), ..covers });
         frozen.map_err(|error| error.to_string()).and_then(|covers| left_to_do(covers, work.done.as_ref()))
     };
     let covers = shown(work, bytes()?, &values)?;

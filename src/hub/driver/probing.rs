@@ -53,6 +53,10 @@ impl Driver {
                             let _ = running.interrupt(true); // an error: it has ended already
                         }
                     }
+                    // A probe only looks: what it starts ends with it.
+                    Report::Waits(..) | Report::Left(_) => {
+                        let _ = running.interrupt(true);
+                    }
                     Report::Ended(end) => {
                         let end = as_it_was_checked(end, running.changed().map(|what| vault.text(what)));
                         let _ = inputs.blocking_send(Incoming::Probed { step: id, attempt, end, output });

@@ -3,15 +3,21 @@
 use super::super::crash::{self, Moment};
 use super::super::fanout::binary_frame;
 use super::{Driver, Incoming, Live};
-use crate::event::{Part, RunEnd};
+use crate::clock::At;
+use crate::event::{LeftSeen, Part, ProcessSeen, RunEnd};
 use crate::exec::{self, Emulator, Frame};
 use crate::name::StepId;
 use crate::protocol::Screen;
 use crate::secret::Given;
 use crate::session::Fact;
 use crate::session::steps::StepState;
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+
+/// How often the system is asked whom those started whom a run had left.
+const LOOKED_AT: Duration = Duration::from_secs(1);
 
 /// Which lines of its input that run gets; all of it where it is no batch. What undoes a step gets all that were begun.
 fn dealt(state: &StepState, part: Part) -> Option<Range<u32>> {
@@ -74,11 +80,12 @@ impl Driver {
                 }
             }
         });
-        let process = running.process.clone();
+        let (process, keeper) = (running.process.clone(), running.keeper.clone());
         let quiet = super::typing::Quiet::new(self.shared.now(), seen.input.is_none());
         let emulator = self.emulate(step, attempt, part);
         self.live = Some(Live { step: step.clone(), attempt, part, running, emulator, written, quiet });
-        Fact::Started { step: step.clone(), attempt, part, process, cols: self.size.cols, rows: self.size.rows }
+        let (step, cols, rows) = (step.clone(), self.size.cols, self.size.rows);
+        Fact::Started { step, attempt, part, process, keeper, cols, rows }
     }
 
     /// The end of the running command; where what people checked of it did not stay as it was, nobody knows what that end is of.
@@ -125,26 +132,59 @@ impl Driver {
     }
 
     pub(super) fn interrupt(&self, step: &StepId, force: bool) {
-        let result = match &self.live {
-            Some(live) if live.step == *step => live.running.interrupt(force),
-            _ => {
-                let state = self.sequencer.session().steps.get(step);
-                match state.and_then(|state| state.latest_run()).and_then(|run| run.process.as_ref()) {
-                    Some(process) => exec::signal_orphan(process, force),
-                    None => Ok(()),
-                }
+        let live = self.live.as_ref().filter(|live| live.step == *step);
+        if let Some(live) = live {
+            if let Err(error) = live.running.interrupt(force) {
+                tracing::warn!("step {step} cannot be interrupted: {error}");
             }
-        };
-        if let Err(error) = result {
-            tracing::warn!("step {step} cannot be interrupted: {error}");
+            return;
         }
+        let session = self.sequencer.session();
+        let run = session.steps.get(step).and_then(|state| state.latest_run());
+        let orphan =
+            run.filter(|run| run.still_running).and_then(|run| Some((run.process.clone()?, run.keeper.clone())));
+        let left = session.left_by(step).map(|remains| (remains.of.clone(), remains.keeper.clone()));
+        let all: BTreeMap<u32, _> = orphan.into_iter().chain(left).map(|(of, keeper)| (of.pid, (of, keeper))).collect();
+        all.values().for_each(|(of, keeper)| exec::signal_left(of, keeper.as_ref(), force));
     }
 
-    /// The step whose process outlived an earlier hub, once it is gone.
+    /// The step whose process outlived an earlier hub, once it and all in its session are gone.
     pub(super) fn vanished(&self) -> Option<(StepId, u32)> {
         let (step, state) = self.sequencer.session().owing_step()?;
         let run = state.latest_run().filter(|run| run.still_running)?;
-        let gone = run.process.as_ref().is_none_or(|process| !exec::is_alive(process));
+        let gone = run.process.as_ref().is_none_or(|process| !exec::still_runs(process, run.keeper.as_ref()));
         gone.then(|| (step.id.clone(), state.attempt))
+    }
+
+    /// What runs left behind: who of them has ended, and whom those started who are gone.
+    pub(super) fn look_at_what_is_left(&mut self, now: At) -> Vec<Fact> {
+        if self.sequencer.session().left.is_empty() {
+            return vec![];
+        }
+        let due = now.since(self.looked) >= LOOKED_AT;
+        if due {
+            self.looked = now;
+        }
+        let session = self.sequencer.session();
+        let gone = session.left.iter().map(|remains| &remains.seen.process).filter(|process| !exec::is_alive(process));
+        let mut facts: Vec<Fact> = vec![];
+        let runs: BTreeMap<u32, _> = session.left.iter().map(|remains| (remains.of.pid, remains)).collect();
+        for left in runs.values().filter(|_| due) {
+            let Some(keeper) = &left.keeper else { continue };
+            let of = self.named(LeftSeen::of(exec::left(&left.of, keeper)));
+            facts.push(Fact::LeftBehind { step: left.step.clone(), attempt: left.attempt, part: left.part, of });
+        }
+        let processes: Vec<_> = gone.cloned().collect();
+        if !processes.is_empty() {
+            facts.push(Fact::LeftGone { processes });
+        }
+        facts
+    }
+
+    /// Those processes, with no secret in their words.
+    pub(super) fn named(&self, of: LeftSeen) -> LeftSeen {
+        let named = of.named.into_iter();
+        let named = named.map(|seen| ProcessSeen { command: self.vault.text(seen.command), ..seen }).collect();
+        LeftSeen { named, ..of }
     }
 }

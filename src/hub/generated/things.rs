@@ -109,6 +109,7 @@ impl World {
             preview,
             deviations: step.deviations.clone(),
             settled: session.settled_beside(id),
+            left: session.left_beside(id),
             params: step
                 .params()
                 .into_iter()

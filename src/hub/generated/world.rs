@@ -594,7 +594,7 @@ impl World {
         self.evidence.spawns.push(Spawn { step: step.clone(), attempt, part, ran, durable, life: self.life });
         self.procs.push(Proc { step: step.clone(), attempt, part, pid, interrupted: false, end: None, printed });
         let process = Process { pid, start_time: self.next, boot_id: "boot".into() };
-        self.jobs.starts.push(Fact::Started { step, attempt, part, process, cols: 80, rows: 24 });
+        self.jobs.starts.push(Fact::Started { step, attempt, part, process, keeper: None, cols: 80, rows: 24 });
     }
 
     /// A starting step whose gates are all read anew is frozen once more.
@@ -638,7 +638,7 @@ impl World {
         self.evidence.owed =
             places.flat_map(|place| session.due_for(place).map(move |(seq, _)| (place, seq))).collect();
         let note = HOSTILE[torn_bytes as usize % HOSTILE.len()].to_owned();
-        let fact = Fact::Recovered { version: "0".into(), torn_bytes, note, alive };
+        let fact = Fact::Recovered { version: "0".into(), torn_bytes, note, alive, keeper: None };
         let lines = self.sequencer.observe(self.now, &fact).expect("events are plain data");
         // A session that is closed is not taken up: no lines.
         if lines.first().is_some_and(|first| !matches!(first.line.event, Event::Recovered { .. })) {

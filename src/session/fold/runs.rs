@@ -91,9 +91,16 @@ impl StepState {
         self.go(Move::BatchesOver, at);
     }
 
-    pub(super) fn started(&mut self, at: At, part: Part, process: &Process, size: (u16, u16)) {
+    pub(super) fn started(
+        &mut self,
+        at: At,
+        part: Part,
+        (process, keeper): (&Process, Option<&Process>),
+        size: (u16, u16),
+    ) {
         if let Some(run) = self.run_of_mut(part) {
             run.process = Some(process.clone());
+            run.keeper = keeper.cloned();
             run.started = Some(at);
             run.size = size;
         }
@@ -108,7 +115,9 @@ impl StepState {
     }
 
     pub(super) fn interrupted(&mut self, by: &Principal) {
-        if let Some(run) = self.latest_run_mut() {
+        // Of a run that is over only what it left was interrupted.
+        let goes_on = self.phase.is_live() || self.phase.is_settling() || self.still_running();
+        if let Some(run) = self.latest_run_mut().filter(|_| goes_on) {
             run.interrupted = Some(by.clone());
         }
     }
@@ -118,6 +127,7 @@ impl StepState {
             run.ended = Some(now.at);
             run.ended_by = Some(now.line);
             run.end = Some(end.clone());
+            run.awaits = None;
         }
         let waits = self.run.as_ref().is_some_and(|run| run.wait.is_some());
         let verified = self.run.as_ref().is_some_and(|run| run.verify.is_some());
@@ -125,6 +135,7 @@ impl StepState {
         let by = match end {
             RunEnd::NotStarted { .. } => Move::NotStarted,
             RunEnd::Changed { .. } => Move::EndUnclear,
+            _ if self.left_too_early(Part::Step, end) => Move::EndUnclear,
             _ if done && waits => Move::EndToWait,
             _ if done && verified => Move::EndToVerify,
             _ if done => Move::EndWell,
@@ -137,13 +148,15 @@ impl StepState {
         &mut self,
         now: Now,
         part: Part,
-        process: Option<&Process>,
+        (process, keeper): (Option<&Process>, Option<&Process>),
         still_running: bool,
         end: Option<&RunEnd>,
     ) {
         if let Some(run) = self.run_of_mut(part) {
             run.end = end.cloned();
             run.process = run.process.take().or_else(|| process.cloned());
+            run.keeper = run.keeper.take().or_else(|| keeper.cloned());
+            run.awaits = None;
             run.ended = Some(now.at);
             run.ended_by = Some(now.line);
             run.still_running = still_running;

@@ -44,6 +44,7 @@ impl StepState {
             run.ended = Some(now.at);
             run.ended_by = Some(now.line);
             run.end = Some(end.clone());
+            run.awaits = None;
             verified = run.verify.is_some();
         }
         let by = match self.counts(Part::Rollback, end).is_done() {

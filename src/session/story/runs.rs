@@ -23,10 +23,17 @@ pub(super) fn ended(session: &Session, event: &Event, step: &str, end: &RunEnd) 
     let word = match (done, verified) {
         (true, true) => "ended",
         (true, false) => "done",
-        _ if matches!(end, RunEnd::Changed { .. }) => "UNDECIDED",
+        _ if matches!(end, RunEnd::Changed { .. }) || left_unsaid(session, event) => "UNDECIDED",
         _ => "failed",
     };
     format!("{step} {word}: {words}")
+}
+
+/// It would be done, had it left nothing running of which the plan says nothing.
+fn left_unsaid(session: &Session, event: &Event) -> bool {
+    let state = event.step().and_then(|id| session.steps.get(id));
+    let Event::RunEnded { end, .. } = event else { return false };
+    state.is_some_and(|state| state.left_too_early(Part::Step, end))
 }
 
 pub(super) fn rollback_ended(session: &Session, event: &Event, step: &str, end: &RunEnd) -> String {

@@ -38,7 +38,7 @@ impl Desk {
     fn undo_starts(&mut self) -> Vec<&'static str> {
         let process = crate::event::Process { pid: 8, start_time: 1, boot_id: "boot".into() };
         let part = Part::Rollback;
-        self.see(Fact::Started { step: drop_step(), attempt: 1, part, process, cols: 80, rows: 24 })
+        self.see(Fact::Started { step: drop_step(), attempt: 1, part, process, keeper: None, cols: 80, rows: 24 })
     }
     fn rollback(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {
         self.ask(name, Request::Rollback { step: drop_step(), attempt: 1 })

@@ -78,7 +78,15 @@ impl Desk {
     fn dropped(&mut self) {
         assert_eq!(self.run_of("drop"), ["RunIntended"]);
         let process = Process { pid: 1, start_time: 1, boot_id: "b".into() };
-        self.see(Fact::Started { step: step("drop"), attempt: 1, part: Part::Step, process, cols: 80, rows: 24 });
+        self.see(Fact::Started {
+            step: step("drop"),
+            attempt: 1,
+            part: Part::Step,
+            process,
+            keeper: None,
+            cols: 80,
+            rows: 24,
+        });
         let ended = Fact::Ended { step: step("drop"), attempt: 1, part: Part::Step, end: RunEnd::Exited { code: 0 } };
         assert_eq!(self.see(ended), ["RunEnded", "WaitStarted"]);
         assert_eq!(self.phase_of("drop"), Phase::Waiting);

@@ -3,8 +3,8 @@
 use super::*;
 use crate::brief::armed::{From, Loud, SECTIONS, Section, Text, against, is_same, sections};
 use crate::event::{
-    Deviation, EachSeen, Exits, FieldSeen, FolderSeen, Frozen, InheritedSeen, LimitSeen, PreviewSeen, RehearsalSeen,
-    RollbackSeen, ScriptSeen, SettledSeen, WaivedSeen,
+    Deviation, EachSeen, Exits, FieldSeen, FolderSeen, Frozen, InheritedSeen, LeftBeside, LimitSeen, PreviewSeen,
+    RehearsalSeen, RollbackSeen, ScriptSeen, SettledSeen, WaivedSeen,
 };
 use crate::report::Report;
 use crate::tui::canvas::Look;
@@ -42,6 +42,8 @@ fn whole_command(name: &str, argv: &[&str]) -> CommandSeen {
         input: Some(if name == "drop" { "lead" } else { "hidden-only" }.into()),
         timeout_ms: Some(60_000),
         exits: Exits { ok: vec![0, 3], warn: vec![2] },
+        session_only: true,
+        leaves: Some(format!("the helper of {name} stays")),
         named: Some(vec![file(&format!("/srv/{name}.txt"))]),
         files: vec![file(&format!("/srv/{name}.json"))],
         host: format!("db-of-{name}"),
@@ -61,6 +63,7 @@ fn whole_command(name: &str, argv: &[&str]) -> CommandSeen {
 fn whole(argv: &[&str]) -> Covers {
     let text = |text: &str| text.to_owned();
     Covers {
+        left: vec![LeftBeside { step: step("warm"), what: text("./cache-warmer (pid 99)"), planned: true }],
         settled: vec![SettledSeen {
             skipped: true,
             step: step("thaw"),
