@@ -3,6 +3,7 @@
 //! Events are past facts. Their names and fields are frozen once released: a transcript is read years later. Order,
 //! time, author and hash link stand around the event (`transcript::record`), never in it.
 
+pub(crate) mod about;
 mod anchor;
 mod cause;
 mod compared;
@@ -17,6 +18,7 @@ mod left;
 mod settled;
 mod step;
 
+pub use about::About;
 pub use anchor::{Anchor, Mark};
 pub use cause::Cause;
 pub use compared::{Compared, Side, Verdict};
@@ -481,103 +483,6 @@ pub enum Event {
     /// Nobody could be told of those lines that way. Without any tries: given up behind too many others.
     NotifyFailed { notify: u32, of: Vec<u64>, tries: u32, why: String },
 }
-
-/// Declares [`Event::kind`]: the name that stands in the line.
-macro_rules! kinds {
-    ($($kind:ident),* $(,)?) => {
-        impl Event {
-            /// Every kind this version knows, as it stands in a line.
-            pub const KINDS: &'static [&'static str] = &[$(stringify!($kind)),*];
-            /// This event's kind, as it stands in its line.
-            pub fn kind(&self) -> &'static str {
-                match self { $(Event::$kind { .. } => stringify!($kind)),* }
-            }
-        }
-    };
-}
-kinds!(
-    SessionOpened,
-    Recovered,
-    StopAsked,
-    PlanChanged,
-    ClockJumped,
-    CloseCalled,
-    CloseSigned,
-    SessionClosed,
-    Joined,
-    Left,
-    KeyRefused,
-    ReadmitAgreed,
-    Readmitted,
-    LinkSilent,
-    AttentionChanged,
-    SeatTaken,
-    ChecklistAnswered,
-    AvailabilityStated,
-    PollCalled,
-    PollAnswered,
-    HandoverAgreed,
-    LeadHandedOver,
-    LeadGone,
-    Noted,
-    Marked,
-    Refused,
-    ReadingTaken,
-    GateTurned,
-    AnchorTaken,
-    RecoveryTurned,
-    ParamSet,
-    StepEdited,
-    StepAdded,
-    StepArmed,
-    CheckOpened,
-    ReadBack,
-    CrossChecked,
-    Objected,
-    Withdrawn,
-    StepVoided,
-    GateWaived,
-    SkipAgreed,
-    StepSkipped,
-    BreakGlass,
-    StepCleared,
-    RunRequested,
-    RunIntended,
-    BatchIntended,
-    BatchesEnded,
-    RunStarted,
-    OutputWritten,
-    InputWritten,
-    InputLost,
-    AnswerAwaited,
-    OthersAwaited,
-    LeftBehind,
-    LeftGone,
-    Resized,
-    RunInterrupted,
-    RunEnded,
-    OutcomeUnknown,
-    ProcessGone,
-    DoneByHand,
-    WaitStarted,
-    WaitEnded,
-    ProbeIntended,
-    ProbeEnded,
-    VerifyStarted,
-    VerifyEnded,
-    RollbackIntended,
-    RollbackEnded,
-    SettleAgreed,
-    Acknowledged,
-    AndonPulled,
-    AndonReleased,
-    LineHeld,
-    LineFreed,
-    HubVouched,
-    CheckpointSigned,
-    Notified,
-    NotifyFailed,
-);
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

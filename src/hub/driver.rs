@@ -22,7 +22,7 @@ use super::notify::Notifier;
 use super::sequencer::{Numbered, Sequencer, SequencerError};
 use super::shared::Shared;
 use crate::clock::{At, Clock};
-use crate::event::{Event, Part, RunEnd};
+use crate::event::{Event, Part, RunEnd, about};
 use crate::exec::{Emulator, Report, Running, Size};
 use crate::identity::Key;
 use crate::monitor::{Monitor, Sample};
@@ -577,7 +577,41 @@ impl Driver {
                 }
                 None
             }
-            _ => None,
+            Event::Joined { .. }
+            | Event::Left { .. }
+            | Event::KeyRefused { .. }
+            | Event::ReadmitAgreed { .. }
+            | Event::LinkSilent { .. }
+            | Event::AttentionChanged { .. }
+            | Event::HandoverAgreed { .. }
+            | Event::LeadHandedOver { .. }
+            | Event::LeadGone { .. }
+            | Event::StepEdited { .. }
+            | Event::StepAdded { .. }
+            | Event::BatchesEnded { .. }
+            | Event::RunStarted { .. }
+            | Event::OutputWritten { .. }
+            | Event::InputLost { .. }
+            | Event::AnswerAwaited { .. }
+            | Event::OutcomeUnknown { .. }
+            | Event::ProcessGone { .. }
+            | Event::OthersAwaited { .. }
+            | Event::LeftBehind { .. }
+            | Event::LeftGone { .. }
+            | Event::WaitStarted { .. }
+            | Event::ProbeEnded { .. }
+            | Event::VerifyStarted { .. }
+            | Event::VerifyEnded { .. }
+            | Event::RollbackEnded { .. }
+            | Event::SettleAgreed { .. }
+            | about::session!()
+            | about::preflight!()
+            | about::said!()
+            | about::watches!()
+            | about::check!()
+            | about::line!()
+            | about::evidence!()
+            | about::told!() => None,
         }
     }
 

@@ -3,8 +3,11 @@
 use super::text;
 use crate::clock::At;
 use crate::event::{
-    Compared, Event, Exits, Frozen, LeftSeen, Part, Process, ProcessSeen, RunEnd, Settled, Verdict,
-    WaitEnd,
+<<<<<<< HEAD
+    Compared, Event, Exits, Frozen, LeftSeen, Part, Process, ProcessSeen, RunEnd, Settled, Verdict, WaitEnd,
+=======
+    Compared, Event, Exits, Frozen, LeftSeen, Part, Process, ProcessSeen, RunEnd, Settled, Verdict, WaitEnd, about,
+>>>>>>> d1ebd96 (event: each kind is placed once, in a group)
 };
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId};
@@ -226,71 +229,28 @@ impl Ran {
                 self.lost = true;
             }
             // Output of another part is no output of it; the rest is about no command, or was taken before.
-            Event::OutputWritten { .. }
-            | Event::SessionOpened { .. }
-            | Event::Recovered { .. }
-            | Event::PlanChanged { .. }
-            | Event::StopAsked {}
-            | Event::KeyRefused { .. }
-            | Event::LinkSilent { .. }
-            | Event::LeadGone { .. }
-            | Event::ReadmitAgreed { .. }
-            | Event::Readmitted { .. }
-            | Event::SettleAgreed { .. }
-            | Event::ClockJumped { .. }
-            | Event::CloseCalled { .. }
-            | Event::CloseSigned { .. }
-            | Event::SessionClosed { .. }
-            | Event::Joined { .. }
-            | Event::Left { .. }
-            | Event::AttentionChanged { .. }
-            | Event::SeatTaken { .. }
-            | Event::ChecklistAnswered { .. }
-            | Event::AvailabilityStated { .. }
-            | Event::PollCalled { .. }
-            | Event::PollAnswered { .. }
-            | Event::HandoverAgreed { .. }
-            | Event::LeadHandedOver { .. }
-            | Event::Noted { .. }
-            | Event::Marked { .. }
-            | Event::Refused { .. }
-            | Event::ReadingTaken { .. }
-            | Event::GateTurned { .. }
-            | Event::AnchorTaken { .. }
-            | Event::RecoveryTurned { .. }
-            | Event::ParamSet { .. }
-            | Event::StepEdited { .. }
-            | Event::StepAdded { .. }
-            | Event::StepArmed { .. }
-            | Event::CheckOpened { .. }
-            | Event::ReadBack { .. }
-            | Event::CrossChecked { .. }
-            | Event::Objected { .. }
-            | Event::Withdrawn { .. }
-            | Event::StepVoided { .. }
-            | Event::GateWaived { .. }
-            | Event::SkipAgreed { .. }
-            | Event::StepSkipped { .. }
-            | Event::BreakGlass { .. }
-            | Event::StepCleared { .. }
-            | Event::RunRequested { .. }
+            Event::RunRequested { .. }
             | Event::RunIntended { .. }
             | Event::BatchIntended { .. }
             | Event::BatchesEnded { .. }
+            | Event::OutputWritten { .. }
             | Event::InputLost { .. }
             | Event::Resized { .. }
             | Event::ProcessGone { .. }
             | Event::VerifyStarted { .. }
             | Event::RollbackIntended { .. }
+            | Event::SettleAgreed { .. }
             | Event::Acknowledged { .. }
-            | Event::AndonPulled { .. }
-            | Event::AndonReleased { .. }
-            | Event::LineHeld { .. }
-            | Event::LineFreed { .. }
-            | Event::HubVouched { .. }
-            | Event::CheckpointSigned { .. }
-            | Event::Notified { .. }
-            | Event::NotifyFailed { .. } => {}
+            | about::session!()
+            | about::crew!()
+            | about::preflight!()
+            | about::said!()
+            | about::watches!()
+            | about::changes!()
+            | about::check!()
+            | about::line!()
+            | about::evidence!()
+            | about::told!() => {}
         }
     }
 }

@@ -19,7 +19,7 @@ pub use people::{Exception, Kind};
 pub use preflight::PreflightReport;
 
 use crate::clock::At;
-use crate::event::{Event, Exits, Outcome, Part, Role, Status};
+use crate::event::{Event, Exits, Outcome, Part, Role, Status, about};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Notify, Occasion, Typed};
@@ -487,7 +487,30 @@ impl Report {
                     place.failures.push(NotTold { at, of: of.clone(), tries: *tries, why: why.clone() });
                 }
             }
-            event => self.take_step(line, event),
+            // About a step.
+            event @ (Event::StepEdited { .. } | about::check!() | about::run!() | about::after!()) => {
+                self.take_step(line, event)
+            }
+            Event::SessionOpened { .. }
+            | Event::Recovered { .. }
+            | Event::StopAsked { .. }
+            | Event::PlanChanged { .. }
+            | Event::ClockJumped { .. }
+            | Event::CloseCalled { .. }
+            | Event::CloseSigned { .. }
+            | Event::Left { .. }
+            | Event::KeyRefused { .. }
+            | Event::ReadmitAgreed { .. }
+            | Event::Readmitted { .. }
+            | Event::LinkSilent { .. }
+            | Event::AttentionChanged { .. }
+            | Event::HandoverAgreed { .. }
+            | Event::LeadHandedOver { .. }
+            | Event::LeadGone { .. }
+            | Event::Marked { .. }
+            | Event::AnchorTaken { .. }
+            | about::preflight!()
+            | about::evidence!() => {}
         }
     }
 

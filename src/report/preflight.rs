@@ -2,7 +2,7 @@
 
 use super::text::inline;
 use crate::clock::At;
-use crate::event::{Earlier, Event};
+use crate::event::{Earlier, Event, about};
 use crate::name::{ItemId, Principal};
 use crate::session::{Said, Session};
 use crate::transcript::record::Line;
@@ -139,7 +139,19 @@ impl PreflightReport {
             Event::AndonPulled { .. } => {
                 self.andon_tried.entry(by).or_insert(at);
             }
-            _ => {}
+            Event::AndonReleased { .. }
+            | Event::LineHeld { .. }
+            | Event::LineFreed { .. }
+            | about::session!()
+            | about::crew!()
+            | about::said!()
+            | about::watches!()
+            | about::changes!()
+            | about::check!()
+            | about::run!()
+            | about::after!()
+            | about::evidence!()
+            | about::told!() => {}
         }
     }
 }

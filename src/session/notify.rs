@@ -6,7 +6,7 @@
 
 use super::Session;
 use crate::clock::At;
-use crate::event::Event;
+use crate::event::{Event, about};
 use crate::name::{Principal, StepId};
 use crate::plan::Occasion;
 use crate::session::steps::Phase;
@@ -213,36 +213,20 @@ impl Session {
             Event::LineFreed { .. } => Some(Occasion::Freed),
             Event::LeadHandedOver { .. } => Some(Occasion::HandedOver),
             Event::SessionClosed { .. } => Some(Occasion::Closed),
-            Event::PlanChanged { .. }
-            | Event::StopAsked {}
-            | Event::KeyRefused { .. }
-            | Event::LinkSilent { .. }
-            | Event::LeadGone { .. }
-            | Event::ReadmitAgreed { .. }
-            | Event::Readmitted { .. }
-            | Event::SettleAgreed { .. }
+            Event::StopAsked { .. }
+            | Event::PlanChanged { .. }
             | Event::ClockJumped { .. }
             | Event::CloseCalled { .. }
             | Event::CloseSigned { .. }
             | Event::Joined { .. }
             | Event::Left { .. }
+            | Event::KeyRefused { .. }
+            | Event::ReadmitAgreed { .. }
+            | Event::Readmitted { .. }
+            | Event::LinkSilent { .. }
             | Event::AttentionChanged { .. }
-            | Event::SeatTaken { .. }
-            | Event::ChecklistAnswered { .. }
-            | Event::AvailabilityStated { .. }
-            | Event::PollCalled { .. }
-            | Event::PollAnswered { .. }
             | Event::HandoverAgreed { .. }
-            | Event::Noted { .. }
-            | Event::Marked { .. }
-            | Event::Refused { .. }
-            | Event::ReadingTaken { .. }
-            | Event::GateTurned { .. }
-            | Event::AnchorTaken { .. }
-            | Event::RecoveryTurned { .. }
-            | Event::ParamSet { .. }
-            | Event::StepEdited { .. }
-            | Event::StepAdded { .. }
+            | Event::LeadGone { .. }
             | Event::CheckOpened { .. }
             | Event::ReadBack { .. }
             | Event::CrossChecked { .. }
@@ -258,20 +242,23 @@ impl Session {
             | Event::InputWritten { .. }
             | Event::InputLost { .. }
             | Event::AnswerAwaited { .. }
-            | Event::OthersAwaited { .. }
-            | Event::LeftBehind { .. }
-            | Event::LeftGone { .. }
             | Event::Resized { .. }
             | Event::RunInterrupted { .. }
             | Event::ProcessGone { .. }
+            | Event::OthersAwaited { .. }
+            | Event::LeftBehind { .. }
+            | Event::LeftGone { .. }
             | Event::WaitStarted { .. }
             | Event::ProbeIntended { .. }
             | Event::ProbeEnded { .. }
             | Event::VerifyStarted { .. }
-            | Event::HubVouched { .. }
-            | Event::CheckpointSigned { .. }
-            | Event::Notified { .. }
-            | Event::NotifyFailed { .. } => None,
+            | Event::SettleAgreed { .. }
+            | about::preflight!()
+            | about::said!()
+            | about::watches!()
+            | about::changes!()
+            | about::evidence!()
+            | about::told!() => None,
         }
     }
 

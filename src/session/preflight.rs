@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::request::Request;
 use super::{Person, Session, twin};
 use crate::clock::At;
-use crate::event::{Cause, Event, Role};
+use crate::event::{Cause, Event, Role, about};
 use crate::name::{ItemId, Principal};
 use crate::plan::{Asked, Item, Seat, parse_duration};
 use serde::{Deserialize, Serialize};
@@ -127,48 +127,7 @@ impl Preflight {
                     self.over.get_or_insert(at);
                 }
             }
-            Event::SessionOpened { .. }
-            | Event::Recovered { .. }
-            | Event::PlanChanged { .. }
-            | Event::StopAsked {}
-            | Event::KeyRefused { .. }
-            | Event::LinkSilent { .. }
-            | Event::LeadGone { .. }
-            | Event::ReadmitAgreed { .. }
-            | Event::Readmitted { .. }
-            | Event::SettleAgreed { .. }
-            | Event::ClockJumped { .. }
-            | Event::CloseCalled { .. }
-            | Event::CloseSigned { .. }
-            | Event::SessionClosed { .. }
-            | Event::Joined { .. }
-            | Event::Left { .. }
-            | Event::AttentionChanged { .. }
-            | Event::HandoverAgreed { .. }
-            | Event::LeadHandedOver { .. }
-            | Event::Noted { .. }
-            | Event::Marked { .. }
-            | Event::Refused { .. }
-            | Event::ReadingTaken { .. }
-            | Event::GateTurned { .. }
-            | Event::AnchorTaken { .. }
-            | Event::RecoveryTurned { .. }
-            | Event::ParamSet { .. }
-            | Event::StepEdited { .. }
-            | Event::StepAdded { .. }
-            | Event::StepArmed { .. }
-            | Event::CheckOpened { .. }
-            | Event::ReadBack { .. }
-            | Event::CrossChecked { .. }
-            | Event::Objected { .. }
-            | Event::Withdrawn { .. }
-            | Event::StepVoided { .. }
-            | Event::GateWaived { .. }
-            | Event::SkipAgreed { .. }
-            | Event::StepSkipped { .. }
-            | Event::BreakGlass { .. }
-            | Event::StepCleared { .. }
-            | Event::RunRequested { .. }
+            Event::RunRequested { .. }
             | Event::BatchIntended { .. }
             | Event::BatchesEnded { .. }
             | Event::RunStarted { .. }
@@ -176,31 +135,29 @@ impl Preflight {
             | Event::InputWritten { .. }
             | Event::InputLost { .. }
             | Event::AnswerAwaited { .. }
-            | Event::OthersAwaited { .. }
-            | Event::LeftBehind { .. }
-            | Event::LeftGone { .. }
             | Event::Resized { .. }
             | Event::RunInterrupted { .. }
             | Event::RunEnded { .. }
             | Event::OutcomeUnknown { .. }
             | Event::ProcessGone { .. }
+            | Event::OthersAwaited { .. }
+            | Event::LeftBehind { .. }
+            | Event::LeftGone { .. }
             | Event::DoneByHand { .. }
             | Event::WaitStarted { .. }
             | Event::WaitEnded { .. }
-            | Event::ProbeIntended { .. }
-            | Event::ProbeEnded { .. }
-            | Event::VerifyStarted { .. }
-            | Event::VerifyEnded { .. }
-            | Event::RollbackIntended { .. }
-            | Event::RollbackEnded { .. }
-            | Event::Acknowledged { .. }
             | Event::AndonReleased { .. }
             | Event::LineHeld { .. }
             | Event::LineFreed { .. }
-            | Event::HubVouched { .. }
-            | Event::CheckpointSigned { .. }
-            | Event::Notified { .. }
-            | Event::NotifyFailed { .. } => {}
+            | about::session!()
+            | about::crew!()
+            | about::said!()
+            | about::watches!()
+            | about::changes!()
+            | about::check!()
+            | about::after!()
+            | about::evidence!()
+            | about::told!() => {}
         }
     }
 
@@ -594,6 +551,16 @@ pub(super) fn story(session: &Session, seq: u64, at: At, by: &Principal, event: 
             Some(until) => warned(format!("{by} is fit to fly, until {}", until.clock())),
             None => warned(format!("{by} is fit to fly")),
         },
-        _ => return None,
+        about::session!()
+        | about::crew!()
+        | about::said!()
+        | about::watches!()
+        | about::changes!()
+        | about::check!()
+        | about::run!()
+        | about::after!()
+        | about::line!()
+        | about::evidence!()
+        | about::told!() => return None,
     })
 }

@@ -4,7 +4,7 @@
 use super::Session;
 use super::steps::StepState;
 use crate::clock::{At, human};
-use crate::event::{Event, Part, RunEnd, Settled, Status, WaitEnd};
+use crate::event::{Event, Part, RunEnd, Settled, Status, WaitEnd, about};
 use crate::name::{StepId, WatchId, shown};
 use crate::plan::{Recovery, WatchKind};
 use std::time::Duration;
@@ -101,7 +101,44 @@ impl Session {
             }
             Event::WaitEnded { step, end: WaitEnd::Met, .. } => step,
             Event::Acknowledged { step, outcome: Settled::Done, .. } => step,
-            _ => return vec![],
+            Event::RunEnded { .. }
+            | Event::DoneByHand { .. }
+            | Event::WaitEnded { .. }
+            | Event::Acknowledged { .. }
+            | Event::RunRequested { .. }
+            | Event::RunIntended { .. }
+            | Event::BatchIntended { .. }
+            | Event::BatchesEnded { .. }
+            | Event::RunStarted { .. }
+            | Event::OutputWritten { .. }
+            | Event::InputWritten { .. }
+            | Event::InputLost { .. }
+            | Event::AnswerAwaited { .. }
+            | Event::Resized { .. }
+            | Event::RunInterrupted { .. }
+            | Event::OutcomeUnknown { .. }
+            | Event::ProcessGone { .. }
+            | Event::OthersAwaited { .. }
+            | Event::LeftBehind { .. }
+            | Event::LeftGone { .. }
+            | Event::WaitStarted { .. }
+            | Event::ProbeIntended { .. }
+            | Event::ProbeEnded { .. }
+            | Event::VerifyStarted { .. }
+            | Event::VerifyEnded { .. }
+            | Event::RollbackIntended { .. }
+            | Event::RollbackEnded { .. }
+            | Event::SettleAgreed { .. }
+            | about::session!()
+            | about::crew!()
+            | about::preflight!()
+            | about::said!()
+            | about::watches!()
+            | about::changes!()
+            | about::check!()
+            | about::line!()
+            | about::evidence!()
+            | about::told!() => return vec![],
         };
         self.watches_purged_by_step(step)
     }

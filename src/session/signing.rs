@@ -11,7 +11,7 @@ use super::rehearsal::about;
 use super::request::{Author, Request};
 use super::{Closing, Session};
 use crate::clock::At;
-use crate::event::{Event, Outcome, Role, Settled, Status};
+use crate::event::{Event, Outcome, Role, Settled, Status, about};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId, WatchId};
 use crate::transcript::record::{Head, Line};
@@ -79,7 +79,34 @@ impl<'a> Act<'a> {
             Request::Settle { step, outcome, why } => Act::Acknowledge(step, *outcome, why),
             Request::Vouch => Act::Vouch,
             Request::SignClose => Act::Close,
-            _ => return None,
+            // Who asked is known by their connection, and nothing more is needed.
+            Request::Arm { .. }
+            | Request::Set { .. }
+            | Request::Edit { .. }
+            | Request::AdHoc { .. }
+            | Request::Disarm { .. }
+            | Request::OpenCheck { .. }
+            | Request::ReadBack { .. }
+            | Request::Run { .. }
+            | Request::Did { .. }
+            | Request::TryRun { .. }
+            | Request::Probe { .. }
+            | Request::Type { .. }
+            | Request::Interrupt { .. }
+            | Request::Rollback { .. }
+            | Request::Andon { .. }
+            | Request::Poll
+            | Request::Go { .. }
+            | Request::NoGo { .. }
+            | Request::Seat { .. }
+            | Request::Answer { .. }
+            | Request::Available { .. }
+            | Request::Handover { .. }
+            | Request::Say { .. }
+            | Request::Mark { .. }
+            | Request::Attend { .. }
+            | Request::Resize { .. }
+            | Request::Close { .. } => return None,
         })
     }
 
@@ -111,59 +138,24 @@ impl<'a> Act<'a> {
             // The hub signs these, or nobody does.
             Event::SessionOpened { .. }
             | Event::Recovered { .. }
+            | Event::StopAsked { .. }
             | Event::PlanChanged { .. }
-            | Event::StopAsked {}
-            | Event::KeyRefused { .. }
-            | Event::LinkSilent { .. }
-            | Event::LeadGone { .. }
             | Event::ClockJumped { .. }
             | Event::CloseCalled { .. }
             | Event::SessionClosed { .. }
             | Event::Joined { .. }
             | Event::Left { .. }
+            | Event::KeyRefused { .. }
+            | Event::LinkSilent { .. }
             | Event::AttentionChanged { .. }
-            | Event::SeatTaken { .. }
-            | Event::ChecklistAnswered { .. }
-            | Event::AvailabilityStated { .. }
-            | Event::PollCalled { .. }
-            | Event::PollAnswered { .. }
             | Event::HandoverAgreed { .. }
             | Event::LeadHandedOver { .. }
-            | Event::Noted { .. }
-            | Event::Marked { .. }
-            | Event::Refused { .. }
-            | Event::ReadingTaken { .. }
-            | Event::GateTurned { .. }
-            | Event::AnchorTaken { .. }
-            | Event::RecoveryTurned { .. }
-            | Event::ParamSet { .. }
-            | Event::StepEdited { .. }
-            | Event::StepAdded { .. }
+            | Event::LeadGone { .. }
             | Event::StepArmed { .. }
             | Event::CheckOpened { .. }
             | Event::ReadBack { .. }
             | Event::StepVoided { .. }
             | Event::StepCleared { .. }
-            | Event::RunRequested { .. }
-            | Event::RunIntended { .. }
-            | Event::BatchIntended { .. }
-            | Event::BatchesEnded { .. }
-            | Event::RunStarted { .. }
-            | Event::OutputWritten { .. }
-            | Event::InputWritten { .. }
-            | Event::InputLost { .. }
-            | Event::AnswerAwaited { .. }
-            | Event::OthersAwaited { .. }
-            | Event::LeftBehind { .. }
-            | Event::LeftGone { .. }
-            | Event::Resized { .. }
-            | Event::RunInterrupted { .. }
-            | Event::RunEnded { .. }
-            | Event::OutcomeUnknown { .. }
-            | Event::ProcessGone { .. }
-            | Event::DoneByHand { .. }
-            | Event::WaitStarted { .. }
-            | Event::WaitEnded { .. }
             | Event::ProbeIntended { .. }
             | Event::ProbeEnded { .. }
             | Event::VerifyStarted { .. }
@@ -174,8 +166,12 @@ impl<'a> Act<'a> {
             | Event::LineHeld { .. }
             | Event::LineFreed { .. }
             | Event::CheckpointSigned { .. }
-            | Event::Notified { .. }
-            | Event::NotifyFailed { .. } => return None,
+            | about::preflight!()
+            | about::said!()
+            | about::watches!()
+            | about::changes!()
+            | about::run!()
+            | about::told!() => return None,
         })
     }
 }
@@ -206,12 +202,18 @@ pub fn standing(session: &Session, request: &Request) -> Standing {
             _ => Standing::Gone,
         }
     };
-    match request {
-        Request::Check { step, attempt, digest }
-        | Request::Object { step, attempt, digest, .. }
-        | Request::BreakGlass { step, attempt, digest, .. } => armed(step, *attempt, Some(digest)),
-        Request::Withdraw { step, attempt } => armed(step, *attempt, None),
-        Request::Ack { step, .. } | Request::Settle { step, .. } => match session.steps.get(step) {
+    // The attempt and the digest that are meant stand in the request alone: a statement takes them from what is armed.
+    let (attempt, digest) = match request {
+        Request::Check { attempt, digest, .. }
+        | Request::Object { attempt, digest, .. }
+        | Request::BreakGlass { attempt, digest, .. } => (*attempt, Some(digest)),
+        Request::Withdraw { attempt, .. } => (*attempt, None),
+        _ => (0, None), // no word on what is armed
+    };
+    let Some(act) = Act::of_request(request) else { return Standing::Gone };
+    match act {
+        Act::Check(step, _) | Act::Glass(step, _) => armed(step, attempt, digest),
+        Act::Acknowledge(step, ..) => match session.steps.get(step) {
             None => Standing::NotYet,
             Some(state) if state.phase.is_over() => Standing::Gone,
             Some(state) => here(
@@ -219,17 +221,16 @@ pub fn standing(session: &Session, request: &Request) -> Standing {
                 Standing::NotYet,
             ),
         },
-        Request::Skip { step, .. } => here(session.steps.contains_key(step), Standing::NotYet),
+        Act::Skip(step, _) => here(session.steps.contains_key(step), Standing::NotYet),
         // The last one that was released is still known, and is not the one that is meant.
-        Request::Release => here(!session.line.pulled.is_empty(), Standing::NotYet),
-        Request::Waive { .. } => Standing::Here,
-        Request::Readmit { who, key } => {
-            let knocked = session.people.get(who).and_then(|person| person.knocked.as_ref());
+        Act::Release => here(!session.line.pulled.is_empty(), Standing::NotYet),
+        Act::Waive(..) => Standing::Here,
+        Act::Readmit(who, key) => {
+            let knocked = session.people.get(who).and_then(|person| person.knocked.as_deref());
             here(knocked == Some(key), Standing::Gone)
         }
-        Request::Vouch => here(session.hub_key.is_some(), Standing::Gone),
-        Request::SignClose => here(session.closing.is_some(), Standing::Gone),
-        _ => Standing::Gone,
+        Act::Vouch => here(session.hub_key.is_some(), Standing::Gone),
+        Act::Close => here(session.closing.is_some(), Standing::Gone),
     }
 }
 
@@ -385,22 +386,72 @@ pub fn close(session: &Session, outcome: Outcome, note: &str, at: At) -> Stateme
 pub(super) fn calls_for_checkpoint(event: &Event) -> bool {
     match event {
         // A hundred people who only watch may come in one minute, and nothing hangs on them.
-        Event::Joined { role, .. } => return *role != Role::Observer,
-        Event::Left { principal, .. } => return !principal.as_str().starts_with("observer:"),
-        _ => {}
-    }
-    matches!(
-        event,
+        Event::Joined { role, .. } => *role != Role::Observer,
+        Event::Left { principal, .. } => !principal.as_str().starts_with("observer:"),
         Event::StepArmed { .. }
-            | Event::RunIntended { .. }
-            | Event::BatchIntended { .. }
-            | Event::RunEnded { .. }
-            | Event::RollbackIntended { .. }
-            | Event::RollbackEnded { .. }
-            | Event::OutcomeUnknown { .. }
-            | Event::Recovered { .. }
-            | Event::CloseCalled { .. }
-    )
+        | Event::RunIntended { .. }
+        | Event::BatchIntended { .. }
+        | Event::RunEnded { .. }
+        | Event::RollbackIntended { .. }
+        | Event::RollbackEnded { .. }
+        | Event::OutcomeUnknown { .. }
+        | Event::Recovered { .. }
+        | Event::CloseCalled { .. } => true,
+        Event::SessionOpened { .. }
+        | Event::StopAsked { .. }
+        | Event::PlanChanged { .. }
+        | Event::ClockJumped { .. }
+        | Event::CloseSigned { .. }
+        | Event::SessionClosed { .. }
+        | Event::KeyRefused { .. }
+        | Event::ReadmitAgreed { .. }
+        | Event::Readmitted { .. }
+        | Event::LinkSilent { .. }
+        | Event::AttentionChanged { .. }
+        | Event::HandoverAgreed { .. }
+        | Event::LeadHandedOver { .. }
+        | Event::LeadGone { .. }
+        | Event::CheckOpened { .. }
+        | Event::ReadBack { .. }
+        | Event::CrossChecked { .. }
+        | Event::Objected { .. }
+        | Event::Withdrawn { .. }
+        | Event::StepVoided { .. }
+        | Event::GateWaived { .. }
+        | Event::SkipAgreed { .. }
+        | Event::StepSkipped { .. }
+        | Event::BreakGlass { .. }
+        | Event::StepCleared { .. }
+        | Event::RunRequested { .. }
+        | Event::BatchesEnded { .. }
+        | Event::RunStarted { .. }
+        | Event::OutputWritten { .. }
+        | Event::InputWritten { .. }
+        | Event::InputLost { .. }
+        | Event::AnswerAwaited { .. }
+        | Event::Resized { .. }
+        | Event::RunInterrupted { .. }
+        | Event::ProcessGone { .. }
+        | Event::OthersAwaited { .. }
+        | Event::LeftBehind { .. }
+        | Event::LeftGone { .. }
+        | Event::DoneByHand { .. }
+        | Event::WaitStarted { .. }
+        | Event::WaitEnded { .. }
+        | Event::ProbeIntended { .. }
+        | Event::ProbeEnded { .. }
+        | Event::VerifyStarted { .. }
+        | Event::VerifyEnded { .. }
+        | Event::SettleAgreed { .. }
+        | Event::Acknowledged { .. }
+        | about::preflight!()
+        | about::said!()
+        | about::watches!()
+        | about::changes!()
+        | about::line!()
+        | about::evidence!()
+        | about::told!() => false,
+    }
 }
 
 /// Why a signature does not count.
@@ -522,7 +573,25 @@ pub fn verify_line(session: &Session, line: &Line) -> Result<Option<sshsig::Sign
             let signed = signed.as_ref().ok_or(SigningError::Missing)?;
             by_hub(signed, &|at| close(session, *outcome, note, at))
         }
-        _ => Ok(None),
+        // What people sign was looked at above.
+        Event::SessionOpened { .. }
+        | Event::Recovered { .. }
+        | Event::StopAsked { .. }
+        | Event::PlanChanged { .. }
+        | Event::ClockJumped { .. }
+        | Event::CloseCalled { .. }
+        | Event::CloseSigned { .. }
+        | Event::HubVouched { .. }
+        | about::crew!()
+        | about::preflight!()
+        | about::said!()
+        | about::watches!()
+        | about::changes!()
+        | about::check!()
+        | about::run!()
+        | about::after!()
+        | about::line!()
+        | about::told!() => Ok(None),
     }
 }
 

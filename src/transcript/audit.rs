@@ -15,7 +15,7 @@ use super::read::{ReadError, Reader, Source};
 use super::record::{Head, Line, LinkError};
 use super::verify::OutputIntegrity;
 use crate::clock::At;
-use crate::event::{Event, Settled};
+use crate::event::{Event, Settled, about};
 use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::session::glass::Glass;
@@ -257,7 +257,52 @@ impl Auditor {
                         }
                         Event::Readmitted { .. } => readmit::holds(session, &line.by, &line.event, line.at),
                         Event::BreakGlass { step, .. } => glass::holds(session, &line.by, step),
-                        _ => Ok(()),
+                        Event::Joined { .. }
+                        | Event::Left { .. }
+                        | Event::KeyRefused { .. }
+                        | Event::ReadmitAgreed { .. }
+                        | Event::LinkSilent { .. }
+                        | Event::AttentionChanged { .. }
+                        | Event::HandoverAgreed { .. }
+                        | Event::LeadHandedOver { .. }
+                        | Event::LeadGone { .. }
+                        | Event::StepArmed { .. }
+                        | Event::CheckOpened { .. }
+                        | Event::ReadBack { .. }
+                        | Event::CrossChecked { .. }
+                        | Event::Objected { .. }
+                        | Event::Withdrawn { .. }
+                        | Event::StepVoided { .. }
+                        | Event::GateWaived { .. }
+                        | Event::SkipAgreed { .. }
+                        | Event::StepCleared { .. }
+                        | Event::RunRequested { .. }
+                        | Event::BatchesEnded { .. }
+                        | Event::RunStarted { .. }
+                        | Event::OutputWritten { .. }
+                        | Event::InputWritten { .. }
+                        | Event::InputLost { .. }
+                        | Event::AnswerAwaited { .. }
+                        | Event::Resized { .. }
+                        | Event::RunInterrupted { .. }
+                        | Event::RunEnded { .. }
+                        | Event::OutcomeUnknown { .. }
+                        | Event::ProcessGone { .. }
+                        | Event::OthersAwaited { .. }
+                        | Event::LeftBehind { .. }
+                        | Event::LeftGone { .. }
+                        | Event::DoneByHand { .. }
+                        | Event::WaitStarted { .. }
+                        | Event::WaitEnded { .. }
+                        | about::session!()
+                        | about::preflight!()
+                        | about::said!()
+                        | about::watches!()
+                        | about::changes!()
+                        | about::after!()
+                        | about::line!()
+                        | about::evidence!()
+                        | about::told!() => Ok(()),
                     }
                     .map_err(broken)?;
                     self.acts.extend(proof.and_then(|proof| signed_act(&line, &proof)));
