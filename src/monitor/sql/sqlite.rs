@@ -79,7 +79,7 @@ fn read(connection: &mut Connection, query: &str, told: impl Fn(Error) -> String
     if statement.column_count() == 0 {
         return Err("not asked: the query returns no rows".to_owned());
     }
-    let columns = statement.column_names().into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let columns = statement.column_names().map(str::to_owned).collect::<Vec<_>>();
     let mut found = Found { columns, rows: vec![] };
     let mut rows = statement.query([]).map_err(&told)?;
     let mut room = BYTES_MAX;
