@@ -3,11 +3,7 @@
 use super::text;
 use crate::clock::At;
 use crate::event::{
-<<<<<<< HEAD
-    Compared, Event, Exits, Frozen, LeftSeen, Part, Process, ProcessSeen, RunEnd, Settled, Verdict, WaitEnd,
-=======
     Compared, Event, Exits, Frozen, LeftSeen, Part, Process, ProcessSeen, RunEnd, Settled, Verdict, WaitEnd, about,
->>>>>>> d1ebd96 (event: each kind is placed once, in a group)
 };
 use crate::hash::Hash;
 use crate::name::{Principal, WatchId};
