@@ -28,6 +28,9 @@ pub mod hub;
 
 pub mod exec;
 
+#[cfg(test)]
+pub(crate) mod fixture;
+
 pub mod monitor;
 
 pub mod identity;

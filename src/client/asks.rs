@@ -148,11 +148,11 @@ pub(super) fn in_words(request: &Request, refusal: Refused) -> Refused {
 mod tests {
     use super::*;
     use crate::event::{Event, Settled};
+    use crate::fixture as a;
     use crate::hash::Hash;
     use crate::identity::Key;
-    use crate::name::{Principal, StepId};
-    use crate::transcript::record::{FORMAT, Line};
-    use std::collections::BTreeMap;
+    use crate::name::StepId;
+    use crate::transcript::record::Line;
 
     const PLAN: &str = r#"
 crosscheck = 1
@@ -167,31 +167,12 @@ run = ["./go"]
 "#;
 
     fn line(seq: u64, by: &str, event: Event) -> Line {
-        let by = Principal::new(by).unwrap();
-        Line { v: FORMAT, seq, at: crate::clock::At::from_micros(1), by, prev: Hash::ZERO, event }
+        a::line(seq, a::start(), &a::who(by), event)
     }
 
     /// A session whose acts are signed.
     fn session(signs: bool) -> Session {
-        let opened = Event::SessionOpened {
-            session: "s".into(),
-            plan_name: "test".into(),
-            environment: "test".into(),
-            plan: PLAN.into(),
-            plan_digest: Hash::of(PLAN.as_bytes()),
-            params: BTreeMap::new(),
-            host: "h".into(),
-            user: "u".into(),
-            folder: "/".into(),
-            version: "0".into(),
-            rehearsal: None,
-            earlier: None,
-            flown: vec![],
-            hub_key: None,
-            allowed_signers: None,
-            allowed_signers_digest: None,
-        };
-        let mut session = Session::open(&line(1, "hub", opened), Hash::ZERO).unwrap();
+        let mut session = a::opening(PLAN).session();
         session.hub_key = signs.then(|| Key::fresh().unwrap().public().clone());
         session
     }

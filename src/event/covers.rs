@@ -684,10 +684,7 @@ mod tests {
 
     #[test]
     fn a_file_is_shown_with_all_that_would_be_missed() {
-        let shown = |text: &str, size: u64| {
-            let text = Some(text.to_owned());
-            FileSeen { path: String::new(), sha256: Hash::ZERO, size, text }.shown_lines()
-        };
+        let shown = |text: &str, size: u64| FileSeen { size, ..crate::fixture::file("").saying(text) }.shown_lines();
         let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
         assert_eq!(shown("a\n\nb\n", 5), (lines(&["a", "", "b"]), None));
         assert_eq!(

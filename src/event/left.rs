@@ -99,10 +99,8 @@ mod tests {
 
     #[test]
     fn many_are_counted_and_what_is_not_known_is_said() {
-        let seen = |pid| {
-            let process = Process { pid, start_time: 1, boot_id: "b".into() };
-            ProcessSeen { process, command: format!("job {pid}"), since: None }
-        };
+        let seen =
+            |pid| ProcessSeen { process: crate::fixture::process(pid), command: format!("job {pid}"), since: None };
         assert_eq!(LeftSeen::of(vec![seen(7), seen(8)]).to_string(), "job 7 (pid 7), job 8 (pid 8)");
         let many = LeftSeen::of((1..=20).map(seen).collect());
         assert_eq!((many.named.len(), many.more), (16, 4));

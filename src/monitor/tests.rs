@@ -1,6 +1,7 @@
 //! The loop, and the collectors that need one, against real loopback servers and real little programs.
 
 use super::*;
+use crate::fixture as a;
 use crate::plan::{HostLimits, Http, OutputRules, Run, Template};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,7 +12,7 @@ pub(super) fn template(text: &str) -> Template {
     Template::new(text).unwrap()
 }
 fn watch(kind: WatchKind, every: Duration) -> Watch {
-    Watch { id: WatchId::new("w").unwrap(), kind, every, stale_after: every * 3 }
+    a::watching("w", kind, every)
 }
 fn page(url: &str) -> WatchKind {
     WatchKind::Http(Http::page(template(url)))

@@ -173,17 +173,11 @@ pub(super) fn end(state: &StepState, step: &StepId, why: String) -> Option<Event
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::FileSeen;
+    use crate::fixture as a;
 
     fn fed(argv: &[&str], script: &[u8], lines: &[u8]) -> CommandSeen {
-        let file = |path: &str, bytes: &[u8]| FileSeen {
-            path: path.to_owned(),
-            sha256: Hash::of(bytes),
-            size: bytes.len() as u64,
-            text: None,
-        };
-        let command = CommandSeen::bare(argv.iter().copied(), file("/bin/put", script));
-        CommandSeen { stdin_file: Some(file("/lines", lines)), ..command }
+        let command = CommandSeen::bare(argv.iter().copied(), a::file("/bin/put").of(script));
+        CommandSeen { stdin_file: Some(a::file("/lines").of(lines)), ..command }
     }
 
     #[test]

@@ -204,10 +204,10 @@ pub(super) fn turn(session: &Session, from: Option<&str>, to: Option<&str>, why:
 mod tests {
     use super::*;
     use crate::event::Reading;
+    use crate::fixture as a;
     use crate::hash::Hash;
     use crate::name::Principal;
     use crate::session::{Fact, observe};
-    use crate::transcript::record::Line;
 
     const PLAN: &str = r#"
 crosscheck = 1
@@ -249,27 +249,8 @@ expects_loss = ["events"]
     }
     impl Desk {
         fn open() -> Desk {
-            let opened = Event::SessionOpened {
-                session: "s".into(),
-                plan_name: "n".into(),
-                environment: "e".into(),
-                plan: PLAN.into(),
-                plan_digest: Hash::of(PLAN.as_bytes()),
-                params: Default::default(),
-                host: "h".into(),
-                user: "u".into(),
-                folder: "/".into(),
-                version: "0".into(),
-                rehearsal: None,
-                earlier: None,
-                flown: vec![],
-                hub_key: None,
-                allowed_signers: None,
-                allowed_signers_digest: None,
-            };
             let at = At::from_micros(1_800_000_000_000_000);
-            let line = Line { v: 1, seq: 1, prev: Hash::ZERO, at, by: Principal::hub(), event: opened };
-            Desk { session: Session::open(&line, Hash::ZERO).unwrap(), at, turns: vec![] }
+            Desk { session: a::opening(PLAN).try_session(at).unwrap(), at, turns: vec![] }
         }
         fn saw(&mut self, fact: Fact) {
             let at = self.at;
@@ -282,16 +263,15 @@ expects_loss = ["events"]
             }
         }
         fn fold(&mut self, event: Event) {
-            let line = Line { v: 1, seq: 2, prev: Hash::ZERO, at: self.at, by: Principal::hub(), event };
+            let line = a::line(2, self.at, &Principal::hub(), event);
             if let Event::RecoveryTurned { .. } = &line.event {
                 self.turns.extend(super::super::story(&self.session, &line));
             }
             self.session.apply(&line, Hash::ZERO);
         }
         fn read(&mut self, watch: &str, status: Status, value: Option<f64>) {
-            let reading = Reading { status, value, unit: "s".into(), why: "seen".into() };
-            let (watch, began) = (WatchId::new(watch).unwrap(), self.at);
-            self.saw(Fact::Reading { watch, reading, began, asked: None });
+            let reading = Reading { value, unit: "s".into(), ..a::reading(status).because("seen") };
+            self.saw(a::read(watch, reading, self.at, None));
         }
         fn pass(&mut self, seconds: u64) {
             self.at = self.at.after(Duration::from_secs(seconds));

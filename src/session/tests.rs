@@ -5,13 +5,10 @@ use super::request::{Author, Request};
 use super::steps::Phase;
 use super::{Fact, Session, decide, observe, on_record};
 use crate::clock::At;
-use crate::event::{
-    CommandSeen, Covers, Event, FileSeen, Part, Process, Reading, Role, RollbackSeen, RunEnd, Settled, Status,
-};
+use crate::event::{CommandSeen, Covers, Event, Reading, Role, RollbackSeen, RunEnd, Settled, Status};
+use crate::fixture::{self as a, line, step, watch, who};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId, WatchId};
-use crate::plan::Plan;
-use crate::transcript::record::{FORMAT, Line};
+use crate::name::{Principal, StepId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -84,32 +81,12 @@ struct Desk {
     remote: bool,
 }
 
-fn who(name: &str) -> Principal {
-    Principal::new(name).unwrap()
-}
 fn drop_step() -> StepId {
-    StepId::new("drop").unwrap()
+    step("drop")
 }
 
 fn opened(plan: &str, allowed_signers: Option<&str>, allowed_signers_digest: Option<Hash>) -> Event {
-    Event::SessionOpened {
-        session: "s".into(),
-        plan_name: "test".into(),
-        environment: "test".into(),
-        plan: plan.into(),
-        plan_digest: Hash::of(plan.as_bytes()),
-        params: Plan::parse("plan", plan).ok().and_then(|plan| plan.params(&BTreeMap::new()).ok()).unwrap_or_default(),
-        host: "h".into(),
-        user: "u".into(),
-        folder: "/".into(),
-        version: "0".into(),
-        rehearsal: None,
-        earlier: None,
-        flown: vec![],
-        hub_key: None,
-        allowed_signers: allowed_signers.map(str::to_owned),
-        allowed_signers_digest,
-    }
+    a::opening(plan).signers(allowed_signers).signers_digest(allowed_signers_digest).event()
 }
 
 impl Desk {
@@ -122,9 +99,17 @@ impl Desk {
         desk.read(Status::Ok);
         desk
     }
+    /// Whoever leads and three who check are here; nothing was read.
+    fn manned(plan: &str) -> Desk {
+        let mut desk = Desk::open(plan, None);
+        for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
+            desk.join(name, name, connection);
+        }
+        desk
+    }
     /// Nobody is here.
     fn open(plan: &str, allowed: Option<&str>) -> Desk {
-        let now = At::from_micros(1_795_219_200_000_000);
+        let now = a::start();
         let opened = opened(plan, allowed, allowed.map(|text| Hash::of(text.as_bytes())));
         let session = Session::open(&line(1, now, &Principal::hub(), opened), Hash::ZERO).unwrap();
         Desk { session, now, remote: false }
@@ -149,15 +134,18 @@ impl Desk {
     }
     fn join(&mut self, name: &str, key: &str, connection: u64) {
         let role = self.session.role(&who(name));
-        self.see(Fact::Joined { principal: who(name), role, key: key.into(), connection });
+        self.see(a::joined(&who(name), role, key, connection));
     }
     fn leave(&mut self, name: &str, connection: u64) {
-        self.see(Fact::Left { principal: who(name), connection, why: String::new() });
+        self.see(a::left(&who(name), connection));
     }
     fn read(&mut self, status: Status) -> Vec<&'static str> {
-        let reading = Reading { status, value: None, unit: String::new(), why: "it says so".into() };
+        self.take(a::reading(status))
+    }
+    /// The gate reads like that, asked for where a run was.
+    fn take(&mut self, reading: Reading) -> Vec<&'static str> {
         let asked = self.session.open_step().and_then(|(_, _, armed)| armed.starting.as_ref()).map(|s| s.seq);
-        self.see(Fact::Reading { watch: WatchId::new("api").unwrap(), reading, began: self.now, asked })
+        self.see(a::read("api", reading, self.now, asked))
     }
     fn wait(&mut self, seconds: u64) -> Vec<&'static str> {
         self.now = self.now.after(Duration::from_secs(seconds));
@@ -185,40 +173,19 @@ impl Desk {
         self.ask(name, Request::Arm { step: drop_step(), covers: Some(Box::new(covers)) })
     }
     fn covers(&self, bytes: &str) -> Covers {
-        let state = &self.session.steps["drop"];
-        let exe = FileSeen { path: "/drop".into(), sha256: Hash::of(bytes.as_bytes()), size: 1, text: None };
+        let exe = a::file("/drop").of(bytes.as_bytes());
         Covers {
-            rehearsal: {
-                let plan = &self.session.plan;
-                plan.steps[0].rehearsal_seen(plan, &self.session.params).unwrap()
-            },
-            step: drop_step(),
-            attempt: state.attempt + u32::from(!state.phase.is_open()),
-            settled: self.session.settled_beside(&drop_step()),
-            left: self.session.left_beside(&drop_step()),
-            title: "drop".into(),
-            class: "irreversible".into(),
-            checks: 2,
             rollback: self.session.plan.steps[0].rollback.as_ref().map(|rollback| RollbackSeen {
-                command: CommandSeen::bare(["./undrop"], exe.clone()),
                 automatic: rollback.automatic,
                 contain: rollback.contain.clone(),
-                absent: vec![],
+                ..a::rollback(CommandSeen::bare(["./undrop"], exe.clone()))
             }),
             command: CommandSeen { remote: self.remote, ..CommandSeen::bare(["./drop"], exe) },
-            each: None,
-            manual: None,
-            probe: None,
-            preview: None,
-            deviations: vec![],
-            params: BTreeMap::new(),
-            plan: self.session.plan.digest,
-            gates: vec![],
-            words: BTreeMap::new(),
-            point_of_no_return: false,
-            readback: vec![],
-            require_touch: false,
+            ..a::covers(&self.session, "drop", self.now).without_gates()
         }
+    }
+    fn try_now(&self) -> a::Try {
+        a::attempt("drop", self.state().1)
     }
     fn state(&self) -> (Phase, u32) {
         let state = &self.session.steps["drop"];
@@ -240,8 +207,7 @@ impl Desk {
         assert_eq!(self.check("dan").unwrap(), ["CrossChecked", "StepCleared"]);
     }
     fn recheck(&mut self) -> Vec<&'static str> {
-        let (step, attempt, now) = (drop_step(), self.state().1, Ok(Box::new(self.covers("one"))));
-        self.see(Fact::Rechecked { step, attempt, now })
+        self.see(self.try_now().rechecked(self.covers("one")))
     }
     fn intend(&mut self) {
         self.clear();
@@ -254,29 +220,13 @@ impl Desk {
         self.spawned();
     }
     fn spawned(&mut self) {
-        let process = Process { pid: 1, start_time: 1, boot_id: "b".into() };
-        let started = Fact::Started {
-            step: drop_step(),
-            attempt: self.state().1,
-            part: Part::Step,
-            process,
-            keeper: None,
-            cols: 80,
-            rows: 24,
-        };
-        assert_eq!(self.see(started), ["RunStarted"]);
+        assert_eq!(self.see(self.try_now().started()), ["RunStarted"]);
     }
     fn end(&mut self, code: i32) {
-        self.see(Fact::Ended {
-            step: drop_step(),
-            attempt: self.state().1,
-            part: Part::Step,
-            end: RunEnd::Exited { code },
-        });
+        self.see(self.try_now().exited(code));
     }
     fn recover(&mut self, alive: bool) -> Vec<&'static str> {
-        let alive = alive.then(|| Process { pid: 1, start_time: 1, boot_id: "b".into() });
-        self.see(Fact::Recovered { version: "0".into(), torn_bytes: 0, note: String::new(), alive, keeper: None })
+        self.see(a::recovered(alive.then(|| a::process(4711))))
     }
     fn settle(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {
         self.ask(name, Request::Settle { step: drop_step(), outcome: Settled::Failed, why: "looked".into() })
@@ -288,10 +238,6 @@ impl Desk {
         self.ask(from, Request::Handover { to: who(to) })?;
         self.ask(to, Request::Handover { to: who(to) })
     }
-}
-
-fn line(seq: u64, at: At, by: &Principal, event: Event) -> Line {
-    Line { v: FORMAT, seq, prev: Hash::ZERO, at, by: by.clone(), event }
 }
 
 #[test]
@@ -356,12 +302,10 @@ fn a_periodic_reading_that_overtakes_the_one_asked_for_counts_in_its_place() {
     let mut desk = Desk::new();
     desk.clear();
     desk.run("ana").unwrap();
-    let (watch, asked) = (WatchId::new("api").unwrap(), desk.session.seq);
-    let (first, reading) = (desk.now, Reading { why: "fine".into(), status: Status::Ok, ..Reading::unknown("") });
+    let (first, reading, asked) = (desk.now, a::reading(Status::Ok), desk.session.seq);
     desk.wait(1);
-    let overtakes = Fact::Reading { watch: watch.clone(), reading: reading.clone(), began: desk.now, asked: None };
-    assert_eq!(desk.see(overtakes), ["ReadingTaken"]);
-    assert!(desk.see(Fact::Reading { watch, reading, began: first, asked: Some(asked) }).is_empty());
+    assert_eq!(desk.see(a::read("api", reading.clone(), desk.now, None)), ["ReadingTaken"]);
+    assert!(desk.see(a::read("api", reading, first, Some(asked))).is_empty());
     assert_eq!(desk.recheck(), ["RunIntended"]);
 }
 
@@ -568,7 +512,7 @@ fn shadows_that_stay_away_hold_the_line_and_one_who_comes_back_frees_it() {
 fn a_value_that_is_no_number_leaves_a_snapshot_readable() {
     let mut desk = Desk::new();
     let reading = Reading { value: Some(f64::NAN), ..Reading::unknown("nan") };
-    desk.see(Fact::Reading { watch: WatchId::new("api").unwrap(), reading, began: desk.now, asked: None });
+    desk.see(a::read("api", reading, desk.now, None));
     let text = serde_json::to_string(&desk.session).unwrap();
     assert_eq!(serde_json::from_str::<Session>(&text).unwrap(), desk.session);
     assert_eq!(desk.session.role(&who("olga")), Role::Observer);
@@ -603,8 +547,7 @@ fn only_a_key_that_is_vouched_for_joins_and_only_one_that_may_approve_checks() {
     // A key of nobody, and somebody else's: no event but the refusal. Whoever comes by the read-only link needs none.
     for key in ["SHA256:nobody", &keys["bo"]] {
         let role = Role::Shadow;
-        let fact = Fact::Joined { principal: who("cy"), role, key: key.to_owned(), connection: 9 };
-        assert_eq!(desk.see(fact), ["Refused"]);
+        assert_eq!(desk.see(a::joined(&who("cy"), role, key, 9)), ["Refused"]);
     }
     assert_eq!(desk.session.people["cy"].connections.len(), 1);
     desk.join("observer:kim", "SHA256:kim", 10);

@@ -2,13 +2,12 @@
 
 use super::output::OutputPiece;
 use crate::clock::At;
-use crate::event::{
-    CommandSeen, Covers, Event, FileSeen, GateSeen, Part, Process, Reading, Role, RunEnd, Settled, Status,
-};
+use crate::event::{CommandSeen, Covers, FileSeen, Part, Process, Role, Settled, Status};
+use crate::fixture as a;
+pub(crate) use crate::fixture::step;
 use crate::hash::Hash;
 use crate::hub::sequencer::{Numbered, Sequencer};
-use crate::name::{Principal, StepId, WatchId};
-use crate::plan::{Params, Plan};
+use crate::name::Principal;
 use crate::session::{Author, Fact, Request, Session};
 use bytes::Bytes;
 use std::time::Duration;
@@ -67,9 +66,6 @@ struct Pilot<'a> {
 pub(crate) fn who(name: &str) -> Principal {
     Principal::new(&format!("{name}@example.org")).unwrap()
 }
-pub(crate) fn step(id: &str) -> StepId {
-    StepId::new(id).unwrap()
-}
 
 impl Pilot<'_> {
     fn wait(&mut self, ms: u64) {
@@ -86,57 +82,24 @@ impl Pilot<'_> {
     }
     fn print(&mut self, id: &str, attempt: u32, offset: u64, text: &str) {
         let bytes = Bytes::copy_from_slice(text.as_bytes());
-        let length = text.len() as u32;
-        let fact =
-            Fact::Output { step: step(id), attempt, part: Part::Step, offset, length, hash: (self.hash)(&bytes) };
+        let fact = a::attempt(id, attempt).printed(offset, &bytes, (self.hash)(&bytes));
         let lines = self.sequencer.observe(self.at, &fact).unwrap();
         self.batches.push((lines, vec![OutputPiece { step: step(id), attempt, part: Part::Step, offset, bytes }]));
     }
     fn covers(&self, id: &str, attempt: u32) -> Box<Covers> {
         let session = self.sequencer.session();
-        let planned = session.plan.step(&step(id)).unwrap();
-        let exe = FileSeen {
-            path: format!("/srv/plans/{id}"),
-            sha256: Hash::of(id.as_bytes()),
-            size: 120,
-            text: Some("#!/bin/sh\nexec curl -X DELETE \"$1\"\n".into()),
-        };
-        let gates = planned.gates.iter().map(|gate| GateSeen {
-            watch: gate.watch.clone(),
-            reading: session.watches[&gate.watch].reading.clone().unwrap(),
-            age_ms: session.age(&gate.watch, self.at).unwrap().as_millis() as u64,
-            waived: None,
-        });
-        Box::new(Covers {
-            settled: vec![],
-            left: vec![],
-            rehearsal: None,
-            step: step(id),
-            attempt,
-            title: planned.title.clone(),
-            class: if planned.checks == 0 { "routine" } else { "critical" }.into(),
-            checks: planned.checks,
-            rollback: None,
-            command: CommandSeen {
-                env: [("PATH".to_owned(), "/usr/bin".to_owned())].into(),
-                cwd: "/srv/plans".into(),
-                host: "ops-1".into(),
-                user: "release".into(),
-                ..CommandSeen::bare([&format!("/srv/plans/{id}"), "--index", "old; rm -rf `x`\n"], exe)
-            },
-            preview: None,
-            deviations: vec![],
-            params: Params::new(),
-            each: None,
-            manual: None,
-            probe: None,
-            plan: session.plan.digest,
-            gates: gates.collect(),
-            words: [("undo".to_owned(), "restore from backup".to_owned())].into(),
-            point_of_no_return: false,
-            readback: vec![],
-            require_touch: false,
-        })
+        let exe = a::file(&format!("/srv/plans/{id}")).of(id.as_bytes());
+        let exe = FileSeen { size: 120, ..exe.saying("#!/bin/sh\nexec curl -X DELETE \"$1\"\n") };
+        let mut covers = a::covers(session, id, self.at);
+        assert_eq!(covers.attempt, attempt);
+        for gate in &mut covers.gates {
+            gate.age_ms = session.age(&gate.watch, self.at).unwrap().as_millis() as u64;
+        }
+        covers.command = CommandSeen::bare([&format!("/srv/plans/{id}"), "--index", "old; rm -rf `x`\n"], exe)
+            .at("ops-1", "release", "/srv/plans")
+            .env(&[("PATH", "/usr/bin")]);
+        covers.words = [("undo".to_owned(), "restore from backup".to_owned())].into();
+        Box::new(covers)
     }
     fn arm(&mut self, id: &str, attempt: u32) -> Hash {
         let covers = self.covers(id, attempt);
@@ -145,8 +108,7 @@ impl Pilot<'_> {
     }
     fn read(&mut self, status: Status, why: &str, asked: bool) {
         let asked = asked.then(|| self.sequencer.session().open_step().unwrap().2.starting.as_ref().unwrap().seq);
-        let reading = Reading { status, value: Some(12.0), unit: "ms".into(), why: why.into() };
-        self.fact(Fact::Reading { watch: WatchId::new("search-api").unwrap(), reading, began: self.at, asked });
+        self.fact(a::read("search-api", a::reading(status).of(12.0, "ms").because(why), self.at, asked));
     }
     fn run(&mut self, id: &str, attempt: u32) {
         self.ask("lena", Request::Run { step: step(id), attempt });
@@ -154,22 +116,14 @@ impl Pilot<'_> {
         if id == "drop" {
             self.read(Status::Ok, "answers 200", true);
         }
-        let now = Ok(self.covers(id, attempt));
-        self.fact(Fact::Rechecked { step: step(id), attempt, now });
-        let process = Process { pid: 4711, start_time: 99, boot_id: "b00t".into() };
-        self.fact(Fact::Started {
-            step: step(id),
-            attempt,
-            part: Part::Step,
-            process,
-            keeper: None,
-            cols: 80,
-            rows: 24,
-        });
+        let now = self.covers(id, attempt);
+        self.fact(a::attempt(id, attempt).rechecked(*now));
+        let process = Process { start_time: 99, boot_id: "b00t".into(), ..a::process(4711) };
+        self.fact(a::attempt(id, attempt).started_as(process));
         self.wait(500);
     }
     fn end(&mut self, id: &str, attempt: u32, code: i32) {
-        self.fact(Fact::Ended { step: step(id), attempt, part: Part::Step, end: RunEnd::Exited { code } });
+        self.fact(a::attempt(id, attempt).exited(code));
     }
 }
 
@@ -180,31 +134,14 @@ fn key(name: &str) -> String {
 /// Flies it: a build, an objection, an andon, a failure that is settled, a drop, the end.
 pub(crate) fn fly(hash: &dyn Fn(&[u8]) -> Hash) -> Flight {
     let at = At::try_from("2026-11-21T09:00:00Z".to_owned()).unwrap();
-    let opened = Event::SessionOpened {
-        session: "7f3a".into(),
-        plan_name: "Drop the old index".into(),
-        environment: "test-eu1".into(),
-        plan: PLAN.into(),
-        plan_digest: Plan::parse("plan", PLAN).unwrap().digest,
-        params: Params::new(),
-        host: "ops-1".into(),
-        user: "release".into(),
-        folder: "/srv/plans".into(),
-        version: "0.1.0".into(),
-        rehearsal: None,
-        earlier: None,
-        flown: vec![],
-        hub_key: None,
-        allowed_signers: None,
-        allowed_signers_digest: None,
-    };
+    let opened = a::opening(PLAN).id("7f3a").place("ops-1", "release", "/srv/plans").event();
     let (sequencer, first) = Sequencer::open(at, opened).unwrap();
     let mut pilot = Pilot { sequencer, at, batches: vec![(vec![first], vec![])], hash };
     for (connection, (name, role)) in
         [("lena", Role::Lead), ("sam", Role::Shadow), ("ines", Role::Shadow)].into_iter().enumerate()
     {
         pilot.wait(1500);
-        pilot.fact(Fact::Joined { principal: who(name), role, key: key(name), connection: connection as u64 + 1 });
+        pilot.fact(a::joined(&who(name), role, &key(name), connection as u64 + 1));
     }
     pilot.read(Status::Ok, "answers 200 in 12 ms", false);
     pilot.ask("sam", Request::Say { text: "hello <b>all</b> | ready [x](http://evil.example) \u{202e}abc".into() });

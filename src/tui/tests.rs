@@ -6,9 +6,8 @@ use super::theme::{Theme, dusk};
 use super::update::{Action, Drawn, Event as Happened, update};
 use crate::client::view::{Link, View};
 use crate::clock::At;
-use crate::event::{
-    CommandSeen, Covers, Event, FileSeen, Flown, GateSeen, Part, Process, Reading, Role, RunEnd, Status,
-};
+use crate::event::{CommandSeen, Covers, FileSeen, Flown, Part, Role, Status};
+use crate::fixture::{self as a, step, watch};
 use crate::hash::Hash;
 use crate::hub::sequencer::Sequencer;
 use crate::name::{Principal, StepId, WatchId};
@@ -111,12 +110,6 @@ pub(super) struct Flight {
 fn who(name: &str) -> Principal {
     Principal::new(&format!("{name}@example.org")).unwrap()
 }
-fn step(id: &str) -> StepId {
-    StepId::new(id).unwrap()
-}
-fn watch(id: &str) -> WatchId {
-    WatchId::new(id).unwrap()
-}
 
 impl Flight {
     /// 2026-07-12, 15:21 UTC: everyone is here, everything reads ok but one old topic.
@@ -152,33 +145,22 @@ impl Flight {
         key: impl Fn(&str) -> String,
     ) -> Flight {
         let at = At::try_from("2026-07-12T15:21:00.000000Z".to_owned()).unwrap();
-        let opened = Event::SessionOpened {
-            session: if rehearsal.is_some() { "rehearsal-s1" } else { "s1" }.into(),
-            plan_name: "Orders v42 cutover".into(),
-            environment: "prod-eu1".into(),
-            plan: plan.into(),
-            plan_digest: Hash::of(plan.as_bytes()),
-            params: BTreeMap::from([
-                ("index".to_owned(), "orders_v40".to_owned()),
-                ("backup_dir".to_owned(), "/srv/backup".to_owned()),
-            ]),
-            host: "bastion-1".into(),
-            user: "release".into(),
-            folder: "/srv/plan".into(),
-            version: "0.1.0".into(),
-            rehearsal: rehearsal.map(str::to_owned),
-            earlier: None,
-            flown,
-            hub_key: None,
-            allowed_signers: signers.map(str::to_owned),
-            allowed_signers_digest: signers.map(|text| Hash::of(text.as_bytes())),
-        };
+        let params = [("index", "orders_v40"), ("backup_dir", "/srv/backup")];
+        let opened = a::opening(plan)
+            .id(if rehearsal.is_some() { "rehearsal-s1" } else { "s1" })
+            .called("Orders v42 cutover", "prod-eu1")
+            .params(params.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+            .place("bastion-1", "release", "/srv/plan")
+            .rehearsal(rehearsal)
+            .flown(flown)
+            .signers(signers)
+            .event();
         let (sequencer, _) = Sequencer::open(at, opened).unwrap();
         let mut flight = Flight { sequencer, at };
         for (connection, name) in ["dana", "sam", "ivo"].into_iter().enumerate() {
             let role = if name == "dana" { Role::Lead } else { Role::Shadow };
             let key = key(name);
-            flight.saw(Fact::Joined { principal: who(name), role, key, connection: connection as u64 });
+            flight.saw(a::joined(&who(name), role, &key, connection as u64));
         }
         // Given otherwise than the plan has it, it needs a reason before anything that uses it is armed.
         if flight.session().plan.params.contains_key("index") {
@@ -201,9 +183,9 @@ impl Flight {
         self.sequencer.observe(self.at, &fact).unwrap();
     }
     pub fn read(&mut self, id: &str, status: Status, value: Option<(f64, &str)>, why: &str) {
-        let (value, unit) = value.map_or((None, String::new()), |(value, unit)| (Some(value), unit.to_owned()));
-        let reading = Reading { status, value, unit, why: why.into() };
-        self.saw(Fact::Reading { watch: watch(id), reading, began: self.at, asked: None });
+        let reading = a::reading(status).because(why);
+        let reading = value.map_or(reading.clone(), |(value, unit)| reading.of(value, unit));
+        self.saw(a::read(id, reading, self.at, None));
     }
     pub fn ask(&mut self, name: &str, request: Request) -> Option<String> {
         let author = Author::new(who(name), format!("SHA256:{name}"));
@@ -218,75 +200,25 @@ impl Flight {
     /// Armed by a hub that says something else of it.
     pub fn arm_as(&mut self, id: &str, change: impl FnOnce(&mut Covers)) {
         let session = self.session();
-        let step = session.plan.step(&step(id)).unwrap().clone();
-        let attempt = session.steps[&step.id].attempt + 1;
-        let seen = |path: &str, text: Option<&str>| FileSeen {
-            path: path.into(),
-            sha256: Hash::of(path.as_bytes()),
-            size: 42,
-            text: text.map(Into::into),
-        };
-        let words = [
-            ("half_way", &step.half_way),
-            ("remains_in", &step.remains_in),
-            ("touches", &step.touches),
-            ("undo", &step.undo),
-        ];
-        let mut covers = Covers {
-            settled: vec![],
-            left: vec![],
-            rehearsal: step.rehearsal_seen(&session.plan, &session.params).unwrap(),
-            step: step.id.clone(),
-            attempt,
-            title: step.title.clone(),
-            class: step.class.word().into(),
-            checks: step.checks,
-            rollback: None,
-            each: None,
-            manual: None,
-            probe: None,
-            command: CommandSeen {
-                env: BTreeMap::from([
-                    ("PATH".into(), "/usr/bin".into()),
-                    ("PGOPTIONS".into(), "-c lock_timeout=2s".into()),
-                ]),
-                cwd: "/srv/plan".into(),
-                timeout_ms: Some(60_000),
-                files: match id {
-                    "swap" => vec![seen(
-                        "/srv/plan/swap.json",
-                        Some("{\n  \"alias\": \"orders\",\n  \"to\": \"orders_v42\"\n}\n"),
-                    )],
-                    _ => vec![],
-                },
-                host: "bastion-1".into(),
-                user: "release".into(),
-                ..CommandSeen::bare(
-                    step.command().unwrap().run.argv(&session.params).unwrap(),
-                    seen("/usr/bin/psql", None),
-                )
+        let mut covers = a::covers(session, id, self.at);
+        covers.gates.iter_mut().for_each(|gate| gate.waived = None);
+        let step = covers.step.clone();
+        let vars = [("PATH", "/usr/bin"), ("PGOPTIONS", "-c lock_timeout=2s")];
+        let argv = std::mem::take(&mut covers.command.argv);
+        covers.command = CommandSeen {
+            timeout_ms: Some(60_000),
+            files: match id {
+                "swap" => vec![FileSeen {
+                    size: 42,
+                    ..a::file("/srv/plan/swap.json")
+                        .saying("{\n  \"alias\": \"orders\",\n  \"to\": \"orders_v42\"\n}\n")
+                }],
+                _ => vec![],
             },
-            preview: None,
-            deviations: step.deviations.clone(),
-            params: step.params().into_iter().map(|name| (name.clone(), session.params[&name].clone())).collect(),
-            plan: session.plan.digest,
-            gates: step
-                .gates
-                .iter()
-                .map(|gate| GateSeen {
-                    watch: gate.watch.clone(),
-                    reading: session.watches[&gate.watch].reading.clone().unwrap(),
-                    age_ms: 0,
-                    waived: None,
-                })
-                .collect(),
-            words: words.iter().filter_map(|(k, v)| Some(((*k).to_owned(), v.as_ref()?.clone()))).collect(),
-            point_of_no_return: step.point_of_no_return,
-            readback: crate::event::FieldSeen::all(step.fields(&session.params).unwrap()),
-            require_touch: step.require_touch,
+            ..CommandSeen::bare(argv, a::file("/usr/bin/psql")).at("bastion-1", "release", "/srv/plan").env(&vars)
         };
         change(&mut covers);
-        let refusal = self.ask("dana", Request::Arm { step: step.id.clone(), covers: Some(Box::new(covers)) });
+        let refusal = self.ask("dana", Request::Arm { step, covers: Some(Box::new(covers)) });
         assert_eq!(refusal, None, "{id}");
     }
     pub fn check(&mut self, name: &str) {
@@ -311,11 +243,10 @@ impl Flight {
         let asked = self.session().open_step().unwrap().2.starting.as_ref().unwrap().seq;
         for gate in gates {
             let reading = self.session().watches[&gate.watch].reading.clone().unwrap();
-            self.saw(Fact::Reading { watch: gate.watch, reading, began: self.at, asked: Some(asked) });
+            self.saw(a::read(gate.watch.as_str(), reading, self.at, Some(asked)));
         }
-        self.saw(Fact::Rechecked { step: id.clone(), attempt, now: Ok(Box::new(covers)) });
-        let process = Process { pid: 4711, start_time: 1, boot_id: "b".into() };
-        self.saw(Fact::Started { step: id, attempt, part: Part::Step, process, keeper: None, cols: 80, rows: 24 });
+        self.saw(a::attempt(id.as_str(), attempt).rechecked(covers));
+        self.saw(a::attempt(id.as_str(), attempt).started());
     }
     pub fn end(&mut self, code: i32) {
         let (id, attempt) = {
@@ -324,7 +255,7 @@ impl Flight {
         };
         self.pass(4);
         self.fresh();
-        self.saw(Fact::Ended { step: id, attempt, part: Part::Step, end: RunEnd::Exited { code } });
+        self.saw(a::attempt(id.as_str(), attempt).exited(code));
     }
     /// Two steps done, the irreversible one armed, checked by one of two, the other one reading.
     pub fn armed() -> Flight {

@@ -79,11 +79,45 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Sources by their path below a folder, in order; test modules left out.
-fn program_sources() -> BTreeMap<String, String> {
-    let all = sources(&root().join("src"));
+/// What tests take from `src/fixture.rs`: the types that get new fields most often.
+const MADE_THERE: &[&str] = &[
+    "Plan",
+    "Step",
+    "Watch",
+    "Covers",
+    "CommandSeen",
+    "RollbackSeen",
+    "FileSeen",
+    "GateSeen",
+    "WaivedSeen",
+    "Reading",
+    "Process",
+    "Event::SessionOpened",
+    "Fact::Joined",
+    "Fact::Reading",
+    "Fact::Rechecked",
+    "Fact::Started",
+    "Fact::Output",
+    "Fact::Ended",
+    "Fact::Recovered",
+];
+/// Where one is made whole elsewhere all the same, and why.
+const MADE_HERE: &[(&str, &str)] = &[
+    // Everything that can be armed, each thing there: a new field has to be filled in, or its change could not be looked for.
+    ("src/tui/tests/armed.rs", "Covers CommandSeen RollbackSeen GateSeen WaivedSeen Reading"),
+    // The virtual hub draws what it sees, each part of it.
+    (
+        "src/hub/generated/world.rs",
+        "Process Fact::Joined Fact::Reading Fact::Rechecked Fact::Started Fact::Output Fact::Ended Fact::Recovered",
+    ),
+    // What a watch on a process expects, which has the name of a process.
+    ("src/monitor/process.rs", "Process"),
+];
+
+/// The modules that only tests have, without their ending.
+fn test_modules(all: &[(PathBuf, String)]) -> BTreeSet<PathBuf> {
     let mut tests: BTreeSet<PathBuf> = BTreeSet::new();
-    for (path, text) in &all {
+    for (path, text) in all {
         // A module's children lie in the folder of its name; those of `mod.rs`, `lib.rs` and `main.rs` lie beside it.
         let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a source has a name");
         let folder = path.parent().expect("a source lies in a folder");
@@ -94,10 +128,133 @@ fn program_sources() -> BTreeMap<String, String> {
             tests.extend(named.map(|(_, name)| children.join(name)));
         }
     }
-    let is_test = |path: &Path| tests.iter().any(|test| path.starts_with(test) || path.with_extension("") == *test);
+    tests
+}
+
+fn is_test(path: &Path, tests: &BTreeSet<PathBuf>) -> bool {
+    tests.iter().any(|test| path.starts_with(test) || path.with_extension("") == *test)
+}
+
+/// Sources by their path below a folder, in order; test modules left out.
+fn program_sources() -> BTreeMap<String, String> {
+    let all = sources(&root().join("src"));
+    let tests = test_modules(&all);
     let below = |path: &Path| path.strip_prefix(root().join("src")).expect("below src").display().to_string();
-    let kept = all.iter().filter(|(path, _)| !is_test(path));
+    let kept = all.iter().filter(|(path, _)| !is_test(path, &tests));
     kept.map(|(path, text)| (below(path), without_tests(text).to_owned())).collect()
+}
+
+/// What only tests have, by their path: unit tests, the suite's and the benchmarks.
+fn test_sources() -> BTreeMap<String, String> {
+    let all = sources(&root().join("src"));
+    let tests = test_modules(&all);
+    let below = |path: &Path| path.strip_prefix(root()).expect("below the root").display().to_string();
+    let unit = all.into_iter().map(|(path, text)| match is_test(&path, &tests) {
+        true => (below(&path), text),
+        false => (below(&path), text[without_tests(&text).len()..].to_owned()),
+    });
+    let others = ["tests/suite", "benches"].map(|folder| sources(&root().join(folder))).into_iter().flatten();
+    unit.chain(others.map(|(path, text)| (below(&path), text))).collect()
+}
+
+/// The code with what stands in texts and comments taken out, so that its braces can be counted.
+fn without_texts(source: &str) -> String {
+    let (mut code, mut rest) = (String::new(), source);
+    while let Some(next) = rest.chars().next() {
+        let raw = rest.strip_prefix('r').map(|raw| raw.trim_start_matches('#')).filter(|raw| raw.starts_with('"'));
+        let name = code.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if let Some(raw) = raw.filter(|_| !name) {
+            let end = format!("\"{}", "#".repeat(rest.len() - raw.len() - 1));
+            let start = rest.len() - raw.len() + 1;
+            rest[start..].find(&end).map_or(rest.len(), |at| start + at + end.len())
+        } else if next == '"' {
+            let mut escaped = false;
+            let end = rest[1..].find(|c| {
+                let end = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                end
+            });
+            end.map_or(rest.len(), |at| at + 2)
+        } else if ["'{'", "'}'", "'\"'", "'('", "')'"].iter().any(|quoted| rest.starts_with(quoted)) {
+            3
+        } else if rest.starts_with("'\\\"'") {
+            4
+        } else {
+            code.push(next);
+            rest = &rest[next.len_utf8()..];
+            continue;
+        };
+        code.push('_');
+        rest = &rest[length..];
+    }
+    code
+}
+
+/// How often a value of that type is written out with all that it has, or taken apart so: what a new field would touch.
+fn written_out(code: &str, name: &str) -> usize {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let begins = format!("{name} {{");
+    let found = code.match_indices(&begins).filter(|(at, _)| {
+        let before = &code[..*at];
+        let path = before.rsplit(|c: char| !word(c) && c != ':').next().unwrap_or_default();
+        // A variant of that name is of another type; what follows these words is no value.
+        let variant = path.chars().next().is_some_and(char::is_uppercase);
+        let other = ["struct ", "enum ", "impl ", "for ", "-> ", "mod "]
+            .iter()
+            .any(|other| before.trim_end_matches('&').ends_with(other));
+        (path.is_empty() || path.ends_with("::")) && !variant && !other
+    });
+    let whole = found.filter(|(at, text)| {
+        let (mut depth, mut last) = (1, '{');
+        let mut inside = code[at + text.len()..].chars().peekable();
+        while let Some(c) = inside.next() {
+            match c {
+                '{' | '(' | '[' => depth += 1,
+                '}' | ')' | ']' => depth -= 1,
+                '.' if depth == 1 && matches!(last, '{' | ',') && inside.peek() == Some(&'.') => return false,
+                _ => {}
+            }
+            if depth == 0 {
+                return true;
+            }
+            if !c.is_whitespace() {
+                last = c;
+            }
+        }
+        true
+    });
+    whole.count()
+}
+
+/// A new field of what most tests need is given its usual value in the fixture, once. Written out in every test it would be
+/// added by hand in dozens of files, and what a test is about would drown in it.
+#[test]
+fn tests_take_what_they_need_from_the_fixture() {
+    let sources = test_sources();
+    let (mut wrong, mut there) = (vec![], BTreeSet::new());
+    for (path, text) in &sources {
+        let code = without_texts(text);
+        let here = MADE_HERE.iter().filter(|(file, _)| file == path).flat_map(|(_, types)| types.split(' '));
+        let here: BTreeSet<&str> = here.collect();
+        // The suite's own types of the same name are other ones.
+        let unit = path.starts_with("src/");
+        for name in MADE_THERE.iter().filter(|name| unit || name.contains("::") || ["Covers", "Reading"].contains(name))
+        {
+            match written_out(&code, name) {
+                0 => {}
+                _ if path.starts_with("src/fixture") => _ = there.insert(*name),
+                _ if here.contains(name) => {}
+                count => wrong.push(format!("{path}: {count} times {name} {{ … }}")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "take it from src/fixture.rs, or `..` what it is not about:\n{}", wrong.join("\n"));
+    assert!(there.len() > 10, "this test finds what is written out: {there:?}");
+    for (file, _) in MADE_HERE {
+        assert!(sources.contains_key(*file), "{file} is not there any more");
+    }
 }
 
 /// Unit tests sit at the end of their file.

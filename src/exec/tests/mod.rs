@@ -9,10 +9,9 @@ mod sealed;
 use super::freeze::freeze;
 use super::unfrozen::FreezeError;
 use crate::event::{CommandSeen, Covers};
+use crate::fixture as a;
 use crate::hash::Hash;
-use crate::plan::{
-    Class, Command, Crew, Does, Io, Observers, Params, Plan, Run, Runs, ShadowLost, Stdin, Step, Template,
-};
+use crate::plan::{Class, Command, Does, Io, Params, Plan, Run, Runs, Stdin, Step, Template};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -47,30 +46,7 @@ fn frozen(command: &Command, folder: &Path) -> Result<CommandSeen, FreezeError> 
 }
 
 fn whole(command: &Command, folder: &Path) -> Result<Covers, FreezeError> {
-    let plan = Plan {
-        text: "".into(),
-        digest: Hash::of(b"plan"),
-        name: "release".into(),
-        environment: "test".into(),
-        expected: None,
-        crew: Crew { allowed_signers: None, lead: vec![], shadow: vec![], observer: Observers::None, seats: vec![] },
-        checklist: vec![],
-        poll: false,
-        params: BTreeMap::new(),
-        secrets: BTreeMap::new(),
-        recovery: vec![],
-        watches: vec![],
-        steps: vec![],
-        notify: vec![],
-        params_of_secrets: Default::default(),
-        params_of_watches: BTreeMap::new(),
-        changes: Default::default(),
-        lapse: Duration::from_secs(300),
-        on_shadow_lost: ShadowLost::Hold,
-        break_glass: vec![],
-        shadow_grace: Duration::from_secs(90),
-        lead_grace: Duration::from_secs(120),
-    };
+    let plan = Plan { digest: Hash::of(b"plan"), ..a::plan().step("drop").parsed() };
     freeze(&plan, &step(command), &params(), folder, 1, vec![], &BTreeMap::new())
 }
 

@@ -2,10 +2,8 @@
 
 use super::actions::{HOSTILE, VALUES};
 use super::world::World;
-use crate::event::{
-    Anchor, CommandSeen, Covers, EachSeen, FieldSeen, FileSeen, GateSeen, Mark, PreviewSeen, Reading, RollbackSeen,
-    Status,
-};
+use crate::event::{Anchor, CommandSeen, Covers, EachSeen, FileSeen, Mark, PreviewSeen, Reading, RollbackSeen, Status};
+use crate::fixture as a;
 use crate::hash::Hash;
 use crate::name::{StepId, WatchId};
 use crate::plan::Step;
@@ -26,7 +24,7 @@ impl World {
     pub fn reading(&self, watch: &WatchId) -> Reading {
         let (status, why, value) = self.gates.get(watch).copied().unwrap_or((Status::Unknown, 0, 0));
         let value = VALUES[value % VALUES.len()];
-        Reading { status, value: Some(value), unit: "ms".into(), why: HOSTILE[why % HOSTILE.len()].into() }
+        a::reading(status).of(value, "ms").because(HOSTILE[why % HOSTILE.len()])
     }
 
     /// What would run if it ran now.
@@ -41,12 +39,8 @@ impl World {
         if version == 9 {
             return Err(format!("no file{}", HOSTILE[1]).into());
         }
-        let exe = FileSeen {
-            path: format!("/bin/{id}"),
-            sha256: Hash::of(&[version]),
-            size: 1,
-            text: Some(HOSTILE[usize::from(version) % HOSTILE.len()].into()),
-        };
+        let says_text = HOSTILE[usize::from(version) % HOSTILE.len()];
+        let exe = FileSeen { size: 1, ..a::file(&format!("/bin/{id}")).of(&[version]).saying(says_text) };
         let says = self.previews.get(id).copied().unwrap_or(0);
         let preview = step.preview.as_ref().map(|preview| {
             let output = format!("{}\n{} rows{}\n", HOSTILE[usize::from(says) % HOSTILE.len()], 1 + says, HOSTILE[1]);
@@ -64,27 +58,19 @@ impl World {
         let undo = |rollback: &crate::plan::Rollback| {
             let argv = rollback.command.run.argv(&BTreeMap::new()).map_err(|error| error.to_string())?;
             let command = CommandSeen::bare(argv, FileSeen { path: format!("/bin/un{id}"), ..exe.clone() });
-            Ok::<_, String>(RollbackSeen {
-                command,
-                automatic: rollback.automatic,
-                contain: rollback.contain.clone(),
-                absent: vec![],
-            })
+            let (automatic, contain) = (rollback.automatic, rollback.contain.clone());
+            Ok::<_, String>(RollbackSeen { automatic, contain, ..a::rollback(command) })
         };
         let rollback = step.rollback.as_ref().map(undo).transpose()?;
-        let seen = |watch: &WatchId| GateSeen {
-            watch: watch.clone(),
-            reading: self.reading(watch),
-            age_ms: 0,
-            waived: self.session().waiver(id, watch, self.now).cloned(),
+        let seen = |watch: &WatchId| {
+            a::gate(watch.as_str(), self.reading(watch)).waived(self.session().waiver(id, watch, self.now).cloned())
         };
         let own = |command: &crate::plan::Command| {
             let argv = command.run.argv(&session.params).map_err(|error| error.to_string())?;
             Ok::<_, String>(CommandSeen {
                 remote: command.on.is_some(),
                 stdin_file: step.each().map(|_| exe.clone()),
-                env: BTreeMap::from([("PATH".into(), "/bin".into())]),
-                ..CommandSeen::bare(argv, exe.clone())
+                ..CommandSeen::bare(argv, exe.clone()).env(&[("PATH", "/bin")])
             })
         };
         let command = step.command().map(own).transpose()?.unwrap_or_else(CommandSeen::nothing);
@@ -94,33 +80,16 @@ impl World {
             then: each.then,
             done: session.lines_done(id, &command).min(FILE_LINES - 1),
         });
+        let plain = a::covers_of(session, step, attempt, self.now).map_err(|error| error.to_string())?;
         Ok(Covers {
-            rehearsal: step.rehearsal_seen(&session.plan, &session.params).map_err(|error| error.to_string())?,
-            step: id.clone(),
-            attempt,
-            title: step.title.clone(),
-            class: step.class.word().into(),
-            checks: step.checks,
             probe: step.probe.as_ref().map(|_| CommandSeen::bare(["./probe"], exe.clone())),
             each,
-            manual: step.by_hand().map(|words| words.text().to_owned()),
             command,
             rollback,
             preview,
-            deviations: step.deviations.clone(),
-            settled: session.settled_beside(id),
-            left: session.left_beside(id),
-            params: step
-                .params()
-                .into_iter()
-                .filter_map(|name| Some((name.clone(), session.params.get(&name)?.clone())))
-                .collect(),
-            plan: session.plan.digest,
             gates: step.gates.iter().map(|gate| seen(&gate.watch)).collect(),
             words: BTreeMap::new(),
-            point_of_no_return: step.point_of_no_return,
-            readback: FieldSeen::all(step.fields(&self.session().params)?),
-            require_touch: step.require_touch,
+            ..plain
         })
     }
 }

@@ -9,10 +9,11 @@ use crate::brief::acts::Act;
 use crate::brief::{Picked, Reach, Sight};
 use crate::clock::At;
 use crate::event::{Covers, Event, Part, Process, RunEnd, Status};
+use crate::fixture as a;
 use crate::hash::Hash;
 use crate::hub::sequencer::{Numbered, Sequencer};
 use crate::name::{Principal, StepId, WatchId};
-use crate::plan::{Plan, Step};
+use crate::plan::Step;
 use crate::session::steps::Phase;
 use crate::session::{Author, Fact, Request, Session, decide, may, twin};
 use crate::transcript::record::{Head, Line};
@@ -74,27 +75,13 @@ impl World {
     /// A session that just opened. `keys`: 0 everyone has their own, 1 two shadows share one, 2 a shadow has the lead's.
     pub fn new(plan: usize, keys: u8) -> World {
         let text = PLANS[plan % PLANS.len()];
-        let plan = Plan::parse("generated", text).expect("the plans of generated runs parse");
-        let params = plan.params(&BTreeMap::new()).expect("defaults match");
         let at = At::from_micros(1_795_219_200_000_000);
-        let opened = Event::SessionOpened {
-            session: if text.contains("rehearse =") { "rehearsal-generated" } else { "generated" }.into(),
-            plan_name: HOSTILE[3].into(),
-            environment: HOSTILE[1].into(),
-            plan: text.into(),
-            plan_digest: Hash::of(text.as_bytes()),
-            params,
-            host: "host".into(),
-            user: "user".into(),
-            folder: "/".into(),
-            version: "0".into(),
-            rehearsal: text.contains("rehearse =").then(|| "masked copy".to_owned()),
-            earlier: None,
-            flown: vec![],
-            hub_key: None,
-            allowed_signers: None,
-            allowed_signers_digest: None,
-        };
+        let rehearsed = text.contains("rehearse =");
+        let opened = a::opening(text)
+            .id(if rehearsed { "rehearsal-generated" } else { "generated" })
+            .called(HOSTILE[3], HOSTILE[1])
+            .rehearsal(rehearsed.then_some("masked copy"))
+            .event();
         let (sequencer, first) = Sequencer::open(at, opened).expect("the plans of generated runs parse");
         let plan = sequencer.session().plan.clone();
         let nothing = New { lines: 0..0, outputs: 0..0, spawns: 0..0, told: 0..0 };

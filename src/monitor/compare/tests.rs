@@ -1,6 +1,7 @@
 //! Compares through the loop, with commands that read files as their operands; and every way not to know.
 
 use super::*;
+use crate::fixture as a;
 use crate::monitor::{Monitor, Sample};
 use crate::plan::{Formula as Parsed, OutputRules, Params, Run, Template, WatchKind};
 use std::path::Path;
@@ -14,13 +15,12 @@ fn formula(text: &str, within: Option<f64>) -> Formula {
     Formula { text: text.to_owned(), formula: Parsed::parse(text).unwrap(), within }
 }
 fn compare(name: &str, text: &str, every: Duration) -> Watch {
-    Watch { id: id(name), kind: WatchKind::Compare(formula(text, None)), every, stale_after: every * 3 }
+    a::watching(name, WatchKind::Compare(formula(text, None)), every)
 }
 fn command(name: &str, script: &str, timeout: Duration) -> Watch {
     let kind =
         WatchKind::Command { run: Run::Shell(Template::new(script).unwrap()), timeout, answer: OutputRules::default() };
-    let every = Duration::from_secs(3600);
-    Watch { id: id(name), kind, every, stale_after: every * 3 }
+    a::watching(name, kind, Duration::from_secs(3600))
 }
 fn counting() -> super::super::Now {
     let ticks = AtomicI64::new(0);
@@ -126,7 +126,7 @@ fn whatever_is_not_known_of_an_operand_is_not_known_of_it() {
         compare.judge(&taken.collect(), At::from_micros(1).after(age))
     };
     let of = |value: Option<f64>, unit: &str, status| {
-        Some(Reading { status, value, unit: unit.to_owned(), why: "as it was\u{1b}[31m".to_owned() })
+        Some(Reading { value, unit: unit.to_owned(), ..a::reading(status).because("as it was\u{1b}[31m") })
     };
     let number = |value: f64| of(Some(value), "", Status::Ok);
     for (a, b, why) in [

@@ -400,7 +400,7 @@ async fn a_hung_client_reads_unknown_in_time_and_recovers() {
     let collector = Collector::Worker(Worker::start(&id, move |deadline| lag.read(deadline)).unwrap());
     let every = Duration::from_secs(1);
     let kind = WatchKind::KafkaLag(lag_of("b", "g"));
-    let watch = crate::plan::Watch { id, kind, every, stale_after: every };
+    let watch = crate::plan::Watch { stale_after: every, ..crate::fixture::watching("lag", kind, every) };
     let (samples, mut seen) = tokio::sync::mpsc::channel(8);
     let (ask, asked) = tokio::sync::mpsc::unbounded_channel();
     let (pin, _) = tokio::sync::watch::channel(None);

@@ -4,39 +4,17 @@ use super::*;
 use crate::event::{Cause, Deviation, PreviewSeen};
 use crate::session::Unfrozen;
 
-const CHANGED: &str = r#"
-crosscheck = 1
-name = "test"
-environment = "test"
-[crew]
-lead = ["ana", "bo"]
-shadow = ["bo", "cy", "dan"]
-[params.host]
-default = "db-1"
-pattern = "db-[0-9]"
-[params.table]
-[[watch]]
-id = "api"
-kind = "tcp"
-address = "{{ host }}:1"
-stale_after = "60s"
-[[step]]
-id = "drop"
-run = ["./drop", "{{ table }}"]
-gates = ["api"]
-preview = { run = ["./count"], expect = "1..9" }
-[[step]]
-id = "clean"
-run = ["./clean"]
-after = []
-"#;
+fn changeable() -> String {
+    let plan = a::plan().lead(&["ana", "bo"]).shadow(&["bo", "cy", "dan"]);
+    let plan = plan.table("[params.host]", "default = \"db-1\"\npattern = \"db-[0-9]\"").table("[params.table]", "");
+    let plan = plan.watch("api").with("address = \"{{ host }}:1\"\nstale_after = \"60s\"");
+    let plan = plan.step("drop").with("run = [\"./drop\", \"{{ table }}\"]").gates(&["api"]);
+    plan.with("preview = { run = [\"./count\"], expect = \"1..9\" }").step("clean").with("after = []").text()
+}
 
 impl Desk {
     fn changed() -> Desk {
-        let mut desk = Desk::open(CHANGED, None);
-        for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
-            desk.join(name, name, connection);
-        }
+        let mut desk = Desk::manned(&changeable());
         desk.read(Status::Ok);
         desk
     }
@@ -48,13 +26,9 @@ impl Desk {
     }
     /// What would be frozen of the step now; its preview says so many rows.
     fn seen(&self, rows: u32) -> Covers {
-        let step = self.session.plan.step(&drop_step()).unwrap();
         let output = format!("{rows} rows\n");
         let covers = self.covers("one");
         Covers {
-            class: step.class.word().into(),
-            checks: step.checks,
-            deviations: step.deviations.clone(),
             params: self.session.params.clone(),
             preview: Some(PreviewSeen {
                 command: covers.command.clone(),
@@ -77,8 +51,7 @@ impl Desk {
         self.read(Status::Ok);
     }
     fn recheck_seen(&mut self, now: Result<Covers, Unfrozen>) -> Option<Cause> {
-        let (step, attempt) = (drop_step(), self.state().1);
-        let events = observe(&self.session, self.now, &Fact::Rechecked { step, attempt, now: now.map(Box::new) });
+        let events = observe(&self.session, self.now, &self.try_now().frozen_again(now));
         self.fold(&Principal::hub(), events.clone());
         events.into_iter().find_map(|event| match event {
             Event::StepVoided { cause, .. } => Some(cause),
@@ -225,14 +198,8 @@ fn a_typed_command_is_a_step_from_when_it_is_armed() {
     assert!(matches!(desk.ask("ana", adhoc("a\u{200b}b", "why", None)), Err(Refusal::Typed(_))));
     assert_eq!(desk.ask("ana", adhoc("./fix", "why", None)).unwrap(), [""; 0], "the hub freezes it first");
     let step = crate::session::typed_step(&desk.session, &who("ana"), "./fix", "why");
-    let covers = Covers {
-        step: step.id.clone(),
-        attempt: 1,
-        checks: 1,
-        deviations: step.deviations.clone(),
-        params: BTreeMap::new(),
-        ..desk.covers("fix")
-    };
+    let covers = a::covers_of(&desk.session, &step, 1, desk.now).unwrap();
+    assert_eq!(covers.checks, 1, "somebody checks it, critical or not");
     let unchecked = Covers { checks: 0, ..covers.clone() };
     assert!(matches!(desk.ask("ana", adhoc("./fix", "why", Some(unchecked))), Err(Refusal::CannotFreeze(_))));
     assert_eq!(desk.ask("ana", adhoc("./fix", "why", Some(covers))).unwrap(), ["StepAdded", "StepArmed"]);

@@ -4,25 +4,14 @@ use super::*;
 
 #[test]
 fn the_drift_is_the_sum_of_what_ran_and_a_running_step_is_never_ahead() {
-    let plan = r#"
-crosscheck = 1
-name = "test"
-environment = "test"
-[crew]
-lead = ["ana"]
-shadow = ["bo", "cy", "dan"]
-[[step]]
-id = "drop"
-run = ["./drop"]
-expected = "60s"
-[[step]]
-id = "clean"
-run = ["./clean"]
-"#;
-    let mut desk = Desk::open(plan, None);
-    for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
-        desk.join(name, name, connection);
-    }
+    let plan = a::plan()
+        .shadow(&["bo", "cy", "dan"])
+        .step("drop")
+        .irreversible()
+        .with("expected = \"60s\"")
+        .step("clean")
+        .text();
+    let mut desk = Desk::manned(&plan);
     let behind = |desk: &Desk| desk.session.drift(desk.now).map(|drift| drift.ms);
     assert_eq!(behind(&desk), None, "nothing ran");
     desk.arm("ana").unwrap();

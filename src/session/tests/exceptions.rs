@@ -1,10 +1,10 @@
 //! Waivers, steps left out, broken glass: who may, for how long, and what they do not excuse.
 
 use super::*;
-use crate::event::{Attention, WaivedSeen};
+use crate::event::Attention;
 
 fn waive(attempt: u32, status: Status) -> Request {
-    Request::Waive { step: drop_step(), attempt, watch: WatchId::new("api").unwrap(), status, why: "known".into() }
+    Request::Waive { step: drop_step(), attempt, watch: watch("api"), status, why: "known".into() }
 }
 fn skip() -> Request {
     Request::Skip { step: drop_step(), why: "gone already".into() }
@@ -14,10 +14,10 @@ impl Desk {
     /// As the hub freezes it: with what is waived at that moment.
     fn arm_waived(&mut self) -> Result<Vec<&'static str>, Refusal> {
         let mut covers = self.covers("one");
-        let watch = WatchId::new("api").unwrap();
+        let watch = watch("api");
         let waived = self.session.waiver(&drop_step(), &watch, self.now).cloned();
         let reading = self.session.watches[&watch].reading.clone().unwrap();
-        covers.gates = vec![crate::event::GateSeen { watch, reading, age_ms: 0, waived }];
+        covers.gates = vec![a::gate("api", reading).waived(waived)];
         self.ask("ana", Request::Arm { step: drop_step(), covers: Some(Box::new(covers)) })
     }
     fn break_glass(&mut self, name: &str, confirm: &str) -> Result<Vec<&'static str>, Refusal> {
@@ -62,22 +62,18 @@ fn a_waived_gate_is_checked_by_somebody_else_too_and_runs() {
     assert_eq!(desk.check("dan").unwrap(), ["CrossChecked", "StepCleared"]);
     desk.run("ana").unwrap();
     desk.read(Status::Unknown);
-    let (step, attempt) = (drop_step(), 1);
-    let now = Ok(Box::new(desk.session.open_step().unwrap().2.covers.covers().clone()));
-    assert_eq!(desk.see(Fact::Rechecked { step, attempt, now }), ["RunIntended"]);
+    let now = desk.session.open_step().unwrap().2.covers.covers().clone();
+    assert_eq!(desk.see(a::attempt("drop", 1).rechecked(now)), ["RunIntended"]);
     assert!(desk.session.steps["drop"].waivers.is_empty(), "spent");
 }
 
 #[test]
 fn who_waived_a_gate_is_not_all_who_check_it() {
-    let by = |name: &str| Some(WaivedSeen { by: who(name), status: Status::Fail, why: "w".into() });
     let mut desk = Desk::new();
     desk.arm("ana").unwrap();
     let armed = desk.session.open_step().unwrap().2.clone();
     let mut covers = armed.covers.covers().clone();
-    let reading = Reading::unknown("x");
-    covers.gates =
-        vec![crate::event::GateSeen { watch: WatchId::new("api").unwrap(), reading, age_ms: 0, waived: by("cy") }];
+    covers.gates = vec![a::gate("api", Reading::unknown("x")).waived(Some(a::waived("cy", Status::Fail)))];
     let armed = crate::session::steps::Armed { covers: crate::event::Frozen::new(covers).unwrap(), ..armed };
     let checked = |names: &[&str]| {
         let people: Vec<_> = names.iter().map(|name| who(name)).collect();

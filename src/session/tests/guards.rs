@@ -2,34 +2,31 @@
 //! followed, and time has passed that nobody has looked at yet. What a step's own lines void is tested with the step.
 
 use super::*;
-use crate::event::{Frozen, GateSeen, Outcome, WaivedSeen};
+use crate::event::{Frozen, Outcome};
 use crate::session::request::TEXT_CHARS_MAX;
 
 fn clean_step() -> StepId {
-    StepId::new("clean").unwrap()
+    step("clean")
 }
 
 impl Desk {
     /// Two steps, neither of which waits for the other; everyone is here.
-    fn two() -> Desk {
-        let mut desk = Desk::open(&format!("{DROP}{CLEAN}"), None);
-        for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
-            desk.join(name, name, connection);
-        }
+    pub(super) fn two() -> Desk {
+        let mut desk = Desk::manned(&format!("{DROP}{CLEAN}"));
         desk.read(Status::Ok);
         desk
     }
     /// The kind of the refusal, by the session as it stands, whatever time it is.
-    fn refusal(&self, name: &str, request: Request) -> String {
+    pub(super) fn refusal(&self, name: &str, request: Request) -> String {
         let no = decide(&self.session, self.now, &Author::new(who(name), name), &request);
         let text = format!("{:?}", no.expect_err("it is refused"));
         text.chars().take_while(|c| c.is_alphanumeric()).collect()
     }
-    fn digest(&self) -> Hash {
+    pub(super) fn digest(&self) -> Hash {
         self.session.open_step().expect("it is armed").2.digest()
     }
     /// A line by itself, as it stands in a transcript whose writer died before the next.
-    fn cut_off(&mut self, name: &str, event: Event) {
+    pub(super) fn cut_off(&mut self, name: &str, event: Event) {
         self.fold(&who(name), vec![event]);
     }
 }
@@ -233,12 +230,10 @@ fn what_was_frozen_is_what_the_session_has() {
 #[test]
 fn whoever_waived_a_gate_gives_not_the_last_check_alone() {
     let mut desk = Desk::new();
-    let watch = WatchId::new("api").unwrap();
-    let reading = desk.session.watches[&watch].reading.clone().unwrap();
-    let waived = Some(WaivedSeen { by: who("cy"), status: Status::Fail, why: why() });
+    let waived = Some(a::waived("cy", Status::Fail));
     let mut covers = desk.covers("one");
     covers.checks = 1;
-    covers.gates = vec![GateSeen { watch, reading, age_ms: 0, waived }];
+    covers.gates = vec![a::gate("api", a::reading(Status::Ok)).waived(waived)];
     let covers = Frozen::new(covers).unwrap();
     let lapses = desk.now.after(Duration::from_secs(300));
     desk.cut_off("ana", Event::StepArmed { step: drop_step(), attempt: 1, lapses, covers });
@@ -249,7 +244,7 @@ fn whoever_waived_a_gate_gives_not_the_last_check_alone() {
 #[test]
 fn a_waiver_excuses_what_was_seen_and_nothing_worse() {
     use Status::{Fail, Ok, Unknown, Warn};
-    let excuses = |seen, now| WaivedSeen { by: who("cy"), status: seen, why: why() }.excuses(now);
+    let excuses = |seen, now| a::waived("cy", seen).excuses(now);
     for (seen, excused) in [(Warn, vec![Ok, Warn]), (Fail, vec![Ok, Warn, Fail]), (Unknown, vec![Unknown])] {
         for now in [Ok, Warn, Fail, Unknown] {
             assert_eq!(excuses(seen, now), excused.contains(&now), "seen {seen:?}, now {now:?}");
@@ -299,10 +294,7 @@ fn a_word_is_taken_from_who_may_give_it_and_only_where_it_is_owed() {
 #[test]
 fn nothing_is_undone_while_its_process_may_be_alive() {
     let keys = "rollback = { run = [\"./undrop\"] }\n";
-    let mut desk = Desk::open(&format!("{DROP}{keys}{CLEAN}"), None);
-    for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
-        desk.join(name, name, connection);
-    }
+    let mut desk = Desk::manned(&format!("{DROP}{keys}{CLEAN}"));
     desk.read(Status::Ok);
     desk.start();
     desk.recover(true);

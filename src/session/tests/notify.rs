@@ -20,10 +20,7 @@ impl Desk {
 }
 
 fn desk() -> Desk {
-    let mut desk = Desk::open(&plan(), None);
-    for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
-        desk.join(name, name, connection);
-    }
+    let mut desk = Desk::manned(&plan());
     desk.read(Status::Ok);
     desk
 }

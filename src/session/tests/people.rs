@@ -170,10 +170,7 @@ fn who_comes_with_another_key_is_let_in_by_two_others_and_the_old_key_is_out() {
 #[test]
 fn where_every_shadow_is_gone_another_lead_takes_note() {
     let plan = PLAN.replace(r#"shadow = ["ana", "bo", "cy", "dan"]"#, r#"shadow = ["cy", "dan"]"#);
-    let mut desk = Desk::open(&plan, None);
-    for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
-        desk.join(name, name, connection);
-    }
+    let mut desk = Desk::manned(&plan);
     desk.read(Status::Ok);
     desk.start();
     desk.end(1);

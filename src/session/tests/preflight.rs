@@ -85,7 +85,7 @@ impl Desk {
         self.answers("dan", "since", "09:00").unwrap();
     }
     /// The poll is go.
-    fn all_go() -> Desk {
+    pub(super) fn all_go() -> Desk {
         let mut desk = Desk::polled();
         desk.board();
         desk.ask("ana", Request::Poll).unwrap();

@@ -4,34 +4,20 @@ use super::*;
 use crate::event::FieldSeen;
 use crate::session::readback::{hidden, masked};
 
-const PLAN: &str = r#"
-crosscheck = 1
-name = "test"
-environment = "test"
-[crew]
-lead = ["ana"]
-shadow = ["bo", "cy", "dan"]
-[params.old]
-default = "orders_v1"
-[params.host]
-default = "eu1"
-[[step]]
-id = "drop"
-class = "irreversible"
-run = ["./drop", "{{ old }}", "{{ host }}"]
-readback = ["old", "host"]
-"#;
+fn plan() -> String {
+    let plan = a::plan().shadow(&["bo", "cy", "dan"]);
+    let plan = plan.table("[params.old]", "default = \"orders_v1\"").table("[params.host]", "default = \"eu1\"");
+    let plan = plan.step("drop").irreversible().with("run = [\"./drop\", \"{{ old }}\", \"{{ host }}\"]");
+    plan.with("readback = [\"old\", \"host\"]").text()
+}
 
 fn desk() -> Desk {
-    let mut desk = Desk::open(PLAN, None);
-    for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
-        desk.join(name, name, connection);
-    }
+    let mut desk = Desk::manned(&plan());
     let values = [("old", "orders_v1"), ("host", "eu1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    desk.session.params = values.iter().cloned().collect();
-    let mut covers = desk.covers("one");
-    assert!(desk.ask("ana", Request::Arm { step: drop_step(), covers: Some(Box::new(covers.clone())) }).is_err());
-    covers.readback = FieldSeen::all(values.into());
+    let covers = desk.covers("one");
+    assert_eq!(covers.readback, FieldSeen::all(values.into()));
+    let forgotten = Covers { readback: vec![], ..covers.clone() };
+    assert!(desk.ask("ana", Request::Arm { step: drop_step(), covers: Some(Box::new(forgotten)) }).is_err());
     desk.ask("ana", Request::Arm { step: drop_step(), covers: Some(Box::new(covers)) }).unwrap();
     for name in ["bo", "cy", "dan"] {
         desk.ask(name, Request::OpenCheck { step: drop_step(), attempt: 1 }).unwrap();

@@ -9,53 +9,14 @@ use crate::trust::statement::Signed;
 
 const DATA: &str = "masked copy, 10 % sample of 2026-11-01";
 
-fn first(session: &str, data: Option<&str>) -> Event {
-    let Event::SessionOpened {
-        plan_name,
-        environment,
-        plan,
-        plan_digest,
-        params,
-        host,
-        user,
-        folder,
-        version,
-        hub_key,
-        ..
-    } = opened(DROP, None, None)
-    else {
-        unreachable!()
-    };
-    Event::SessionOpened {
-        session: session.into(),
-        rehearsal: data.map(str::to_owned),
-        plan_name,
-        environment,
-        plan,
-        plan_digest,
-        params,
-        host,
-        user,
-        folder,
-        version,
-        hub_key,
-        earlier: None,
-        flown: vec![],
-        allowed_signers: None,
-        allowed_signers_digest: None,
-    }
-}
-
 fn open(session: &str, data: Option<&str>) -> Result<Session, OpenError> {
-    let now = At::from_micros(1_795_219_200_000_000);
-    Session::open(&line(1, now, &Principal::hub(), first(session, data)), Hash::ZERO)
+    a::opening(DROP).id(session).rehearsal(data).try_session(a::start())
 }
 
 /// Everyone is here, the gate is ok; `cy` signs with that key.
 fn flown(data: Option<&str>, key: &Key) -> Desk {
     let id = if data.is_some() { "rehearsal-s" } else { "s" };
-    let mut desk =
-        Desk { session: open(id, data).unwrap(), now: At::from_micros(1_795_219_200_000_000), remote: false };
+    let mut desk = Desk { session: open(id, data).unwrap(), now: a::start(), remote: false };
     let fingerprint = key.public().fingerprint();
     for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
         desk.join(name, if name == "cy" { &fingerprint } else { name }, connection);

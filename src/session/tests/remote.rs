@@ -8,7 +8,7 @@ fn a_lost_link_is_unknown_whatever_ended_it_and_an_exit_of_the_command_is_its_ow
         let mut desk = Desk::new();
         desk.remote = remote;
         desk.start();
-        let told = desk.see(Fact::Ended { step: drop_step(), attempt: 1, part: Part::Step, end });
+        let told = desk.see(a::attempt("drop", 1).ended(end));
         (told, desk.state().0)
     };
     for end in [

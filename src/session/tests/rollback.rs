@@ -10,35 +10,25 @@ const VERIFY: &str = "verify = { watches = [\"api\"], for = \"5s\" }\n";
 
 impl Desk {
     fn undoable(keys: &str) -> Desk {
-        let mut desk = Desk::open(&format!("{DROP}{keys}{CLEAN}"), None);
-        for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
-            desk.join(name, name, connection);
-        }
+        let mut desk = Desk::manned(&format!("{DROP}{keys}{CLEAN}"));
         desk.wait(1);
-        desk.says(Status::Ok);
+        desk.read(Status::Ok);
         desk
-    }
-    fn says(&mut self, status: Status) {
-        let reading = Reading { status, value: None, unit: String::new(), why: "it says so".into() };
-        let asked = self.session.open_step().and_then(|(_, _, armed)| armed.starting.as_ref()).map(|s| s.seq);
-        self.see(Fact::Reading { watch: WatchId::new("api").unwrap(), reading, began: self.now, asked });
     }
     fn started(&mut self) {
         self.arm("ana").unwrap();
         self.check("bo").unwrap();
         self.check("cy").unwrap();
         self.run("ana").unwrap();
-        self.says(Status::Ok);
+        self.read(Status::Ok);
         assert_eq!(self.recheck(), ["RunIntended"]);
         self.spawned();
     }
     fn ends(&mut self, part: Part, end: RunEnd) -> Vec<&'static str> {
-        self.see(Fact::Ended { step: drop_step(), attempt: 1, part, end })
+        self.see(a::attempt("drop", 1).part(part).ended(end))
     }
     fn undo_starts(&mut self) -> Vec<&'static str> {
-        let process = crate::event::Process { pid: 8, start_time: 1, boot_id: "boot".into() };
-        let part = Part::Rollback;
-        self.see(Fact::Started { step: drop_step(), attempt: 1, part, process, keeper: None, cols: 80, rows: 24 })
+        self.see(a::attempt("drop", 1).part(Part::Rollback).started_as(a::process(8)))
     }
     fn rollback(&mut self, name: &str) -> Result<Vec<&'static str>, Refusal> {
         self.ask(name, Request::Rollback { step: drop_step(), attempt: 1 })
@@ -84,7 +74,7 @@ fn what_is_worse_is_undone_and_held_against_what_was_before_the_step() {
         assert_eq!(desk.ends(Part::Step, EXIT(0)), ["RunEnded", "VerifyStarted"]);
         for _ in 0..2 {
             desk.wait(1);
-            desk.says(Status::Fail);
+            desk.read(Status::Fail);
         }
         // Failing twice running is waited for no longer.
         assert_eq!(desk.wait(1), ["VerifyEnded", "RollbackIntended"]);
@@ -93,7 +83,7 @@ fn what_is_worse_is_undone_and_held_against_what_was_before_the_step() {
         assert_eq!(desk.is(), Phase::VerifyingRollback);
         for _ in 0..6 {
             desk.wait(1);
-            desk.says(after);
+            desk.read(after);
         }
         desk.wait(1);
         let found = desk.session.steps["drop"].rollback.as_ref().unwrap().verdict.as_ref().map(|(verdict, _)| *verdict);
@@ -164,11 +154,11 @@ fn a_crash_before_the_verdict_leaves_it_to_people() {
     desk.started();
     desk.ends(Part::Step, EXIT(0));
     desk.wait(1);
-    desk.says(Status::Fail);
+    desk.read(Status::Fail);
     desk.now = desk.now.after(Duration::from_secs(6));
     assert_eq!(desk.recover(false), ["Recovered", "VerifyStarted"]);
     assert_eq!(desk.is(), Phase::Verifying);
-    desk.says(Status::Fail);
+    desk.read(Status::Fail);
     desk.wait(6);
     assert!(desk.is() == Phase::Degraded && desk.wait(5).is_empty(), "it is looked at anew, and left to people");
 }

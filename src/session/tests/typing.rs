@@ -4,32 +4,13 @@ use super::*;
 use crate::session::request::Typed;
 
 fn plan(input: &str) -> String {
-    format!(
-        r#"
-crosscheck = 1
-name = "test"
-environment = "test"
-[crew]
-lead = ["ana"]
-shadow = ["bo", "cy", "dan"]
-[[step]]
-id = "drop"
-run = ["./drop"]
-input = "{input}"
-probe = ["./probe"]
-[[step]]
-id = "clean"
-run = ["./clean"]
-"#
-    )
+    let plan = a::plan().shadow(&["bo", "cy", "dan"]).step("drop").irreversible().with(&format!("input = {input:?}"));
+    plan.with("probe = [\"./probe\"]").step("clean").text()
 }
 
 impl Desk {
     fn typing(input: &str) -> Desk {
-        let mut desk = Desk::open(&plan(input), None);
-        for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
-            desk.join(name, name, connection);
-        }
+        let mut desk = Desk::manned(&plan(input));
         desk.arm("ana").unwrap();
         desk.check("cy").unwrap();
         desk.check("dan").unwrap();

@@ -1,7 +1,7 @@
 //! What a run did is held against what was before it.
 
 use super::*;
-use crate::event::{Part, Verdict};
+use crate::event::Verdict;
 use crate::session::steps::Phase;
 
 const VERIFY: &str = "verify = { watches = [\"api\"], for = \"10s\" }\n";
@@ -9,10 +9,7 @@ const VERIFY: &str = "verify = { watches = [\"api\"], for = \"10s\" }\n";
 impl Desk {
     /// Everyone is here, and the service has answered in about that many milliseconds for a while.
     fn verified(usual: f64) -> Desk {
-        let mut desk = Desk::open(&format!("{DROP}{VERIFY}{CLEAN}"), None);
-        for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
-            desk.join(name, name, connection);
-        }
+        let mut desk = Desk::manned(&format!("{DROP}{VERIFY}{CLEAN}"));
         for step in 0..8 {
             desk.wait(1);
             desk.answer(Status::Ok, usual + f64::from(step % 3));
@@ -20,9 +17,7 @@ impl Desk {
         desk
     }
     fn answer(&mut self, status: Status, ms: f64) -> Vec<&'static str> {
-        let reading = Reading { status, value: Some(ms), unit: "ms".into(), why: "it says so".into() };
-        let asked = self.session.open_step().and_then(|(_, _, armed)| armed.starting.as_ref()).map(|s| s.seq);
-        self.see(Fact::Reading { watch: WatchId::new("api").unwrap(), reading, began: self.now, asked })
+        self.take(a::reading(status).of(ms, "ms"))
     }
     /// Armed, checked, run, ended well.
     fn ran(&mut self, ms: f64) -> Vec<&'static str> {
@@ -33,7 +28,7 @@ impl Desk {
         self.answer(Status::Ok, ms);
         assert_eq!(self.recheck(), ["RunIntended"]);
         self.spawned();
-        self.see(Fact::Ended { step: drop_step(), attempt: 1, part: Part::Step, end: RunEnd::Exited { code: 0 } })
+        self.see(a::attempt("drop", 1).exited(0))
     }
     fn verdict(&self) -> Option<Verdict> {
         self.session.steps["drop"].run.as_ref().and_then(|run| run.verdict.as_ref()).map(|(verdict, _)| *verdict)
@@ -106,11 +101,10 @@ fn what_was_not_read_is_never_well() {
     // By readings that began before the run ended.
     let mut desk = Desk::verified(50.0);
     desk.ran(50.0);
-    let reading = Reading { status: Status::Ok, value: Some(50.0), unit: "ms".into(), why: "old".into() };
-    let began = desk.now;
+    let (reading, began) = (a::reading(Status::Ok).of(50.0, "ms"), desk.now);
     desk.now = desk.now.after(Duration::from_secs(1));
     let old = At::from_micros(began.micros() - 1);
-    desk.see(Fact::Reading { watch: WatchId::new("api").unwrap(), reading, began: old, asked: None });
+    desk.see(a::read("api", reading, old, None));
     desk.wait(10);
     assert_eq!(desk.verdict(), Some(Verdict::CannotTell));
     // While the hub was away.

@@ -1,64 +1,25 @@
 //! Steps that wait for a watch, and steps that a person does.
 
 use super::*;
+use crate::fixture::PlanText;
 use crate::session::steps::Phase;
 
-const PLAN: &str = r#"
-crosscheck = 1
-name = "test"
-environment = "test"
-[crew]
-lead = ["ana"]
-shadow = ["bo", "cy", "dan"]
-[[watch]]
-id = "api"
-kind = "tcp"
-address = "127.0.0.1:1"
-stale_after = "20s"
-[[step]]
-id = "drop"
-run = ["./drop"]
-until = { watch = "api", within = "60s" }
-verify = { watches = ["api"], for = "5s" }
-[[step]]
-id = "drain"
-until = "api"
-after = []
-[[step]]
-id = "tell"
-class = "critical"
-manual = "tell support"
-after = []
-[[step]]
-id = "switch"
-manual = "turn the switch"
-until = "api"
-after = []
-"#;
-
-fn step(id: &str) -> StepId {
-    StepId::new(id).unwrap()
+fn plan() -> PlanText {
+    let drop = "until = { watch = \"api\", within = \"60s\" }\nverify = { watches = [\"api\"], for = \"5s\" }";
+    let plan = a::plan().shadow(&["bo", "cy", "dan"]).watch("api").with("stale_after = \"20s\"");
+    let plan = plan.step("drop").with(drop).step("drain").doing("until = \"api\"\nafter = []");
+    let plan = plan.step("tell").critical().doing("manual = \"tell support\"\nafter = []");
+    plan.step("switch").doing("manual = \"turn the switch\"\nuntil = \"api\"\nafter = []")
 }
 
 impl Desk {
     fn waits() -> Desk {
-        let mut desk = Desk::open(PLAN, None);
-        for (connection, name) in (1..).zip(["ana", "bo", "cy", "dan"]) {
-            desk.join(name, name, connection);
-        }
-        desk
+        Desk::manned(&plan().text())
     }
     fn frozen(&self, id: &str) -> Covers {
-        let (planned, state) = (self.session.plan.step(&step(id)).unwrap(), &self.session.steps[id]);
-        let mut covers = self.covers("one");
-        covers.step = step(id);
-        covers.attempt = state.attempt + u32::from(!state.phase.is_open());
-        covers.checks = planned.checks;
-        covers.manual = planned.by_hand().map(|words| words.text().to_owned());
-        if planned.runs().is_none() {
-            covers.command = CommandSeen::nothing();
-        }
-        covers
+        let covers = a::covers(&self.session, id, self.now).without_gates();
+        let class = "irreversible".into();
+        Covers { class, ..covers }
     }
     fn armed(&mut self, id: &str) {
         let covers = Some(Box::new(self.frozen(id)));
@@ -67,8 +28,7 @@ impl Desk {
     /// Run was pressed, or it was said that it is done: what comes of it.
     fn intended(&mut self, id: &str, request: Request) -> Vec<&'static str> {
         assert_eq!(self.ask("ana", request).unwrap(), ["RunRequested"]);
-        let now = Ok(Box::new(self.frozen(id)));
-        self.see(Fact::Rechecked { step: step(id), attempt: self.session.steps[id].attempt, now })
+        self.see(a::attempt(id, self.session.steps[id].attempt).rechecked(self.frozen(id)))
     }
     fn run_of(&mut self, id: &str) -> Vec<&'static str> {
         self.armed(id);
@@ -77,18 +37,8 @@ impl Desk {
     /// The job came back at once, and works on.
     fn dropped(&mut self) {
         assert_eq!(self.run_of("drop"), ["RunIntended"]);
-        let process = Process { pid: 1, start_time: 1, boot_id: "b".into() };
-        self.see(Fact::Started {
-            step: step("drop"),
-            attempt: 1,
-            part: Part::Step,
-            process,
-            keeper: None,
-            cols: 80,
-            rows: 24,
-        });
-        let ended = Fact::Ended { step: step("drop"), attempt: 1, part: Part::Step, end: RunEnd::Exited { code: 0 } };
-        assert_eq!(self.see(ended), ["RunEnded", "WaitStarted"]);
+        self.see(a::attempt("drop", 1).started());
+        assert_eq!(self.see(a::attempt("drop", 1).exited(0)), ["RunEnded", "WaitStarted"]);
         assert_eq!(self.phase_of("drop"), Phase::Waiting);
     }
     fn phase_of(&self, id: &str) -> Phase {
@@ -108,9 +58,8 @@ fn a_step_is_done_only_once_its_watch_reads_ok_by_a_reading_begun_after_the_run(
     desk.wait(1);
     assert_eq!(desk.phase_of("drop"), Phase::Waiting);
     // Begun before the end, come after it.
-    let reading = Reading { status: Status::Ok, value: None, unit: String::new(), why: "late".into() };
     let began = At::from_micros(desk.now.micros() - 1_500_000);
-    desk.see(Fact::Reading { watch: WatchId::new("api").unwrap(), reading, began, asked: None });
+    desk.see(a::read("api", a::reading(Status::Ok), began, None));
     desk.wait(0);
     assert_eq!(desk.phase_of("drop"), Phase::Waiting);
     for status in [Status::Fail, Status::Warn, Status::Unknown] {
@@ -153,10 +102,9 @@ fn a_reading_that_went_stale_ends_no_wait() {
     let mut desk = Desk::waits();
     desk.dropped();
     desk.wait(1);
-    let reading = Reading { status: Status::Ok, value: None, unit: String::new(), why: "slow".into() };
     let began = desk.now;
     desk.wait(25);
-    desk.see(Fact::Reading { watch: WatchId::new("api").unwrap(), reading, began, asked: None });
+    desk.see(a::read("api", a::reading(Status::Ok), began, None));
     desk.wait(0);
     assert_eq!(desk.phase_of("drop"), Phase::Waiting);
 }

@@ -3,8 +3,8 @@
 use super::*;
 use crate::brief::armed::{From, Loud, SECTIONS, Section, Text, against, is_same, sections};
 use crate::event::{
-    Deviation, EachSeen, Exits, FieldSeen, FolderSeen, Frozen, InheritedSeen, LeftBeside, LimitSeen, PreviewSeen,
-    RehearsalSeen, RollbackSeen, ScriptSeen, SettledSeen, WaivedSeen,
+    Deviation, EachSeen, Exits, FieldSeen, FolderSeen, Frozen, GateSeen, InheritedSeen, LeftBeside, LimitSeen,
+    PreviewSeen, Reading, RehearsalSeen, RollbackSeen, ScriptSeen, SettledSeen, WaivedSeen,
 };
 use crate::report::Report;
 use crate::tui::canvas::Look;
@@ -16,8 +16,7 @@ use std::path::Path;
 const CHANGES_MIN: usize = 250;
 
 fn file(path: &str) -> FileSeen {
-    let text = format!("first line of {path}\n\tsecond\n");
-    FileSeen { path: path.into(), sha256: Hash::of(path.as_bytes()), size: text.len() as u64, text: Some(text) }
+    a::file(path).saying(&format!("first line of {path}\n\tsecond\n"))
 }
 
 /// A command with everything that one can have.

@@ -75,7 +75,7 @@ fn panel(name: &str, text: &str) {
     let hostile = format!("{MARK}{text}");
     let mut covered = 0;
     flight.arm_as("drop", |covers| {
-        let file = FileSeen { path: hostile.clone(), sha256: Hash::of(b""), size: 1, text: Some(hostile.clone()) };
+        let file = a::file(&hostile).saying(&hostile);
         covers.title = hostile.clone();
         covers.class = hostile.clone();
         covers.command.argv = vec![hostile.clone(), hostile.clone()];
@@ -122,8 +122,7 @@ fn names(name: &str, text: &str) {
     assert!(!hidden || refused == [true; 4], "{name}: {refused:?}");
     let hostile = format!("{MARK}{text}");
     let mut flight = Flight::armed();
-    let joined = Fact::Joined { principal: who("mei"), role: Role::Shadow, key: hostile.clone(), connection: 9 };
-    flight.saw(joined);
+    flight.saw(a::joined(&who("mei"), Role::Shadow, &hostile, 9));
     flight.saw(Fact::Left { principal: who("mei"), connection: 9, why: hostile.clone() });
     flight.saw(Fact::DoorRefused { principal: who("mei"), reason: hostile.clone() });
     flight.read("pg-01", Status::Fail, Some((1.0, &hostile)), &hostile);

@@ -11,8 +11,7 @@ fn polled() -> Flight {
     let text = PLAN.replacen("[params.index]", crew, 1).replacen("[crew]", "expected = \"2h\"\n[crew]", 1);
     let mut flight = Flight::open(&text);
     flight.fresh();
-    let (principal, role) = (Principal::new("sue@example.org").unwrap(), Role::Seat);
-    flight.saw(Fact::Joined { principal, role, key: "SHA256:sue".into(), connection: 77 });
+    flight.saw(a::joined(&who("sue"), Role::Seat, "SHA256:sue", 77));
     flight
 }
 

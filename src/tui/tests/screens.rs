@@ -370,8 +370,7 @@ fn the_crew_pane_says_whose_key_is_vouched_for() {
     let line = |(name, key): (&&str, &crate::trust::key::PublicKey)| format!("{} {key}\n", who(name));
     let signers: String = keys.iter().map(line).collect();
     let mut flight = Flight::open_with(&plan, Some(&signers), |name| keys[name].fingerprint());
-    let kim = Principal::new("observer:kim").unwrap();
-    flight.saw(Fact::Joined { principal: kim, role: Role::Observer, key: "SHA256:kim".into(), connection: 9 });
+    flight.saw(a::joined(&a::who("observer:kim"), Role::Observer, "SHA256:kim", 9));
     let mut app = App::new(120, 40);
     let text = screen(&flight, "dana", (120, 40), Glyphs::Unicode, &app);
     let row = |text: &str, start: &str| text.lines().find(|line| line.contains(start)).unwrap_or_default().to_owned();
@@ -484,7 +483,7 @@ fn one_of_two_links_is_told_as_one_of_two() {
     let (first, since) = (*flight.session().people[&who("sam")].connections.first().unwrap(), Some(flight.at));
     let principal = who("sam");
     let key = flight.session().people[&principal].key.clone();
-    flight.saw(Fact::Joined { principal: principal.clone(), role: Role::Shadow, key, connection: 77 });
+    flight.saw(a::joined(&principal, Role::Shadow, &key, 77));
     let told = |flight: &Flight| flight.session().recent.back().unwrap().text.clone();
     flight.saw(Fact::Silent { principal: principal.clone(), connection: first, since });
     assert!(told(&flight).starts_with("one link of sam@example.org is silent"), "{}", told(&flight));

@@ -2,7 +2,7 @@
 //! 80x24, stands by name in what it differs. And what is said where nothing does, and of the attempt before.
 
 use super::*;
-use crate::event::{RehearsalSeen, RollbackSeen, Settled};
+use crate::event::{RehearsalSeen, Settled};
 
 const PLAN: &str = r#"
 crosscheck = 1
@@ -38,8 +38,7 @@ fn script(covers: &mut Covers, line: &str) {
 }
 
 fn file(text: &str) -> FileSeen {
-    let (sha256, size) = (Hash::of(text.as_bytes()), text.len() as u64);
-    FileSeen { path: "/srv/plan/drop.sql".into(), sha256, size, text: Some(text.into()) }
+    a::file("/srv/plan/drop.sql").of(text.as_bytes()).saying(text)
 }
 
 const SQL: &str = "SET lock_timeout = '2s';\nDROP INDEX CONCURRENTLY :index;\n";
@@ -47,14 +46,14 @@ const SQL: &str = "SET lock_timeout = '2s';\nDROP INDEX CONCURRENTLY :index;\n";
 /// What a hub freezes of the right one.
 fn right(covers: &mut Covers) {
     covers.command.files = vec![file(SQL)];
-    let alias = FileSeen { path: "/srv/plan/alias".into(), sha256: Hash::of(b"alias"), size: 812, text: None };
+    let alias = FileSeen { size: 812, ..a::file("/srv/plan/alias").of(b"alias") };
     let command = CommandSeen {
         cwd: "/srv/plan".into(),
         host: "bastion-1".into(),
         user: "release".into(),
         ..CommandSeen::bare(["./alias", "orders", "orders_v40"], alias)
     };
-    covers.rollback = Some(RollbackSeen { command, automatic: false, contain: vec![], absent: vec![] });
+    covers.rollback = Some(a::rollback(command));
 }
 
 fn open(plan: &str, flown: Vec<Flown>) -> Flight {
@@ -81,7 +80,7 @@ fn fly(flight: &mut Flight, code: i32) {
     flight.go();
     flight.pass(4);
     fresh(flight, 1860.0);
-    flight.saw(Fact::Ended { step: id, attempt, part: Part::Step, end: RunEnd::Exited { code } });
+    flight.saw(a::attempt(id.as_str(), attempt).exited(code));
     for _ in 0..40 {
         flight.pass(2);
         fresh(flight, 1860.0);

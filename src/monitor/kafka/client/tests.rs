@@ -3,7 +3,7 @@
 use super::super::Lag;
 use super::*;
 use crate::event::{Reading, Status};
-use crate::plan::{KafkaLag, Params, Template, Watch, WatchKind};
+use crate::plan::{KafkaLag, Params, Template, WatchKind};
 use rdkafka::consumer::CommitMode;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
@@ -51,8 +51,7 @@ fn lag(brokers: &str, topics: &[&str]) -> Lag {
         residual: 0,
         client: vec![],
     });
-    let (id, every) = (crate::name::WatchId::new("lag").unwrap(), Duration::from_secs(5));
-    let watch = Watch { id, kind, every, stale_after: every * 3 };
+    let watch = crate::fixture::watching("lag", kind, Duration::from_secs(5));
     Lag::new(&watch, &Params::new(), std::path::Path::new(".")).unwrap()
 }
 
