@@ -38,8 +38,10 @@ run = ["./clean"]
 
 mod arming;
 mod drift;
+mod every;
 mod exceptions;
 mod guards;
+mod lists;
 mod notify;
 mod people;
 mod preflight;
