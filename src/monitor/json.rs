@@ -275,6 +275,25 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn a_value_is_what_was_expected_or_it_is_not() {
+        let text = |text: &str| Expected::Text(text.into());
+        for (value, expected, is) in [
+            (json!("green"), text("green"), true),
+            (json!("evergreen"), text("green"), false),
+            (json!("red"), text("green"), false),
+            (json!(2), Expected::Number(2.0), true),
+            (json!(2.5), Expected::Number(2.0), false),
+            (json!(true), Expected::Truth(true), true),
+            (json!(false), Expected::Truth(true), false),
+            (json!("true"), Expected::Truth(true), false),
+            (json!("2"), Expected::Number(2.0), false),
+            (json!(null), text("null"), false),
+        ] {
+            assert_eq!(super::is(&value, &expected), is, "{value} {expected:?}");
+        }
+    }
+
+    #[test]
     fn pointers_lead_to_one_value_or_to_nothing() {
         let json = json!({"a": [1, {"b/c": 2, "~": 3}], "": 4});
         for (pointer, expected) in [

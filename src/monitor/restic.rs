@@ -518,4 +518,99 @@ mod tests {
         assert_eq!(ids(&[both, c], &[]), ["c", "i"]);
         assert_eq!(ids(&[], &[]), Vec::<String>::new());
     }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// A watch on nothing: what it looks at is handed to it, and it starts no restic.
+    fn looking() -> Restic {
+        let (folder, timeout) = (std::env::temp_dir(), Duration::from_secs(1));
+        Restic {
+            program: Program { argv: vec![], folder, env: vec![], timeout, keep: LIST_BYTES_MAX },
+            filters: vec![],
+            paths: vec![],
+            max_age: None,
+            min_size_ratio: None,
+            verified_within: None,
+            stamps: vec![],
+            contents: BTreeMap::new(),
+        }
+    }
+    /// So many hours old, with so many files and bytes in it.
+    fn snapshot(id: &str, hours: u32, files: u64, bytes: u64) -> Snapshot {
+        Snapshot {
+            time: SystemTime::now() - HOUR * hours,
+            id: id.into(),
+            hostname: "h".into(),
+            paths: vec!["/srv".into()],
+            summary: Some(Summary { total_files_processed: files, total_bytes_processed: bytes }),
+        }
+    }
+    async fn found(restic: &mut Restic, snapshots: &[Snapshot]) -> Vec<(Status, String)> {
+        let (now, mut findings) = (SystemTime::now(), Findings::default());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        restic.look_at(&snapshots[0], snapshots, now, deadline, &mut findings).await;
+        findings.0
+    }
+
+    #[tokio::test]
+    async fn a_backup_that_is_old_or_empty_is_red() {
+        let mut restic = Restic { max_age: Some(HOUR * 26), ..looking() };
+        assert_eq!(found(&mut restic, &[snapshot("a", 25, 3, 70)]).await, []);
+        let old = found(&mut restic, &[snapshot("a", 27, 3, 70)]).await;
+        assert!(matches!(&old[..], [(Status::Fail, why)] if why.contains("older than")), "{old:?}");
+        assert_eq!(found(&mut looking(), &[snapshot("a", 9_999, 3, 70)]).await, [], "nobody said how old it may be");
+        for (files, bytes, what) in [(0, 0, "0 files"), (0, 70, "0 files"), (3, 0, "0 bytes")] {
+            let empty = found(&mut restic, &[snapshot("a", 1, files, bytes)]).await;
+            assert!(matches!(&empty[..], [(Status::Fail, why)] if why.ends_with(what)), "{files} {bytes}: {empty:?}");
+        }
+        let tomorrow = Snapshot { time: SystemTime::now() + HOUR * 24, ..snapshot("a", 0, 3, 70) };
+        let early = found(&mut restic, &[tomorrow]).await;
+        assert!(matches!(&early[..], [(Status::Unknown, _)]), "{early:?}");
+    }
+
+    #[tokio::test]
+    async fn a_backup_that_shrank_is_red_and_one_without_another_before_it_says_so() {
+        let mut restic = Restic { min_size_ratio: Some(0.5), ..looking() };
+        for (before, now, status) in [
+            (Some(100), 49, Some(Status::Fail)),
+            (Some(100), 50, None),
+            (Some(100), 101, None),
+            (Some(0), 50, Some(Status::Warn)),
+            (None, 50, Some(Status::Warn)),
+        ] {
+            let older = before.map(|bytes| snapshot("before", 24, 3, bytes));
+            let all: Vec<_> = std::iter::once(snapshot("now", 1, 3, now)).chain(older).collect();
+            let found = found(&mut restic, &all).await;
+            assert_eq!(
+                found.iter().map(|(status, _)| *status).collect::<Vec<_>>(),
+                Vec::from_iter(status),
+                "{found:?}"
+            );
+        }
+        let foreign = Snapshot { hostname: "other".into(), ..snapshot("before", 24, 3, 1_000) };
+        let found = found(&mut restic, &[snapshot("now", 1, 3, 50), foreign]).await;
+        assert!(matches!(&found[..], [(Status::Warn, why)] if why == "nothing to compare with"), "{found:?}");
+    }
+
+    #[test]
+    fn a_backup_that_was_not_checked_of_late_is_red() {
+        let folder = tempfile::tempdir().unwrap();
+        let stamp = |name: &str| Stamp { path: folder.path().join(name), never: "never checked", done: "checked" };
+        let restic = Restic { verified_within: Some(HOUR * 24 * 7), stamps: vec![stamp("checked")], ..looking() };
+        let found = |restic: &Restic| {
+            let mut findings = Findings::default();
+            restic.verified(&mut findings);
+            findings.0
+        };
+        let never = found(&restic);
+        assert!(matches!(&never[..], [(Status::Fail, why)] if why == "never checked: no checked"), "{never:?}");
+        let file = std::fs::File::create(folder.path().join("checked")).unwrap();
+        assert_eq!(found(&restic), []);
+        file.set_modified(SystemTime::now() - HOUR * 24 * 8).unwrap();
+        let old = found(&restic);
+        assert!(matches!(&old[..], [(Status::Fail, why)] if why.starts_with("last checked ")), "{old:?}");
+        file.set_modified(SystemTime::now() + HOUR).unwrap();
+        assert!(matches!(&found(&restic)[..], [(Status::Unknown, _)]));
+        assert_eq!(found(&looking()), [], "nobody asked for it");
+    }
 }
