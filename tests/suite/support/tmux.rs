@@ -139,7 +139,7 @@ impl Terminal<'_> {
         let found = poll(PATIENCE, || {
             last = self.screen();
             self.press(&[key(&last)]);
-            poll(ANSWER, || (done(self.stage) || self.screen() != last).then_some(()));
+            let _ = poll(ANSWER, || (done(self.stage) || self.screen() != last).then_some(())); // else the key is pressed again
             done(self.stage).then_some(())
         });
         assert!(found.is_some(), "{}: never {what}; the screen was:\n{last}\n{}", self.name, self.record());

@@ -10,6 +10,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// Looks until there is an answer; nothing at the deadline.
+#[must_use = "what did not come within the time is told by the answer alone"]
 pub fn poll<T>(within: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + within;
     loop {
