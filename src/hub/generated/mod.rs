@@ -28,6 +28,9 @@ const NEVER: &[(&str, &str)] = &[
     ("CloseCalled", "the end is called where the hub has a key to sign it with"),
     ("CloseSigned", "the same"),
     ("HubVouched", "the same"),
+    ("OthersAwaited", "no process here starts another one; tests/suite has those that do"),
+    ("LeftBehind", "the same"),
+    ("LeftGone", "the same"),
     ("InputLost", "no process here has a terminal that could be full; tests/suite/typed.rs fills one"),
     (
         "BreakGlass",
