@@ -256,6 +256,10 @@ unsafe fn keep(main: libc::pid_t, told: RawFd, failing: RawFd) -> ! {
         MAIN.store(main, Ordering::Relaxed);
         libc::signal(libc::SIGHUP, pass_on as *const () as libc::sighandler_t);
         libc::signal(libc::SIGCHLD, libc::SIG_DFL); // ignored, children would be reaped without a word
+        // Blocked since before the fork, the hang-up would never come.
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
         libc::prctl(libc::PR_SET_NAME, c"crosscheck-keep".as_ptr(), 0, 0, 0);
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0); // what the hub had in memory stays out of reach
         libc::chdir(c"/".as_ptr());
