@@ -46,6 +46,7 @@ fn what_a_command_inherits_is_shown_given_and_held() {
     for who in [&lead, &dba] {
         who.expect("umask and limits: umask 000; limits: ");
         who.expect("UNUSUAL: umask 000: everybody may write to the files that it makes");
+        who.expect("cross-checks needed");
         let told = who.printed();
         assert!(
             told.contains("nofile 200 (may be raised to ") && told.contains("nofile 200: files open at once"),

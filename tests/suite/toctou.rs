@@ -735,11 +735,16 @@ impl Flight {
             }
             assert!(end.is_some(), "{what}: {verb} ends, {}", self.lead.described());
         }
-        // Whatever is owed of it, so that the next can fly.
-        for verb in [format!("settle {id} failed seen"), "ack seen".to_owned()] {
-            self.dba.ask(&verb);
-        }
         let of = |kind: &str, word: &str| end.as_ref().and_then(|end| Some(end.get(kind)?[word].to_string()));
+        // Whatever is owed of it, so that the next can fly. A client that is behind says no, or signs what is past: it is asked again.
+        let undone = voided.is_none() && subject.whose != Whose::Step;
+        let owed = undone || lost || of("changed", "what").is_some();
+        let noted = poll(PATIENCE, || {
+            let answers = [format!("settle {id} failed seen"), "ack seen".to_owned()].map(|verb| self.dba.ask(&verb));
+            let behind = answers.iter().any(|answer| answer.contains("its signature does not count"));
+            (!behind && (!owed || answers.iter().any(|answer| answer.starts_with("ok")))).then_some(())
+        });
+        noted.unwrap_or_else(|| panic!("{what}: somebody takes note, {}", self.dba.described()));
         Came {
             ran: std::fs::read_to_string(dir.join("ran.txt")).unwrap_or_default(),
             stopped: voided.or_else(|| of("not_started", "why")),
