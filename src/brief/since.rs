@@ -131,7 +131,7 @@ fn of_plan(flown: &Flown, step: &Step, session: &Session) -> Vec<(String, Change
         was: Some(if was.is_empty() { "none".to_owned() } else { was }),
     };
     for gate in &step.gates {
-        let now = session.plan.limits(&gate.watch);
+        let now = session.plan.limits(&gate.watch).to_owned();
         if let Some(was) = flown.limits.get(&gate.watch).filter(|was| **was != now) {
             all.push((format!("limit of gate {}", gate.watch), change(now, was.clone())));
         }

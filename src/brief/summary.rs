@@ -127,7 +127,7 @@ fn gates(covers: &Covers, session: &Session, at: At) -> Item {
 
 fn limits(session: &Session, watch: &WatchId) -> String {
     match session.plan.limits(watch) {
-        limits if limits.is_empty() => limits,
+        "" => String::new(),
         limits => format!("; limit: {limits}"),
     }
 }

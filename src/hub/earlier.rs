@@ -58,7 +58,7 @@ fn latest(transcripts: &Path, plan: &Plan, flown: &mut Vec<Flown>, left: &mut u6
         while let Some(other) = sessions.next_if(|(_, path)| second(path) == second(same[0].1)) {
             same.push(other);
         }
-        same.sort_by(|a, b| b.0.cmp(&a.0));
+        same.sort_by_key(|found| std::cmp::Reverse(found.0));
         for (_, path) in same {
             let wanted = |flown: &[Flown]| plan.steps.iter().any(|step| !flown.iter().any(|it| it.step == step.id));
             let size = std::fs::metadata(path).map_or(u64::MAX, |data| data.len());

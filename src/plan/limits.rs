@@ -2,6 +2,7 @@
 
 use super::Plan;
 use crate::name::WatchId;
+use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 /// The keys of a watch that say what its reading is judged by, as they are told.
@@ -37,16 +38,23 @@ const LIMITS: &[&str] = &[
     "max_behind",
 ];
 
+/// The limits of every watch as a plan's text writes them: `max_age 26h, min_size_ratio 0.8`. None of one that has none but
+/// those of its kind.
+pub(super) fn of(text: &str) -> BTreeMap<WatchId, String> {
+    let Ok(plan) = text.parse::<Table>() else { return BTreeMap::new() };
+    let watches = plan.get("watch").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let limits = watches.iter().filter_map(|watch| {
+        let id = WatchId::new(watch.get("id")?.as_str()?).ok()?;
+        let said = LIMITS.iter().filter_map(|key| Some(format!("{key} {}", plain(watch.get(key)?))));
+        Some((id, said.collect::<Vec<_>>().join(", "))).filter(|(_, said)| !said.is_empty())
+    });
+    limits.collect()
+}
+
 impl Plan {
-    /// The limits of a watch as the plan writes them: `max_age 26h, min_size_ratio 0.8`. Empty where it has none but those of
-    /// its kind.
-    pub fn limits(&self, watch: &WatchId) -> String {
-        let Ok(plan) = self.text.parse::<Table>() else { return String::new() };
-        let watches = plan.get("watch").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let of_this = watches.iter().find(|table| table.get("id").and_then(Value::as_str) == Some(watch.as_str()));
-        let Some(table) = of_this.and_then(Value::as_table) else { return String::new() };
-        let said = LIMITS.iter().filter_map(|key| Some(format!("{key} {}", plain(table.get(*key)?))));
-        said.collect::<Vec<_>>().join(", ")
+    /// Those of one watch; empty where it has none.
+    pub fn limits(&self, watch: &WatchId) -> &str {
+        self.limits.get(watch).map_or("", String::as_str)
     }
 }
 
@@ -75,7 +83,7 @@ mod tests {
              [[watch]]\nid = \"port\"\nkind = \"tcp\"\naddress = \"a:1\"\n"
         );
         let plan = Plan::parse("plan.toml", &text).unwrap();
-        let limits = |id: &str| plan.limits(&WatchId::new(id).unwrap());
+        let limits = |id: &str| plan.limits(&WatchId::new(id).unwrap()).to_owned();
         assert_eq!(limits("dump"), "max_age 26h, min_size_ratio 0.8");
         assert_eq!(
             (limits("api").as_str(), limits("port").as_str(), limits("none").as_str()),

@@ -108,6 +108,8 @@ pub struct Plan {
     pub recovery: Vec<Recovery>,
     /// What is looked at, in the plan's order.
     pub watches: Vec<Watch>,
+    /// What each watch is held to, as the plan writes it.
+    pub limits: BTreeMap<WatchId, String>,
     /// What is done, in the plan's order.
     pub steps: Vec<Step>,
     /// Who else is told, in the plan's order.

@@ -170,6 +170,7 @@ fn read<'a>(cx: &'a Context<'a>, root: &'a Spanned<DeTable<'a>>) -> Option<Plan>
         notify: notify?,
         params_of_secrets,
         params_of_watches,
+        limits: super::limits::of(cx.text),
         changes: Changes::default(),
     })
 }

@@ -52,7 +52,7 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
     let id: Option<StepId> = table.require("id", "expected id = \"a-short-name\"").and_then(|id| id.name());
     let act = until::read_act(&table);
     let beside = match &act {
-        Some(Act::Runs(command)) => Some(command),
+        Some(Act::Runs(command)) => Some(&**command),
         Some(Act::ByHand(_) | Act::Waits) | None => None,
     };
     let rehearse = match &act {
@@ -109,8 +109,8 @@ pub(super) fn read(value: &Value<'_>, index: usize, around: &Around<'_>) -> Opti
     let does = match act? {
         Act::Runs(command) => {
             let (command, goes) = match each {
-                Some(each) => (each.feeds(command), Goes::InBatches(each, verify?)),
-                None => (command, Goes::Once { until, verify }),
+                Some(each) => (each.feeds(*command), Goes::InBatches(each, verify?)),
+                None => (*command, Goes::Once { until, verify }),
             };
             Does::Runs(Box::new(Runs { command, rehearse: rehearse?, goes, run_on_clear }))
         }

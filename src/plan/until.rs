@@ -18,7 +18,7 @@ pub(super) fn read_until(value: &Value<'_>, watches: &[&str]) -> Option<Until> {
 
 /// What a step does, before what follows it is read.
 pub(super) enum Act {
-    Runs(Command),
+    Runs(Box<Command>),
     ByHand(Template),
     Waits,
 }
@@ -29,7 +29,7 @@ pub(super) fn read_act(table: &Table<'_>) -> Option<Act> {
     let Some(manual) = table.get("manual") else {
         return match (run, until) {
             (None, Some(_)) => nothing_runs(table, "it only waits").map(|()| Act::Waits),
-            _ => command::read(table).map(Act::Runs),
+            _ => command::read(table).map(|command| Act::Runs(Box::new(command))),
         };
     };
     if let Some(run) = run {

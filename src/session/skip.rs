@@ -50,7 +50,7 @@ impl Session {
             }
             if phase == Phase::Skipped {
                 ahead.extend(&before.after);
-            } else if !phase.lets_others_begin() && !(twin::broken(16) && phase.is_over()) {
+            } else if !(phase.lets_others_begin() || twin::broken(16) && phase.is_over()) {
                 found.push((&before.id, phase));
             }
         }

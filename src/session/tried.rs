@@ -103,7 +103,7 @@ impl Session {
                 done: state.phase.is_done(),
                 digest: covers.digest(),
                 covers: Some(Box::new(covers.covers().clone())),
-                limits: gates.map(|watch| (watch.clone(), self.plan.limits(watch))).collect(),
+                limits: gates.map(|watch| (watch.clone(), self.plan.limits(watch).to_owned())).collect(),
                 verify: verify.map(afterwards).unwrap_or_default(),
             })
         };

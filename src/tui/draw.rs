@@ -149,7 +149,17 @@ fn main(look: &Look<'_>, buf: &mut Buffer, area: Rect, drawn: &mut Drawn) {
             [one] => pane(look, buf, lower, one, drawn),
             // Next to the plan there is not the width for two: what people look at, else what is not well.
             [one, other] if live => {
-                let shown = if look.app.focus == one { one } else { other };
+                let worse = watches::worst(look, one) > watches::worst(look, other);
+                let shown = match look.app.focus {
+                    focus if focus == one || focus == other => focus,
+                    _ => {
+                        if worse {
+                            one
+                        } else {
+                            other
+                        }
+                    }
+                };
                 pane(look, buf, lower, shown, drawn);
             }
             [one, other] => {

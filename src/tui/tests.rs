@@ -11,6 +11,7 @@ use crate::fixture::{self as a, step, watch};
 use crate::hash::Hash;
 use crate::hub::sequencer::Sequencer;
 use crate::name::{Principal, StepId, WatchId};
+use crate::plan::Plan;
 use crate::session::{Author, Fact, Request, Session};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;
@@ -145,11 +146,13 @@ impl Flight {
         key: impl Fn(&str) -> String,
     ) -> Flight {
         let at = At::try_from("2026-07-12T15:21:00.000000Z".to_owned()).unwrap();
-        let params = [("index", "orders_v40"), ("backup_dir", "/srv/backup")];
+        let mut params = Plan::parse("plan", plan).unwrap().params(&BTreeMap::new()).unwrap();
+        params.insert("index".to_owned(), "orders_v40".to_owned());
+        params.entry("backup_dir".to_owned()).or_insert_with(|| "/srv/backup".to_owned());
         let opened = a::opening(plan)
             .id(if rehearsal.is_some() { "rehearsal-s1" } else { "s1" })
             .called("Orders v42 cutover", "prod-eu1")
-            .params(params.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+            .params(params)
             .place("bastion-1", "release", "/srv/plan")
             .rehearsal(rehearsal)
             .flown(flown)

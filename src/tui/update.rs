@@ -301,10 +301,10 @@ fn key_pressed(app: &mut App, key: KeyEvent, view: &View, now: Now, actions: &mu
         return andon(app, view, now, actions);
     }
     if matches!(app.overlay, Overlay::Palette(_)) {
-        return match palette::key(app, key, view, now) {
-            Some((place, act)) => act_in(place, app, act, view, now, actions),
-            None => {}
-        };
+        if let Some((place, act)) = palette::key(app, key, view, now) {
+            act_in(place, app, act, view, now, actions);
+        }
+        return;
     }
     if typing {
         return typing::key(app, key, view, now, actions);

@@ -218,10 +218,8 @@ impl Evidence {
                         gone.entry(principal.clone()).or_insert(line.at);
                     }
                 }
-                Event::Readmitted { principal, .. } => {
-                    if here.remove(principal).is_some() {
-                        gone.insert(principal.clone(), line.at);
-                    }
+                Event::Readmitted { principal, .. } if here.remove(principal).is_some() => {
+                    gone.insert(principal.clone(), line.at);
                 }
                 Event::Recovered { .. } => {
                     for principal in std::mem::take(&mut here).into_keys() {

@@ -223,6 +223,13 @@ fn output(look: &Look<'_>, buf: &mut Buffer, area: Rect, told: Vec<Span<'static>
     let size = Some((area.width, area.height - 1));
     let screen = look.view.screen.as_deref();
     let id = screen.map(|screen| &screen.step).or_else(|| session.live_step().map(|(step, _)| &step.id));
+    // Of what runs nothing was printed yet: what another one printed must not stand there as if it were its own.
+    let live = session.live_step().map(|(step, state)| (&step.id, state.attempt, state.phase.part()));
+    let own = |screen: &&crate::protocol::Screen| {
+        live.is_none_or(|live| live == (&screen.step, screen.attempt, screen.part)) || told.is_empty()
+    };
+    let screen = screen.filter(own);
+    let id = if told.is_empty() { id } else { live.map(|(id, ..)| id).or(id) };
     let Some(id) = id else { return size };
     let state = session.steps.get(id);
     let back = look.app.scrolled(Pane::Command);

@@ -1,11 +1,11 @@
-//! Pane 1: the steps in order, the current one opened up, the point of no return, and the current step's gates.
+//! Pane 1: the steps in order, the current one opened up with its gates, and the point of no return.
 
 use crate::clock::human;
 use crate::name::{escaped, shown};
-use crate::plan::Step;
+use crate::plan::{Gate, Step};
 use crate::session::steps::{Phase, StepState};
 use crate::tui::app::Pane;
-use crate::tui::canvas::{Look, cut, lines, row};
+use crate::tui::canvas::{Look, cut, lines};
 use crate::tui::facts;
 use crate::tui::text::{pad, pad_left};
 use crate::tui::theme::Ink;
@@ -30,23 +30,13 @@ pub fn draw(look: &Look<'_>, buf: &mut Buffer, area: Rect) {
     if inner.height == 0 {
         return;
     }
-    let current = session.current_step().map(|(step, _)| step.clone());
-    let gates = current.as_ref().map_or(0, |step| step.gates.len());
+    let gates = session.current_step().map_or(0, |(step, _)| step.gates.len());
+    // Each gate has a row under its step where there is room for all.
     let total = session.plan.steps.len() + 6;
-    // The table of gates stands below where there is room for both.
-    let table = match gates > 0 && usize::from(inner.height) >= (gates + 2 + total.min(14)) {
-        true => u16::try_from(gates + 1).unwrap_or(0),
-        false => 0,
-    };
-    let list = Rect { height: inner.height - table - u16::from(table > 0), ..inner };
-    let (rows, focus) = steps(look, usize::from(list.width));
-    let from = window(focus, rows.len(), usize::from(list.height));
-    lines(buf, list, &rows[from.min(rows.len())..]);
-    if table > 0
-        && let Some(step) = &current
-    {
-        gate_table(look, buf, Rect { y: inner.bottom() - table, height: table, ..inner }, step);
-    }
+    let roomy = usize::from(inner.height) >= gates + total.min(14);
+    let (rows, focus) = steps(look, usize::from(inner.width), roomy);
+    let from = window(focus, rows.len(), usize::from(inner.height));
+    lines(buf, inner, &rows[from.min(rows.len())..]);
 }
 
 /// First digits of a digest: which revision of the plan this is.
@@ -59,7 +49,7 @@ fn window(focus: usize, rows: usize, height: usize) -> usize {
     focus.saturating_sub(height / 2).min(rows.saturating_sub(height))
 }
 
-fn steps(look: &Look<'_>, width: usize) -> (Vec<Line<'static>>, usize) {
+fn steps(look: &Look<'_>, width: usize, roomy: bool) -> (Vec<Line<'static>>, usize) {
     let session = look.session();
     let current = session.current_step().map(|(step, _)| &step.id);
     let mut rows = vec![];
@@ -76,7 +66,7 @@ fn steps(look: &Look<'_>, width: usize) -> (Vec<Line<'static>>, usize) {
         }
         rows.push(step_row(look, step, state, width, is_current, is_picked));
         if is_current {
-            rows.extend(details(look, step, state, width));
+            rows.extend(details(look, step, state, width, roomy));
         }
     }
     (rows, focus)
@@ -139,13 +129,9 @@ fn step_row(
     Line::from(spans)
 }
 
-fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec<Line<'static>> {
+fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize, roomy: bool) -> Vec<Line<'static>> {
     let mut rows = vec![];
-    let mut detail = |name: &str, spans: Vec<Span<'static>>| {
-        let mut all = vec![look.span("  │ ", Ink::Border), look.span(pad(name, 8), Ink::Dim)];
-        all.extend(spans);
-        rows.push(Line::from(cut(all, width)));
-    };
+    let mut detail = |name: &str, spans: Vec<Span<'static>>| rows.push(row_of(look, name, spans, width));
     let (class, ink) = facts::class(step.class);
     if !class.is_empty() && state.phase != crate::session::steps::Phase::Planned {
         detail("class", vec![look.span(class, ink)]);
@@ -156,9 +142,12 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
     for deviation in &step.deviations {
         detail("differs", vec![look.span(escaped(&deviation.to_string()), Ink::Changed)]);
     }
-    if !step.gates.is_empty() {
-        detail("gates", gate_summary(look, step));
+    match roomy {
+        _ if step.gates.is_empty() => {}
+        true => rows.extend(step.gates.iter().map(|gate| gate_row(look, step, gate, width))),
+        false => rows.push(row_of(look, "gates", gate_summary(look, step), width)),
     }
+    let mut detail = |name: &str, spans: Vec<Span<'static>>| rows.push(row_of(look, name, spans, width));
     if let Some(armed) = state.armed.as_ref().filter(|_| !state.phase.is_over()) {
         let covers = armed.covers.covers();
         let mut spans = vec![look.span(format!("{} of {}", armed.checks.len(), covers.checks), Ink::Text)];
@@ -214,6 +203,12 @@ fn details(look: &Look<'_>, step: &Step, state: &StepState, width: usize) -> Vec
     rows
 }
 
+fn row_of(look: &Look<'_>, name: &str, spans: Vec<Span<'static>>, width: usize) -> Line<'static> {
+    let mut all = vec![look.span("  │ ", Ink::Border), look.span(pad(name, 8), Ink::Dim)];
+    all.extend(spans);
+    Line::from(cut(all, width))
+}
+
 /// `3 PASS · 1 HOLD`.
 pub fn gate_summary(look: &Look<'_>, step: &Step) -> Vec<Span<'static>> {
     let mut counts: Vec<(&'static str, Ink, usize)> = vec![];
@@ -235,19 +230,23 @@ pub fn gate_summary(look: &Look<'_>, step: &Step) -> Vec<Span<'static>> {
     spans
 }
 
-fn gate_table(look: &Look<'_>, buf: &mut Buffer, area: Rect, step: &Step) {
-    let number = look.session().numbered(&step.id);
-    let head = vec![look.span(format!("gates for {number}"), Ink::Dim)];
-    row(buf, area, 0, head, vec![look.span("    value   age", Ink::Dim)]);
-    for (gate, y) in step.gates.iter().zip(1..) {
-        let (sign, word, ink) = facts::gate(look.session(), &step.id, gate, look.at());
-        let value = facts::watch_value(look.session(), &gate.watch, look.at());
-        let left =
-            vec![look.span(format!("  {sign} {} ", pad(word, 5)), ink), look.span(gate.watch.as_str(), Ink::Text)];
-        let right = vec![
-            look.span(value, ink),
-            look.span(pad_left(&facts::watch_age(look.session(), &gate.watch, look.at()), 6), Ink::Dim),
-        ];
-        row(buf, area, y, left, right);
-    }
+/// A gate in one row: how it counts, what it reads, what it is held to, and how old that is.
+fn gate_row(look: &Look<'_>, step: &Step, gate: &Gate, width: usize) -> Line<'static> {
+    let session = look.session();
+    let (sign, word, ink) = facts::gate(session, &step.id, gate, look.at());
+    let value = facts::watch_value(session, &gate.watch, look.at());
+    let age = pad_left(&facts::watch_age(session, &gate.watch, look.at()), 4);
+    let limits = session.plan.limits(&gate.watch);
+    let left = vec![
+        look.span("  │ ", Ink::Border),
+        look.span(format!("{sign} {} ", pad(word, 5)), ink),
+        look.span(gate.watch.as_str(), Ink::Text),
+        look.span(format!("  {value}"), ink),
+        look.span(if limits.is_empty() { String::new() } else { format!("  {limits}") }, Ink::Dim),
+    ];
+    let mut spans = cut(left, width.saturating_sub(age.len() + 1));
+    let used: usize = spans.iter().map(Span::width).sum();
+    spans.push(Span::raw(" ".repeat(width.saturating_sub(used + age.len()))));
+    spans.push(look.span(age, Ink::Dim));
+    Line::from(spans)
 }

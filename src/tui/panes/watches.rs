@@ -23,6 +23,13 @@ pub fn panes(session: &Session) -> Vec<Pane> {
         .collect()
 }
 
+/// The worst that a pane of watches shows.
+pub fn worst(look: &Look<'_>, pane: Pane) -> Option<Status> {
+    let session = look.session();
+    let here = session.plan.watches.iter().filter(|watch| facts::is_kafka(&watch.kind) == (pane == Pane::Lag));
+    here.map(|watch| session.status(&watch.id, look.at())).max()
+}
+
 /// Rows that a pane of watches needs, its frame among them.
 pub fn rows(session: &Session) -> u16 {
     u16::try_from(session.plan.watches.len() + 2).unwrap_or(u16::MAX)

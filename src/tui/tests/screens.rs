@@ -176,6 +176,7 @@ fn a_running_command_has_half_of_the_rows() {
             let (_, rows) = drawn.output.expect("the output is on screen");
             let text = text_of(&buf);
             assert!(rows >= size.1 / 2, "{rows} rows of {size:?}\n{text}");
+            assert!(!text.contains("compare batch"), "of another step:\n{text}");
             assert!(text.contains("process 4711") && text.contains("NEXT") && text.contains("ANDON"), "{text}");
         }
     }
