@@ -131,7 +131,10 @@ async fn the_exit_decides_and_the_first_line_is_shown() {
         ("echo nan", Status::Ok, None, "nan"),
         ("printf '\\033[31mred'", Status::Ok, None, "\\u{1b}[31mred"),
         // More than a pipe holds: it must not block.
-        ("yes | head -c 300000 >&2; echo 1", Status::Ok, Some(1.0), "1"),
+        ("head -c 300000 /dev/zero | tr '\\0' y >&2; echo 1", Status::Ok, Some(1.0), "1"),
+        // A part of a pipeline that fails is no reading; who wants `head` to cut one says so.
+        ("yes | head -c 30 >&2; echo 1", Status::Unknown, None, "exit 141: y"),
+        ("set +o pipefail; yes | head -c 30 >&2; echo 1", Status::Ok, Some(1.0), "1"),
     ] {
         let reading = once(shell(script, long)).await;
         assert_eq!((reading.status, reading.value, &*reading.why), (status, value, why), "{script}");
