@@ -3,7 +3,6 @@
 //!
 //! Rows stand in the order of the footer, the most wanted first.
 
-use super::keys::Keys;
 use Place::{Before, Main, Panel, Replay};
 
 /// Something a person does.
@@ -141,7 +140,7 @@ impl Who {
 pub struct Row {
     /// What is done.
     pub act: Act,
-    /// The keys that do it, by the names that [`Keys::act`] takes, and where.
+    /// The keys that do it, by the names that [`super::keys::Keys::act`] takes, and where.
     pub keys: &'static [(&'static str, &'static [Place])],
     /// How plain mode writes it: the verb and what it takes; empty where it has none.
     pub plain: &'static str,
@@ -315,21 +314,6 @@ pub fn help() -> String {
     text
 }
 
-/// The manual's page of keys: a table for each place.
-pub fn keys_page() -> String {
-    let (keys, mut text) = (Keys::default(), String::new());
-    for place in Place::ALL {
-        let title = place.title();
-        text.push_str(&format!("## On {title}\n\n| Key | For | Does |\n|---|---|---|\n"));
-        for row in keys.rows(place) {
-            let keys: Vec<String> = keys.all(row.act, place).iter().map(|key| format!("`{key}`")).collect();
-            text.push_str(&format!("| {} | {} | {} |\n", keys.join(" "), row.who.word(), row.help));
-        }
-        text.push('\n');
-    }
-    text.trim_end().to_owned()
-}
-
 /// The manual's page of verbs.
 pub fn verbs_page() -> String {
     let mut text = "| Verb | For | Does |\n|---|---|---|\n".to_owned();
@@ -367,24 +351,6 @@ mod tests {
         for row in TABLE.iter().filter(|row| !row.plain.is_empty()) {
             assert!(verbs.insert(row.verb()), "{} means two things", row.verb());
             assert_eq!(verb(row.verb()), Some(row.act));
-        }
-    }
-
-    /// `CROSSCHECK_UPDATE=1 cargo test --lib the_manual_has` writes the pages anew.
-    #[test]
-    fn the_manual_has_the_table_as_it_is() {
-        let update = std::env::var_os("CROSSCHECK_UPDATE").is_some();
-        for (page, name, table) in [("keys", "keys", keys_page()), ("verbs", "verbs", verbs_page())] {
-            let path = format!("{}/docs/src/reference/{page}.md", env!("CARGO_MANIFEST_DIR"));
-            let text = std::fs::read_to_string(&path).expect("the manual has the page");
-            let begin = format!("<!-- table: {name} -->\n");
-            let from = text.find(&begin).expect("the page says where the table begins") + begin.len();
-            let to = text.find("\n<!-- end -->").expect("the page says where it ends");
-            if update {
-                std::fs::write(&path, format!("{}{table}{}", &text[..from], &text[to..])).expect("it can be written");
-            } else {
-                assert_eq!(&text[from..to], table, "{page}.md is old: run this test with CROSSCHECK_UPDATE=1");
-            }
         }
     }
 }

@@ -4,8 +4,8 @@
 //! is armed does not compile until it is decided how it is shown; a test changes every leaf and looks for it on every screen.
 
 use super::command::{self, time};
-pub use super::differs::Change;
 use super::differs::changes;
+pub use super::item::Change;
 use super::item::quoted;
 pub use super::item::{Difference, From, Item, Loud, Name, SECTIONS, Section, Text, variables};
 use crate::event::{

@@ -1,6 +1,6 @@
 //! In what two texts of an item differ, word by word and line by line: what stands there now, and what stood there.
 
-use super::item::{Text, quoted};
+use super::item::{Change, Text, quoted};
 use crate::name::escaped;
 
 /// More is told as so many more: who wants all of them reads the item.
@@ -11,17 +11,6 @@ const WHOLE: usize = 60;
 const PART: usize = 120;
 /// Lines times lines that are compared each with each.
 const PAIRS_MAX: usize = 1 << 20;
-
-/// One change. Its texts are harmless.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// Where in the item; empty where it is the whole.
-    pub part: String,
-    /// What stands there; nothing where it is gone.
-    pub is: Option<String>,
-    /// What stood there; nothing where it is new.
-    pub was: Option<String>,
-}
 
 /// All of them; none where both say the same.
 pub fn changes(is: &Text, was: &Text) -> Vec<Change> {

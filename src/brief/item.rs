@@ -1,7 +1,6 @@
 //! What is said of what is armed, as data: sections of items, each with its text, in what it differs, and how loud it is. And
 //! the one way in which words and variables are written as a shell takes them.
 
-use super::differs::Change;
 use crate::hash::Hash;
 use crate::name::{escaped, is_hidden};
 
@@ -105,6 +104,17 @@ pub enum Text {
         /// What cannot be seen of it.
         note: Option<String>,
     },
+}
+
+/// One change. Its texts are harmless.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Where in the item; empty where it is the whole.
+    pub part: String,
+    /// What stands there; nothing where it is gone.
+    pub is: Option<String>,
+    /// What stood there; nothing where it is new.
+    pub was: Option<String>,
 }
 
 /// In what an item differs, and from what.

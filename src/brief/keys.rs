@@ -121,6 +121,21 @@ impl Keys {
     }
 }
 
+/// The manual's page of keys: a table for each place.
+pub fn keys_page() -> String {
+    let (keys, mut text) = (Keys::default(), String::new());
+    for place in Place::ALL {
+        let title = place.title();
+        text.push_str(&format!("## On {title}\n\n| Key | For | Does |\n|---|---|---|\n"));
+        for row in keys.rows(place) {
+            let keys: Vec<String> = keys.all(row.act, place).iter().map(|key| format!("`{key}`")).collect();
+            text.push_str(&format!("| {} | {} | {} |\n", keys.join(" "), row.who.word(), row.help));
+        }
+        text.push('\n');
+    }
+    text.trim_end().to_owned()
+}
+
 /// The digits of `1-7`.
 fn range(name: &str) -> Option<(u8, u8)> {
     let (from, to) = name.split_once('-')?;
@@ -229,6 +244,25 @@ mod tests {
         ] {
             let told = bind(pairs).expect_err(why);
             assert!(told.contains(why), "{pairs:?}: {told}");
+        }
+    }
+
+    /// `CROSSCHECK_UPDATE=1 cargo test --lib the_manual_has` writes the pages anew.
+    #[test]
+    fn the_manual_has_the_table_as_it_is() {
+        let update = std::env::var_os("CROSSCHECK_UPDATE").is_some();
+        for (page, name, table) in [("keys", "keys", keys_page()), ("verbs", "verbs", crate::brief::acts::verbs_page())]
+        {
+            let path = format!("{}/docs/src/reference/{page}.md", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(&path).expect("the manual has the page");
+            let begin = format!("<!-- table: {name} -->\n");
+            let from = text.find(&begin).expect("the page says where the table begins") + begin.len();
+            let to = text.find("\n<!-- end -->").expect("the page says where it ends");
+            if update {
+                std::fs::write(&path, format!("{}{table}{}", &text[..from], &text[to..])).expect("it can be written");
+            } else {
+                assert_eq!(&text[from..to], table, "{page}.md is old: run this test with CROSSCHECK_UPDATE=1");
+            }
         }
     }
 }

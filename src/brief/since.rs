@@ -2,7 +2,7 @@
 //! and marked on the items themselves.
 
 use super::armed::{Difference, From, Item, Loud, SECTIONS, Section, Text, against, sections};
-use super::differs::Change;
+use super::item::Change;
 use crate::event::{CommandSeen, Covers, Flown};
 use crate::name::short_id;
 use crate::plan::Step;

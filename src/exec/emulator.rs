@@ -3,8 +3,8 @@
 //! Whoever feeds it never waits for it: when it cannot keep up, the oldest output is skipped on the screen (not in the
 //! transcript) and counted. The newest state is always published in the end, without any further event.
 
-use super::pty::Size;
 use super::screen::Screen;
+use super::starting::Size;
 use bytes::Bytes;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! The end of a run: of the command itself, then of everything else in its session; and what is left after that.
 
 use super::keeper::{Child, Member};
-use super::pty::{Report, Shared, State};
+use super::shared::{Report, Shared, State};
 use crate::event::{LeftSeen, ProcessSeen, RunEnd};
 use std::io;
 use std::sync::{Arc, PoisonError, mpsc};

@@ -12,13 +12,13 @@
 //! what runs on another machine. Elsewhere there is no subreaper, and only the session is known. Start at [`Family`].
 
 use super::process::{self, Stat};
-use super::spawn;
+use super::spawn::{self, Image};
 use crate::event::{Process, ProcessSeen};
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// The most of a command line that is shown.
@@ -30,10 +30,14 @@ const DYING: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct News(#[cfg_attr(not(target_os = "linux"), allow(dead_code))] UnixStream);
 
-impl News {
-    pub(super) fn new(stream: UnixStream) -> News {
-        News(stream)
-    }
+/// Starts a command, and has it kept (see [`spawn::spawn`]).
+pub(super) fn spawn(
+    image: &Image<'_>,
+    stdio: [Stdio; 3],
+    terminal: bool,
+    note: Option<std::fs::File>,
+) -> io::Result<Child> {
+    spawn::spawn(image, stdio, terminal, note).map(|(leader, news)| Child::new(leader, news))
 }
 
 /// A command that was started, and its keeper.
@@ -49,8 +53,8 @@ pub(super) struct Child {
 
 #[cfg(target_os = "linux")]
 impl Child {
-    pub(super) fn new(leader: std::process::Child, news: News) -> Child {
-        Child { leader, news, main: None, lost: false }
+    fn new(leader: std::process::Child, news: UnixStream) -> Child {
+        Child { leader, news: News(news), main: None, lost: false }
     }
     fn number(&mut self) -> io::Result<i32> {
         let mut bytes = [0; 4];
@@ -90,8 +94,8 @@ impl Child {
 
 #[cfg(not(target_os = "linux"))]
 impl Child {
-    pub(super) fn new(leader: std::process::Child, news: News) -> Child {
-        Child { leader, news, main: None, lost: false }
+    fn new(leader: std::process::Child, news: UnixStream) -> Child {
+        Child { leader, news: News(news), main: None, lost: false }
     }
     pub(super) fn identify(&mut self) -> io::Result<(Process, Option<Process>)> {
         self.main = Some(self.leader.id());

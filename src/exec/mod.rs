@@ -22,7 +22,9 @@ mod remote;
 mod screen;
 mod script;
 mod sealed;
+mod shared;
 mod spawn;
+mod starting;
 mod unfrozen;
 
 pub use emulator::{Emulator, Frame};
@@ -32,9 +34,11 @@ pub use keeper::{left, signal_left, still_runs};
 pub use opened::{Opened, named_unchanged, open};
 pub use preview::{PreviewError, look};
 pub use process::{is_alive, noted};
-pub use pty::{Report, Running, Size, StartError, start};
+pub use pty::{Running, start};
 pub use screen::{Cell, Color, Screen, Style};
+pub use shared::Report;
 pub use spawn::{ignore_nothing_in_children, in_own_session};
+pub use starting::{Size, StartError};
 pub use unfrozen::FreezeError;
 
 #[cfg(test)]

@@ -9,8 +9,8 @@
 use super::files::{self, Stamp};
 use super::freeze::{argument_file, interpreters, named_files};
 use super::lookup::{self, Kind};
-use super::pty::StartError;
 use super::spawn::{Image, Program};
+use super::starting::StartError;
 use super::{inherited, script, sealed};
 use crate::event::{CommandSeen, FileSeen, ScriptSeen};
 use crate::name::escaped;

@@ -3,10 +3,10 @@
 //! It is opened and held against what was frozen like any other command, and all that it starts ends with it, wherever that
 //! went: nothing of a preview is left when the answer is given. Blocks. Start at [`look`].
 
-use super::keeper::Family;
+use super::keeper::{self, Family};
 use super::opened::{ByName, Opened};
-use super::pty::StartError;
-use super::spawn::{self, Image};
+use super::spawn::Image;
+use super::starting::StartError;
 use crate::clock::human;
 use crate::name::shown;
 use crate::secret::Given;
@@ -100,7 +100,7 @@ pub fn look(opened: Opened<'_>, given: &Given) -> Result<String, PreviewError> {
         (None, None) => (Stdio::null(), None),
     };
     let failed = |source| StartError::Exec { path: covers.exe.path.clone().into(), source };
-    let mut child = spawn::spawn(&image, [stdin, their_out.into(), their_err.into()], false, None).map_err(failed)?;
+    let mut child = keeper::spawn(&image, [stdin, their_out.into(), their_err.into()], false, None).map_err(failed)?;
     if let Err(error) = child.identify() {
         child.end();
         return Err(error.into());

@@ -11,13 +11,14 @@
 //! [`is_alive`](super::is_alive).
 
 use super::ending::{Ending, end_by_force};
-use super::keeper::Family;
+use super::keeper;
 use super::opened::{ByName, Opened};
 use super::process;
 use super::reader::{Feeder, Reader};
+use super::shared::{Report, Shared, State};
 use super::spawn::{self, Image};
-use crate::event::{CommandSeen, LeftSeen, Process, RunEnd};
-use crate::name::escaped;
+use super::starting::{Size, StartError};
+use crate::event::{CommandSeen, Process};
 use crate::secret::Given;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
@@ -25,78 +26,11 @@ use nix::sys::termios::LocalFlags;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
-
-/// Size of a terminal in character cells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
-    /// Columns.
-    pub cols: u16,
-    /// Rows.
-    pub rows: u16,
-}
-impl Size {
-    /// The nearest size that is used: at least 2 by 2, because the emulator cannot wrap a wide character in one column,
-    /// and at most 512 by 256, which bounds what a screen can cost in memory.
-    pub fn clamped(self) -> Self {
-        Self { cols: self.cols.clamp(2, 512), rows: self.rows.clamp(2, 256) }
-    }
-}
-
-/// What a run has to say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
-    /// Bytes it printed: at most 16 KiB, cut on a character border unless they are not UTF-8.
-    Output(Vec<u8>),
-    /// The command itself has ended so, and others of its session run on: these, from now on.
-    Waits(RunEnd, LeftSeen),
-    /// These run on although the run is over: they left its session, or the plan has them left.
-    Left(LeftSeen),
-    /// It is over. The last report, and only after all output.
-    Ended(RunEnd),
-}
-
-/// Why a command could not be started: what, where, and what to do. No process exists then.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // the message names every field
-pub enum StartError {
-    /// The frozen step asks for something this version does not have.
-    #[error("io = {0:?} is neither \"pty\" nor \"pipe\"; arm the step again with this version")]
-    Io(String),
-    /// It names secrets, and their values are not there (or there are some that it does not name).
-    #[error("the values of its secrets are not at hand; nothing was started, arm the step again")]
-    Secrets,
-    /// Something that was frozen is not what it was.
-    #[error("{what}; nothing was started, arm the step again")]
-    Changed { what: String },
-    /// The working folder is gone.
-    #[error("working folder {} is not there any more; create it and arm the step again", escaped(path))]
-    Cwd { path: String },
-    /// No terminal or pipe could be opened, or no thread started.
-    #[error("could not open a {what}: {source}; nothing was started, free resources on the hub's machine")]
-    Resource { what: &'static str, source: io::Error },
-    /// The kernel refused to execute it.
-    #[error("could not execute {}: {source}{}", escaped(&path.to_string_lossy()), hint(source))]
-    Exec { path: PathBuf, source: io::Error },
-    /// It was started, could not be watched, and was killed.
-    #[error("started, and killed at once because it could not be watched ({source}); its outcome is unknown")]
-    Unwatched { source: io::Error },
-}
-
-fn hint(error: &io::Error) -> &'static str {
-    match error.raw_os_error().map(nix::errno::Errno::from_raw) {
-        Some(nix::errno::Errno::ENOEXEC) => "; it is no binary for this machine, and no script with a #! line",
-        Some(nix::errno::Errno::EACCES) => "; it may not be executed (chmod +x, or a file system mounted noexec)",
-        Some(nix::errno::Errno::ENOENT) => "; it is gone, or the interpreter it names is",
-        Some(nix::errno::Errno::E2BIG) => "; its arguments and environment are too long, put them into a file",
-        _ => "",
-    }
-}
 
 /// A command that was started. Dropping it changes nothing: the command runs on and its output is read on.
 #[derive(Debug)]
@@ -185,51 +119,6 @@ impl Running {
     }
 }
 
-/// What the threads of a run have in common.
-#[derive(Debug)]
-pub(super) struct Shared {
-    state: Mutex<State>,
-    pub(super) changed: Condvar,
-    /// See [`Running::waits`].
-    pub(super) waits: AtomicU64,
-}
-impl Shared {
-    /// Nothing that holds this lock can panic, so a poisoned one would still hold a valid value.
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-    /// Closes the last of the hub's descriptors: what is left in the terminal learns that nobody reads any more.
-    pub(super) fn close(&self) {
-        self.state().terminal = None;
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct State {
-    pub family: Family,
-    /// The command itself has ended.
-    pub gone: bool,
-    /// So has everything that its end waits for.
-    pub over: bool,
-    /// Some of it runs on all the same.
-    pub left: bool,
-    pub asked: bool,
-    pub forced: bool,
-    pub timed_out: bool,
-    terminal: Option<OwnedFd>,
-}
-impl State {
-    pub(super) fn end(&self, status: &io::Result<ExitStatus>, timeout_ms: Option<u64>) -> RunEnd {
-        match (status.as_ref().map(|status| (status.code(), status.signal())), timeout_ms) {
-            (_, Some(after_ms)) if self.timed_out => RunEnd::TimedOut { after_ms },
-            (Ok((Some(code), _)), _) => RunEnd::Exited { code },
-            (Ok((None, Some(signal))), _) => RunEnd::Signalled { signal, asked: self.asked },
-            // Whoever could be asked how it ended was killed. It has ended: anything but success.
-            _ => RunEnd::Exited { code: -1 },
-        }
-    }
-}
-
 /// Starts what was opened, with the values of its secrets in the child's environment and nowhere else, and reports on
 /// `reports` until [`Report::Ended`].
 pub fn start(
@@ -262,7 +151,7 @@ pub fn start(
         .map(std::fs::File::create)
         .transpose()
         .map_err(|source| StartError::Resource { what: "note of the process", source })?;
-    let mut child = spawn::spawn(&image, stdio, terminal, note)
+    let mut child = keeper::spawn(&image, stdio, terminal, note)
         .map_err(|source| StartError::Exec { path: covers.exe.path.clone().into(), source })?;
 
     let at_start = opened.by_kernel.iter().filter_map(ByName::changed).collect();

@@ -3,7 +3,7 @@
 //! One thread, one `poll`. It waits for the command and for room in the report channel, which is the journal, and for
 //! nothing else: no lock, no disk, no participant. Every other wait would be counted (see `Running::waits`).
 
-use super::pty::{Report, Shared};
+use super::shared::{Report, Shared};
 use crate::event::RunEnd;
 use crate::secret::{Needles, Redactor, WAIT};
 use nix::errno::Errno;

@@ -3,7 +3,7 @@
 //! Escape sequences end here. The emulator knows colours, movement and erasing and drops all else (titles, links,
 //! clipboard, device control); [`Screen::cells`] lets no hidden character out, and no cell is wider than it says.
 
-use super::pty::Size;
+use super::starting::Size;
 use crate::name::is_hidden;
 use std::borrow::Cow;
 use std::num::NonZeroU16;

@@ -11,9 +11,9 @@
 
 use super::files::{self, SEALED_MAX};
 use super::lookup::{self, Kind};
-use super::pty::StartError;
 use super::script;
 use super::spawn::Program;
+use super::starting::StartError;
 use crate::event::{CommandSeen, FileSeen, ScriptSeen};
 use crate::hash::Hash;
 use crate::name::escaped;

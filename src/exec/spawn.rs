@@ -3,8 +3,7 @@
 #![allow(unsafe_code)] // std has no safe call for a session, a controlling terminal, a second fork, or a pidfd
 
 use super::inherited::Given;
-use super::keeper::{Child, News};
-use super::pty::Size;
+use super::starting::Size;
 use nix::libc;
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
@@ -104,7 +103,8 @@ pub(super) struct Image<'a> {
 /// Starts a command in a session of its own, with all signals at their defaults and no descriptor but its three and `kept`.
 /// With `terminal`, its standard output is a terminal that becomes the controlling one. A failed exec is an error here, not
 /// an exit code later. Before the child becomes the program it writes its number and its session's into `note`: from then on
-/// it can be found, even if this process dies before it could tell anyone.
+/// it can be found, even if this process dies before it could tell anyone. Whom this process has to reap, and where its news
+/// come from.
 ///
 /// On Linux two processes are made. The first leads the session and executes nothing: it is the command's *keeper* (see
 /// `keeper`), which adopts whatever the command's processes leave orphaned. The second becomes the command.
@@ -113,7 +113,7 @@ pub(super) fn spawn(
     stdio: [Stdio; 3],
     terminal: bool,
     note: Option<std::fs::File>,
-) -> io::Result<Child> {
+) -> io::Result<(std::process::Child, std::os::unix::net::UnixStream)> {
     use std::os::unix::ffi::OsStrExt;
     let (path, program) = match &image.program {
         Program::Named(path) => (path.as_os_str().as_bytes(), None),
@@ -215,7 +215,7 @@ pub(super) fn spawn(
     unsafe { command.pre_exec(before_exec) };
     let leader = command.spawn()?;
     drop((told, failing, failed));
-    Ok(Child::new(leader, News::new(news)))
+    Ok((leader, news))
 }
 
 /// In the session's leader: forks, and returns in the new process only, which is to become the command. The leader stays as

@@ -35,6 +35,7 @@ mod traps;
 mod units;
 mod until;
 mod values;
+mod warnings;
 mod watches;
 
 pub use changes::{Changes, Set, Typed};

@@ -2,8 +2,8 @@
 //! their work is, or do more than is meant where a name is empty. One table, [`TRAPS`], with the reason in each line; they are looked
 //! for in what a step, its rollback, preview and probe run. What is found in several places is told once.
 
-use super::lint::Warnings;
 use super::shell::{self, Join, Simple, Word};
+use super::warnings::Warnings;
 use super::{Class, Command, Plan, Run, Step};
 use crate::name::Part;
 use regex_lite::Regex;

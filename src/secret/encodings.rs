@@ -10,6 +10,11 @@ use zeroize::Zeroizing;
 /// A line of a value that has several is looked for by itself from this length on: a key may be printed indented.
 const LINE_MIN: usize = 16;
 
+/// A byte that ends a line.
+pub(super) fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
+}
+
 /// Every form of a value, its line ends left out, in the order of their bytes.
 pub(super) fn encodings(value: &str) -> Vec<Zeroizing<Vec<u8>>> {
     let mut all = Forms(BTreeSet::new());
@@ -34,7 +39,7 @@ pub(super) fn encodings(value: &str) -> Vec<Zeroizing<Vec<u8>>> {
 struct Forms(BTreeSet<Vec<u8>>);
 impl Forms {
     fn add(&mut self, form: &str) {
-        let bytes: Vec<u8> = form.bytes().filter(|byte| !super::redact::is_line_end(*byte)).collect();
+        let bytes: Vec<u8> = form.bytes().filter(|byte| !is_line_end(*byte)).collect();
         // What is shorter tears ordinary output; a value that short is refused, so only parts of one can be.
         if bytes.len() >= super::LENGTH_MIN {
             self.0.insert(bytes);

@@ -8,7 +8,7 @@
 //! Masking is no guarantee. A command can print a secret in a form that nobody listed, or in pieces with something in
 //! between. Start at [`Redactor`].
 
-use super::encodings::encodings;
+use super::encodings::{encodings, is_line_end};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +23,6 @@ pub const SHOWN_EARLY_MAX: usize = 2;
 const LINE_ENDS_MAX: usize = 8;
 /// Where an excerpt was cut.
 const CUT: char = '…';
-
-pub(super) fn is_line_end(byte: u8) -> bool {
-    matches!(byte, b'\r' | b'\n')
-}
 
 /// One form of one secret.
 struct Needle {

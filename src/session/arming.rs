@@ -5,9 +5,9 @@
 //! checked as it stood.
 
 use super::guard::{Ask, Reasons, void_open};
+use super::phase::Phase;
 use super::refusal::Refusal;
-use super::request::{Request, TEXT_CHARS_MAX};
-use super::steps::Phase;
+use super::request::{Author, Request, TEXT_CHARS_MAX};
 use super::{Session, WatchState, twin};
 use crate::event::{Cause, Deviation, Event, Status};
 use crate::name::{Principal, StepId, WatchId, is_hidden};
@@ -150,6 +150,14 @@ pub(super) fn edit(ask: &Ask) -> Result<Vec<Event>, Refusal> {
     };
     let edited = Event::StepEdited { step: id, run: run.to_owned(), why: why.to_owned() };
     Ok(std::iter::once(edited).chain(void_open(session, Cause::Changed { what })).collect())
+}
+
+/// The step that a request which types one would add.
+pub(super) fn typed_by(session: &Session, author: &Author, request: &Request) -> Option<Step> {
+    match request {
+        Request::AdHoc { run, why, .. } => Some(typed_step(session, &author.principal, run, why)),
+        _ => None,
+    }
 }
 
 /// The step that a command typed by that person would be.

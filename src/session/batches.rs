@@ -7,24 +7,14 @@
 //! Lines that an earlier attempt did well are left out of the next one, as long as that one works on the same.
 
 use super::Session;
-use super::steps::{Phase, StepState};
+use super::kept::DoneLines;
+use super::phase::Phase;
+use super::steps::StepState;
 use crate::clock::At;
 use crate::event::{CommandSeen, EachSeen, Event, Part, RunEnd, Verdict};
-use crate::hash::Hash;
 use crate::name::{StepId, WatchId};
 use crate::plan::{Gate, Step};
-use serde::{Deserialize, Serialize};
 use std::ops::Range;
-
-/// Lines at the start of what a command is fed that were done, and looked well afterwards.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DoneLines {
-    /// What it works on ([`CommandSeen::works_on`]): the same lines for another host are to be done.
-    pub of: Hash,
-    /// So many of them.
-    pub lines: u32,
-}
 
 impl DoneLines {
     /// So many, where that command works on the same.

@@ -1,12 +1,12 @@
 //! Cross-checks: opening the panel, yes, no, and taking a yes back.
 
 use super::guard::{Ask, Reasons, void};
+use super::phase::Phase;
 use super::refusal::Refusal;
-use super::steps::{Armed, Phase};
+use super::steps::Armed;
 use super::{readback, running, twin, waive};
 use crate::event::{Cause, Event};
 use crate::name::Principal;
-use crate::trust::allowed::APPROVE;
 
 /// Nobody checks a step that they armed or lead.
 pub(super) fn is_not_their_own(ask: &Ask, no: &mut Reasons) {
@@ -24,13 +24,6 @@ pub(super) fn may_check(ask: &Ask, no: &mut Reasons) {
     let own = *who == ask.session.lead || ask.armed().is_some_and(|armed| armed.by == *who);
     if !twin::broken(1) && !own && !ask.session.may_check(who) {
         no.because(Refusal::ShadowOnly { who: ask.who().clone() });
-    }
-}
-
-/// Their key is one that allowed_signers gives them, where the session asks for that.
-pub(super) fn key_is_vouched_for(ask: &Ask, no: &mut Reasons) {
-    if let Err(why) = ask.session.vouches(ask.who(), &ask.author.key, APPROVE, ask.at) {
-        no.because(Refusal::NotVouched { who: ask.who().clone(), why });
     }
 }
 

@@ -26,7 +26,7 @@ const ALWAYS: &[Guard] = &[
 ];
 
 /// What starts and what is checked has to pass.
-const MAY_START: &[Guard] = &[guard::nothing_runs, guard::nothing_is_owed, guard::gates_hold, guard::poll_is_go];
+const MAY_START: &[Guard] = &[guard::nothing_runs, guard::nothing_is_owed, guard::gates_hold, preflight::poll_is_go];
 
 const ARM: &[Guard] = &[
     guard::by_the_lead,
@@ -40,7 +40,7 @@ const ARM: &[Guard] = &[
     freezing::those_before_are_over,
     freezing::deviation_is_accounted_for,
     guard::gates_hold,
-    guard::poll_is_go,
+    preflight::poll_is_go,
     freezing::what_was_frozen_fits,
 ];
 
@@ -119,7 +119,7 @@ fn guards(request: &Request) -> [&'static [Guard]; 3] {
                 guard::digest_is_armed,
                 checks::is_not_their_own,
                 checks::may_check,
-                checks::key_is_vouched_for,
+                guard::key_is_vouched_for,
                 checks::has_not_checked,
                 checks::waits_for_checks,
                 checks::key_counts_once,
@@ -127,7 +127,7 @@ fn guards(request: &Request) -> [&'static [Guard]; 3] {
                 checks::was_read_back,
                 guard::line_is_free,
                 guard::gates_hold,
-                guard::poll_is_go,
+                preflight::poll_is_go,
                 checks::waiver_is_checked_by_another,
             ],
             &[],
@@ -313,7 +313,7 @@ fn becomes(ask: &Ask) -> Result<Vec<Event>, Refusal> {
 /// # Errors
 /// The first refusal of its guards; then what is wrong with its signature.
 pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> Result<Vec<Event>, Refusal> {
-    let ask = Ask::new(session, at, author, request);
+    let ask = Ask::new(session, at, author, request, arming::typed_by(session, author, request));
     let mut no = Reasons(vec![]);
     for guard in guards(request).into_iter().flatten() {
         guard(&ask, &mut no);
@@ -327,7 +327,7 @@ pub fn decide(session: &Session, at: At, author: &Author, request: &Request) -> 
 /// Every reason why that request would be refused at that time, most in the way first; empty where it would be granted. The
 /// first is what [`decide`] answers. Only the signature, which is made when somebody asks, is not looked at.
 pub fn may(session: &Session, at: At, author: &Author, request: &Request) -> Vec<Refusal> {
-    let ask = Ask::new(session, at, author, request);
+    let ask = Ask::new(session, at, author, request, arming::typed_by(session, author, request));
     let mut no = Reasons(vec![]);
     // The twin of the test that holds both against each other: a screen that does not know of the gates.
     let deaf = |guard: &&Guard| !(twin::broken(15) && std::ptr::fn_addr_eq(**guard, guard::gates_hold as Guard));

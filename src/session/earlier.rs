@@ -1,7 +1,7 @@
 //! What a session leaves open for the next one of its plan: folded from its lines, so that nobody has to remember it.
 
+use super::phase::Phase;
 use super::preflight::{Counts, counts};
-use super::steps::Phase;
 use super::{Session, story};
 use crate::event::{Earlier, Event, Flown};
 use crate::hash::Hash;

@@ -9,7 +9,8 @@ mod runs;
 mod settling;
 mod watches;
 
-use super::steps::{Move, Phase, StepState};
+use super::phase::{Move, Phase};
+use super::steps::StepState;
 use super::{Checkpoint, Closing, KEPT, Said, Session, Told, signing, story};
 use crate::clock::At;
 use crate::event::{Event, Outcome};

@@ -1,9 +1,9 @@
 //! Arming: when a step may be frozen, and whether what the hub froze is what the session would have people check.
 
 use super::guard::{Ask, Reasons, void};
+use super::phase::Phase;
 use super::refusal::Refusal;
 use super::request::Request;
-use super::steps::Phase;
 use super::{arming, guard, running, waive};
 use crate::event::{Cause, Covers, Event, Frozen};
 use crate::transcript::record::LINE_BYTES_MAX;

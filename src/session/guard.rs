@@ -6,16 +6,16 @@
 //! nothing: another one of the same list has said why. This file holds what several requests share and knows none of
 //! them; a feature's own guards stand with the feature.
 
+use super::phase::Phase;
 use super::refusal::Refusal;
 use super::request::{Author, Request, TEXT_CHARS_MAX};
-use super::signing::accept;
-use super::steps::{Armed, Phase, StepState};
-use super::{Session, arming, preflight, twin};
+use super::steps::{Armed, StepState};
+use super::{Session, twin};
 use crate::clock::At;
 use crate::event::{Cause, Event, Role};
 use crate::name::{Principal, StepId};
 use crate::plan::Step;
-use crate::trust::statement::Signed;
+use crate::trust::allowed::APPROVE;
 
 /// A request, and everything its answer follows from.
 pub struct Ask<'a> {
@@ -33,14 +33,9 @@ pub struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     /// That request by that person at that time.
-    pub fn new(session: &'a Session, at: At, author: &'a Author, request: &'a Request) -> Ask<'a> {
-        let typed = match request {
-            Request::AdHoc { run, why, .. } => {
-                Some((arming::typed_step(session, &author.principal, run, why), StepState::default()))
-            }
-            _ => None,
-        };
-        Ask { session, at, author, request, typed }
+    /// `typed`: the step that a typed command would be.
+    pub fn new(session: &'a Session, at: At, author: &'a Author, request: &'a Request, typed: Option<Step>) -> Ask<'a> {
+        Ask { session, at, author, request, typed: typed.map(|step| (step, StepState::default())) }
     }
     /// Who asks.
     pub fn who(&self) -> &'a Principal {
@@ -63,11 +58,6 @@ impl<'a> Ask<'a> {
         let state = self.session.steps.get(self.request.step()?)?;
         let attempt = self.request.attempt()?;
         state.armed.as_ref().filter(|_| state.phase.is_open() && state.attempt == attempt)
-    }
-    /// The author's signature, where the act is one that is signed. It is looked at last: what else is in the way is
-    /// told first.
-    pub fn sign(&self) -> Result<Option<Signed>, Refusal> {
-        accept(self.session, self.at, self.author, self.request)
     }
 }
 
@@ -209,6 +199,13 @@ pub(super) fn digest_is_armed(ask: &Ask, no: &mut Reasons) {
     }
 }
 
+/// Their key is one that allowed_signers gives them, where the session asks for that.
+pub(super) fn key_is_vouched_for(ask: &Ask, no: &mut Reasons) {
+    if let Err(why) = ask.session.vouches(ask.who(), &ask.author.key, APPROVE, ask.at) {
+        no.because(Refusal::NotVouched { who: ask.who().clone(), why });
+    }
+}
+
 /// Nobody stopped the line, and the hub does not hold it.
 pub(super) fn line_is_free(ask: &Ask, no: &mut Reasons) {
     if let Some(refusal) = stopped(ask.session).filter(|_| !twin::broken(7)) {
@@ -250,30 +247,10 @@ pub(super) fn gates_hold(ask: &Ask, no: &mut Reasons) {
     }
 }
 
-/// The poll is go, where the step takes checks and the plan has a poll.
-pub(super) fn poll_is_go(ask: &Ask, no: &mut Reasons) {
-    let Some((step, _)) = ask.step() else { return };
-    let asked = match ask.request {
-        Request::Arm { covers, .. } | Request::AdHoc { covers, .. } => covers.as_deref().map(|covers| covers.checks),
-        _ => ask.armed().map(|armed| armed.covers.covers().checks),
-    };
-    no.0.extend(not_go(ask.session, &step.id, asked.unwrap_or(0).max(step.checks)));
-}
-
-/// Why the poll keeps a step from being armed that so many people check.
-fn not_go(session: &Session, step: &StepId, checks: u32) -> Option<Refusal> {
-    let locks = preflight::locks_of(session, checks);
-    (!locks.is_empty()).then(|| Refusal::NotGo { step: step.clone(), locks })
-}
-
 impl Session {
     /// What stops everything; none where the line is free, or held only for want of people and the glass was broken.
     pub fn line_lock(&self) -> Option<Refusal> {
         stopped(self).filter(|_| !(self.is_glass_broken() && self.line.pulled.is_empty()))
-    }
-    /// Why the poll keeps that step locked; none where it does not.
-    pub fn poll_lock(&self, step: &Step) -> Option<Refusal> {
-        not_go(self, &step.id, u32::from(self.is_checked(&step.id)))
     }
 }
 

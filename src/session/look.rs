@@ -1,6 +1,7 @@
 //! What a session says when asked: which step people look at, how a watch stands, who may check. Reads, never changes.
 
-use super::steps::{Armed, Phase, StepState};
+use super::phase::Phase;
+use super::steps::{Armed, StepState};
 use super::{Session, twin};
 use crate::clock::At;
 use crate::event::Status;

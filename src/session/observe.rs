@@ -3,7 +3,8 @@
 
 use super::decide::refused;
 use super::guard::{void, void_open};
-use super::steps::{Phase, RunState};
+use super::phase::Phase;
+use super::steps::RunState;
 use super::{
     Closing, Session, Unfrozen, batches, left, notify, people, preflight, preview, probe, recovery, rollback, twin,
     verify, waiting,

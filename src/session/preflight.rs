@@ -5,19 +5,17 @@
 //! leaves, takes over, changes an answer or turns no-go takes the go away at once, and nobody has to think of doing it.
 
 use super::guard::{Ask, Reasons, void};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, in_words};
 use super::request::Request;
 use super::{Person, Session, twin};
 use crate::clock::At;
 use crate::event::{Cause, Event, Role, about};
-use crate::name::{ItemId, Principal};
-use crate::plan::{Asked, Item, Seat, parse_duration};
+use crate::name::{ItemId, Principal, StepId};
+use crate::plan::{Asked, Item, Seat, Step, parse_duration};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Locks that one refusal names; the screens show all.
-const LOCKS_TOLD: usize = 4;
 /// Nobody is available for longer at a stretch: more is a mistyped number.
 const FIT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -329,12 +327,26 @@ fn locks(session: &Session, preflight: &Preflight) -> Vec<String> {
     locks
 }
 
-/// Locks in one sentence.
-pub(super) fn in_words(locks: &[String]) -> String {
-    let told = locks.iter().take(LOCKS_TOLD).cloned().collect::<Vec<_>>().join("; ");
-    match locks.len().saturating_sub(LOCKS_TOLD) {
-        0 => told,
-        more => format!("{told}; and {more} more"),
+/// The poll is go, where the step takes checks and the plan has a poll.
+pub(super) fn poll_is_go(ask: &Ask, no: &mut Reasons) {
+    let Some((step, _)) = ask.step() else { return };
+    let asked = match ask.request {
+        Request::Arm { covers, .. } | Request::AdHoc { covers, .. } => covers.as_deref().map(|covers| covers.checks),
+        _ => ask.armed().map(|armed| armed.covers.covers().checks),
+    };
+    no.0.extend(not_go(ask.session, &step.id, asked.unwrap_or(0).max(step.checks)));
+}
+
+/// Why the poll keeps a step from being armed that so many people check.
+fn not_go(session: &Session, step: &StepId, checks: u32) -> Option<Refusal> {
+    let locks = locks_of(session, checks);
+    (!locks.is_empty()).then(|| Refusal::NotGo { step: step.clone(), locks })
+}
+
+impl Session {
+    /// Why the poll keeps that step locked; none where it does not.
+    pub fn poll_lock(&self, step: &Step) -> Option<Refusal> {
+        not_go(self, &step.id, u32::from(self.is_checked(&step.id)))
     }
 }
 

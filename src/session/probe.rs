@@ -7,24 +7,9 @@ use super::Session;
 use super::guard::{Ask, Reasons};
 use super::refusal::Refusal;
 use super::steps::RunState;
-use crate::clock::At;
 use crate::event::{Event, Part, RunEnd};
 use crate::hash::Hash;
-use crate::name::{Principal, StepId};
-use serde::{Deserialize, Serialize};
-
-/// The latest probe of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Probe {
-    /// Who asked for it.
-    pub by: Principal,
-    /// When.
-    pub at: At,
-    /// When and how it ended, and the first it said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<(At, RunEnd, String)>,
-}
+use crate::name::StepId;
 
 /// The plan has one for it.
 pub(super) fn is_planned(ask: &Ask, no: &mut Reasons) {

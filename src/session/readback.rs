@@ -7,28 +7,17 @@
 
 use super::Session;
 use super::guard::{Ask, Reasons};
+use super::kept::Reader;
+use super::phase::Phase;
 use super::refusal::Refusal;
 use super::request::{Request, TEXT_CHARS_MAX};
-use super::steps::{Armed, Phase};
+use super::steps::Armed;
 use crate::event::{Covers, Deviation, Event, FieldSeen};
 use crate::name::{Principal, StepId};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many wrong values by one person, and they are out of that attempt.
 pub const TRIES: u32 = 3;
-
-/// Somebody who has to read back before they may check.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reader {
-    /// Which share of the fields is theirs.
-    pub seat: u32,
-    /// The fields they typed right.
-    pub right: BTreeSet<String>,
-    /// How often they typed something else.
-    pub wrong: u32,
-}
 
 impl Armed {
     /// The fields that this person still has to type before their check counts; those of the seat they would take, where

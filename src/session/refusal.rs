@@ -1,8 +1,8 @@
 //! The answers that are not yes: each with its sentence, a short form, and where there is one a hint.
 
 use super::Session;
-use super::request::TEXT_CHARS_MAX;
-use super::steps::Phase;
+use super::phase::Phase;
+use super::request::{TEXT_CHARS_MAX, TYPED_BYTES_MAX};
 use crate::clock::{At, human};
 use crate::hash::Hash;
 use crate::name::{ItemId, Principal, StepId, WatchId, shown};
@@ -26,7 +26,7 @@ pub enum Refusal {
     Observer { who: Principal },
     #[error("{who} has a seat here and no more: seat, answer, fit, go, no-go, ack, settle, say, andon")]
     SeatOnly { who: Principal },
-    #[error("step {step} is locked until the poll is go: {}", shown(&locks_in_words(locks)))]
+    #[error("step {step} is locked until the poll is go: {}", shown(&in_words(locks)))]
     NotGo { step: StepId, locks: Vec<String> },
     #[error("the plan asks for no poll")]
     NoPoll,
@@ -143,7 +143,7 @@ pub enum Refusal {
     TakesNoInput { step: StepId },
     #[error("the terminal of step {step} shows what is typed, and this step takes text only while it hides it")]
     EchoOn { step: StepId },
-    #[error("a typed line may have at most {max} bytes, this one has {0}", max = super::typing::TYPED_BYTES_MAX)]
+    #[error("a typed line may have at most {max} bytes, this one has {0}", max = TYPED_BYTES_MAX)]
     TypedTooLong(usize),
     #[error("a typed line is text: it may hold no control character")]
     TypedControl,
@@ -199,8 +199,16 @@ pub enum Refusal {
     NotInThisVersion(String),
 }
 
-fn locks_in_words(locks: &[String]) -> String {
-    super::preflight::in_words(locks)
+/// Of more locks than these only the number is told: it is a sentence, not the list.
+const LOCKS_TOLD: usize = 4;
+
+/// Locks in one sentence.
+pub(super) fn in_words(locks: &[String]) -> String {
+    let told = locks.iter().take(LOCKS_TOLD).cloned().collect::<Vec<_>>().join("; ");
+    match locks.len().saturating_sub(LOCKS_TOLD) {
+        0 => told,
+        more => format!("{told}; and {more} more"),
+    }
 }
 
 fn able_words(able: usize) -> String {

@@ -7,6 +7,8 @@ use crate::name::{ItemId, Principal, StepId, WatchId, shown};
 use crate::trust::statement::Signed;
 use serde::{Deserialize, Serialize};
 
+/// The longest line a terminal takes at once is 4096 bytes with its end.
+pub const TYPED_BYTES_MAX: usize = 4000;
 /// The longest text a person may send in one request: chat, reasons, marks.
 pub const TEXT_CHARS_MAX: usize = 2000;
 

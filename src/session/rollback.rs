@@ -6,8 +6,9 @@
 
 use super::Session;
 use super::guard::{Ask, Reasons};
+use super::phase::Phase;
 use super::refusal::Refusal;
-use super::steps::{Phase, StepState};
+use super::steps::StepState;
 use crate::event::{Event, Part, RunEnd, Verdict};
 use crate::name::{Principal, StepId};
 use crate::plan::Step;

@@ -1,8 +1,9 @@
 //! Starting what is cleared, and interrupting what runs.
 
 use super::guard::{self, Ask, Reasons};
+use super::phase::Phase;
 use super::refusal::Refusal;
-use super::steps::{Phase, StepState};
+use super::steps::StepState;
 use super::{batches, twin, waiting};
 use crate::event::{Event, WaitEnd};
 use crate::plan::Step;

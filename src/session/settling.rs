@@ -5,25 +5,14 @@
 
 use super::Session;
 use super::guard::{Ask, Reasons, void_open};
+use super::kept::HalfDone;
+use super::phase::Phase;
 use super::refusal::Refusal;
 use super::request::Request;
-use super::steps::{Phase, StepState};
+use super::steps::StepState;
 use crate::clock::At;
 use crate::event::{Cause, Event, Outcome, Settled, SettledSeen};
 use crate::name::{Principal, StepId};
-use serde::{Deserialize, Serialize};
-
-/// One of the two said that a step is done though it ended badly. It waits for the other for as long as a step stays armed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HalfDone {
-    /// When.
-    pub at: At,
-    /// Who.
-    pub by: Principal,
-    /// How they know.
-    pub why: String,
-}
 
 impl Session {
     /// Who said that this step is done though it ended badly and waits for a second person, at that time.

@@ -6,6 +6,7 @@
 //! signatures is also one over the transcript so far. The same text is built here three times over: by the client from
 //! what it has folded, by the hub before the act counts, and by whoever verifies the transcript later.
 
+use super::guard::Ask;
 use super::refusal::Refusal;
 use super::rehearsal::about;
 use super::request::{Author, Request};
@@ -523,6 +524,14 @@ fn check(
         return Err(SigningError::Touch);
     }
     Ok(proof)
+}
+
+impl Ask<'_> {
+    /// The author's signature, where the act is one that is signed. It is looked at last: what else is in the way is
+    /// told first.
+    pub fn sign(&self) -> Result<Option<Signed>, Refusal> {
+        accept(self.session, self.at, self.author, self.request)
+    }
 }
 
 /// The hub's look at a request's signature, before the act counts: what the event keeps of it.

@@ -4,28 +4,15 @@
 
 use super::Session;
 use super::guard::{Ask, Reasons};
+use super::kept::HalfSkip;
+use super::phase::Phase;
 use super::refusal::Refusal;
-use super::steps::Phase;
 use super::twin;
 use crate::clock::At;
 use crate::event::Event;
 use crate::name::{Principal, StepId};
 use crate::plan::Step;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-
-/// One of the two said so. It waits for the other for as long as a step stays armed, and ends when the step is armed or the
-/// lead handed over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HalfSkip {
-    /// When.
-    pub at: At,
-    /// Who.
-    pub by: Principal,
-    /// Why.
-    pub why: String,
-}
 
 impl Session {
     /// Who said that this step be left out and waits for a second person, at that time.

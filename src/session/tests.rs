@@ -1,8 +1,8 @@
 //! One test per refusal that the crew relies on. The desk below numbers and folds what `decide` and `observe` say.
 
+use super::phase::Phase;
 use super::refusal::Refusal;
 use super::request::{Author, Request};
-use super::steps::Phase;
 use super::{Fact, Session, decide, observe, on_record};
 use crate::clock::At;
 use crate::event::{CommandSeen, Covers, Event, Reading, Role, RollbackSeen, RunEnd, Settled, Status};

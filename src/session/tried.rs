@@ -1,39 +1,14 @@
 //! Attempts of a step that are over: what they were of, and what they came to. Whoever checks the next one is told in what it
 //! differs.
 
-use super::steps::{Note, Phase, StepState};
-use crate::clock::{At, human};
-use crate::event::{Flown, Frozen, Part, RunEnd};
+use super::kept::{Note, Tried};
+use super::phase::Phase;
+use super::steps::StepState;
+use crate::clock::human;
+use crate::event::{Flown, Part};
 use crate::name::StepId;
 use crate::plan::Verify;
 use crate::session::Session;
-use serde::{Deserialize, Serialize};
-
-/// An attempt that is over.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tried {
-    /// Which.
-    pub attempt: u32,
-    /// When it was armed.
-    pub at: At,
-    /// What it was of.
-    pub covers: Frozen,
-    /// Where it stood when it was over.
-    pub phase: Phase,
-    /// How its command ended, where it ran.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<RunEnd>,
-    /// Whether it was undone.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub undone: bool,
-    /// Why it was voided, where it never ran.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub voided: Option<String>,
-    /// Who settled it, and with which words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settled: Option<Note>,
-}
 
 impl Tried {
     /// What it came to, in a sentence. Not harmless yet: people wrote parts of it.

@@ -5,14 +5,11 @@
 //! and no log. The hub says which of the two it is, by the terminal's echo at that moment.
 
 use super::guard::{Ask, Reasons};
+use super::phase::Phase;
 use super::refusal::Refusal;
-use super::request::Request;
-use super::steps::Phase;
+use super::request::{Request, TYPED_BYTES_MAX};
 use crate::event::Event;
 use crate::plan::Input;
-
-/// The longest line a terminal takes at once is 4096 bytes with its end.
-pub const TYPED_BYTES_MAX: usize = 4000;
 
 fn typed<'a>(ask: &Ask<'a>) -> Option<(&'a str, Option<bool>)> {
     match ask.request {

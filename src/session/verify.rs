@@ -8,12 +8,12 @@
 //! What was not read, before or after, cannot be told, and *cannot tell* is for people: it never counts as well.
 
 use super::Session;
+use super::kept::{Sampled, Verifying};
 use crate::baseline::{Baseline, median};
 use crate::clock::At;
 use crate::event::{Compared, Event, Part, Side, Status, Verdict};
 use crate::name::WatchId;
 use crate::plan::{Step, Worse};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -27,30 +27,6 @@ const AFTER_MIN: usize = 3;
 const SPREADS: f64 = 3.0 * 1.4826;
 /// Shifts below this are nobody's business, in milliseconds.
 const FLOOR_MS: f64 = 5.0;
-
-/// A run that is being verified, or will be.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Verifying {
-    /// Readings since it ended, by watch.
-    pub after: BTreeMap<WatchId, Sampled>,
-    /// Set by `VerifyStarted`: from when on readings count, and until when it is looked.
-    pub span: Option<(At, At)>,
-    /// The hub died in between: what it missed it cannot vouch for.
-    pub anew: bool,
-}
-
-/// What one watch said, oldest first.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sampled {
-    /// Statuses.
-    pub statuses: Vec<Status>,
-    /// Numbers.
-    pub values: Vec<f64>,
-    /// Their unit.
-    pub unit: String,
-}
 
 /// The most readings of one watch that are kept while a run is verified; the newest ones count.
 const SAMPLES: usize = 600;

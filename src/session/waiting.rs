@@ -5,43 +5,12 @@
 //! and anyone who may interrupt a command may give it up: then people say how the step counts.
 
 use super::Session;
+use super::kept::ByHand;
 use super::steps::StepState;
 use super::verify;
 use crate::clock::{At, human};
 use crate::event::{Event, Part, Status, WaitEnd};
-use crate::name::Principal;
 use crate::plan::{Does, Step};
-use serde::{Deserialize, Serialize};
-
-/// A run that waits for its watch, or will.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Waiting {
-    /// From when on readings count; none before `WaitStarted`.
-    pub since: Option<At>,
-    /// Until when it waits, where the plan says so.
-    pub until: Option<At>,
-}
-
-/// What a wait came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Waited {
-    /// How it ended.
-    pub end: WaitEnd,
-    /// What the watch said then.
-    pub why: String,
-}
-
-/// What a person said when they had done a step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ByHand {
-    /// Who.
-    pub by: Principal,
-    /// Their words.
-    pub note: String,
-}
 
 /// The start of the wait, where the plan asks for one.
 pub(super) fn start(step: &Step, at: At, attempt: u32, anew: bool) -> Option<Event> {

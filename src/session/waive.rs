@@ -6,26 +6,16 @@
 //! checks past one unawares; one given later needs another arming. Its giver may check too, but never alone: somebody else
 //! has to have looked at what the gate would have stopped.
 
-use super::guard::{Ask, Reasons};
+use super::Session;
+use super::guard::{self, Ask, Reasons};
+use super::phase::Phase;
 use super::refusal::Refusal;
 use super::request::Request;
-use super::steps::{Armed, Phase};
-use super::{Session, checks};
+use super::steps::Armed;
 use crate::clock::At;
 use crate::event::{Covers, Event, Status, WaivedSeen};
 use crate::name::{Principal, StepId, WatchId};
 use crate::plan::{Gate, Step};
-use serde::{Deserialize, Serialize};
-
-/// An exception to a gate, for the next attempt of its step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Waiver {
-    /// When.
-    pub at: At,
-    /// By whom, on what, and why.
-    pub waived: WaivedSeen,
-}
 
 impl WaivedSeen {
     /// Whether it excuses that status: the one that was seen, or a better one. Not knowing is excused by nothing else.
@@ -165,7 +155,7 @@ pub(super) fn second_is_a_shadow(ask: &Ask, no: &mut Reasons) {
 /// The second person has a key that is vouched for, where the session asks for that.
 pub(super) fn second_is_vouched_for(ask: &Ask, no: &mut Reasons) {
     if *ask.who() != ask.session.lead {
-        checks::key_is_vouched_for(ask, no);
+        guard::key_is_vouched_for(ask, no);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What only this screen knows: focus, scroll, the open overlay, typed text, and what of a panel was really seen.
 
-use super::palette::Palette;
+use crate::brief::acts::Place;
 use crate::brief::keys::Keys;
 use crate::brief::{Sight, heirs};
 use crate::clock::At;
@@ -83,6 +83,19 @@ pub enum Overlay {
     Quit,
     /// Every act, found by its words.
     Palette(Box<Palette>),
+}
+
+/// An open palette.
+#[derive(Debug, Clone)]
+pub struct Palette {
+    /// The words so far.
+    pub input: Input,
+    /// Which of the acts that fit is picked.
+    pub row: usize,
+    /// Where it was opened.
+    pub place: Place,
+    /// What it lies over.
+    pub under: Overlay,
 }
 
 /// What a typed line is for.

@@ -7,6 +7,7 @@
 
 pub mod app;
 mod armed;
+mod asking;
 mod board;
 mod canvas;
 pub mod config;
@@ -14,6 +15,8 @@ pub mod deviations;
 pub mod draw;
 mod exceptions;
 pub mod facts;
+mod field;
+mod happened;
 pub mod keymap;
 mod palette;
 mod panel;

@@ -1,12 +1,12 @@
 //! The palette: every act of the screen it was opened on, found by its words. What cannot be done now stays listed, with its
 //! reason. It bypasses nothing: an act that one key would send to the hub is named with that key, and the key is to be pressed.
 
-use super::app::{App, Now, Overlay, Purpose};
+use super::app::{App, Now, Overlay, Palette, Purpose};
+use super::asking::refused;
 use super::canvas::{Look, cut};
 use super::keymap;
 use super::text::{pad, wrap};
 use super::theme::Ink;
-use super::update::refused;
 use crate::brief::acts::{Act, Place, Row};
 use crate::brief::keys::Keys;
 use crate::client::view::View;
@@ -14,19 +14,6 @@ use crate::session::request::TEXT_CHARS_MAX;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::text::{Line, Span};
 use tui_input::{Input, InputRequest};
-
-/// An open palette.
-#[derive(Debug, Clone)]
-pub struct Palette {
-    /// The words so far.
-    pub input: Input,
-    /// Which of the acts that fit is picked.
-    pub row: usize,
-    /// Where it was opened.
-    pub place: Place,
-    /// What it lies over.
-    pub under: Overlay,
-}
 
 /// Opens it over what is on screen.
 pub(super) fn open(app: &mut App, place: Place) {

@@ -331,7 +331,7 @@ fn bottom(look: &Look<'_>, panel: &Panel, width: usize) -> Vec<Line<'static>> {
     let border = Line::from(look.span("─".repeat(width), Ink::Border));
     let mut all = vec![border];
     if let Some(field) = &panel.field {
-        all.extend(super::draw::field_lines(look, field, width));
+        all.extend(super::field::field_lines(look, field, width));
         return all;
     }
     let locked = !locks.is_empty();

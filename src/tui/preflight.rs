@@ -2,12 +2,13 @@
 //! what still locks the step. A page over the main screen; its keys answer only what it has shown for a moment.
 
 use super::app::{App, Now, Overlay, Page};
+use super::asking;
 use super::canvas::{Look, cut, lines, rule};
 use super::facts;
+use super::happened::Action;
 use super::keymap;
 use super::text::{pad, wrap};
 use super::theme::Ink;
-use super::update::{self, Action};
 use crate::brief::acts::{Act, Place};
 use crate::client::view::{Link, View};
 use crate::clock::human;
@@ -49,7 +50,7 @@ pub(super) fn key(app: &mut App, act: Option<Act>, view: &View, now: Now, action
         Act::Theme => actions.push(Action::NextTheme),
         // Pressed before it was on screen it was meant for something else.
         Act::Poll | Act::Go | Act::NoGo if !page.answers_alive(now.mono) => {}
-        act if act.asks() => update::ask(app, act, view, now, actions),
+        act if act.asks() => asking::ask(app, act, view, now, actions),
         _ => {}
     }
 }
@@ -254,7 +255,7 @@ fn state(look: &Look<'_>, page: &Page, width: usize) -> Vec<Line<'static>> {
         all.extend(wrap(&[look.span(&toast.text, ink)], width, 2));
     }
     if let Some(field) = &page.field {
-        all.extend(super::draw::field_lines(look, field, width));
+        all.extend(super::field::field_lines(look, field, width));
         return all;
     }
     let mut spans = vec![];

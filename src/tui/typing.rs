@@ -1,7 +1,7 @@
 //! A line being typed: editing, pasting, and the request it becomes once Enter is pressed.
 
 use super::app::{App, Field, Now, Overlay, Purpose};
-use super::update::Action;
+use super::happened::Action;
 use crate::brief::acts::{Act, Place};
 use crate::client::view::{Link, View};
 use crate::event::Settled;

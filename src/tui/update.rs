@@ -1,92 +1,19 @@
 //! Keys, frames, new views and time become a new [`App`] and actions. Pure: what is done with an [`Action`] is the loop's
 //! business, and every rule about when an answer counts can be tested here without a terminal.
 
-use super::app::{AWAY_AFTER, App, Field, Now, Overlay, Pane, Panel, Purpose, SECTIONS, Showing};
+use super::app::{AWAY_AFTER, App, Now, Overlay, Pane, Panel, Purpose, SECTIONS, Showing};
+use super::asking::{andon, ask, refused};
+pub use super::happened::{Action, Answered, Drawn, Event, ReplayCommand};
 use super::keymap;
 use super::typing;
 use super::{exceptions, facts, palette, preflight};
 use crate::brief::acts::{Act, Place};
-use crate::brief::{Picked, Why, going_on};
+use crate::brief::{Picked, going_on};
 use crate::client::view::{Link, View};
 use crate::event::Attention;
-use crate::hash::Hash;
-use crate::protocol::Refused;
 use crate::session::Request;
 use crate::session::steps::Phase;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-
-/// Something that happened to this screen, in the order it happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// A key.
-    Key(KeyEvent),
-    /// Pasted text.
-    Paste(String),
-    /// Another size.
-    Resize(u16, u16),
-    /// A new view.
-    View,
-    /// Time went by.
-    Tick,
-    /// A frame is on screen.
-    Drawn(Drawn),
-    /// The hub answered a request of this screen, or nobody will.
-    Answered(Answered),
-}
-
-/// The answer to a request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answered {
-    /// What was asked.
-    pub request: Request,
-    /// Why not, unless it was yes.
-    pub refusal: Option<Refused>,
-}
-
-/// What a frame showed, as far as rules depend on it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Drawn {
-    /// The panel: which attempt and digest, and what of it.
-    pub panel: Option<(u32, Hash, Showing)>,
-    /// Size of the output pane.
-    pub output: Option<(u16, u16)>,
-    /// Whether the newest thing said is on screen.
-    pub chat: bool,
-}
-
-/// What the loop has to do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Send it to the hub.
-    Ask(Request),
-    /// Ring.
-    Bell,
-    /// Move the replay.
-    Replay(ReplayCommand),
-    /// Use the next theme.
-    NextTheme,
-    /// Leave.
-    Quit,
-}
-
-/// What the person at a replay wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReplayCommand {
-    /// Play or pause.
-    PlayPause,
-    /// So many seconds on, or back.
-    Seconds(i64),
-    /// So many events on, or back.
-    Events(i64),
-    /// So many steps on, or back.
-    Steps(i64),
-    /// Half the speed.
-    Slower,
-    /// Twice the speed.
-    Faster,
-    /// To that tenth of the session.
-    Tenth(u8),
-}
 
 /// Takes one event in.
 pub fn update(app: &mut App, event: Event, view: &View, now: Now) -> Vec<Action> {
@@ -346,17 +273,6 @@ fn act_in(place: Place, app: &mut App, act: Act, view: &View, now: Now, actions:
     }
 }
 
-fn andon(app: &mut App, view: &View, now: Now, actions: &mut Vec<Action>) {
-    match view.sight(view.now(now.wall)).may_act(Act::Andon, &Picked::default()).first() {
-        None => {
-            actions.push(Action::Ask(Request::Andon { why: String::new() }));
-            let how = app.keys.first(Act::Say, Place::Main);
-            app.toast(format!("andon pulled; say why in the chat ({how})"), false, now.mono);
-        }
-        Some(why) => app.toast(format!("no andon: {}", why.short), true, now.mono),
-    }
-}
-
 fn panel_key(app: &mut App, act: Option<Act>, view: &View, now: Now, actions: &mut Vec<Action>) {
     let Overlay::Panel(panel) = &mut app.overlay else { return };
     if act == Some(Act::Back) {
@@ -402,44 +318,6 @@ fn panel_key(app: &mut App, act: Option<Act>, view: &View, now: Now, actions: &m
         Some(Act::Theme) => actions.push(Action::NextTheme),
         _ => {}
     }
-}
-
-/// What an act asks of the hub: at once, or once its words are typed.
-pub(super) fn ask(app: &mut App, act: Act, view: &View, now: Now, actions: &mut Vec<Action>) {
-    let sight = view.sight(view.now(now.wall));
-    let picked = keymap::picked(app, view);
-    let reasons = sight.may_act(act, &picked);
-    if !reasons.is_empty() {
-        // Where the hub can be asked, it says no itself: then it stands in the transcript that somebody tried.
-        if let Some(request) = sight.try_all_the_same(act, &picked) {
-            return actions.push(Action::Ask(request));
-        }
-        return app.toast(refused(act, &reasons), true, now.mono);
-    }
-    // What has no value yet is asked for first.
-    if act == Act::Arm
-        && let Some((step, _)) = sight.target(&picked)
-        && let Some(name) = view.session.params_missing(step).first()
-    {
-        app.overlay = Overlay::Field(Field::with(Purpose::Set, &format!("{name}=")));
-        return;
-    }
-    let Ok(request) = sight.wish(act, &picked) else { return }; // nothing is in its way, so there is one
-    match Purpose::of(&request, &sight) {
-        Some(purpose) => typing::begin(app, Field::new(purpose)),
-        None => {
-            if act == Act::Arm {
-                app.selected = None;
-            }
-            actions.push(Action::Ask(request));
-        }
-    }
-}
-
-/// Why a key does nothing now.
-pub(super) fn refused(act: Act, reasons: &[Why]) -> String {
-    let short: Vec<_> = reasons.iter().map(|why| why.short.as_str()).collect();
-    format!("{}: {}", act.row().map_or("that", |row| row.short), short.join(" · "))
 }
 
 fn do_act(app: &mut App, act: Act, view: &View, now: Now, actions: &mut Vec<Action>) {

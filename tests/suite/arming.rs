@@ -275,8 +275,8 @@ fn what_was_set_outlives_the_hub_and_what_was_given_at_the_start_needs_a_reason(
     dba.expect("took the session up again");
     dba.forget_answers();
     lead.ok("arm look");
-    dba.expect("DEVIATION: parameter host is \"db-3\", the plan says \"db-1\": the replica");
     dba.expect("argument 2: t7");
+    dba.expect("DEVIATION: parameter host is \"db-3\", the plan says \"db-1\": the replica");
 }
 
 #[test]

@@ -345,7 +345,7 @@ fn one_too_many() {
     assert!(said.contains("dba@example.org has 3 connections already; leave one of them"), "{said}");
     mine[0].hang_up();
     mine[0].wait();
-    mine[1].expect("left");
+    mine[1].expect("one link of dba@example.org ended");
     mine.push(stage.join(DBA));
 
     // Six participants, and not a seventh.

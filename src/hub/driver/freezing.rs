@@ -9,7 +9,7 @@ use crate::hash::Hash;
 use crate::name::{Principal, StepId};
 use crate::plan::Step;
 use crate::secret::{self, Needles, SecretEnv, Value, Values, Vault};
-use crate::session::batches::DoneLines;
+use crate::session::kept::DoneLines;
 use crate::session::steps::{Phase, StepState};
 use crate::session::{self, Request, Session, Unfrozen};
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,9 +6,9 @@ use crate::event::{Cause, Frozen, Status, WaivedSeen};
 use crate::name::{StepId, WatchId};
 use crate::session::Session;
 use crate::session::glass::Glass;
-use crate::session::skip::HalfSkip;
+use crate::session::kept::HalfSkip;
+use crate::session::kept::Waiver;
 use crate::session::steps::{Armed, Move, StepState};
-use crate::session::waive::Waiver;
 use std::collections::BTreeMap;
 
 impl StepState {

@@ -6,10 +6,11 @@ use crate::event::{Part, Process, RunEnd, WaitEnd};
 use crate::name::{Principal, StepId};
 use crate::plan::Step;
 use crate::session::Session;
-use crate::session::probe::Probe;
+use crate::session::kept::Probe;
+use crate::session::kept::Verifying;
+use crate::session::kept::{ByHand, Waited, Waiting};
 use crate::session::steps::{Move, RunState, Starting, StepState};
-use crate::session::verify::{self, Verifying};
-use crate::session::waiting::{ByHand, Waited, Waiting};
+use crate::session::verify;
 
 /// Something to fold readings into, where that part of the step is verified.
 pub(super) fn to_verify(planned: Option<&Step>, part: Part) -> Option<Verifying> {

@@ -6,8 +6,8 @@ use crate::clock::At;
 use crate::event::{Compared, Part, RunEnd, Settled, Verdict};
 use crate::name::{Principal, StepId};
 use crate::session::Session;
-use crate::session::settling::HalfDone;
-use crate::session::steps::{Move, Note, RunState, StepState};
+use crate::session::kept::{HalfDone, Note};
+use crate::session::steps::{Move, RunState, StepState};
 
 impl StepState {
     pub(super) fn verify_started(&mut self, at: At, part: Part, until: At, anew: bool) {

@@ -100,7 +100,7 @@ impl Desk {
     }
     fn why_locked(&mut self) -> String {
         match self.arm("ana") {
-            Err(Refusal::NotGo { locks, .. }) => crate::session::preflight::in_words(&locks),
+            Err(Refusal::NotGo { locks, .. }) => crate::session::refusal::in_words(&locks),
             other => panic!("it is not locked: {other:?}"),
         }
     }
