@@ -3,7 +3,7 @@
 
 use crate::samples::{behind_alias, count, customers, has, lies, list, named};
 use crate::support::crew::{Crew, sample};
-use crate::support::parts::{Page, Server, redis};
+use crate::support::parts::{LAKEFS, Page, Server, redis};
 use crate::support::program::run;
 use crate::support::real::{Database, part, psql, unique};
 use std::path::Path;
@@ -194,6 +194,38 @@ fn a_data_branch() {
     crew.close("");
     assert_eq!(live(), before);
     assert_eq!(lies(&nessie, "live"), "file:/lake/sales/1");
+}
+
+#[test]
+fn a_branch_of_lakefs() {
+    let Some(lakefs) = Server::lakefs() else { return };
+    lakefs.holds("main", "sales", r#"{"good":true,"day":1}"#);
+    lakefs.shop("PUT", "/settings/branch_protection", r#"[{"pattern":"main"},{"pattern":"rehearsal-main"}]"#);
+    lakefs.shop("POST", "/branches", r#"{"name":"ingest","source":"main"}"#);
+    lakefs.holds("ingest", "sales", r#"{"good":false,"day":2}"#);
+    for branch in ["main", "ingest"] {
+        lakefs.shop("POST", "/branches", &format!(r#"{{"name":"rehearsal-{branch}","source":"{branch}"}}"#));
+    }
+    let live = || ["main", "ingest"].map(|branch| lakefs.stands(branch));
+    let before = live();
+    let day = |of: &str| lakefs.shop("GET", &format!("/refs/{of}/objects?path=sales"), "")["day"].clone();
+    let page = Page::of_lakefs(lakefs.port, "sales");
+    let (uri, smoke) = (lakefs.url("/api/v1"), page.url("/smoke"));
+    let params =
+        [("uri", uri.as_str()), ("smoke", &smoke), ("repository", "shop"), ("tag", "before-2"), ("key", LAKEFS.0)];
+    let crew = Crew::rehearse(sample("promote-lakefs"), &params, &[("LAKEFS_SECRET_ACCESS_KEY", LAKEFS.1)]);
+    crew.go();
+    crew.fly("look");
+    crew.fly("tag");
+    crew.start("merge");
+    crew.is_undone("merge", "live-page");
+    assert_eq!((day("rehearsal-main"), day("rehearsal-ingest")), (1.into(), 2.into()));
+    crew.dba.expect("is rolled back");
+    crew.dba.ok("ack readers may not read the new format");
+    crew.close("what was ingested has to be written anew");
+    assert_eq!(live(), before);
+    let tag = crate::support::parts::lakefs(lakefs.port, "GET", "/repositories/shop/tags/before-2", "");
+    assert_eq!(tag.map(|(status, _)| status), Some(404), "only the rehearsal's own is there");
 }
 
 /// The smallest one: nothing but a folder, and no poll.
