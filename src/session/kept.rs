@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DoneLines {
-    /// What it works on ([`CommandSeen::works_on`]): the same lines for another host are to be done.
+    /// What it works on ([`works_on`](crate::event::CommandSeen::works_on)): the same lines for another host are to be done.
     pub of: Hash,
     /// So many of them.
     pub lines: u32,
